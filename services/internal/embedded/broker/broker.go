@@ -1,0 +1,68 @@
+// Package broker embeds a Kafka-protocol broker in this process, for running
+// the platform on one machine and for tests. It is twmb/franz-go's kfake: it
+// speaks the real protocol (groups, transactions, admin), with one copy of the
+// data and without replication.
+package broker
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// Options configure an embedded cluster.
+type Options struct {
+	// Ports to listen on at 127.0.0.1, one broker each. Empty: one broker on a
+	// free port.
+	Ports []int
+	// DataDir keeps the data over restarts. Empty: memory only.
+	DataDir string
+	// Log takes the broker's own lines, at debug level. May be nil.
+	Log *slog.Logger
+}
+
+// Broker is a running embedded cluster.
+type Broker struct {
+	// Cluster is the fake itself, for tests that inject faults.
+	Cluster *kfake.Cluster
+}
+
+// Start starts the cluster.
+func Start(o Options) (*Broker, error) {
+	opts := []kfake.Opt{
+		kfake.ClusterID("shopstream-local"),
+		kfake.DefaultNumPartitions(6),
+	}
+	if len(o.Ports) > 0 {
+		opts = append(opts, kfake.NumBrokers(len(o.Ports)), kfake.Ports(o.Ports...))
+	} else {
+		opts = append(opts, kfake.NumBrokers(1))
+	}
+	if o.DataDir != "" {
+		opts = append(opts, kfake.DataDir(o.DataDir))
+	}
+	if o.Log != nil {
+		opts = append(opts, kfake.WithLogger(logger{o.Log}))
+	}
+	cluster, err := kfake.NewCluster(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("starting the embedded broker: %w", err)
+	}
+	return &Broker{Cluster: cluster}, nil
+}
+
+// BootstrapServers is the list for a client's configuration.
+func (b *Broker) BootstrapServers() string { return strings.Join(b.Cluster.ListenAddrs(), ",") }
+
+// Close stops the cluster and flushes its data to disk.
+func (b *Broker) Close() { b.Cluster.Close() }
+
+type logger struct{ log *slog.Logger }
+
+func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
+	if level <= kfake.LogLevelWarn {
+		l.log.Debug(fmt.Sprintf(format, args...))
+	}
+}

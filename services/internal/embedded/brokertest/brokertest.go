@@ -1,0 +1,158 @@
+// Package brokertest gives a test its Kafka: an embedded broker, or, where
+// KAFKA_BOOTSTRAP_SERVERS is set, the real one that runs there. Tests use
+// unique topics, so that they can share a broker and run again.
+package brokertest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"shopstream/services/internal/embedded/broker"
+)
+
+// Kafka is a broker for one test. It talks through an independent client
+// (franz-go), so that what it reads is not seen through the code under test.
+type Kafka struct {
+	// BootstrapServers is the list for the service under test.
+	BootstrapServers string
+	// Embedded is nil when the broker is an outside one: tests that inject
+	// faults into the embedded broker skip then.
+	Embedded *broker.Broker
+
+	client *kgo.Client
+	admin  *kadm.Client
+}
+
+// Start returns a broker that stops with the test.
+func Start(t testing.TB) *Kafka {
+	t.Helper()
+	k := &Kafka{BootstrapServers: os.Getenv("KAFKA_BOOTSTRAP_SERVERS")}
+	if k.BootstrapServers == "" {
+		b, err := broker.Start(broker.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Close)
+		k.Embedded, k.BootstrapServers = b, b.BootstrapServers()
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(k.BootstrapServers, ",")...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	k.client, k.admin = client, kadm.NewClient(client)
+	return k
+}
+
+// Unique returns prefix with a suffix that no other test has.
+func Unique(prefix string) string { return prefix + "-" + uuid.NewString()[:8] }
+
+// Topic creates a topic with a unique name that starts with prefix.
+func (k *Kafka) Topic(t testing.TB, prefix string, partitions int32, config map[string]string) string {
+	t.Helper()
+	topic := Unique(prefix)
+	k.CreateTopic(t, topic, partitions, config)
+	return topic
+}
+
+// CreateTopic creates a topic of exactly that name.
+func (k *Kafka) CreateTopic(t testing.TB, topic string, partitions int32, config map[string]string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	pointers := map[string]*string{}
+	for key, value := range config {
+		pointers[key] = kadm.StringPtr(value)
+	}
+	if _, err := k.admin.CreateTopic(ctx, partitions, -1, pointers, topic); err != nil {
+		t.Fatalf("creating topic %q: %v", topic, err)
+	}
+}
+
+// Admin is for what the other methods don't do.
+func (k *Kafka) Admin() *kadm.Client { return k.admin }
+
+// Produce writes records and waits for their acknowledgement. Records that
+// name no partition go where their key belongs.
+func (k *Kafka) Produce(t testing.TB, records ...*kgo.Record) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := k.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		t.Fatalf("producing: %v", err)
+	}
+}
+
+// Read returns all committed records of a topic, per partition in offset
+// order: what a plain consumer that reads to the end sees.
+func (k *Kafka) Read(t testing.TB, topic string, opts ...kgo.Opt) []*kgo.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	// The committed end: a transaction still open keeps it back.
+	ends, err := k.admin.ListCommittedOffsets(ctx, topic)
+	if err != nil {
+		t.Fatalf("listing the end of %q: %v", topic, err)
+	}
+	starts, err := k.admin.ListStartOffsets(ctx, topic)
+	if err != nil {
+		t.Fatalf("listing the start of %q: %v", topic, err)
+	}
+	position, end := map[int32]int64{}, map[int32]int64{}
+	offsets := map[int32]kgo.Offset{}
+	ends.Each(func(o kadm.ListedOffset) {
+		start, _ := starts.Lookup(topic, o.Partition)
+		if o.Offset > start.Offset {
+			end[o.Partition], position[o.Partition] = o.Offset, start.Offset
+			offsets[o.Partition] = kgo.NewOffset().At(start.Offset)
+		}
+	})
+	if len(end) == 0 {
+		return nil
+	}
+	client, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(strings.Split(k.BootstrapServers, ",")...),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		// Markers are asked for, so that a log that ends with one has an end.
+		kgo.KeepControlRecords(),
+		kgo.FetchMaxWait(200 * time.Millisecond),
+	}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+
+	var records []*kgo.Record
+	// Compaction may have removed the very last record: a quiet second at the
+	// end ends the read too.
+	for quiet := time.Now(); len(position) > 0 && time.Since(quiet) < 3*time.Second; {
+		poll, stop := context.WithTimeout(ctx, 500*time.Millisecond)
+		fetches := client.PollFetches(poll)
+		stop()
+		if err := fetches.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("reading %q: %v", topic, err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			quiet = time.Now()
+			if r.Offset >= end[r.Partition] {
+				return
+			}
+			if !r.Attrs.IsControl() {
+				records = append(records, r)
+			}
+			if r.Offset >= end[r.Partition]-1 {
+				delete(position, r.Partition)
+			}
+		})
+	}
+	return records
+}

@@ -1,0 +1,30 @@
+// Package databasetest gives a test its document database: an embedded one,
+// or, where MONGO_URI is set, the one that runs there. Tests use unique
+// database names, so that they can share a server and run again.
+package databasetest
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"shopstream/services/internal/embedded/database"
+)
+
+// Start returns the URI of a database server that stops with the test, and a
+// database name of the test's own.
+func Start(t testing.TB) (uri, name string) {
+	t.Helper()
+	name = "test_" + strings.ReplaceAll(uuid.NewString()[:13], "-", "")
+	if outside := os.Getenv("MONGO_URI"); outside != "" {
+		return outside, name
+	}
+	db, err := database.Start("127.0.0.1:0", t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	return db.URI(), name
+}

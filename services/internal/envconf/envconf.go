@@ -1,0 +1,118 @@
+// Package envconf loads a service's typed configuration from its environment
+// and describes it for the generated documentation.
+//
+// A configuration is a struct whose fields carry `env`, `envDefault` and `doc`
+// tags; shared parts (Kafka, HTTP) are nested structs. Every fault is
+// reported at once, each with the variable's name, so that a broken deployment
+// is mended in one round.
+package envconf
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Secret is a configuration value that must not be printed.
+type Secret string
+
+// String hides the value from fmt and slog.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "********"
+}
+
+// GoString hides the value from %#v too.
+func (s Secret) GoString() string { return `"` + s.String() + `"` }
+
+// MarshalText hides the value from JSON logs.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Reveal returns the value itself, for the client that needs it.
+func (s Secret) Reveal() string { return string(s) }
+
+// Validator is implemented by configurations with rules that tags can't say.
+// Several faults are joined with errors.Join.
+type Validator interface{ Validate() error }
+
+// Load reads T from environ ("KEY=value" entries, as os.Environ gives them).
+// The error lists every missing, empty, malformed or inconsistent variable,
+// one a line.
+func Load[T any](environ []string) (T, error) {
+	var cfg T
+	vars := env.ToMap(environ)
+	fields := Describe[T]()
+
+	var faults []error
+	for _, f := range fields {
+		// An empty value would silently become the default: a templating
+		// mistake in a manifest must be seen instead.
+		if value, set := vars[f.Name]; set && value == "" && !f.Secret && f.Default != "" {
+			faults = append(faults, fmt.Errorf("%s is set but empty: remove it to use the default %q, or give a value", f.Name, f.Default))
+		}
+	}
+	if err := env.ParseWithOptions(&cfg, env.Options{Environment: vars}); err != nil {
+		faults = append(faults, translate(err, fields)...)
+	}
+	// Rules between values make sense only where the values could be read.
+	if len(faults) == 0 {
+		faults = append(faults, validate(reflect.ValueOf(cfg))...)
+	}
+	if len(faults) > 0 {
+		return cfg, fmt.Errorf("invalid configuration:\n%w", indent(errors.Join(faults...)))
+	}
+	return cfg, nil
+}
+
+// translate names the variable where the library names the struct field.
+func translate(err error, fields []Field) []error {
+	aggregate := env.AggregateError{}
+	if !errors.As(err, &aggregate) {
+		return []error{err}
+	}
+	var faults []error
+	for _, e := range aggregate.Errors {
+		var (
+			parse   env.ParseError
+			missing env.VarIsNotSetError
+			empty   env.EmptyVarError
+		)
+		switch {
+		case errors.As(e, &parse):
+			faults = append(faults, fmt.Errorf("%s must be a %s: %w", nameOf(parse.Name, fields), kindOf(parse.Type), parse.Err))
+		case errors.As(e, &missing):
+			faults = append(faults, fmt.Errorf("%s is required: %s", missing.Key, docOf(missing.Key, fields)))
+		case errors.As(e, &empty):
+			faults = append(faults, fmt.Errorf("%s must not be empty: %s", empty.Key, docOf(empty.Key, fields)))
+		default:
+			faults = append(faults, e)
+		}
+	}
+	return faults
+}
+
+// validate asks every part of the configuration and then the whole, so that a
+// shared part's faults appear together with the service's own.
+func validate(v reflect.Value) []error {
+	var faults []error
+	for i := range v.NumField() {
+		if field := v.Field(i); field.Kind() == reflect.Struct && field.CanInterface() {
+			faults = append(faults, validate(field)...)
+		}
+	}
+	if c, ok := v.Interface().(Validator); ok {
+		if err := c.Validate(); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return faults
+}
+
+func indent(err error) error {
+	return errors.New("  " + strings.ReplaceAll(err.Error(), "\n", "\n  "))
+}

@@ -1,0 +1,231 @@
+// Package event is the contract between the services: what the events on the
+// topics look like on the wire and when one is valid. Golden files in testdata
+// fix the form; docs/events.md describes it.
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// SchemaVersion is the version of the events that this code writes. Readers
+// take versions up to it; a record of a newer one is refused to the dead
+// letters, from where an upgraded reader can take it back.
+const SchemaVersion = 1
+
+// Bounds of a purchase.
+const (
+	MaxNameLength = 128
+	// MaxPrice keeps the minor units exactly representable in every JSON
+	// reader's double.
+	MaxPrice = 1_000_000_000
+)
+
+// Purchase is the value of a record on the purchases topic; its key is UserID.
+// The first four fields are those of the original system.
+type Purchase struct {
+	Username  string `json:"username"`
+	UserID    string `json:"userid"`
+	Price     Price  `json:"price"`
+	Timestamp Time   `json:"timestamp"`
+	// EventID makes storing idempotent: a UUID given by the web server.
+	EventID       string `json:"eventId"`
+	SchemaVersion int    `json:"schemaVersion"`
+	// PriceMinor is the exact price in the currency's minor unit (cents).
+	PriceMinor int64  `json:"priceMinor"`
+	Currency   string `json:"currency"` // ISO 4217
+}
+
+// Price is an amount in major units, kept as the double that the original
+// system's readers expect. Calculations use PriceMinor.
+type Price float64
+
+// MarshalJSON writes the shortest decimal that reads back as the same double,
+// never in exponent form.
+func (p Price) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, float64(p), 'f', -1, 64), nil
+}
+
+// Time is a moment on the wire: seconds since 1970 as a float, as the original
+// system wrote it. A double holds it to about a microsecond.
+type Time struct{ time.Time }
+
+// MarshalJSON implements json.Marshaler.
+func (t Time) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, float64(t.UnixMicro())/1e6, 'f', -1, 64), nil
+}
+
+// Seconds returns the wire form.
+func (t Time) Seconds() float64 { return float64(t.UnixMicro()) / 1e6 }
+
+// TimeOf returns the moment of a wire form.
+func TimeOf(seconds float64) Time {
+	return Time{time.UnixMicro(int64(math.Round(seconds * 1e6))).UTC()}
+}
+
+// BuyRequest is what a shopper sends to buy.
+type BuyRequest struct {
+	Username   string
+	UserID     string
+	Price      Price
+	PriceMinor int64
+}
+
+// ParseBuyRequest reads a request body {username, userid, price}. Fields that
+// it does not know are ignored. The error is an *Invalid with every fault.
+func ParseBuyRequest(body []byte, currency string) (BuyRequest, error) {
+	f, err := parseObject(body)
+	if err != nil {
+		return BuyRequest{}, err
+	}
+	r := BuyRequest{Username: f.text("username", MaxNameLength), UserID: f.text("userid", MaxNameLength)}
+	r.Price, r.PriceMinor = f.price(currency)
+	return r, f.err()
+}
+
+// NewPurchase makes the event of an accepted request.
+func NewPurchase(r BuyRequest, eventID, currency string, now time.Time) Purchase {
+	return Purchase{
+		Username: r.Username, UserID: r.UserID, Price: r.Price, Timestamp: Time{now.UTC()},
+		EventID: eventID, SchemaVersion: SchemaVersion, PriceMinor: r.PriceMinor, Currency: currency,
+	}
+}
+
+// NewID returns a new event id: a UUIDv7, whose order is that of creation.
+func NewID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("making an event id: %w", err)
+	}
+	return id.String(), nil
+}
+
+// Encode returns the record value.
+func (p Purchase) Encode() ([]byte, error) { return json.Marshal(p) }
+
+// Source is where a record stood when it was first read. It identifies events
+// that carry no id of their own.
+type Source struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+// DecodePurchase reads a record value. Records of the original system, which
+// have no eventId, schemaVersion, priceMinor and currency, are valid: their id
+// derives from where they stand, so that reading one again gives the same id.
+// The error is an *Invalid with every fault.
+func DecodePurchase(value []byte, src Source, defaultCurrency string) (Purchase, error) {
+	f, err := parseObject(value)
+	if err != nil {
+		return Purchase{}, err
+	}
+	p := Purchase{Username: f.text("username", MaxNameLength), UserID: f.text("userid", MaxNameLength), Currency: defaultCurrency}
+	if f.has("schemaVersion") {
+		p.SchemaVersion = int(f.whole("schemaVersion", 1, SchemaVersion))
+	}
+	if f.has("currency") {
+		p.Currency = f.currency()
+	}
+	p.Price, p.PriceMinor = f.price(p.Currency)
+	if f.has("priceMinor") {
+		if minor := f.whole("priceMinor", 1, math.MaxInt64); len(f.faults) == 0 && minor != p.PriceMinor {
+			f.fault("priceMinor", "is %d, but price says %d", minor, p.PriceMinor)
+		}
+	}
+	if at, ok := f.number("timestamp"); ok {
+		seconds, _ := at.Float64()
+		if seconds < 0 || seconds > 253402300799 { // the year 9999
+			f.fault("timestamp", "must be seconds since 1970")
+		}
+		p.Timestamp = TimeOf(seconds)
+	}
+	if f.has("eventId") {
+		p.EventID = f.text("eventId", 36)
+		if id, err := uuid.Parse(p.EventID); err != nil {
+			f.fault("eventId", "must be a UUID")
+		} else {
+			p.EventID = id.String() // one form, whatever case was written
+		}
+	} else {
+		p.EventID = IDOf(src)
+	}
+	return p, f.err()
+}
+
+// IDOf derives the id of an event that has none.
+func IDOf(src Source) string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, fmt.Appendf(nil, "kafka:%s/%d/%d", src.Topic, src.Partition, src.Offset)).String()
+}
+
+// price reads the price and its exact amount of minor units. More digits than
+// the currency has are rounded half away from zero, as a till does: 0.1+0.2
+// sent by a client that counts in doubles is 0.30.
+func (f *fields) price(currency string) (Price, int64) {
+	value, ok := f.number("price")
+	if !ok {
+		return 0, 0
+	}
+	// The double is what goes on the wire, so its decimal is what counts: taken
+	// from the text, 1.00499999999999999999 would disagree with its own event.
+	major, _ := value.Float64()
+	decimal, ok := new(big.Rat).SetString(strconv.FormatFloat(major, 'f', -1, 64))
+	if !ok {
+		f.fault("price", "is out of range")
+		return 0, 0
+	}
+	minor := new(big.Rat).Mul(decimal, new(big.Rat).SetInt64(MinorUnits(currency)))
+	half := big.NewRat(1, 2)
+	rounded := new(big.Rat).Add(minor, half) // only positive prices get past the check below
+	units := new(big.Int).Quo(rounded.Num(), rounded.Denom())
+	switch {
+	case value.Sign() <= 0:
+		f.fault("price", "must be greater than 0")
+		return 0, 0
+	case value.Cmp(new(big.Rat).SetInt64(MaxPrice)) > 0:
+		f.fault("price", "must be at most %d", MaxPrice)
+		return 0, 0
+	case units.Sign() == 0:
+		f.fault("price", "must be at least one minor unit of %s", currency)
+		return 0, 0
+	}
+	return Price(major), units.Int64()
+}
+
+func (f *fields) currency() string {
+	code := f.text("currency", 3)
+	if !IsCurrency(code) {
+		f.fault("currency", "must be an ISO 4217 code such as USD")
+	}
+	return code
+}
+
+// IsCurrency reports whether code has the form of an ISO 4217 code.
+func IsCurrency(code string) bool {
+	if len(code) != 3 {
+		return false
+	}
+	for _, r := range code {
+		if r < 'A' || r > 'Z' {
+			return false
+		}
+	}
+	return true
+}
+
+// MinorUnits returns how many minor units make one of the currency (ISO 4217).
+func MinorUnits(currency string) int64 {
+	switch currency {
+	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
+		return 1
+	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
+		return 1000
+	}
+	return 100
+}

@@ -1,0 +1,136 @@
+// Package httpx is the HTTP side that all services share: the engine with its
+// middleware, the operational routes, problem answers and the server actor.
+package httpx
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"shopstream/services/internal/health"
+)
+
+// NewEngine returns an engine that recovers, logs and measures every request,
+// answers unknown routes with problems, and serves the operational routes:
+//
+//	GET /health     200 {"status":"ok","timestamp":…} while the process serves
+//	GET /-/healthy  200 {"status":"alive"}
+//	GET /-/ready    200 or 503, with the state of each dependency
+//	GET /metrics    Prometheus text
+func NewEngine(log *slog.Logger, reg *prometheus.Registry, h *health.Health) *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	// A user id may contain an encoded slash: match on the escaped path.
+	engine.UseRawPath = true
+	engine.UnescapePathValues = true
+	engine.HandleMethodNotAllowed = true
+	// No proxy is trusted: nothing here depends on the client's address.
+	_ = engine.SetTrustedProxies(nil)
+
+	engine.Use(measure(reg), recoverer(log), logger(log))
+	engine.NoRoute(func(c *gin.Context) { Abort(c, http.StatusNotFound, "no such route") })
+	engine.NoMethod(func(c *gin.Context) { Abort(c, http.StatusMethodNotAllowed, "method not allowed on this route") })
+
+	engine.GET("/health", func(c *gin.Context) {
+		c.JSON(http.StatusOK, gin.H{"status": "ok", "timestamp": time.Now().UTC().Format(time.RFC3339Nano)})
+	})
+	engine.GET("/-/healthy", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) })
+	engine.GET("/-/ready", handleReady(h))
+	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg})))
+	return engine
+}
+
+func handleReady(h *health.Health) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		ready, status, dependencies := h.Ready()
+		body := gin.H{"status": status}
+		for name, state := range dependencies {
+			body[name] = state
+		}
+		if !ready {
+			c.JSON(http.StatusServiceUnavailable, body)
+			return
+		}
+		c.JSON(http.StatusOK, body)
+	}
+}
+
+// ServeSpec serves a service's OpenAPI description at /openapi.yaml.
+func ServeSpec(engine *gin.Engine, spec []byte) {
+	engine.GET("/openapi.yaml", func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", spec) })
+}
+
+// measure counts and times requests by route template, never by raw path:
+// label values stay bounded whatever clients ask for.
+func measure(reg prometheus.Registerer) gin.HandlerFunc {
+	requests := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+		Name: "http_requests_total",
+		Help: "HTTP requests answered.",
+	}, []string{"method", "route", "code"})
+	duration := promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "http_request_duration_seconds",
+		Help:    "Time to answer an HTTP request.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"method", "route"})
+	return func(c *gin.Context) {
+		start := time.Now()
+		c.Next()
+		route := c.FullPath()
+		if route == "" {
+			route = "unmatched"
+		}
+		method := boundedMethod(c.Request.Method)
+		requests.WithLabelValues(method, route, strconv.Itoa(c.Writer.Status())).Inc()
+		duration.WithLabelValues(method, route).Observe(time.Since(start).Seconds())
+	}
+}
+
+func boundedMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
+}
+
+func recoverer(log *slog.Logger) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			// The client went away: net/http's own signal, not a fault of ours.
+			if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(cause)
+			}
+			log.ErrorContext(c.Request.Context(), "handler panicked", "cause", cause, "path", c.Request.URL.Path, "stack", string(debug.Stack()))
+			Abort(c, http.StatusInternalServerError, "internal error")
+		}()
+		c.Next()
+	}
+}
+
+func logger(log *slog.Logger) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		start := time.Now()
+		c.Next()
+		level := slog.LevelDebug
+		if c.Writer.Status() >= http.StatusInternalServerError {
+			level = slog.LevelWarn
+		}
+		if !log.Enabled(c.Request.Context(), level) {
+			return
+		}
+		log.Log(c.Request.Context(), level, "request",
+			"method", c.Request.Method, "path", c.Request.URL.Path, "status", c.Writer.Status(), "took", time.Since(start))
+	}
+}

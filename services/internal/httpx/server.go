@@ -1,0 +1,97 @@
+package httpx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"shopstream/services/internal/health"
+	"shopstream/services/internal/lifecycle"
+)
+
+// Config is the HTTP part of a service's configuration. The address is not in
+// it, since its default differs from service to service:
+//
+//	Addr httpx.Addr `env:"HTTP_ADDR" envDefault:":8081" doc:"…"`
+type Config struct {
+	DrainDelay      time.Duration `env:"DRAIN_DELAY" envDefault:"0s" doc:"How long the service goes on serving after it has said that it is not ready; in Kubernetes, the time that endpoints need to notice."`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"10s" doc:"Bound on each step of the shutdown (listener, consumer, producer, database). DRAIN_DELAY comes on top of the first."`
+}
+
+// Validate implements envconf.Validator.
+func (c Config) Validate() error {
+	var faults []error
+	if c.DrainDelay < 0 {
+		faults = append(faults, errors.New("DRAIN_DELAY must not be negative"))
+	}
+	if c.ShutdownTimeout <= 0 {
+		faults = append(faults, errors.New("SHUTDOWN_TIMEOUT must be positive"))
+	}
+	return errors.Join(faults...)
+}
+
+// Addr is an address to listen on, host:port; the host may be empty.
+type Addr string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *Addr) UnmarshalText(text []byte) error {
+	if _, port, err := net.SplitHostPort(string(text)); err != nil || port == "" {
+		return fmt.Errorf("%q is not host:port, such as :8080", text)
+	}
+	*a = Addr(text)
+	return nil
+}
+
+// Listen opens the listener, so that a port in use ends the start at once.
+func Listen(ctx context.Context, addr Addr) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", string(addr))
+	if err != nil {
+		return nil, fmt.Errorf("listening on HTTP_ADDR %s: %w", addr, err)
+	}
+	return l, nil
+}
+
+// Server returns the actor that serves handler on l. When stopped it says "not
+// ready", goes on serving for the drain delay, then closes the listener and
+// lets the requests in flight finish. It comes first among a service's actors:
+// no new work may arrive while the rest stops.
+func Server(log *slog.Logger, cfg Config, l net.Listener, handler http.Handler, h *health.Health) lifecycle.Actor {
+	base, cancelBase := context.WithCancel(context.Background())
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return base },
+	}
+	return lifecycle.Actor{
+		Name: "http server",
+		Run: func(context.Context) error {
+			log.Info("serving", "addr", l.Addr().String())
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serving on %s: %w", l.Addr(), err)
+			}
+			return nil
+		},
+		Grace: cfg.DrainDelay,
+		Stop: func(ctx context.Context) {
+			h.Drain()
+			select {
+			case <-time.After(cfg.DrainDelay):
+			case <-ctx.Done():
+			}
+			if err := server.Shutdown(ctx); err != nil {
+				log.Warn("requests still open at the end of the drain", "error", err)
+				cancelBase()
+				_ = server.Close()
+			}
+		},
+	}
+}

@@ -1,0 +1,100 @@
+// Package kafkax is the Kafka side that all services share: a typed client
+// configuration, the acknowledged producer, dead letters, consumer lag, and
+// librdkafka's logs as the service's own.
+package kafkax
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"shopstream/services/internal/envconf"
+)
+
+// Config says where Kafka is and how to authenticate.
+type Config struct {
+	BootstrapServers string         `env:"KAFKA_BOOTSTRAP_SERVERS,required,notEmpty" doc:"Kafka brokers to start from, host:port, comma separated."`
+	SecurityProtocol string         `env:"KAFKA_SECURITY_PROTOCOL" envDefault:"plaintext" doc:"plaintext, ssl, sasl_plaintext or sasl_ssl."`
+	SASLMechanism    string         `env:"KAFKA_SASL_MECHANISM" doc:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; with a sasl_* protocol."`
+	SASLUsername     string         `env:"KAFKA_SASL_USERNAME" doc:"User name; with a sasl_* protocol."`
+	SASLPassword     envconf.Secret `env:"KAFKA_SASL_PASSWORD" doc:"Password; with a sasl_* protocol."`
+	TLSCAFile        string         `env:"KAFKA_TLS_CA_FILE" doc:"PEM file with the authorities that sign the brokers' certificates; the system's when empty."`
+	TLSCertFile      string         `env:"KAFKA_TLS_CERT_FILE" doc:"PEM file with the client's certificate, where brokers ask for one."`
+	TLSKeyFile       string         `env:"KAFKA_TLS_KEY_FILE" doc:"PEM file with the client's private key."`
+}
+
+// Validate implements envconf.Validator.
+func (c Config) Validate() error {
+	var faults []error
+	for _, server := range strings.Split(c.BootstrapServers, ",") {
+		if _, port, err := net.SplitHostPort(strings.TrimSpace(server)); err != nil || port == "" {
+			faults = append(faults, fmt.Errorf("KAFKA_BOOTSTRAP_SERVERS: %q is not host:port", server))
+		}
+	}
+	switch c.SecurityProtocol {
+	case "plaintext", "ssl":
+		if c.SASLMechanism != "" || c.SASLUsername != "" || c.SASLPassword != "" {
+			faults = append(faults, fmt.Errorf("KAFKA_SASL_* needs KAFKA_SECURITY_PROTOCOL sasl_plaintext or sasl_ssl, not %q", c.SecurityProtocol))
+		}
+	case "sasl_plaintext", "sasl_ssl":
+		switch c.SASLMechanism {
+		case "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
+		default:
+			faults = append(faults, fmt.Errorf("KAFKA_SASL_MECHANISM must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, not %q", c.SASLMechanism))
+		}
+		if c.SASLUsername == "" || c.SASLPassword == "" {
+			faults = append(faults, errors.New("KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD are required with a sasl_* protocol"))
+		}
+	default:
+		faults = append(faults, fmt.Errorf("KAFKA_SECURITY_PROTOCOL must be plaintext, ssl, sasl_plaintext or sasl_ssl, not %q", c.SecurityProtocol))
+	}
+	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
+		faults = append(faults, errors.New("KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE go together"))
+	}
+	return errors.Join(faults...)
+}
+
+// ClientConfig returns the librdkafka settings that every client of the
+// service has, for the caller to add its own to.
+func (c Config) ClientConfig(clientID string) kafka.ConfigMap {
+	m := kafka.ConfigMap{
+		"bootstrap.servers":      c.BootstrapServers,
+		"security.protocol":      c.SecurityProtocol,
+		"client.id":              clientID,
+		"go.logs.channel.enable": true,
+		// A broker that comes back is found within seconds, not within the
+		// default ten.
+		"reconnect.backoff.ms":     100,
+		"reconnect.backoff.max.ms": 2000,
+		"socket.keepalive.enable":  true,
+		// Asking about a topic never creates it.
+		"allow.auto.create.topics": false,
+	}
+	set := func(key, value string) {
+		if value != "" {
+			m[key] = value
+		}
+	}
+	set("sasl.mechanism", c.SASLMechanism)
+	set("sasl.username", c.SASLUsername)
+	set("sasl.password", c.SASLPassword.Reveal())
+	set("ssl.ca.location", c.TLSCAFile)
+	set("ssl.certificate.location", c.TLSCertFile)
+	set("ssl.key.location", c.TLSKeyFile)
+	return m
+}
+
+// Merge returns base with the settings of more, which win.
+func Merge(base, more kafka.ConfigMap) *kafka.ConfigMap {
+	merged := kafka.ConfigMap{}
+	for k, v := range base {
+		merged[k] = v
+	}
+	for k, v := range more {
+		merged[k] = v
+	}
+	return &merged
+}

@@ -1,0 +1,73 @@
+package kafkax
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// Headers of a dead letter. They say where the record came from and why it was
+// refused; its own key, value and headers are kept as they were.
+const (
+	HeaderReason    = "dlq-reason"    // bounded word: "decode" or "invalid"
+	HeaderError     = "dlq-error"     // what was wrong, for a person
+	HeaderTopic     = "dlq-topic"     // source topic
+	HeaderPartition = "dlq-partition" // source partition
+	HeaderOffset    = "dlq-offset"    // source offset
+	HeaderGroup     = "dlq-group"     // consumer group that refused it
+	HeaderAt        = "dlq-at"        // when, RFC 3339
+)
+
+// DeadLetter returns the record to put on dlqTopic for a message that group
+// refused: the raw bytes, with the reason and the source as headers.
+func DeadLetter(m *kafka.Message, dlqTopic, group, reason string, cause error, now time.Time) Record {
+	headers := make([]kafka.Header, 0, len(m.Headers)+7)
+	for _, h := range m.Headers {
+		// A letter that was replayed and refused again carries one set only.
+		if !isDeadLetterHeader(h.Key) {
+			headers = append(headers, h)
+		}
+	}
+	for _, h := range [][2]string{
+		{HeaderReason, reason},
+		{HeaderError, cause.Error()},
+		{HeaderTopic, *m.TopicPartition.Topic},
+		{HeaderPartition, strconv.Itoa(int(m.TopicPartition.Partition))},
+		{HeaderOffset, strconv.FormatInt(int64(m.TopicPartition.Offset), 10)},
+		{HeaderGroup, group},
+		{HeaderAt, now.UTC().Format(time.RFC3339Nano)},
+	} {
+		headers = append(headers, kafka.Header{Key: h[0], Value: []byte(h[1])})
+	}
+	return Record{Topic: dlqTopic, Key: m.Key, Value: m.Value, Headers: headers, Timestamp: m.Timestamp}
+}
+
+func isDeadLetterHeader(key string) bool {
+	switch key {
+	case HeaderReason, HeaderError, HeaderTopic, HeaderPartition, HeaderOffset, HeaderGroup, HeaderAt:
+		return true
+	}
+	return false
+}
+
+// Header returns a header's value, or "".
+func Header(headers []kafka.Header, key string) string {
+	for _, h := range headers {
+		if h.Key == key {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+// WithoutDeadLetterHeaders returns the headers that the source record had.
+func WithoutDeadLetterHeaders(headers []kafka.Header) []kafka.Header {
+	var own []kafka.Header
+	for _, h := range headers {
+		if !isDeadLetterHeader(h.Key) {
+			own = append(own, h)
+		}
+	}
+	return own
+}

@@ -1,0 +1,204 @@
+package kafkax
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// ErrUnavailable is wrapped by every produce error that passes by itself: the
+// brokers are away or slow, too few replicas are in sync, the queue is full.
+// The record may or may not be in the log; it was not acknowledged.
+var ErrUnavailable = errors.New("kafka unavailable")
+
+// Record is what a producer sends.
+type Record struct {
+	Topic     string
+	Key       []byte
+	Value     []byte
+	Headers   []kafka.Header
+	Timestamp time.Time // zero: now
+}
+
+// Placed is where an acknowledged record stands.
+type Placed struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+// ProducerConfig says how long a record may wait for its acknowledgement and
+// how many may wait at once.
+type ProducerConfig struct {
+	// AckTimeout bounds the time from Send to acknowledgement or error.
+	AckTimeout time.Duration
+	// MaxPending bounds the records in the queue; beyond it Send answers
+	// ErrUnavailable at once.
+	MaxPending int
+	// Linger is how long a batch waits for more records. Zero sends at once
+	// and batches under load all the same, while requests are in flight.
+	Linger time.Duration
+}
+
+// Producer sends records and reports, for each, whether Kafka has acknowledged
+// it. Safe for concurrent use. Run must be running for Send to return.
+type Producer struct {
+	client   *kafka.Producer
+	log      *slog.Logger
+	duration *prometheus.HistogramVec
+	failures *prometheus.CounterVec
+}
+
+// NewProducer returns a producer that is idempotent and waits for all in-sync
+// replicas: an acknowledged record survives the loss of a broker and is in the
+// log once, however often the client had to retry.
+func NewProducer(cfg Config, pc ProducerConfig, clientID string, log *slog.Logger, reg prometheus.Registerer) (*Producer, error) {
+	client, err := kafka.NewProducer(Merge(cfg.ClientConfig(clientID), kafka.ConfigMap{
+		"acks":                         "all",
+		"enable.idempotence":           true,
+		"delivery.timeout.ms":          int(pc.AckTimeout.Milliseconds()),
+		"request.timeout.ms":           int(min(pc.AckTimeout, 30*time.Second).Milliseconds()),
+		"linger.ms":                    int(pc.Linger.Milliseconds()),
+		"queue.buffering.max.messages": pc.MaxPending,
+		"compression.type":             "lz4",
+		"partitioner":                  "murmur2_random", // the Java clients' own: one key, one partition, whoever writes
+		"go.delivery.report.fields":    "none",           // the waiter needs only offset and error
+		"go.events.channel.size":       10000,
+		"go.produce.channel.size":      1,
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("creating the producer: %w", err)
+	}
+	go PumpLogs(client.Logs(), log)
+	return &Producer{
+		client: client,
+		log:    log,
+		duration: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "kafka_produce_duration_seconds",
+			Help:    "Time from handing a record to the client to its acknowledgement.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"topic"}),
+		failures: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+			Name: "kafka_produce_errors_total",
+			Help: "Records that were not acknowledged.",
+		}, []string{"topic", "reason"}),
+	}, nil
+}
+
+type report struct {
+	placed Placed
+	err    error
+}
+
+// waiter travels through the client as the record's opaque value.
+type waiter struct {
+	start time.Time
+	done  func(Placed, error)
+}
+
+// Send hands a record over and waits for its acknowledgement, ctx's end or the
+// ack timeout. Nil means: written to all in-sync replicas.
+func (p *Producer) Send(ctx context.Context, r Record) (Placed, error) {
+	// Buffered, so that the report finds room when the caller has gone.
+	reports := make(chan report, 1)
+	if err := p.Enqueue(r, func(placed Placed, err error) { reports <- report{placed, err} }); err != nil {
+		return Placed{}, err
+	}
+	select {
+	case got := <-reports:
+		return got.placed, got.err
+	case <-ctx.Done():
+		return Placed{}, fmt.Errorf("%w: no acknowledgement yet: %w", ErrUnavailable, ctx.Err())
+	}
+}
+
+// Enqueue hands a record over and returns; done is called once with the
+// outcome, from the goroutine of Run, so it must not block. After an error
+// from Enqueue itself done is not called.
+func (p *Producer) Enqueue(r Record, done func(Placed, error)) error {
+	err := p.client.Produce(&kafka.Message{
+		TopicPartition: kafka.TopicPartition{Topic: &r.Topic, Partition: kafka.PartitionAny},
+		Key:            r.Key,
+		Value:          r.Value,
+		Headers:        r.Headers,
+		Timestamp:      r.Timestamp,
+		Opaque:         &waiter{start: time.Now(), done: done},
+	}, nil)
+	if err != nil {
+		return p.failed(r.Topic, err)
+	}
+	return nil
+}
+
+// Run completes the records' waiters until Close. It returns an error only
+// when the client is beyond recovery and the process has to start anew.
+func (p *Producer) Run(context.Context) error {
+	for event := range p.client.Events() {
+		switch e := event.(type) {
+		case *kafka.Message:
+			w, ok := e.Opaque.(*waiter)
+			if !ok {
+				continue
+			}
+			topic := *e.TopicPartition.Topic
+			if err := e.TopicPartition.Error; err != nil {
+				w.done(Placed{}, p.failed(topic, err))
+				continue
+			}
+			p.duration.WithLabelValues(topic).Observe(time.Since(w.start).Seconds())
+			w.done(Placed{Topic: topic, Partition: e.TopicPartition.Partition, Offset: int64(e.TopicPartition.Offset)}, nil)
+		case kafka.Error:
+			LogError(p.log, e)
+			if e.IsFatal() {
+				return fmt.Errorf("producer cannot go on: %w", e)
+			}
+		}
+	}
+	return nil
+}
+
+// Stop is the lifecycle step of the producer: it waits for the records in the
+// queue, bounded by ctx, and closes the client, which ends Run.
+func (p *Producer) Stop(ctx context.Context) {
+	for p.client.Len() > 0 && ctx.Err() == nil {
+		p.client.Flush(100)
+	}
+	if left := p.client.Len(); left > 0 {
+		p.log.Error("records not acknowledged at shutdown", "count", left)
+	}
+	p.client.Close()
+}
+
+// Reachable is the health probe of Kafka: some broker answers for the topic.
+func (p *Producer) Reachable(topic string) func(context.Context) error {
+	return func(ctx context.Context) error { return Reachable(ctx, p.client, topic) }
+}
+
+func (p *Producer) failed(topic string, err error) error {
+	reason := "rejected"
+	var ke kafka.Error
+	if errors.As(err, &ke) {
+		switch ke.Code() {
+		case kafka.ErrQueueFull:
+			reason = "queue_full"
+		case kafka.ErrMsgTimedOut, kafka.ErrTimedOut, kafka.ErrRequestTimedOut:
+			reason = "timeout"
+		case kafka.ErrNotEnoughReplicas, kafka.ErrNotEnoughReplicasAfterAppend:
+			reason = "not_enough_replicas"
+		case kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownTopic:
+			reason = "unknown_topic"
+		case kafka.ErrMsgSizeTooLarge, kafka.ErrInvalidRecord, kafka.ErrInvalidMsg:
+			// The record itself is at fault: trying again would not help.
+			p.failures.WithLabelValues(topic, "invalid").Inc()
+			return fmt.Errorf("producing to %q: %w", topic, err)
+		}
+	}
+	p.failures.WithLabelValues(topic, reason).Inc()
+	return fmt.Errorf("%w: producing to %q: %w", ErrUnavailable, topic, err)
+}

@@ -1,0 +1,72 @@
+package kafkax_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"shopstream/services/internal/embedded/brokertest"
+	"shopstream/services/internal/kafkax"
+)
+
+func newProducer(t *testing.T, servers string, cfg kafkax.ProducerConfig) *kafkax.Producer {
+	t.Helper()
+	p, err := kafkax.NewProducer(kafkax.Config{BootstrapServers: servers, SecurityProtocol: "plaintext"}, cfg, "test", slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = p.Run(context.Background())
+	}()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		p.Stop(ctx)
+		<-done
+	})
+	return p
+}
+
+func TestSendReturnsWhereTheRecordStands(t *testing.T) {
+	kafka := brokertest.Start(t)
+	topic := kafka.Topic(t, "purchases", 3, nil)
+	p := newProducer(t, kafka.BootstrapServers, kafkax.ProducerConfig{AckTimeout: 5 * time.Second, MaxPending: 100})
+
+	placed, err := p.Send(t.Context(), kafkax.Record{Topic: topic, Key: []byte("u1"), Value: []byte("v")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := kafka.Read(t, topic)
+	if len(records) != 1 || string(records[0].Value) != "v" || records[0].Partition != placed.Partition || records[0].Offset != placed.Offset {
+		t.Errorf("placed %+v, read %v", placed, records)
+	}
+}
+
+func TestSendAnswersWithinTheAckTimeoutWhenKafkaIsAway(t *testing.T) {
+	p := newProducer(t, "127.0.0.1:1", kafkax.ProducerConfig{AckTimeout: 300 * time.Millisecond, MaxPending: 100})
+	start := time.Now()
+	_, err := p.Send(t.Context(), kafkax.Record{Topic: "purchases", Value: []byte("v")})
+	if !errors.Is(err, kafkax.ErrUnavailable) {
+		t.Errorf("err = %v, want ErrUnavailable", err)
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestAFullQueueIsRefusedAtOnce(t *testing.T) {
+	p := newProducer(t, "127.0.0.1:1", kafkax.ProducerConfig{AckTimeout: 5 * time.Second, MaxPending: 10})
+	var err error
+	for range 11 {
+		err = p.Enqueue(kafkax.Record{Topic: "purchases", Value: []byte("v")}, func(kafkax.Placed, error) {})
+	}
+	if !errors.Is(err, kafkax.ErrUnavailable) {
+		t.Errorf("err = %v, want ErrUnavailable", err)
+	}
+}

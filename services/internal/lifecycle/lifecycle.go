@@ -1,0 +1,93 @@
+// Package lifecycle runs the long-lived parts of a service and stops them one
+// after the other, in the order that loses nothing.
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/oklog/run"
+)
+
+// Actor is one long-lived part: an HTTP server, a consumer loop, a producer.
+type Actor struct {
+	// Name appears in logs and errors.
+	Name string
+	// Run works until ctx ends or the part fails. It returns nil when it was
+	// asked to stop.
+	Run func(ctx context.Context) error
+	// Stop, where given, is called before Run's context is cancelled: the
+	// place to close a listener gracefully. Its context carries the bound.
+	Stop func(ctx context.Context)
+	// Grace is time that this actor may take beyond the bound of every step.
+	Grace time.Duration
+}
+
+// ErrStopTimeout is what an actor's error wraps when it did not stop in time.
+var ErrStopTimeout = errors.New("did not stop in time")
+
+// Run starts all actors. When ctx ends or any actor returns, it stops them in
+// the order given, each only after the one before it has finished, each within
+// bound; then it returns the first actor's error, or nil after ctx ended.
+func Run(ctx context.Context, log *slog.Logger, bound time.Duration, actors ...Actor) error {
+	var group run.Group
+
+	// First in the group, so its return starts the shutdown and its interrupt
+	// (which only ends the wait) runs before any actor is stopped.
+	wait, cancelWait := context.WithCancel(ctx)
+	group.Add(func() error {
+		<-wait.Done()
+		return nil
+	}, func(error) { cancelWait() })
+
+	var stuck []error // written by the interrupts, which run one after the other
+	for _, a := range actors {
+		// Not derived from ctx: the actor ends when its turn comes, not when
+		// the signal arrives.
+		actx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		done := make(chan struct{})
+		abandoned := make(chan struct{})
+		var result error
+
+		group.Add(func() error {
+			go func() {
+				defer close(done)
+				result = a.Run(actx)
+			}()
+			select {
+			case <-done:
+				if result != nil {
+					return fmt.Errorf("%s: %w", a.Name, result)
+				}
+				return nil
+			case <-abandoned:
+				return nil
+			}
+		}, func(error) {
+			defer cancel()
+			start := time.Now()
+			stopCtx, release := context.WithTimeout(context.WithoutCancel(ctx), a.Grace+bound)
+			defer release()
+			if a.Stop != nil {
+				a.Stop(stopCtx)
+			}
+			cancel()
+			select {
+			case <-done:
+				log.Debug("stopped", "actor", a.Name, "took", time.Since(start))
+			case <-stopCtx.Done():
+				log.Error("actor did not stop in time", "actor", a.Name, "bound", a.Grace+bound)
+				stuck = append(stuck, fmt.Errorf("%s: %w", a.Name, ErrStopTimeout))
+				close(abandoned)
+			}
+		})
+	}
+
+	if err := group.Run(); err != nil {
+		return errors.Join(append([]error{err}, stuck...)...)
+	}
+	return errors.Join(stuck...)
+}

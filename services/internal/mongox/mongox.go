@@ -1,0 +1,56 @@
+// Package mongox connects to the document database.
+package mongox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
+	"shopstream/services/internal/envconf"
+)
+
+// Config says where the database is.
+type Config struct {
+	URI        envconf.Secret `env:"MONGO_URI,required,notEmpty" doc:"Connection string of the document database, with its credentials."`
+	Database   string         `env:"MONGO_DATABASE" envDefault:"shopping" doc:"Database name."`
+	Collection string         `env:"MONGO_COLLECTION" envDefault:"purchases" doc:"Collection of the purchases."`
+}
+
+// Validate implements envconf.Validator. The fault does not repeat the value,
+// which may hold a password.
+func (c Config) Validate() error {
+	if err := clientOptions(c).Validate(); err != nil {
+		return errors.New("MONGO_URI is not a valid connection string (mongodb://host:port or mongodb+srv://host)")
+	}
+	return nil
+}
+
+// Connect returns a client; it does not wait for the database, which may come
+// up later. Operations fail after five seconds without a reachable server.
+func Connect(c Config) (*mongo.Client, error) {
+	client, err := mongo.Connect(clientOptions(c))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the database: %w", err)
+	}
+	return client, nil
+}
+
+func clientOptions(c Config) *options.ClientOptions {
+	return options.Client().
+		ApplyURI(c.URI.Reveal()).
+		SetServerSelectionTimeout(5 * time.Second).
+		// A purchase counts as stored when a majority has it: one that only the
+		// primary had would be lost with it, after its offset was committed.
+		SetWriteConcern(writeconcern.Majority())
+}
+
+// Ping is the health probe of the database.
+func Ping(client *mongo.Client) func(context.Context) error {
+	return func(ctx context.Context) error { return client.Ping(ctx, readpref.Primary()) }
+}

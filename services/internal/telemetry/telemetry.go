@@ -1,0 +1,66 @@
+// Package telemetry makes the logger and the metrics registry that a service
+// passes to its parts.
+package telemetry
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Config says what a service logs and how.
+type Config struct {
+	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"Least severe level that is logged: debug, info, warn or error."`
+	LogFormat string     `env:"LOG_FORMAT" envDefault:"json" doc:"Form of the log lines: json or text."`
+}
+
+// Validate implements envconf.Validator.
+func (c Config) Validate() error {
+	if c.LogFormat != "json" && c.LogFormat != "text" {
+		return fmt.Errorf("LOG_FORMAT must be json or text, not %q", c.LogFormat)
+	}
+	return nil
+}
+
+// NewLogger returns a logger that writes to w and names the service.
+func NewLogger(w io.Writer, cfg Config, service string) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	var handler slog.Handler = slog.NewJSONHandler(w, options)
+	if cfg.LogFormat == "text" {
+		handler = slog.NewTextHandler(w, options)
+	}
+	return slog.New(handler).With("service", service)
+}
+
+// NewRegistry returns a registry with the runtime's, the process's and the
+// build's own metrics; there is no global registry.
+func NewRegistry() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		buildInfo(),
+	)
+	return reg
+}
+
+func buildInfo() prometheus.Collector {
+	revision, goVersion := "unknown", "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		goVersion = info.GoVersion
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = s.Value
+			}
+		}
+	}
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "build_info",
+		Help:        "Always 1; the labels say what was built.",
+		ConstLabels: prometheus.Labels{"revision": revision, "go_version": goVersion},
+	}, func() float64 { return 1 })
+}
