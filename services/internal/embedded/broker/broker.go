@@ -19,6 +19,9 @@ type Options struct {
 	Ports []int
 	// DataDir keeps the data over restarts. Empty: memory only.
 	DataDir string
+	// Config holds broker settings by their Kafka names, such as
+	// log.cleaner.backoff.ms. May be nil.
+	Config map[string]string
 	// Log takes the broker's own lines, at debug level. May be nil.
 	Log *slog.Logger
 }
@@ -39,6 +42,9 @@ func Start(o Options) (*Broker, error) {
 		opts = append(opts, kfake.NumBrokers(len(o.Ports)), kfake.Ports(o.Ports...))
 	} else {
 		opts = append(opts, kfake.NumBrokers(1))
+	}
+	if len(o.Config) > 0 {
+		opts = append(opts, kfake.BrokerConfigs(o.Config))
 	}
 	if o.DataDir != "" {
 		opts = append(opts, kfake.DataDir(o.DataDir))
