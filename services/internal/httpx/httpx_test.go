@@ -67,6 +67,8 @@ func TestOperationalRoutes(t *testing.T) {
 		{"/-/healthy", 200, `"status":"alive"`},
 		{"/-/ready", 200, `"status":"ready"`},
 		{"/users/a%2Fb", 200, "a/b"}, // an encoded slash belongs to the value
+		{"/users/a+b", 200, "a+b"},
+		{"/users/a+b%2Fc", 200, "a+b/c"}, // a plus in a path is no space
 		{"/panic", 500, `"detail":"internal error"`},
 		{"/nowhere", 404, `"detail":"no such route"`},
 	}
@@ -77,7 +79,7 @@ func TestOperationalRoutes(t *testing.T) {
 	}
 	_, metrics := get(t, url+"/metrics")
 	for _, want := range []string{
-		`http_requests_total{code="200",method="GET",route="/users/:id"} 1`,
+		`http_requests_total{code="200",method="GET",route="/users/:id"} 3`,
 		`http_requests_total{code="404",method="GET",route="unmatched"} 1`,
 	} {
 		if !strings.Contains(metrics, want) {
