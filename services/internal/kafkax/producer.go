@@ -44,6 +44,9 @@ type ProducerConfig struct {
 	// Linger is how long a batch waits for more records. Zero sends at once
 	// and batches under load all the same, while requests are in flight.
 	Linger time.Duration
+	// MaxRecordBytes is the largest record that is tried; the broker's own
+	// limit stays. Zero is the client's default of 1,000,000.
+	MaxRecordBytes int
 }
 
 // Producer sends records and reports, for each, whether Kafka has acknowledged
@@ -59,7 +62,7 @@ type Producer struct {
 // replicas: an acknowledged record survives the loss of a broker and is in the
 // log once, however often the client had to retry.
 func NewProducer(cfg Config, pc ProducerConfig, clientID string, log *slog.Logger, reg prometheus.Registerer) (*Producer, error) {
-	client, err := kafka.NewProducer(Merge(cfg.ClientConfig(clientID), kafka.ConfigMap{
+	settings := kafka.ConfigMap{
 		"acks":                         "all",
 		"enable.idempotence":           true,
 		"delivery.timeout.ms":          int(pc.AckTimeout.Milliseconds()),
@@ -71,7 +74,11 @@ func NewProducer(cfg Config, pc ProducerConfig, clientID string, log *slog.Logge
 		"go.delivery.report.fields":    "none",           // the waiter needs only offset and error
 		"go.events.channel.size":       10000,
 		"go.produce.channel.size":      1,
-	}))
+	}
+	if pc.MaxRecordBytes > 0 {
+		settings["message.max.bytes"] = pc.MaxRecordBytes
+	}
+	client, err := kafka.NewProducer(Merge(cfg.ClientConfig(clientID), settings))
 	if err != nil {
 		return nil, fmt.Errorf("creating the producer: %w", err)
 	}

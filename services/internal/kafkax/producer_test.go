@@ -70,3 +70,19 @@ func TestAFullQueueIsRefusedAtOnce(t *testing.T) {
 		t.Errorf("err = %v, want ErrUnavailable", err)
 	}
 }
+
+func TestARecordAboveTheLimitIsRefusedForGood(t *testing.T) {
+	kafka := brokertest.Start(t)
+	topic := kafka.Topic(t, "purchases", 1, map[string]string{"max.message.bytes": "4000000"})
+	value := make([]byte, 1_500_000)
+	limits := kafkax.ProducerConfig{AckTimeout: 5 * time.Second, MaxPending: 10}
+
+	_, err := newProducer(t, kafka.BootstrapServers, limits).Send(t.Context(), kafkax.Record{Topic: topic, Value: value})
+	if err == nil || errors.Is(err, kafkax.ErrUnavailable) {
+		t.Errorf("err = %v, want one that does not pass by itself", err)
+	}
+	limits.MaxRecordBytes = 2_000_000
+	if _, err := newProducer(t, kafka.BootstrapServers, limits).Send(t.Context(), kafkax.Record{Topic: topic, Value: value}); err != nil {
+		t.Errorf("below a raised limit: %v", err)
+	}
+}
