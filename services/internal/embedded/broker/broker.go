@@ -22,7 +22,7 @@ type Options struct {
 	// Config holds broker settings by their Kafka names, such as
 	// log.cleaner.backoff.ms. May be nil.
 	Config map[string]string
-	// Log takes the broker's own lines, at debug level. May be nil.
+	// Log takes what the broker warns of, a full disk above all. May be nil.
 	Log *slog.Logger
 }
 
@@ -69,6 +69,6 @@ type logger struct{ log *slog.Logger }
 
 func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
 	if level <= kfake.LogLevelWarn {
-		l.log.Debug(fmt.Sprintf(format, args...))
+		l.log.Warn(fmt.Sprintf(format, args...))
 	}
 }

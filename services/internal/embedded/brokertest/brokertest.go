@@ -43,7 +43,8 @@ func Start(t testing.TB) *Kafka {
 		t.Cleanup(b.Close)
 		k.Embedded, k.BootstrapServers = b, b.BootstrapServers()
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(k.BootstrapServers, ",")...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(k.BootstrapServers, ",")...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.MetadataMinAge(50*time.Millisecond)) // the admin answers from a cache of that age
 	if err != nil {
 		t.Fatal(err)
 	}
