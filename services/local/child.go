@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// child keeps one service process alive.
+type child struct {
+	service
+	bin     string   // folder of the binaries
+	environ []string // common to all services
+	out     *stream
+	log     *slog.Logger
+	hurry   context.Context // its end kills the process
+	bound   time.Duration   // of a drain
+
+	wasReady chan struct{} // closed when first ready
+	ready    func()
+}
+
+func newChild(s service, bin string, environ []string, c *console, log *slog.Logger, hurry context.Context, bound time.Duration) *child {
+	k := &child{service: s, bin: bin, environ: environ, out: c.stream(s.name), log: log.With("of", s.name), hurry: hurry, bound: bound, wasReady: make(chan struct{})}
+	k.ready = sync.OnceFunc(func() { close(k.wasReady) })
+	return k
+}
+
+// supervise runs the service until ctx ends, and again whenever it ends by
+// itself. A service that ends before it was ever ready is a fault in the
+// setup, which starting it again would only hide.
+func (c *child) supervise(ctx context.Context) error {
+	// Linux ties a child to the thread that started it (see isolate): that
+	// thread must stay for as long as the child does.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	var backoff backoff
+	for {
+		started := time.Now()
+		err := c.once(ctx)
+		switch {
+		case ctx.Err() != nil, c.hurry.Err() != nil:
+			return c.drained(err)
+		case !closed(c.wasReady):
+			return fmt.Errorf("%s ended before it was ready: %w", c.name, cause(err))
+		case c.finishes && err == nil:
+			c.log.Info("finished")
+			<-ctx.Done()
+			return nil
+		}
+		pause := backoff.next(time.Since(started))
+		c.log.Warn("ended, will start again", "error", cause(err), "in", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// once runs the process to its end. When ctx ends, the process gets the bound
+// to drain and is then killed.
+func (c *child) once(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, c.name))
+	cmd.Env = append(append([]string{}, c.environ...), c.env...)
+	cmd.Env = append(cmd.Env, "HTTP_ADDR="+string(c.addr))
+	cmd.Stdout, cmd.Stderr = c.out, c.out
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = c.bound
+	isolate(cmd)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting: %w", err)
+	}
+	c.log.Debug("started", "pid", cmd.Process.Pid)
+	stopHurrying := context.AfterFunc(c.hurry, func() { _ = cmd.Process.Kill() })
+	defer stopHurrying()
+
+	polling, stopPolling := context.WithCancel(ctx)
+	defer stopPolling()
+	go c.awaitReady(polling, cmd.Process.Pid)
+
+	defer c.out.flush()
+	return cmd.Wait()
+}
+
+// awaitReady polls the process until it says that it is ready.
+func (c *child) awaitReady(ctx context.Context, pid int) {
+	client := http.Client{Timeout: time.Second}
+	start := time.Now()
+	for ctx.Err() == nil {
+		if isReady(ctx, &client, c.url("/-/ready")) {
+			c.log.Info("ready", "pid", pid, "after", time.Since(start).Round(time.Millisecond))
+			c.ready()
+			return
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func isReady(ctx context.Context, client *http.Client, url string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// drained judges the end of a process that was asked to stop.
+func (c *child) drained(err error) error {
+	switch {
+	// What Wait returns when the process was asked to stop and did so cleanly.
+	case err == nil, errors.Is(err, context.Canceled):
+		return nil
+	case c.hurry.Err() != nil:
+		return fmt.Errorf("%s was killed before it had drained", c.name)
+	case errors.Is(err, exec.ErrWaitDelay), signalled(err):
+		return fmt.Errorf("%s did not drain within STOP_TIMEOUT %s and was killed", c.name, c.bound)
+	}
+	return fmt.Errorf("%s did not stop cleanly: %w", c.name, err)
+}
+
+func signalled(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signal() == syscall.SIGKILL
+}
+
+func cause(err error) error {
+	if err == nil {
+		return errors.New("exit status 0")
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("%w (is the file executable?)", err)
+	}
+	return err
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// backoff says how long to wait before the next start.
+type backoff struct{ last time.Duration }
+
+const (
+	firstPause = 500 * time.Millisecond
+	longPause  = 10 * time.Second
+	// A process that has lived this long was healthy: its end is a new fault,
+	// not the same one again.
+	healthyAfter = 20 * time.Second
+)
+
+func (b *backoff) next(lived time.Duration) time.Duration {
+	if lived >= healthyAfter || b.last == 0 {
+		b.last = firstPause
+	} else {
+		b.last = min(2*b.last, longPause)
+	}
+	return b.last
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// endpoint is an address that something will listen on.
+type endpoint struct {
+	owner    string // who will listen there
+	variable string // what changes it
+	addr     string
+}
+
+// checkFree reports every endpoint that something else listens on already, so
+// that a clash is seen before anything starts.
+func checkFree(ctx context.Context, endpoints []endpoint) error {
+	var faults []error
+	taken := map[string]string{}
+	for _, e := range endpoints {
+		_, port, err := net.SplitHostPort(e.addr)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", e.variable, err))
+			continue
+		}
+		if other, twice := taken[port]; twice {
+			faults = append(faults, fmt.Errorf("port %s is given to both %s and %s: change %s", port, other, e.owner, e.variable))
+			continue
+		}
+		taken[port] = e.owner
+		if err := free(ctx, e.addr, port); err != nil {
+			faults = append(faults, fmt.Errorf("port %s, wanted by %s, is in use: end what listens there, or choose another with %s (%w)", port, e.owner, e.variable, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func free(ctx context.Context, addr, port string) error {
+	// Somebody may listen on the port's other addresses only, IPv6 say: then we
+	// could listen too, but "localhost" in a browser would lead to them.
+	dialer := net.Dialer{Timeout: time.Second}
+	if conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("localhost", port)); err == nil {
+		_ = conn.Close()
+		return fmt.Errorf("something answers at %s", conn.RemoteAddr())
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
+}

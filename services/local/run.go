@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"shopstream/services/internal/embedded/broker"
+	"shopstream/services/internal/embedded/database"
+	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/lifecycle"
+	"shopstream/services/internal/telemetry"
+)
+
+// run starts the platform and supervises it until drain ends; hurry ends it at
+// once. Everything that can be checked is checked before anything starts.
+func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err error) {
+	start := time.Now()
+	cfg, err := envconf.Load[config](environ)
+	if err != nil {
+		return err
+	}
+	out := newConsole(stdout, cfg.NoColor != "")
+	log := telemetry.NewLogger(out.stream("local"), telemetry.Config{LogLevel: cfg.LogLevel, LogFormat: "text"}, "local")
+
+	bin, err := findBinaries(binaries(cfg)...)
+	if err != nil {
+		return err
+	}
+	data, err := openFolder(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	defer data.close()
+	if err := checkFree(drain, endpoints(cfg)); err != nil {
+		return err
+	}
+
+	// Deferred, so that the broker and the database close after all services
+	// have drained, and also when the start fails half-way.
+	kafka, closeKafka, err := startKafka(cfg, data, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bounded("broker", cfg.StopTimeout, closeKafka)) }()
+	mongo, closeMongo, err := startMongo(cfg, data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bounded("database", cfg.StopTimeout, closeMongo)) }()
+
+	env := environment(environ, kafka, mongo)
+	if err := createTopics(drain, bin, env, cfg.Replication, out.stream("topics")); err != nil {
+		if drain.Err() != nil {
+			return nil // asked to stop meanwhile
+		}
+		return err
+	}
+
+	var actors []lifecycle.Actor
+	var children []*child
+	for _, services := range stages(cfg) {
+		var stage []*child
+		for _, s := range services {
+			stage = append(stage, newChild(s, bin, env, out, log, hurry, cfg.StopTimeout))
+		}
+		children = append(children, stage...)
+		actors = append(actors, together(stage))
+	}
+	greeter := lifecycle.Actor{Name: "start", Run: func(ctx context.Context) error {
+		return greet(ctx, cfg, data, children, out, start)
+	}}
+	// The bound is a net only: each child ends within its own.
+	err = lifecycle.Run(drain, log, cfg.StopTimeout+5*time.Second, append([]lifecycle.Actor{greeter}, actors...)...)
+	if drain.Err() != nil {
+		log.Info("stopped", "data", data.path)
+	}
+	return err
+}
+
+// together supervises the services of one stage; they drain side by side.
+func together(stage []*child) lifecycle.Actor {
+	name := ""
+	for _, c := range stage {
+		name += c.name + " "
+	}
+	return lifecycle.Actor{Name: name + "supervisor", Run: func(ctx context.Context) error {
+		// One that gives up ends the actor, and so everything.
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		errs := make([]error, len(stage))
+		var wg sync.WaitGroup
+		for i, c := range stage {
+			wg.Go(func() {
+				defer cancel()
+				errs[i] = c.supervise(ctx)
+			})
+		}
+		wg.Wait()
+		return errors.Join(errs...)
+	}}
+}
+
+// binaries names the files that must lie beside this one.
+func binaries(cfg config) []string {
+	names := []string{"topics"}
+	for _, services := range stages(cfg) {
+		for _, s := range services {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+// endpoints are all addresses that something will listen on.
+func endpoints(cfg config) []endpoint {
+	var all []endpoint
+	for _, services := range stages(cfg) {
+		for _, s := range services {
+			all = append(all, endpoint{owner: s.name, variable: s.variable, addr: string(s.addr)})
+		}
+	}
+	if cfg.BootstrapServers == "" {
+		all = append(all, endpoint{owner: "the embedded broker", variable: "KAFKA_PORT", addr: loopback(cfg.KafkaPort)})
+	}
+	if cfg.MongoURI == "" {
+		all = append(all, endpoint{owner: "the embedded database", variable: "MONGO_PORT", addr: loopback(cfg.MongoPort)})
+	}
+	return all
+}
+
+func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+
+// startKafka starts the embedded broker, unless there is an outside one.
+//
+// A record is acknowledged once the operating system has it: it survives a
+// kill -9 of this process, and a power cut may take the last seconds, as with
+// a single Kafka broker of default settings.
+func startKafka(cfg config, data *folder, log *slog.Logger) (servers string, stop func(), err error) {
+	if cfg.BootstrapServers != "" {
+		return cfg.BootstrapServers, func() {}, nil
+	}
+	dir, err := data.sub("kafka")
+	if err != nil {
+		return "", nil, err
+	}
+	b, err := broker.Start(broker.Options{
+		Ports:   []int{cfg.KafkaPort},
+		DataDir: dir,
+		// How often retention and compaction run: an hour, the default, is long
+		// enough for a load test to fill a disk.
+		Config: map[string]string{"log.cleaner.backoff.ms": "30000"},
+		Log:    log.With("of", "broker"),
+	})
+	if err != nil {
+		return "", nil, fmt.Errorf("%w (if its data is broken, delete %s to start anew)", err, dir)
+	}
+	return b.BootstrapServers(), b.Close, nil
+}
+
+// startMongo starts the embedded database, unless there is an outside one.
+func startMongo(cfg config, data *folder) (uri string, stop func(), err error) {
+	if cfg.MongoURI != "" {
+		return cfg.MongoURI.Reveal(), func() {}, nil
+	}
+	dir, err := data.sub("database")
+	if err != nil {
+		return "", nil, err
+	}
+	db, err := database.Start(loopback(cfg.MongoPort), dir, nil)
+	if err != nil {
+		return "", nil, fmt.Errorf("%w (if its data is broken, delete %s to start anew)", err, filepath.Clean(dir))
+	}
+	return db.URI(), db.Close, nil
+}
+
+// bounded calls stop and waits for it no longer than bound.
+func bounded(name string, bound time.Duration, stop func()) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		stop()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(bound):
+		return fmt.Errorf("the %s did not close within STOP_TIMEOUT %s", name, bound)
+	}
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"shopstream/services/internal/httpx"
+)
+
+// service is one of the platform's binaries as it runs here.
+type service struct {
+	name     string
+	addr     httpx.Addr
+	variable string   // changes addr
+	env      []string // what only this service gets
+	finishes bool     // an exit without an error is its end, not a fault
+}
+
+// stages are the services in the order in which they drain: first what brings
+// new events in, then what works on them.
+func stages(cfg config) [][]service {
+	web := service{name: "web-server", addr: cfg.WebServer, variable: "WEB_SERVER_ADDR"}
+	management := service{name: "management-api", addr: cfg.ManagementAPI, variable: "MANAGEMENT_API_ADDR"}
+	api := service{name: "api", addr: cfg.API, variable: "API_ADDR"}
+	// With COUNT set, the producer is done when it has sent that many.
+	producer := service{name: "producer", addr: cfg.Producer, variable: "PRODUCER_ADDR", finishes: true}
+	consumer := service{name: "consumer", addr: cfg.Consumer, variable: "CONSUMER_ADDR"}
+
+	// Named here, so that a GROUP_ID left in the shell can't put two services
+	// into one group.
+	management.env = []string{"GROUP_ID=management-api-group"}
+	consumer.env = []string{"GROUP_ID=consumer-service-group"}
+	web.env = []string{"MANAGEMENT_API_URL=" + management.url("")}
+	return [][]service{{web, producer}, {management, consumer, api}}
+}
+
+// url is where the service is found from this machine.
+func (s service) url(path string) string { return "http://" + s.host() + path }
+
+func (s service) host() string {
+	host, port, _ := net.SplitHostPort(string(s.addr)) // httpx.Addr has parsed it
+	switch host {
+	case "", "0.0.0.0", "::", "127.0.0.1":
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// environment is what every child gets: defaults that the user may change,
+// then the user's own, then what holds the platform together.
+func environment(environ []string, kafka, mongo string) []string {
+	env := []string{
+		"LOG_FORMAT=text",
+		"SHUTDOWN_TIMEOUT=5s", // a service has up to four steps, all within STOP_TIMEOUT
+	}
+	env = append(env, environ...)
+	return append(env, "KAFKA_BOOTSTRAP_SERVERS="+kafka, "MONGO_URI="+mongo)
+}
+
+// findBinaries returns the folder of this executable, in which the build puts
+// all binaries side by side.
+func findBinaries(names ...string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("finding this executable: %w", err)
+	}
+	dir := filepath.Dir(self)
+	var missing []string
+	for _, name := range names {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.IsDir() {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return "", errors.New("no " + strings.Join(missing, ", ") + " in " + dir + ": build all binaries with `make build`")
+	}
+	return dir, nil
+}
