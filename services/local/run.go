@@ -156,7 +156,7 @@ func startKafka(cfg config, data *folder, log *slog.Logger) (servers string, sto
 		// How often retention and compaction run: an hour, the default, is long
 		// enough for a load test to fill a disk.
 		Config: map[string]string{"log.cleaner.backoff.ms": "30000"},
-		Log:    log.With("of", "broker"),
+		Log:    log,
 	})
 	if err != nil {
 		return "", nil, fmt.Errorf("%w (if its data is broken, delete %s to start anew)", err, dir)

@@ -69,6 +69,6 @@ type logger struct{ log *slog.Logger }
 
 func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
 	if level <= kfake.LogLevelWarn {
-		l.log.Warn(fmt.Sprintf(format, args...))
+		l.log.Warn("the broker warns", "detail", fmt.Sprintf(format, args...))
 	}
 }

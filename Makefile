@@ -1,0 +1,91 @@
+# `make` alone says what there is. Every step of CI is one of these targets.
+.DEFAULT_GOAL := help
+SHELL := bash
+GO ?= go
+
+BINARIES := web-server management-api api producer consumer topics local
+MODULES := $(shell sed -n 's|^[[:space:]]*\(\./[a-z/-]*\).*|\1|p' go.work)
+SERVICES := $(filter ./services/%,$(MODULES))
+PACKAGES := $(addsuffix /...,$(SERVICES))
+
+# renovate: datasource=go depName=github.com/golangci/golangci-lint/v2
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
+
+# The Pulumi CLI builds infra with -trimpath: with the same flag here, its
+# SDK, which takes minutes to compile, is compiled once for both.
+INFRA := cd infra && GOFLAGS="$$GOFLAGS -trimpath"
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "; print "make TARGET"} \
+		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-zA-Z%-]+:.*## / {sub("%", "SERVICE", $$1); printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Develop
+
+.PHONY: run
+run: build ## Run the whole platform on this machine, in processes; Ctrl-C stops it
+	@bin/local
+
+.PHONY: build
+build: ## Build all binaries into bin/
+	@mkdir -p bin
+	$(GO) build -o bin/ $(addprefix ./services/,$(BINARIES))
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## Format the Go files
+	$(GOLANGCI) fmt
+
+.PHONY: docs
+docs: ## Write what is generated: each service's env.json and docs/configuration.md
+	$(GO) test -run '^TestEnvironmentIsDocumented$$' -count=1 $(addprefix ./services/,$(BINARIES)) -update
+	@mkdir -p docs
+	$(GO) run ./services/internal/confdoc
+
+.PHONY: clean
+clean: ## Remove what was built; the data of `make run` stays in data/
+	rm -rf bin build
+
+##@ Check
+
+# The whole-system tests come last and alone, since they measure; and are never
+# taken from the cache, which knows nothing of the binaries that they run.
+.PHONY: test
+test: check ## Run every check and every test that needs no cluster
+	$(GO) test $(filter-out ./services/local/...,$(PACKAGES))
+	$(INFRA) $(GO) test ./...
+	$(GO) test -count=1 ./services/local/...
+
+test-%: ## Test one service, such as test-api; test-internal and test-infra too
+	@if [ "$*" = infra ]; then $(INFRA) $(GO) test ./...; else $(GO) test -count=1 ./services/$*/...; fi
+
+# Each module is vetted as it is built in its image: alone, without go.work.
+.PHONY: check
+check: ## Check format, vet, module files, and that the pages name real targets
+	@unformatted=$$(gofmt -s -l $(MODULES)); if [ -n "$$unformatted" ]; then \
+		echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; fi
+	@for module in $(SERVICES); do \
+		(cd $$module && GOWORK=off $(GO) vet ./...) || { echo "in $$module"; exit 1; }; done
+	@$(INFRA) && GOWORK=off $(GO) vet ./...
+	@for module in $(MODULES); do \
+		(cd $$module && GOWORK=off $(GO) mod tidy -diff) || { echo "run 'go mod tidy' in $$module"; exit 1; }; done
+	@for target in $$(grep -ohE '(^|`)make [a-z][a-z-]*' $(wildcard README.md CONTRIBUTING.md docs/*.md services/*/README.md) | sed 's/.*make //' | sort -u); do \
+		grep -qE "^$$target:|^$${target%%-*}-%:" Makefile || { echo "the pages name 'make $$target', which is no target"; exit 1; }; done
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Run the linters over the Go code and the shell scripts
+	$(GOLANGCI) run $(PACKAGES)
+	$(INFRA) && ../$(GOLANGCI) run ./...
+	@if command -v shellcheck >/dev/null; then \
+		shellcheck $$(git grep -lE '^#!/.*[ /](ba)?sh' -- ':!*.md'); \
+	else echo "SKIP shellcheck: it is not installed"; fi
+
+.PHONY: bench
+bench: ## Run the benchmarks; each prints its ratio against a named peer
+	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+$(GOLANGCI):
+	@mkdir -p bin
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv bin/golangci-lint $@
