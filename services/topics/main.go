@@ -1,0 +1,21 @@
+// Command topics makes the topics of a Kafka cluster what their declaration
+// says, and ends: a Job in the cluster, a step of a local run.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := run(ctx, os.Environ(), os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "topics:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/telemetry"
+)
+
+func run(ctx context.Context, environ []string, stdout io.Writer) error {
+	cfg, err := envconf.Load[config](environ)
+	if err != nil {
+		return err
+	}
+	declared, err := parseTopics(cfg.Topics)
+	if err != nil {
+		return err
+	}
+	log := telemetry.NewLogger(stdout, cfg.Log, "topics")
+
+	c, err := connect(cfg.Kafka, log)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+
+	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Timeout, fmt.Errorf("the topics are not as declared after TIMEOUT (%s)", cfg.Timeout))
+	defer cancel()
+	outcomes, err := reconcile(ctx, log, c, declared)
+	report(log, outcomes)
+	return err
+}
+
+// report logs one line a topic: together, the table of what was done.
+func report(log *slog.Logger, outcomes []*outcome) {
+	for _, o := range outcomes {
+		attrs := []any{"topic", o.topic.name, "outcome", o.String(), "partitions", o.topic.partitions, "replication_factor", o.topic.replication}
+		if o.grownFrom > 0 {
+			attrs = append(attrs, "partitions_before", o.grownFrom)
+		}
+		if o.err != nil {
+			log.Error("topic", append(attrs, "error", o.err)...)
+			continue
+		}
+		log.Info("topic", attrs...)
+	}
+}
