@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"shopstream/services/internal/event"
+	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/kafkax"
+)
+
+const (
+	maxBody = 64 << 10
+	// retryAfter is what clients are told when a backend is away.
+	retryAfter = 2 * time.Second
+	// linger: a record goes out at once. Under load librdkafka batches all the
+	// same, since records gather while the requests before them are in flight;
+	// BenchmarkBuy has the numbers.
+	linger = 0
+	// statusClientGone is for the metrics only: nobody reads the answer.
+	statusClientGone = 499
+)
+
+// sender is what a buy needs of the Kafka producer.
+type sender interface {
+	Send(ctx context.Context, r kafkax.Record) (kafkax.Placed, error)
+}
+
+// server holds what the API's handlers share; it keeps no state of its own.
+type server struct {
+	kafka      sender
+	management *management
+	log        *slog.Logger
+
+	topic      string
+	currency   string
+	ackTimeout time.Duration
+}
+
+func newServer(cfg config, kafka sender, m *management, log *slog.Logger) *server {
+	return &server{
+		kafka: kafka, management: m, log: log,
+		topic: cfg.PurchasesTopic, currency: cfg.Currency, ackTimeout: cfg.AckTimeout,
+	}
+}
+
+// recorded is the data of the answer to a buy: the original's four fields and
+// the event's id.
+type recorded struct {
+	Username  string      `json:"username"`
+	UserID    string      `json:"userid"`
+	Price     event.Price `json:"price"`
+	Timestamp event.Time  `json:"timestamp"`
+	EventID   string      `json:"eventId"`
+}
+
+// buy puts a purchase on the topic and answers 202 once Kafka has it.
+func (s *server) buy(c *gin.Context) {
+	request, id, ok := s.readBuy(c)
+	if !ok {
+		return
+	}
+	purchase := event.NewPurchase(request, id, s.currency, time.Now())
+	value, err := purchase.Encode()
+	if err != nil {
+		s.log.ErrorContext(c.Request.Context(), "encoding a purchase", "error", err, "event_id", id)
+		httpx.Abort(c, http.StatusInternalServerError, "the purchase could not be encoded")
+		return
+	}
+
+	// The bound on the answer. librdkafka expires a record on its own, but
+	// looks only once a second.
+	ctx, cancel := context.WithTimeout(c.Request.Context(), s.ackTimeout)
+	defer cancel()
+	_, err = s.kafka.Send(ctx, kafkax.Record{
+		Topic:     s.topic,
+		Key:       []byte(request.UserID), // one partition, so one order, per user
+		Value:     value,
+		Timestamp: purchase.Timestamp.Time,
+	})
+	switch {
+	case err == nil:
+		// Only here, after the acknowledgement of all in-sync replicas, is the
+		// purchase said to be recorded.
+		c.Header("Location", "/api/v1/buys/"+id)
+		c.JSON(http.StatusAccepted, gin.H{
+			"status":  "success",
+			"message": "Purchase recorded",
+			"data":    recorded{request.Username, request.UserID, request.Price, purchase.Timestamp, id},
+		})
+	case c.Request.Context().Err() != nil:
+		c.AbortWithStatus(statusClientGone)
+	case errors.Is(err, kafkax.ErrUnavailable):
+		s.log.DebugContext(c.Request.Context(), "purchase not acknowledged", "error", err, "event_id", id)
+		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter,
+			"Kafka has not acknowledged the purchase; send it again with the same Idempotency-Key and it is stored once")
+	default:
+		s.log.ErrorContext(c.Request.Context(), "kafka refused a purchase", "error", err, "event_id", id)
+		httpx.Abort(c, http.StatusInternalServerError, "Kafka refused the purchase as invalid")
+	}
+}
+
+// readBuy reads the body and the idempotency key, and names everything wrong
+// with either in one answer. Any content type will do, as it always did.
+func (s *server) readBuy(c *gin.Context) (request event.BuyRequest, id string, ok bool) {
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		switch {
+		case errors.As(err, &tooLarge):
+			httpx.Abort(c, http.StatusRequestEntityTooLarge, "the body must be at most 64 KiB")
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			httpx.Abort(c, http.StatusRequestTimeout, "the body did not arrive in time")
+		default:
+			httpx.Abort(c, http.StatusBadRequest, "the body could not be read")
+		}
+		return request, "", false
+	}
+
+	var faults []httpx.FieldError
+	key, fault := idempotencyKey(c.Request.Header)
+	if fault != nil {
+		faults = append(faults, *fault)
+	}
+	request, err = event.ParseBuyRequest(body, s.currency)
+	if err != nil {
+		faults = append(faults, fieldErrors(err)...)
+	}
+	if len(faults) > 0 {
+		httpx.Abort(c, http.StatusBadRequest, "the purchase is not valid", faults...)
+		return request, "", false
+	}
+
+	if key != "" {
+		return request, eventIDFor(request.UserID, key), true
+	}
+	id, err = event.NewID()
+	if err != nil {
+		s.log.ErrorContext(c.Request.Context(), "making an event id", "error", err)
+		httpx.Abort(c, http.StatusInternalServerError, "no event id could be made")
+		return request, "", false
+	}
+	return request, id, true
+}
+
+func fieldErrors(err error) []httpx.FieldError {
+	var invalid *event.Invalid
+	if !errors.As(err, &invalid) {
+		return []httpx.FieldError{{Detail: err.Error()}}
+	}
+	faults := make([]httpx.FieldError, 0, len(invalid.Faults))
+	for _, f := range invalid.Faults {
+		field := f.Field
+		if field == "" {
+			field = "body"
+		}
+		faults = append(faults, httpx.FieldError{Field: field, Detail: f.Detail})
+	}
+	return faults
+}
+
+const idempotencyHeader = "Idempotency-Key"
+
+// idempotencyKey returns the request's key, or "" where it has none.
+func idempotencyKey(h http.Header) (string, *httpx.FieldError) {
+	values := h.Values(idempotencyHeader)
+	if len(values) == 0 {
+		return "", nil
+	}
+	printable := func(key string) bool {
+		for _, r := range []byte(key) {
+			if r < ' ' || r > '~' {
+				return false
+			}
+		}
+		return true
+	}
+	if key := values[0]; len(values) == 1 && key != "" && len(key) <= 200 && printable(key) {
+		return key, nil
+	}
+	return "", &httpx.FieldError{Field: idempotencyHeader, Detail: "must be given once, with 1 to 200 printable ASCII characters"}
+}
+
+// eventIDFor derives the event id of a user's key: a buy that is sent again
+// becomes the same event, and the store keeps one event of an id. No two users
+// share ids, since neither part can contain the separator.
+func eventIDFor(userID, key string) string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("buy:"+userID+"\x00"+key)).String()
+}
+
+// userBuys passes a page of the user's purchases on from management-api.
+func (s *server) userBuys(c *gin.Context) {
+	query := url.Values{}
+	for _, name := range []string{"limit", "before"} {
+		if values, given := c.GetQueryArray(name); given {
+			query[name] = values
+		}
+	}
+	got, ok := s.ask(c, "/api/v1/purchases/"+escapeSegment(c.Param("userid")), query)
+	if !ok {
+		return
+	}
+	if got.status != http.StatusOK {
+		refuse(c, got)
+		return
+	}
+	if next := nextQuery(got.header); next != "" {
+		c.Header("Link", "<"+c.Request.URL.EscapedPath()+"?"+next+`>; rel="next"`)
+	}
+	c.Header("Cache-Control", "no-store")
+	c.Data(http.StatusOK, "application/json; charset=utf-8", got.body)
+}
+
+// buyState says how far a buy has come.
+func (s *server) buyState(c *gin.Context) {
+	id, err := uuid.Parse(c.Param("eventId"))
+	if err != nil || len(c.Param("eventId")) != 36 {
+		httpx.Abort(c, http.StatusBadRequest, "the event id is not valid", httpx.FieldError{Field: "eventId", Detail: "must be a UUID"})
+		return
+	}
+	got, ok := s.ask(c, "/api/v1/purchases/by-event/"+id.String(), nil)
+	if !ok {
+		return
+	}
+	c.Header("Cache-Control", "no-store")
+	switch got.status {
+	case http.StatusOK:
+		c.Data(http.StatusOK, "application/json; charset=utf-8", got.body)
+	case http.StatusNotFound:
+		// On its way, as far as anyone knows: there is no record here of the
+		// ids that were given out.
+		c.JSON(http.StatusOK, gin.H{"eventId": id, "state": "accepted"})
+	default:
+		refuse(c, got)
+	}
+}
+
+// ask gets path from management-api. Where there is no usable answer it
+// answers the client and returns false.
+func (s *server) ask(c *gin.Context, path string, query url.Values) (answer, bool) {
+	got, err := s.management.get(c.Request.Context(), path, query)
+	switch {
+	case err == nil:
+		return got, true
+	case c.Request.Context().Err() != nil:
+		c.AbortWithStatus(statusClientGone)
+	case errors.Is(err, errLate):
+		httpx.Abort(c, http.StatusGatewayTimeout, "management-api did not answer in time")
+	case errors.Is(err, errUnusable):
+		s.log.WarnContext(c.Request.Context(), "unusable answer from management-api", "error", err)
+		httpx.Abort(c, http.StatusBadGateway, "management-api gave an answer that could not be used")
+	default:
+		s.log.DebugContext(c.Request.Context(), "management-api is unreachable", "error", err)
+		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "management-api can't be reached")
+	}
+	return answer{}, false
+}
+
+// refuse passes a refusal on: the caller's own faults and passing troubles
+// keep their status, whatever else is management-api's is a bad gateway.
+func refuse(c *gin.Context, got answer) {
+	var problem httpx.Problem
+	_ = json.Unmarshal(got.body, &problem) // without a problem there is the status still
+	switch got.status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		if got.status == http.StatusServiceUnavailable {
+			after := got.header.Get("Retry-After")
+			if after == "" {
+				after = "2"
+			}
+			c.Header("Retry-After", after)
+		}
+		if problem.Detail == "" {
+			problem.Detail = "so answered management-api"
+		}
+		httpx.Abort(c, got.status, problem.Detail, problem.Errors...)
+	default:
+		httpx.Abort(c, http.StatusBadGateway, "management-api failed")
+	}
+}

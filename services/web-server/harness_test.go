@@ -1,0 +1,350 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"shopstream/services/internal/event"
+	"shopstream/services/internal/health"
+	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/kafkax"
+)
+
+// service is the whole program, run in this process on a free port.
+type service struct {
+	url  string
+	stop func() error
+	logs *lines
+}
+
+// start runs the service until the test ends. environ comes last, so it wins.
+func start(t testing.TB, kafka, topic, management string, environ ...string) *service {
+	t.Helper()
+	logs := &lines{}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, append([]string{
+			"HTTP_ADDR=127.0.0.1:0", "KAFKA_BOOTSTRAP_SERVERS=" + kafka,
+			"PURCHASES_TOPIC=" + topic, "MANAGEMENT_API_URL=" + management,
+		}, environ...), logs)
+	}()
+	s := &service{logs: logs}
+	s.stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() { _ = s.stop() })
+	await(t, "the service serves", func() bool {
+		addr := logs.value("serving", "addr")
+		s.url = "http://" + addr
+		return addr != ""
+	})
+	return s
+}
+
+// ready waits until the service says that it is.
+func (s *service) ready(t testing.TB) *service {
+	t.Helper()
+	await(t, "the service is ready", func() bool { return request(t, http.MethodGet, s.url+"/-/ready", "").status == http.StatusOK })
+	return s
+}
+
+// fakeKafka acknowledges, or fails with err.
+type fakeKafka struct{ err error }
+
+func (k fakeKafka) Send(context.Context, kafkax.Record) (kafkax.Placed, error) {
+	return kafkax.Placed{}, k.err
+}
+
+// newTestEngine is the service's engine on a given sender.
+func newTestEngine(t testing.TB, cfg config, kafka sender) *gin.Engine {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	reg := prometheus.NewRegistry()
+	page, err := newShop(cfg.Currency)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newManagement(cfg.ManagementAPIURL)
+	t.Cleanup(m.close)
+	engine := httpx.NewEngine(log, reg, health.New(reg))
+	addRoutes(engine, newServer(cfg, kafka, m, log), page)
+	return engine
+}
+
+// serveWith serves it, and returns its URL.
+func serveWith(t testing.TB, cfg config, kafka sender) string {
+	t.Helper()
+	server := httptest.NewServer(newTestEngine(t, cfg, kafka))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// reply is an answer, read whole.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (r reply) json(t testing.TB) map[string]any {
+	t.Helper()
+	var body map[string]any
+	if err := json.Unmarshal(r.body, &body); err != nil {
+		t.Fatalf("body %q: %v", r.body, err)
+	}
+	return body
+}
+
+// data is the data of the answer to a buy.
+func (r reply) data(t testing.TB) recordedData {
+	t.Helper()
+	var body struct{ Data recordedData }
+	if err := json.Unmarshal(r.body, &body); err != nil {
+		t.Fatalf("body %q: %v", r.body, err)
+	}
+	return body.Data
+}
+
+type recordedData struct {
+	Username  string
+	UserID    string
+	Price     float64
+	Timestamp float64
+	EventID   string
+}
+
+func (r reply) problem(t testing.TB) httpx.Problem {
+	t.Helper()
+	var p httpx.Problem
+	if err := json.Unmarshal(r.body, &p); err != nil {
+		t.Fatalf("body %q: %v", r.body, err)
+	}
+	if got := r.header.Get("Content-Type"); got != "application/problem+json" || p.Status != r.status || p.Title == "" || p.Detail == "" {
+		t.Errorf("%d %s %s is no problem", r.status, got, r.body)
+	}
+	return p
+}
+
+// request sends one request; header has names and values in turn.
+func request(t testing.TB, method, url, body string, header ...string) reply {
+	t.Helper()
+	r, err := tryRequest(method, url, body, header...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func tryRequest(method, url, body string, header ...string) (reply, error) {
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		return reply{}, err
+	}
+	for pair := range slices.Chunk(header, 2) {
+		r.Header.Add(pair[0], pair[1])
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return reply{}, err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	return reply{response.StatusCode, response.Header, content}, err
+}
+
+func (s *service) buy(t testing.TB, body string, header ...string) reply {
+	t.Helper()
+	return request(t, http.MethodPost, s.url+"/api/v1/buy", body, header...)
+}
+
+func purchaseOf(user string, price float64) string {
+	return fmt.Sprintf(`{"username":"Ann","userid":%q,"price":%v}`, user, price)
+}
+
+// decode reads a record as management-api would.
+func decode(t testing.TB, r *kgo.Record) event.Purchase {
+	t.Helper()
+	p, err := event.DecodePurchase(r.Value, event.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}, "USD")
+	if err != nil {
+		t.Fatalf("record %s: %v", r.Value, err)
+	}
+	return p
+}
+
+// await polls until condition holds: for what lies in another process or in
+// the C client and can't signal.
+func await(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(40 * time.Second); !condition(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("gave up waiting: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// inside reports whether a goroutine is in the named function.
+func inside(function string) bool {
+	stacks := make([]byte, 4<<20)
+	return bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte(function))
+}
+
+// lines collects the service's log.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// value finds an attribute of the first line with that message.
+func (l *lines) value(message, key string) string {
+	for line := range strings.Lines(l.String()) {
+		var entry map[string]any
+		if json.Unmarshal([]byte(line), &entry) == nil && entry["msg"] == message {
+			return fmt.Sprint(entry[key])
+		}
+	}
+	return ""
+}
+
+// upstream is a management-api that speaks the contract and does what a test
+// tells it.
+type upstream struct {
+	*httptest.Server
+	mu      sync.Mutex
+	handler http.HandlerFunc
+	asked   []string // request URIs, probes left out
+}
+
+func newUpstream(t testing.TB) *upstream {
+	t.Helper()
+	u := &upstream{}
+	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/-/ready" {
+			_, _ = io.WriteString(w, `{"status":"ready"}`)
+			return
+		}
+		u.mu.Lock()
+		u.asked = append(u.asked, r.RequestURI)
+		handler := u.handler
+		u.mu.Unlock()
+		if handler == nil {
+			handler = func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, http.StatusNotFound, "not stored") }
+		}
+		handler(w, r)
+	}))
+	t.Cleanup(u.Close)
+	return u
+}
+
+// answer sets what the upstream does from now on.
+func (u *upstream) answer(handler http.HandlerFunc) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.handler = handler
+}
+
+func (u *upstream) lastAsked() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.asked) == 0 {
+		return ""
+	}
+	return u.asked[len(u.asked)-1]
+}
+
+func writeProblem(w http.ResponseWriter, status int, detail string, faults ...httpx.FieldError) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(httpx.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Instance: "/upstream", Errors: faults})
+}
+
+// blackHole accepts connections and never says a word, until it is told to
+// pass new ones on to target.
+type blackHole struct {
+	net.Listener
+	mu     sync.Mutex
+	target string
+	conns  []net.Conn
+}
+
+func newBlackHole(t testing.TB) *blackHole {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &blackHole{Listener: l}
+	t.Cleanup(func() {
+		_ = l.Close()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for _, c := range h.conns {
+			_ = c.Close()
+		}
+	})
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			h.mu.Lock()
+			h.conns = append(h.conns, c)
+			target := h.target
+			h.mu.Unlock()
+			if target == "" {
+				continue
+			}
+			if peer, err := net.Dial("tcp", target); err == nil {
+				go func() { _, _ = io.Copy(peer, c); _ = peer.Close() }()
+				go func() { _, _ = io.Copy(c, peer); _ = c.Close() }()
+			}
+		}
+	}()
+	return h
+}
+
+func (h *blackHole) passTo(target string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.target = target
+}
+
+// freePort is a port that nothing listens on.
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}

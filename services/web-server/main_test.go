@@ -1,0 +1,24 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// TestMain runs the tests, then looks for goroutines that a stopped service
+// left behind.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, function := range []string{"shopstream/services/internal/", "main.(*server)"} {
+		for deadline := time.Now().Add(5 * time.Second); inside(function); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				fmt.Println("FAIL: a goroutine is left in", function)
+				code = 1
+				break
+			}
+		}
+	}
+	os.Exit(code)
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/health"
+	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/lifecycle"
+	"shopstream/services/internal/telemetry"
+)
+
+func run(ctx context.Context, environ []string, stdout io.Writer) error {
+	cfg, err := envconf.Load[config](environ)
+	if err != nil {
+		return err
+	}
+	log := telemetry.NewLogger(stdout, cfg.Log, "web-server")
+	reg := telemetry.NewRegistry()
+
+	shop, err := newShop(cfg.Currency)
+	if err != nil {
+		return err
+	}
+	listener, err := httpx.Listen(ctx, cfg.Addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }() // the server has closed it, unless it never ran
+	producer, err := kafkax.NewProducer(cfg.Kafka, cfg.producer(), "web-server", log, reg)
+	if err != nil {
+		return err
+	}
+	management := newManagement(cfg.ManagementAPIURL)
+	defer management.close()
+
+	h := health.New(reg,
+		health.Check{Name: "kafka", Probe: producer.Reachable(cfg.PurchasesTopic)},
+		// Buying goes on without it, so it is shown but doesn't gate.
+		health.Check{Name: "management-api", Optional: true, Probe: management.ready},
+	)
+	engine := httpx.NewEngine(log, reg, h)
+	addRoutes(engine, newServer(cfg, producer, management, log), shop)
+
+	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
+		httpx.Server(log, cfg.HTTP, listener, engine, h), // first: buys in flight get their answer
+		lifecycle.Actor{Name: "producer", Run: producer.Run, Stop: producer.Stop},
+		lifecycle.Actor{Name: "health", Run: h.Run},
+	)
+}
