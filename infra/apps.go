@@ -1,0 +1,140 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"shopstream/infra/internal/app"
+	"shopstream/infra/internal/image"
+	"shopstream/infra/internal/ingress"
+	"shopstream/infra/internal/label"
+	"shopstream/infra/internal/namespace"
+	"shopstream/infra/internal/pod"
+	"shopstream/infra/internal/scale"
+	"shopstream/infra/internal/secret"
+)
+
+// apiSecret holds the token that `api` asks for.
+const apiSecret = "api-token"
+
+func (p platform) declareServices(
+	ctx *pulumi.Context, shop *namespace.Namespace, images *image.Images, installed addons, d data,
+	opts ...pulumi.ResourceOption,
+) error {
+	opts = append(opts, pulumi.DependsOn(d.ready))
+	for _, s := range p.config.services() {
+		args := &app.WorkloadArgs{
+			Namespace: shop,
+			Image:     images.Reference(s.name),
+			Port:      s.port,
+			Resources: s.size.resources(),
+			Zones:     p.config.Cluster.Zones,
+			Drain:     drainDelay,
+			Step:      shutdownStep,
+		}
+		connections := slices.Clone(d.kafkaEnv)
+		switch s.name {
+		case managementAPI:
+			connections = append(connections, d.mongoEnv...)
+			args.Secret = d.mongoSecret
+		case apiService:
+			token, err := p.declareToken(ctx, shop, opts...)
+			if err != nil {
+				return err
+			}
+			if token != nil {
+				connections = append(connections, pod.Secret("API_TOKEN", apiSecret, "token"))
+				args.Secret = token
+			}
+		}
+		args.Env = s.environment(p.config, connections...)
+
+		workload, err := app.NewWorkload(ctx, s.name, args, opts...)
+		if err != nil {
+			return err
+		}
+		if err := p.declareScaler(ctx, shop, s, workload, installed, d, opts...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// declareToken makes the Secret with the API's token, where there is one. In a preview of a production stack there is
+// none at hand, and the Secret that there will be is shown all the same.
+func (p platform) declareToken(
+	ctx *pulumi.Context, shop *namespace.Namespace, opts ...pulumi.ResourceOption,
+) (*secret.Secret, error) {
+	if p.secrets.APIToken == "" && p.config.Profile != profileProduction {
+		return nil, nil
+	}
+	values := map[string]secret.Value{"token": secret.Given(pulumi.String(p.secrets.APIToken))}
+	meta := label.Meta(apiSecret, shop.Ref, label.Standard(apiSecret, "credentials"))
+	return secret.New(ctx, apiSecret, meta, values, opts...)
+}
+
+func (p platform) declareScaler(
+	ctx *pulumi.Context, shop *namespace.Namespace, s serviceSpec, workload *app.Workload, installed addons, d data,
+	opts ...pulumi.ResourceOption,
+) error {
+	target := scale.Target{
+		Namespace: shop, Deployment: s.name, Range: scale.Range{Min: s.size.Min, Max: s.size.Max},
+	}
+	opts = append(slices.Clone(opts), pulumi.Parent(workload), pulumi.DependsOn([]pulumi.Resource{workload.Deployment}))
+	if s.scale.lag == nil && !s.scale.keda {
+		_, err := scale.NewCPU(ctx, s.name, target, s.size.Target, append(opts, installed.after("metrics-server"))...)
+		return err
+	}
+	trigger := scale.CPU(s.size.Target)
+	if s.scale.lag != nil {
+		trigger = scale.Lag{
+			BootstrapServers: d.cluster.BootstrapServers(),
+			Topic:            s.scale.lag.Name,
+			Group:            s.scale.group,
+			Threshold:        s.size.Target,
+		}.Trigger()
+	}
+	_, err := scale.NewScaledObject(ctx, s.name, target, trigger,
+		append(opts, installed.after("keda", "metrics-server"))...)
+	return err
+}
+
+func (p platform) declareIngress(
+	ctx *pulumi.Context, shop *namespace.Namespace, installed addons, opts ...pulumi.ResourceOption,
+) error {
+	settings := p.config.Ingress
+	annotations := map[string]string{}
+	if settings.ClusterIssuer != "" {
+		annotations["cert-manager.io/cluster-issuer"] = settings.ClusterIssuer
+	}
+	for key, value := range settings.Annotations {
+		annotations[key] = value
+	}
+	// After the controller: its webhook checks the Ingress.
+	_, err := ingress.New(ctx, label.PartOf, &ingress.Args{
+		Namespace:   shop,
+		Class:       settings.Class,
+		Host:        settings.Host,
+		Routes:      p.config.routes(),
+		TLSSecret:   settings.TLSSecret,
+		Annotations: annotations,
+	}, append(opts, installed.after("ingress-nginx"))...)
+	return err
+}
+
+// export tells people where things are.
+func (p platform) export(ctx *pulumi.Context, d data) error {
+	host, scheme := p.config.Ingress.Host, "http"
+	if p.config.Ingress.TLSSecret != "" {
+		scheme = "https"
+	}
+	if host == "" {
+		host = "<address of the ingress controller>"
+	}
+	ctx.Export("shopUrl", pulumi.String(scheme+"://"+host+"/"))
+	ctx.Export("apiUrl", pulumi.String(scheme+"://"+host+"/viewer"))
+	ctx.Export("kafkaBootstrapServers", pulumi.String(d.cluster.BootstrapServers()))
+	ctx.Export("namespaces", pulumi.ToStringArray(p.config.closedNamespaces()))
+	return nil
+}

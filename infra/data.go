@@ -1,0 +1,138 @@
+package main
+
+import (
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"shopstream/infra/internal/app"
+	"shopstream/infra/internal/image"
+	"shopstream/infra/internal/kafka"
+	"shopstream/infra/internal/label"
+	"shopstream/infra/internal/mongo"
+	"shopstream/infra/internal/namespace"
+	"shopstream/infra/internal/pod"
+	"shopstream/infra/internal/secret"
+)
+
+// mongoSecret is where the services find how to reach the database.
+const mongoSecret = "mongodb"
+
+// data is what the services build on.
+type data struct {
+	cluster *kafka.Cluster
+
+	// kafkaEnv and mongoEnv are what a service needs to connect.
+	kafkaEnv, mongoEnv []pod.Env
+	mongoSecret        *secret.Secret
+
+	// ready is what must be there before a service starts.
+	ready []pulumi.Resource
+}
+
+func (p platform) declareData(
+	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, images *image.Images, opts ...pulumi.ResourceOption,
+) (data, error) {
+	c := p.config
+	cluster, err := kafka.NewCluster(ctx, kafka.Name, &kafka.ClusterArgs{
+		Namespace:     namespaces[dataNamespace],
+		ClusterDomain: c.Cluster.Domain,
+		Image:         c.Kafka.Image,
+		Topology:      c.topology(),
+		ClusterID:     kafka.ClusterID(ctx.Project(), ctx.Stack()),
+		Heap:          c.Kafka.Heap,
+		CPU:           c.Kafka.CPU,
+		CPULimit:      c.Kafka.CPULimit,
+		StorageClass:  c.Kafka.StorageClass,
+		StorageSize:   c.Kafka.Storage,
+		DeleteVolumes: !c.KeepVolumes,
+		Zones:         c.Cluster.Zones,
+	}, opts...)
+	if err != nil {
+		return data{}, err
+	}
+	d := data{cluster: cluster, kafkaEnv: cluster.EnvVars()}
+
+	topics, err := kafka.NewTopics(ctx, topicsJob, &kafka.TopicsArgs{
+		Namespace: namespaces[appNamespace],
+		Image:     images.Reference(topicsJob),
+		User:      app.User,
+		Resources: topicsResources(),
+		Topics:    c.declarations(),
+		Env:       d.kafkaEnv,
+	}, append(opts, pulumi.DependsOn([]pulumi.Resource{cluster, images}))...)
+	if err != nil {
+		return data{}, err
+	}
+	d.ready = []pulumi.Resource{topics, images}
+	return d, p.declareDatabase(ctx, namespaces, &d, opts...)
+}
+
+// declareDatabase makes the database, or only the Secret with the address of one that stands elsewhere.
+func (p platform) declareDatabase(
+	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, d *data, opts ...pulumi.ResourceOption,
+) error {
+	shop := namespaces[appNamespace]
+	meta := label.Meta(mongoSecret, shop.Ref, label.Standard(mongoSecret, "credentials"))
+	name := pod.Value("MONGO_DATABASE", p.config.Mongo.Database)
+
+	if p.config.Mongo.External {
+		values := map[string]secret.Value{"uri": secret.Given(pulumi.String(p.secrets.MongoURI))}
+		address, err := secret.New(ctx, mongoSecret, meta, values, opts...)
+		if err != nil {
+			return err
+		}
+		d.mongoSecret = address
+		d.mongoEnv = []pod.Env{pod.Secret("MONGO_URI", mongoSecret, "uri"), name}
+		return nil
+	}
+
+	args, err := p.databaseArgs(namespaces[dataNamespace])
+	if err != nil {
+		return err
+	}
+	database, err := mongo.NewDatabase(ctx, mongo.Name, args, opts...)
+	if err != nil {
+		return err
+	}
+	values := map[string]secret.Value{"password": database.AppPassword()}
+	password, err := secret.New(ctx, mongoSecret, meta, values, opts...)
+	if err != nil {
+		return err
+	}
+	d.mongoSecret = password
+	d.mongoEnv = append(database.EnvVars(mongoSecret, "password"), name)
+	d.ready = append(d.ready, database)
+	return nil
+}
+
+func (p platform) databaseArgs(ns *namespace.Namespace) (*mongo.DatabaseArgs, error) {
+	c := p.config
+	root, err := secret.Generated(p.world.random, 24)
+	if err != nil {
+		return nil, err
+	}
+	keyFile, err := secret.Generated(p.world.random, 256)
+	if err != nil {
+		return nil, err
+	}
+	password := secret.Given(pulumi.String(p.secrets.MongoPassword))
+	if p.secrets.MongoPassword == "" {
+		if password, err = secret.Generated(p.world.random, 24); err != nil {
+			return nil, err
+		}
+	}
+	return &mongo.DatabaseArgs{
+		Namespace:     ns,
+		ClusterDomain: c.Cluster.Domain,
+		Image:         c.Mongo.Image,
+		Members:       c.Mongo.Members,
+		Resources:     c.mongoResources(),
+		StorageClass:  c.Mongo.StorageClass,
+		StorageSize:   c.Mongo.Storage,
+		DeleteVolumes: !c.KeepVolumes,
+		Zones:         c.Cluster.Zones,
+		Database:      c.Mongo.Database,
+		RootPassword:  root,
+		AppPassword:   password,
+		KeyFile:       keyFile,
+	}, nil
+}

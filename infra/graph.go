@@ -1,0 +1,131 @@
+package main
+
+import (
+	"shopstream/infra/internal/addon"
+	"shopstream/infra/internal/app"
+	"shopstream/infra/internal/kafka"
+	"shopstream/infra/internal/label"
+	"shopstream/infra/internal/mongo"
+	"shopstream/infra/internal/netpol"
+)
+
+// The namespaces of the platform itself. The addons' are configuration.
+const (
+	appNamespace  = "shop"
+	dataNamespace = "shop-data"
+)
+
+// closedNamespaces returns the namespaces that the stack makes.
+func (c Config) closedNamespaces() []string {
+	names := []string{appNamespace, dataNamespace}
+	if c.Addons.IngressNginx {
+		names = append(names, c.Ingress.Namespace)
+	}
+	if c.Addons.KEDA {
+		names = append(names, c.Addons.KEDANamespace)
+	}
+	if c.Addons.Prometheus || c.Addons.MetricsServer {
+		names = append(names, c.Addons.MonitoringNamespace)
+	}
+	return names
+}
+
+// graph is the one declaration of who calls whom. The network policies, the page in docs, and the test that holds the
+// services' environments against it all come from here.
+func (c Config) graph() netpol.Graph {
+	closed := c.closedNamespaces()
+	brokers := kafka.Brokers(dataNamespace)
+
+	calls := c.topology().Calls(dataNamespace)
+	add := func(from, to netpol.Peer, ports []netpol.Port, why string) {
+		calls = append(calls, netpol.Call{From: from, To: to, Ports: ports, Why: why})
+	}
+
+	for _, s := range c.services() {
+		add(app.Pods(s.name, appNamespace), brokers, netpol.TCP(kafka.ClientPort), "events")
+	}
+	topicsPods := netpol.Peer{Name: topicsJob, Namespace: appNamespace, Labels: label.Selector(topicsJob)}
+	add(topicsPods, brokers, netpol.TCP(kafka.ClientPort), "creates the topics")
+	add(app.Pods(webServer, appNamespace), app.Pods(managementAPI, appNamespace), netpol.TCP(managementPort),
+		"purchase history")
+
+	calls = append(calls, c.databaseCalls()...)
+	calls = append(calls, c.addonCalls()...)
+
+	for _, namespace := range closed {
+		everyPod := netpol.Peer{Name: "dns", Namespace: namespace}
+		add(everyPod, clusterDNS(), dnsPorts(), "name resolution")
+		if len(c.Cluster.DNSAddresses) > 0 {
+			add(everyPod, netpol.Peer{Name: "node-local dns", Addresses: c.Cluster.DNSAddresses}, dnsPorts(), "name resolution")
+		}
+	}
+	return netpol.Graph{Closed: closed, Calls: calls}
+}
+
+func clusterDNS() netpol.Peer {
+	return netpol.Peer{
+		Name: "cluster dns", Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"},
+	}
+}
+
+func dnsPorts() []netpol.Port {
+	return []netpol.Port{{Number: 53, Protocol: "UDP"}, {Number: 53, Protocol: "TCP"}}
+}
+
+func (c Config) databaseCalls() []netpol.Call {
+	caller := app.Pods(managementAPI, appNamespace)
+	if c.Mongo.External {
+		outside := netpol.Peer{Name: "external mongodb", Addresses: c.Mongo.ExternalAddresses}
+		return []netpol.Call{{From: caller, To: outside, Ports: netpol.TCP(c.Mongo.ExternalPort), Why: "purchases"}}
+	}
+	members := mongo.Members(dataNamespace)
+	port := netpol.TCP(mongo.Port)
+	return []netpol.Call{
+		{From: caller, To: members, Ports: port, Why: "purchases"},
+		{From: mongo.Initiate(dataNamespace), To: members, Ports: port, Why: "initiates the replica set"},
+		{From: members, To: members, Ports: port, Why: "replication"},
+	}
+}
+
+// addonCalls is what the addons need, of the platform and for themselves.
+func (c Config) addonCalls() []netpol.Call {
+	places := addon.Places{
+		Ingress:    c.Ingress.Namespace,
+		KEDA:       c.Addons.KEDANamespace,
+		Monitoring: c.Addons.MonitoringNamespace,
+	}
+	var calls []netpol.Call
+	controller := netpol.Peer{Name: "ingress controller", Namespace: c.Ingress.Namespace}
+	if c.Addons.IngressNginx {
+		controller = places.IngressController()
+		calls = append(calls, places.IngressNginxCalls(c.Cluster.APIServerPorts)...)
+	}
+	operator := places.KEDAOperator()
+	if c.Addons.KEDA {
+		calls = append(calls, places.KEDACalls(c.Cluster.APIServerPorts)...)
+	}
+	if c.Addons.MetricsServer {
+		calls = append(calls, places.MetricsServerCalls(c.Cluster.APIServerPorts)...)
+	}
+	if c.Addons.Prometheus {
+		calls = append(calls, places.PrometheusCalls(c.Cluster.APIServerPorts)...)
+	}
+
+	for _, route := range c.routes() {
+		calls = append(calls, netpol.Call{
+			From: controller, To: app.Pods(route.Service, appNamespace), Ports: netpol.TCP(route.Port),
+			Why: "requests to " + route.Path,
+		})
+	}
+	calls = append(calls, netpol.Call{
+		From: operator, To: kafka.Brokers(dataNamespace), Ports: netpol.TCP(kafka.ClientPort), Why: "consumer lag",
+	})
+	if c.Addons.Prometheus {
+		for _, s := range c.services() {
+			calls = append(calls, netpol.Call{
+				From: places.PrometheusServer(), To: app.Pods(s.name, appNamespace), Ports: netpol.TCP(s.port), Why: "metrics",
+			})
+		}
+	}
+	return calls
+}

@@ -1,0 +1,169 @@
+package addon
+
+import "fmt"
+
+// rule is one alert: what is wrong, for how long it may be so, and what it means to whoever is called.
+type rule struct {
+	name     string
+	expr     string
+	wait     string
+	severity string
+	summary  string
+}
+
+const (
+	critical = "critical" // somebody is failed now
+	warning  = "warning"  // somebody will be, or a promise is close to broken
+)
+
+// rules returns the alert rules as Prometheus reads them.
+func rules(args PrometheusArgs) map[string]any {
+	group := func(name string, list []rule) map[string]any {
+		encoded := make([]any, 0, len(list))
+		for _, r := range list {
+			encoded = append(encoded, map[string]any{
+				"alert":       r.name,
+				"expr":        r.expr,
+				"for":         r.wait,
+				"labels":      map[string]any{"severity": r.severity},
+				"annotations": map[string]any{"summary": r.summary},
+			})
+		}
+		return map[string]any{"name": name, "rules": encoded}
+	}
+	return map[string]any{"groups": []any{
+		group("shopstream-health", healthRules(args)),
+		group("shopstream-promises", promiseRules()),
+	}}
+}
+
+// healthRules say that a part is missing or fails.
+func healthRules(args PrometheusArgs) []rule {
+	brokers := fmt.Sprintf("{namespace=%q,statefulset=%q}", args.DataNamespace, args.Broker)
+	services := fmt.Sprintf("{namespace=%q}", args.AppNamespace)
+	return []rule{
+		{
+			name:     "KafkaUnreachable",
+			expr:     `max(dependency_up{dependency="kafka"}) == 0 or absent(dependency_up{dependency="kafka"})`,
+			wait:     "1m",
+			severity: critical,
+			summary:  "No service reaches a Kafka broker: nothing can be bought or ordered.",
+		},
+		{
+			name:     "KafkaBrokerMissing",
+			expr:     "kube_statefulset_status_replicas_ready" + brokers + " < kube_statefulset_replicas" + brokers,
+			wait:     "5m",
+			severity: warning,
+			summary:  "A broker is not ready. Nothing is lost; with one more away, nothing can be written.",
+		},
+		{
+			name:     "DatabaseUnreachable",
+			expr:     `max(dependency_up{dependency="mongo"}) == 0`,
+			wait:     "2m",
+			severity: critical,
+			summary:  "Purchases are accepted and kept in Kafka, but can be neither stored nor shown.",
+		},
+		{
+			name:     "ServiceDown",
+			expr:     "kube_deployment_status_replicas_available" + services + " == 0",
+			wait:     "2m",
+			severity: critical,
+			summary:  "{{ $labels.deployment }} has no pod that is ready.",
+		},
+		{
+			name:     "ScrapeFailed",
+			expr:     `up{job="shopstream"} == 0`,
+			wait:     "5m",
+			severity: warning,
+			summary:  "The metrics of {{ $labels.pod }} can't be read.",
+		},
+		{
+			name: "ErrorRate",
+			expr: `sum by (service) (rate(http_requests_total{code=~"5.."}[5m]))` +
+				` / sum by (service) (rate(http_requests_total[5m])) > 0.01`,
+			wait:     "5m",
+			severity: critical,
+			summary:  "More than one request in a hundred to {{ $labels.service }} fails.",
+		},
+		{
+			name:     "ConsumerLag",
+			expr:     `sum by (service, topic) (kafka_consumer_lag) > 1000`,
+			wait:     "10m",
+			severity: warning,
+			summary:  "{{ $labels.service }} is {{ $value }} records behind on {{ $labels.topic }} and does not catch up.",
+		},
+		{
+			name:     "DeadLetters",
+			expr:     `sum by (service, topic, reason) (increase(dead_letters_total[10m])) > 0`,
+			wait:     "0m",
+			severity: warning,
+			summary:  "{{ $labels.service }} set records of {{ $labels.topic }} aside: {{ $labels.reason }}.",
+		},
+		{
+			name: "AutoscalerAtItsLimit",
+			expr: "kube_horizontalpodautoscaler_status_current_replicas" + services +
+				" >= kube_horizontalpodautoscaler_spec_max_replicas" + services,
+			wait:     "15m",
+			severity: warning,
+			summary:  "{{ $labels.horizontalpodautoscaler }} has as many pods as it may have: raise its max.",
+		},
+	}
+}
+
+// promiseRules hold the platform to what it promises, one rule for each.
+func promiseRules() []rule {
+	const buy = `{service="web-server",route=~".*/buy"}`
+	return []rule{
+		{
+			// 202 is answered after Kafka has acknowledged, within a bounded time.
+			name: "BuyIsSlow",
+			expr: `histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket` + buy + `[5m]))) > 1`,
+			wait: "5m", severity: warning,
+			summary: "One buyer in a hundred waits more than a second for an answer.",
+		},
+		{
+			// What Kafka refuses, the buyer is told about; each one is a purchase that did not happen.
+			name: "EventsRefused",
+			expr: `sum by (service, topic, reason) (increase(kafka_produce_errors_total[5m])) > 0`,
+			wait: "0m", severity: critical,
+			summary: "Kafka does not take what {{ $labels.service }} sends to {{ $labels.topic }}: {{ $labels.reason }}.",
+		},
+		{
+			// Nothing lost: what was accepted gets stored.
+			name: "PurchasesAreNotStored",
+			expr: `sum(increase(http_requests_total{service="web-server",route=~".*/buy",code="202"}[10m])) > 0` +
+				` unless sum(increase(purchases_stored_total[10m])) > 0`,
+			wait: "5m", severity: critical,
+			summary: "Purchases are accepted, and none has been stored for ten minutes.",
+		},
+		{
+			// A purchase can be read soon after it was made.
+			name: "PurchasesAreLate",
+			expr: `histogram_quantile(0.99, sum by (le) (rate(purchase_end_to_end_seconds_bucket[5m]))) > 5`,
+			wait: "5m", severity: warning,
+			summary: "One purchase in a hundred takes more than five seconds to be stored.",
+		},
+		{
+			// Totals are counted exactly once, in transactions.
+			name: "TransactionsAbort",
+			expr: `sum(rate(transactions_total{outcome!="committed"}[10m]))` +
+				` / sum(rate(transactions_total[10m])) > 0.05`,
+			wait: "10m", severity: warning,
+			summary: "More than one transaction in twenty is aborted: totals are right, and late.",
+		},
+		{
+			// The last records of a topic, all of them, at once.
+			name: "MessagesAreSlow",
+			expr: `histogram_quantile(0.99, sum by (le) (rate(messages_read_duration_seconds_bucket[5m]))) > 2`,
+			wait: "5m", severity: warning,
+			summary: "One reader of a topic in a hundred waits more than two seconds.",
+		},
+		{
+			name: "MessagesAreIncomplete",
+			expr: `sum(rate(messages_read_duration_seconds_count{complete="false"}[10m]))` +
+				` / sum(rate(messages_read_duration_seconds_count[10m])) > 0.1`,
+			wait: "10m", severity: warning,
+			summary: "One read of a topic in ten ends before it has everything that was asked for.",
+		},
+	}
+}

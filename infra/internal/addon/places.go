@@ -1,0 +1,92 @@
+package addon
+
+import (
+	"shopstream/infra/internal/netpol"
+)
+
+// Places is where the addons run.
+type Places struct {
+	Ingress, KEDA, Monitoring string
+}
+
+// IngressController is the pods of ingress-nginx that carry requests.
+func (p Places) IngressController() netpol.Peer {
+	return chartPeer(p.Ingress, "ingress-nginx", map[string]string{
+		"app.kubernetes.io/name": "ingress-nginx", "app.kubernetes.io/component": "controller",
+	})
+}
+
+// KEDAOperator is the pod that asks the brokers for lag.
+func (p Places) KEDAOperator() netpol.Peer {
+	return chartPeer(p.KEDA, "keda-operator", map[string]string{"app": "keda-operator"})
+}
+
+// PrometheusServer is the pod that scrapes.
+func (p Places) PrometheusServer() netpol.Peer {
+	return chartPeer(p.Monitoring, "prometheus-server", map[string]string{
+		"app.kubernetes.io/name": "prometheus", "app.kubernetes.io/component": "server",
+	})
+}
+
+func chartPeer(namespace, name string, labels map[string]string) netpol.Peer {
+	return netpol.Peer{Name: name, Namespace: namespace, Labels: labels}
+}
+
+// The API server calls webhooks and extension APIs from an address that no selector matches, so those ports are open
+// to all, as is what serves the world.
+func anywhere(name string) netpol.Peer { return netpol.Peer{Name: name} }
+
+func apiServer(from netpol.Peer, ports []int) netpol.Call {
+	return netpol.Call{From: from, To: anywhere("api server"), Ports: netpol.TCP(ports...), Why: "watches the cluster"}
+}
+
+// IngressNginxCalls is what ingress-nginx needs for itself.
+func (p Places) IngressNginxCalls(apiServerPorts []int) []netpol.Call {
+	controller := p.IngressController()
+	hook := chartPeer(p.Ingress, "ingress-nginx-admission", map[string]string{
+		"app.kubernetes.io/name": "ingress-nginx", "app.kubernetes.io/component": "admission-webhook",
+	})
+	return []netpol.Call{
+		netpol.Call{From: anywhere("clients"), To: controller, Ports: netpol.TCP(80, 443), Why: "requests"},
+		netpol.Call{From: anywhere("api server"), To: controller, Ports: netpol.TCP(8443), Why: "checks Ingress objects"},
+		apiServer(controller, apiServerPorts),
+		apiServer(hook, apiServerPorts),
+	}
+}
+
+// KEDACalls is what KEDA needs for itself.
+func (p Places) KEDACalls(apiServerPorts []int) []netpol.Call {
+	operator := p.KEDAOperator()
+	metrics := chartPeer(p.KEDA, "keda-metrics-apiserver", map[string]string{"app": "keda-operator-metrics-apiserver"})
+	hooks := chartPeer(p.KEDA, "keda-admission-webhooks", map[string]string{"app": "keda-admission-webhooks"})
+	return []netpol.Call{
+		netpol.Call{From: metrics, To: operator, Ports: netpol.TCP(9666), Why: "asks for metrics"},
+		netpol.Call{From: anywhere("api server"), To: metrics, Ports: netpol.TCP(6443), Why: "external metrics"},
+		netpol.Call{From: anywhere("api server"), To: hooks, Ports: netpol.TCP(9443), Why: "checks ScaledObjects"},
+		apiServer(operator, apiServerPorts),
+		apiServer(metrics, apiServerPorts),
+		apiServer(hooks, apiServerPorts),
+	}
+}
+
+// MetricsServerCalls is what the metrics server needs.
+func (p Places) MetricsServerCalls(apiServerPorts []int) []netpol.Call {
+	server := chartPeer(p.Monitoring, "metrics-server", map[string]string{"app.kubernetes.io/name": "metrics-server"})
+	return []netpol.Call{
+		netpol.Call{From: anywhere("api server"), To: server, Ports: netpol.TCP(10250), Why: "resource metrics"},
+		netpol.Call{From: server, To: anywhere("kubelets"), Ports: netpol.TCP(10250), Why: "reads the pods' use"},
+		apiServer(server, apiServerPorts),
+	}
+}
+
+// PrometheusCalls is what Prometheus needs beside the platform's metrics.
+func (p Places) PrometheusCalls(apiServerPorts []int) []netpol.Call {
+	server := p.PrometheusServer()
+	state := chartPeer(p.Monitoring, "kube-state-metrics",
+		map[string]string{"app.kubernetes.io/name": "kube-state-metrics"})
+	return []netpol.Call{
+		netpol.Call{From: server, To: state, Ports: netpol.TCP(8080), Why: "state of the cluster"},
+		apiServer(server, apiServerPorts),
+		apiServer(state, apiServerPorts),
+	}
+}

@@ -1,0 +1,120 @@
+package addon
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"shopstream/infra/internal/label"
+)
+
+// PrometheusArgs is what a stack chooses about Prometheus, and where what it watches stands.
+type PrometheusArgs struct {
+	Namespace string
+	Retention string
+
+	// Storage is the size of the volume; zero means none.
+	Storage resource.Quantity
+
+	// AppNamespace holds the services, DataNamespace the brokers.
+	AppNamespace, DataNamespace string
+
+	// Broker is the name of the brokers' StatefulSet.
+	Broker string
+
+	// PortName is the name of the services' port, which serves their metrics too.
+	PortName string
+}
+
+// Prometheus scrapes the services and the state of the cluster, and evaluates the platform's alert rules.
+func Prometheus(args PrometheusArgs) Chart {
+	server := Demand{Name: "prometheus-server", Resources: resources("100m", "384Mi")}
+	state := Demand{Name: "kube-state-metrics", Resources: resources("10m", "64Mi")}
+	reload := Demand{Name: "prometheus-config-reload", Resources: resources("10m", "32Mi")}
+	restricted := map[string]any{
+		"allowPrivilegeEscalation": false,
+		"readOnlyRootFilesystem":   true,
+		"runAsNonRoot":             true,
+		"capabilities":             map[string]any{"drop": []any{"ALL"}},
+		"seccompProfile":           map[string]any{"type": "RuntimeDefault"},
+	}
+	volume := map[string]any{"enabled": !args.Storage.IsZero()}
+	if !args.Storage.IsZero() {
+		volume["size"] = args.Storage.String()
+	}
+	off := map[string]any{"enabled": false}
+
+	scrapeConfigs := map[string]any{
+		"shopstream":         args.servicesJob(),
+		"kube-state-metrics": stateJob(),
+	}
+	for _, job := range unusedJobs() {
+		scrapeConfigs[job] = off
+	}
+	return Chart{
+		Name: "prometheus", Version: "29.27.0", Namespace: args.Namespace,
+		Repository: "https://prometheus-community.github.io/helm-charts",
+		Demands:    []Demand{server, reload, state},
+		Values: map[string]any{
+			"alertmanager":             off,
+			"prometheus-pushgateway":   off,
+			"prometheus-node-exporter": off,
+			"configmapReload": map[string]any{
+				"prometheus": map[string]any{
+					"containerSecurityContext": restricted,
+					"resources":                reload.Resources.Values(),
+				},
+			},
+			"kube-state-metrics": map[string]any{"resources": state.Resources.Values()},
+			"server": map[string]any{
+				"containerSecurityContext": restricted,
+				"persistentVolume":         volume,
+				"resources":                server.Resources.Values(),
+				"retention":                args.Retention,
+			},
+			"scrapeConfigs": scrapeConfigs,
+			"serverFiles":   map[string]any{"alerting_rules.yml": rules(args)},
+		},
+	}
+}
+
+// unusedJobs are scrape jobs of the chart that would read what no rule here looks at, or need more rights.
+func unusedJobs() []string {
+	return []string{
+		"kubernetes-api-servers", "kubernetes-nodes", "kubernetes-nodes-cadvisor",
+		"kubernetes-service-endpoints", "kubernetes-service-endpoints-slow",
+		"prometheus-pushgateway", "kubernetes-services", "kubernetes-pods", "kubernetes-pods-slow",
+	}
+}
+
+// servicesJob finds the services' pods by their label and their one port by its name. Jobs, which have none, are left
+// out.
+func (args PrometheusArgs) servicesJob() map[string]any {
+	return map[string]any{
+		"kubernetes_sd_configs": []any{map[string]any{
+			"role":       "pod",
+			"namespaces": map[string]any{"names": []any{args.AppNamespace}},
+		}},
+		"relabel_configs": []any{
+			map[string]any{
+				"source_labels": []any{
+					"__meta_kubernetes_pod_label_app_kubernetes_io_part_of", "__meta_kubernetes_pod_container_port_name",
+				},
+				"regex":  label.PartOf + ";" + args.PortName,
+				"action": "keep",
+			},
+			map[string]any{
+				"source_labels": []any{"__meta_kubernetes_pod_label_app_kubernetes_io_name"},
+				"target_label":  "service",
+			},
+			map[string]any{
+				"source_labels": []any{"__meta_kubernetes_pod_name"},
+				"target_label":  "pod",
+			},
+		},
+	}
+}
+
+func stateJob() map[string]any {
+	return map[string]any{
+		"static_configs": []any{map[string]any{"targets": []any{"prometheus-kube-state-metrics:8080"}}},
+	}
+}

@@ -1,0 +1,77 @@
+// Package addon installs what the platform needs from others, as Helm releases.
+package addon
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// releaseType is the provider's Helm release. It is registered by its name and not through the provider's own Go
+// package, which pulls sixty API groups into every build of this program.
+const releaseType = "kubernetes:helm.sh/v3:Release"
+
+type releaseArgs struct {
+	Atomic         bool           `pulumi:"atomic"`
+	Chart          string         `pulumi:"chart"`
+	CleanupOnFail  bool           `pulumi:"cleanupOnFail"`
+	Compat         string         `pulumi:"compat"`
+	MaxHistory     int            `pulumi:"maxHistory"`
+	Name           string         `pulumi:"name"`
+	Namespace      string         `pulumi:"namespace"`
+	RepositoryOpts map[string]any `pulumi:"repositoryOpts"`
+	Timeout        int            `pulumi:"timeout"`
+	Values         map[string]any `pulumi:"values"`
+	Version        string         `pulumi:"version"`
+}
+
+// ReleaseArgs is the part of a release's properties that the platform sets.
+type ReleaseArgs struct {
+	Atomic         pulumi.BoolInput
+	Chart          pulumi.StringInput
+	CleanupOnFail  pulumi.BoolInput
+	Compat         pulumi.StringInput
+	MaxHistory     pulumi.IntInput
+	Name           pulumi.StringInput
+	Namespace      pulumi.StringInput
+	RepositoryOpts pulumi.MapInput
+	Timeout        pulumi.IntInput
+	Values         pulumi.MapInput
+	Version        pulumi.StringInput
+}
+
+// ElementType is the plain form of the properties.
+func (ReleaseArgs) ElementType() reflect.Type { return reflect.TypeFor[releaseArgs]() }
+
+// Release is an installed chart.
+type Release struct {
+	pulumi.CustomResourceState
+}
+
+// NewRelease installs a chart.
+func NewRelease(
+	ctx *pulumi.Context, namespace pulumi.StringInput, chart Chart, opts ...pulumi.ResourceOption,
+) (*Release, error) {
+	release := &Release{}
+	args := &ReleaseArgs{
+		// A first install that fails is taken back, so that the next run can install again.
+		Atomic:        pulumi.Bool(true),
+		CleanupOnFail: pulumi.Bool(true),
+		Chart:         pulumi.String(chart.location()),
+		Compat:        pulumi.String("true"),
+		MaxHistory:    pulumi.Int(5),
+		Name:          pulumi.String(chart.Name),
+		Namespace:     namespace,
+		Timeout:       pulumi.Int(600),
+		Values:        pulumi.ToMap(chart.Values),
+		Version:       pulumi.String(chart.Version),
+	}
+	if chart.Repository != "" {
+		args.RepositoryOpts = pulumi.Map{"repo": pulumi.String(chart.Repository)}
+	}
+	if err := ctx.RegisterResource(releaseType, chart.Name, args, release, opts...); err != nil {
+		return nil, fmt.Errorf("installing chart %q: %w", chart.Name, err)
+	}
+	return release, nil
+}

@@ -1,0 +1,170 @@
+package image
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+
+	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// stagingFolder is where the sources of each image are put together, below the program's own folder. It is the same on
+// every machine, so it makes no difference to pulumi who builds.
+const stagingFolder = ".build"
+
+// Load brings a built image to the cluster's nodes.
+type Load func(reference string) error
+
+// Args describes the images.
+type Args struct {
+	// Services is the folder of the services, and Names is those to build.
+	Services fs.FS
+	Names    []string
+
+	// Build makes the images; without it only their names are worked out.
+	Build bool
+
+	// Registry is where they are pushed to; empty means nowhere. Username and Password are for Docker's own stored
+	// credentials to be left out of it.
+	Registry string
+	Username string
+	Password pulumi.StringInput
+
+	Platform           string
+	GoImage, BaseImage string
+	DockerHost         string
+
+	// Load runs after an image was built. It is nil where the nodes need no help.
+	Load Load
+}
+
+// Images is the images of the services.
+type Images struct {
+	pulumi.ResourceState
+
+	references map[string]string
+}
+
+// Reference returns the name of a service's image.
+func (i *Images) Reference(service string) string { return i.references[service] }
+
+// References works out the names of all images, without building any.
+func (args Args) References() (map[string]string, error) {
+	references := map[string]string{}
+	for _, name := range args.Names {
+		files, err := sources(args.Services, name)
+		if err != nil {
+			return nil, err
+		}
+		tag, err := digest(args.Services, files, args.buildArguments(name))
+		if err != nil {
+			return nil, err
+		}
+		references[name] = reference(args.Registry, name, tag)
+	}
+	return references, nil
+}
+
+// New builds the images.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Images, error) {
+	references, err := args.References()
+	if err != nil {
+		return nil, err
+	}
+	images := &Images{references: references}
+	if err := ctx.RegisterComponentResource("shopstream:image:Images", name, images, opts...); err != nil {
+		return nil, fmt.Errorf("registering images: %w", err)
+	}
+	if args.Build {
+		if err := images.provision(ctx, name, args); err != nil {
+			return nil, err
+		}
+	}
+	return images, ctx.RegisterResourceOutputs(images, pulumi.Map{"references": pulumi.ToStringMap(references)})
+}
+
+func (i *Images) provision(ctx *pulumi.Context, name string, args *Args) error {
+	// The provider of its own is what keeps a machine without Docker able to preview: it dials the daemon as soon as it
+	// is made, so it is made only where something is built.
+	provider, err := docker.NewProvider(ctx, name, args.provider(), pulumi.Parent(i))
+	if err != nil {
+		return fmt.Errorf("configuring docker: %w", err)
+	}
+	hooks, err := args.hooks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, service := range args.Names {
+		folder := path.Join(stagingFolder, service)
+		files, err := sources(args.Services, service)
+		if err != nil {
+			return err
+		}
+		if err := stage(args.Services, files, folder); err != nil {
+			return err
+		}
+		opts := append([]pulumi.ResourceOption{pulumi.Parent(i), pulumi.Provider(provider)}, hooks...)
+		if _, err := docker.NewImage(ctx, service, args.image(service, folder, i.references[service]), opts...); err != nil {
+			return fmt.Errorf("building the image of %q: %w", service, err)
+		}
+	}
+	return nil
+}
+
+func (args Args) provider() *docker.ProviderArgs {
+	provider := &docker.ProviderArgs{}
+	if args.DockerHost != "" {
+		provider.Host = pulumi.String(args.DockerHost)
+	}
+	return provider
+}
+
+func (args Args) image(service, folder, reference string) *docker.ImageArgs {
+	build := &docker.DockerBuildArgs{
+		Context:    pulumi.String(folder),
+		Dockerfile: pulumi.String(path.Join(folder, dockerfile)),
+		Args:       pulumi.ToStringMap(args.buildArguments(service)),
+	}
+	if args.Platform != "" {
+		build.Platform = pulumi.String(args.Platform)
+	}
+	image := &docker.ImageArgs{
+		ImageName: pulumi.String(reference),
+		Build:     build,
+		SkipPush:  pulumi.Bool(args.Registry == ""),
+	}
+	if args.Username != "" {
+		image.Registry = &docker.RegistryArgs{
+			Server: pulumi.String(args.Registry), Username: pulumi.String(args.Username), Password: args.Password,
+		}
+	}
+	return image
+}
+
+func (args Args) buildArguments(service string) map[string]string {
+	return map[string]string{
+		"SERVICE": service, "GO_IMAGE": args.GoImage, "BASE_IMAGE": args.BaseImage,
+	}
+}
+
+// hooks has an image loaded right after it was built, before anything that needs it starts.
+func (args Args) hooks(ctx *pulumi.Context) ([]pulumi.ResourceOption, error) {
+	if args.Load == nil {
+		return nil, nil
+	}
+	hook, err := ctx.RegisterResourceHook("load-image", func(built *pulumi.ResourceHookArgs) error {
+		return args.Load(built.NewInputs["imageName"].StringValue())
+	}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("registering the hook that loads images: %w", err)
+	}
+	after := []*pulumi.ResourceHook{hook}
+	return []pulumi.ResourceOption{
+		pulumi.ResourceHooks(&pulumi.ResourceHookBinding{AfterCreate: after, AfterUpdate: after}),
+	}, nil
+}
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,195 @@
+package kafka
+
+import (
+	"fmt"
+
+	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	policyv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/policy/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"shopstream/infra/internal/label"
+	"shopstream/infra/internal/namespace"
+	"shopstream/infra/internal/netpol"
+	"shopstream/infra/internal/pod"
+)
+
+// user is the image's appuser.
+const user = 1000
+
+// ClusterArgs describes a Kafka cluster.
+type ClusterArgs struct {
+	Namespace     *namespace.Namespace
+	ClusterDomain string
+	Image         string
+	Topology      Topology
+
+	// ClusterID is 22 characters, the same on every node.
+	ClusterID string
+
+	// Heap is the size of each broker's heap. The container gets twice as much: what the JVM needs beside the heap,
+	// and page cache, out of which Kafka serves its readers.
+	Heap     resource.Quantity
+	CPU      resource.Quantity
+	CPULimit resource.Quantity
+
+	StorageClass string
+	StorageSize  resource.Quantity
+
+	// DeleteVolumes lets the volumes go with the cluster.
+	DeleteVolumes bool
+
+	// Zones spreads the brokers over the zones of the cluster, and the replicas with them.
+	Zones bool
+}
+
+// Cluster is a Kafka cluster.
+type Cluster struct {
+	pulumi.ResourceState
+
+	args ClusterArgs
+}
+
+// NewCluster makes a Kafka cluster.
+func NewCluster(
+	ctx *pulumi.Context, name string, args *ClusterArgs, opts ...pulumi.ResourceOption,
+) (*Cluster, error) {
+	c := &Cluster{args: *args}
+	if err := args.Topology.Check(); err != nil {
+		return nil, fmt.Errorf("checking kafka cluster %q: %w", name, err)
+	}
+	if err := ctx.RegisterComponentResource("shopstream:kafka:Cluster", name, c, opts...); err != nil {
+		return nil, fmt.Errorf("registering kafka cluster %q: %w", name, err)
+	}
+	for _, p := range args.Topology.pools() {
+		if err := c.provision(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"bootstrapServers": pulumi.String(c.BootstrapServers())})
+}
+
+// BootstrapServers is the address that clients start from.
+func (c *Cluster) BootstrapServers() string {
+	return BootstrapServers(c.args.Namespace.Name, c.args.ClusterDomain)
+}
+
+// BootstrapServers is the address of the cluster in a namespace. It is fully qualified, because the autoscaler asks
+// from a namespace of its own.
+func BootstrapServers(namespace, domain string) string {
+	return fmt.Sprintf("%s.%s.svc.%s:%d", Name, namespace, domain, ClientPort)
+}
+
+// EnvVars is what a client needs to connect.
+func (c *Cluster) EnvVars() []pod.Env {
+	return []pod.Env{pod.Value("KAFKA_BOOTSTRAP_SERVERS", c.BootstrapServers())}
+}
+
+// Brokers is the brokers as an end of a call.
+func Brokers(namespace string) netpol.Peer {
+	return netpol.Peer{Name: Name, Namespace: namespace, Labels: label.Selector(Name)}
+}
+
+// Calls is who calls whom inside the cluster.
+func (t Topology) Calls(namespace string) []netpol.Call {
+	brokers := Brokers(namespace)
+	if t.Controllers == 0 {
+		return []netpol.Call{{
+			From: brokers, To: brokers, Ports: netpol.TCP(ControllerPort, InternalPort),
+			Why: "quorum and replication",
+		}}
+	}
+	controllers := netpol.Peer{Name: ControllerName, Namespace: namespace, Labels: label.Selector(ControllerName)}
+	return []netpol.Call{
+		{From: brokers, To: brokers, Ports: netpol.TCP(InternalPort), Why: "replication"},
+		{From: brokers, To: controllers, Ports: netpol.TCP(ControllerPort), Why: "registration and metadata"},
+		{From: controllers, To: controllers, Ports: netpol.TCP(ControllerPort), Why: "quorum"},
+	}
+}
+
+func (p pool) headless() string { return p.name + "-nodes" }
+
+func (args ClusterArgs) domain(service string) string {
+	return fmt.Sprintf("%s.%s.svc.%s", service, args.Namespace.Name, args.ClusterDomain)
+}
+
+// Resources is what each node's container asks for.
+func (args ClusterArgs) resources() pod.Resources {
+	return pod.Resources{CPU: args.CPU, CPULimit: args.CPULimit, Memory: Memory(args.Heap)}
+}
+
+// Memory is the memory of a container for a heap of that size.
+func Memory(heap resource.Quantity) resource.Quantity {
+	return *resource.NewQuantity(2*heap.Value(), resource.BinarySI)
+}
+
+func (c *Cluster) provision(ctx *pulumi.Context, p pool) error {
+	ns := c.args.Namespace
+	meta := func(name string) *metav1.ObjectMetaArgs {
+		return label.Meta(name, ns.Ref, label.Standard(p.name, "kafka"))
+	}
+	headless, err := corev1.NewService(ctx, p.headless(), &corev1.ServiceArgs{
+		Metadata: meta(p.headless()),
+		Spec: &corev1.ServiceSpecArgs{
+			ClusterIP: pulumi.String("None"),
+			Selector:  pulumi.ToStringMap(label.Selector(p.name)),
+			// Nodes find each other by name before any of them can be ready: readiness needs the quorum.
+			PublishNotReadyAddresses: pulumi.Bool(true),
+			Ports:                    p.servicePorts(),
+		},
+	}, pulumi.Parent(c))
+	if err != nil {
+		return fmt.Errorf("creating service %q: %w", p.headless(), err)
+	}
+
+	set, err := appsv1.NewStatefulSet(ctx, p.name, &appsv1.StatefulSetArgs{
+		Metadata: meta(p.name),
+		Spec:     c.args.statefulSet(p),
+	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{headless}))
+	if err != nil {
+		return fmt.Errorf("creating stateful set %q: %w", p.name, err)
+	}
+
+	_, err = policyv1.NewPodDisruptionBudget(ctx, p.name, &policyv1.PodDisruptionBudgetArgs{
+		Metadata: meta(p.name),
+		Spec: &policyv1.PodDisruptionBudgetSpecArgs{
+			MaxUnavailable: pulumi.Int(1),
+			Selector:       &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(label.Selector(p.name))},
+		},
+	}, pulumi.Parent(c))
+	if err != nil {
+		return fmt.Errorf("creating disruption budget %q: %w", p.name, err)
+	}
+	if !p.has(roleBroker) {
+		return nil
+	}
+
+	_, err = corev1.NewService(ctx, p.name, &corev1.ServiceArgs{
+		Metadata: meta(p.name),
+		Spec: &corev1.ServiceSpecArgs{
+			Selector: pulumi.ToStringMap(label.Selector(p.name)),
+			Ports: corev1.ServicePortArray{corev1.ServicePortArgs{
+				Name: pulumi.String("client"), Port: pulumi.Int(ClientPort), TargetPort: pulumi.Int(ClientPort),
+			}},
+		},
+		// Made last, since pulumi waits for a service's first endpoint.
+	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{set}))
+	if err != nil {
+		return fmt.Errorf("creating service %q: %w", p.name, err)
+	}
+	return nil
+}
+
+func (p pool) servicePorts() corev1.ServicePortArray {
+	ports := corev1.ServicePortArray{}
+	for _, l := range listeners() {
+		if p.has(l.role) {
+			ports = append(ports, corev1.ServicePortArgs{
+				Name: pulumi.String(l.portName()), Port: pulumi.Int(l.port), TargetPort: pulumi.Int(l.port),
+			})
+		}
+	}
+	return ports
+}

@@ -1,0 +1,74 @@
+package kafka
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"shopstream/infra/internal/pod"
+)
+
+// dataDirectory is a folder of the volume, not its root: a file system's lost+found at the root would be taken for a
+// broken partition.
+const dataDirectory = "/var/lib/kafka/data/kraft"
+
+// environment returns the whole configuration of a pool's nodes. The image takes every KAFKA_* variable for a broker
+// setting, and setting one of them switches all of its built-in defaults off, so what matters is written out.
+func (args ClusterArgs) environment(p pool) []pod.Env {
+	host := fmt.Sprintf("$(POD_NAME).%s", args.domain(p.headless()))
+	bind, advertised, protocols := listenerValues(listeners(), p, host)
+	replication := strconv.Itoa(args.Topology.ReplicationFactor())
+	minISR := strconv.Itoa(args.Topology.MinInSyncReplicas())
+	heap := args.Heap.Value() / (1 << 20)
+
+	env := []pod.Env{
+		pod.Field("POD_NAME", "metadata.name"),
+		pod.Field("POD_INDEX", "metadata.labels['apps.kubernetes.io/pod-index']"),
+		pod.Value("CLUSTER_ID", args.ClusterID),
+		pod.Value("KAFKA_HEAP_OPTS", fmt.Sprintf("-Xms%dm -Xmx%dm", heap, heap)),
+		pod.Value("KAFKA_NODE_ID", p.idPrefix+"$(POD_INDEX)"),
+		pod.Value("KAFKA_PROCESS_ROLES", strings.Join(p.roles, ",")),
+		pod.Value("KAFKA_CONTROLLER_QUORUM_VOTERS", args.Topology.voters(func(service, pod string) string {
+			return pod + "." + args.domain(service)
+		})),
+		pod.Value("KAFKA_LISTENERS", bind),
+		pod.Value("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP", protocols),
+		pod.Value("KAFKA_CONTROLLER_LISTENER_NAMES", controllerListener),
+		pod.Value("KAFKA_LOG_DIRS", dataDirectory),
+		// The same on every node from the first start: the first controller makes it the cluster's value, and a broker
+		// can't change it afterwards while eligible leader replicas are on.
+		pod.Value("KAFKA_MIN_INSYNC_REPLICAS", minISR),
+		pod.Value("KAFKA_DEFAULT_REPLICATION_FACTOR", replication),
+		pod.Value("KAFKA_UNCLEAN_LEADER_ELECTION_ENABLE", "false"),
+		// Topics come from their declaration and from nowhere else.
+		pod.Value("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false"),
+	}
+	if !p.has(roleBroker) {
+		return env
+	}
+	env = append(env,
+		pod.Value("KAFKA_ADVERTISED_LISTENERS", advertised),
+		pod.Value("KAFKA_INTER_BROKER_LISTENER_NAME", internalListener),
+		pod.Value("KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR", replication),
+		pod.Value("KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR", replication),
+		pod.Value("KAFKA_TRANSACTION_STATE_LOG_MIN_ISR", minISR),
+		pod.Value("KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR", replication),
+		pod.Value("KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR", minISR),
+	)
+	if args.Zones {
+		// Replicas of a partition then stand in different zones. Pods carry their node's zone since Kubernetes 1.35.
+		env = append(env, pod.Field("KAFKA_BROKER_RACK", "metadata.labels['topology.kubernetes.io/zone']"))
+	}
+	return env
+}
+
+// ClusterID derives the 22 characters that tell one Kafka cluster from another. It is fixed by the stack, so that
+// every node, and every later run, finds the same one.
+func ClusterID(project, stack string) string {
+	sum := sha256.Sum256([]byte(project + "/" + stack))
+	// Kafka rejects an id that begins with a dash, which a base64 text may.
+	sum[0] &= 0x7f
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}

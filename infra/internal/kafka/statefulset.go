@@ -1,0 +1,125 @@
+package kafka
+
+import (
+	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"shopstream/infra/internal/label"
+	"shopstream/infra/internal/pod"
+)
+
+// Volumes of a node: its data, and the folders that the image's start script and its logging write to, which the
+// read-only root file system would refuse.
+const dataVolume = "data"
+
+func scratchMounts() map[string]string {
+	return map[string]string{"config": "/opt/kafka/config", "logs": "/opt/kafka/logs", "tmp": "/tmp"}
+}
+
+func (args ClusterArgs) statefulSet(p pool) *appsv1.StatefulSetSpecArgs {
+	retention := "Retain"
+	if args.DeleteVolumes {
+		retention = "Delete"
+	}
+	return &appsv1.StatefulSetSpecArgs{
+		ServiceName: pulumi.String(p.headless()),
+		Replicas:    pulumi.Int(p.count),
+		Selector:    &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(label.Selector(p.name))},
+		// All at once at first: one after another would wait for a first node that waits for its quorum. Updates still
+		// go one by one.
+		PodManagementPolicy: pulumi.String("Parallel"),
+		// A node is ready before its replicas have caught up. The pause between two restarts gives them that time.
+		MinReadySeconds: pulumi.Int(args.minReadySeconds()),
+		PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicyArgs{
+			WhenDeleted: pulumi.String(retention),
+			WhenScaled:  pulumi.String("Retain"),
+		},
+		VolumeClaimTemplates: corev1.PersistentVolumeClaimTypeArray{args.volumeClaim()},
+		Template: &corev1.PodTemplateSpecArgs{
+			Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(label.Standard(p.name, "kafka"))},
+			Spec:     args.podSpec(p),
+		},
+	}
+}
+
+// minReadySeconds is zero for a lone node, which has nobody to catch up with.
+func (args ClusterArgs) minReadySeconds() int {
+	if args.Topology.Brokers == 1 {
+		return 0
+	}
+	return 30
+}
+
+func (args ClusterArgs) volumeClaim() corev1.PersistentVolumeClaimTypeArgs {
+	spec := &corev1.PersistentVolumeClaimSpecArgs{
+		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
+		Resources: &corev1.VolumeResourceRequirementsArgs{
+			Requests: pulumi.StringMap{"storage": pulumi.String(args.StorageSize.String())},
+		},
+	}
+	if args.StorageClass != "" {
+		spec.StorageClassName = pulumi.String(args.StorageClass)
+	}
+	return corev1.PersistentVolumeClaimTypeArgs{
+		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(dataVolume)},
+		Spec:     spec,
+	}
+}
+
+func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
+	mounts := corev1.VolumeMountArray{corev1.VolumeMountArgs{
+		Name: pulumi.String(dataVolume), MountPath: pulumi.String("/var/lib/kafka/data"),
+	}}
+	mounts = append(mounts, pod.Mounts(scratchMounts())...)
+
+	ports := corev1.ContainerPortArray{}
+	for _, l := range listeners() {
+		if p.has(l.role) {
+			ports = append(ports, corev1.ContainerPortArgs{
+				Name: pulumi.String(l.portName()), ContainerPort: pulumi.Int(l.port),
+			})
+		}
+	}
+	probed := ClientPort
+	if !p.has(roleBroker) {
+		probed = ControllerPort
+	}
+
+	return &corev1.PodSpecArgs{
+		// A service named kafka would put KAFKA_PORT and its like into every pod, and the image would take them for
+		// broker settings.
+		EnableServiceLinks:           pulumi.Bool(false),
+		AutomountServiceAccountToken: pulumi.Bool(false),
+		SecurityContext:              pod.Security(user),
+		TopologySpreadConstraints:    pod.Spread(label.Selector(p.name), args.Zones),
+		// Handing over the leadership of many partitions takes longer than the usual half minute.
+		TerminationGracePeriodSeconds: pulumi.Int(120),
+		Volumes:                       pod.Scratch(scratchMounts()),
+		Containers: corev1.ContainerArray{corev1.ContainerArgs{
+			Name:            pulumi.String("kafka"),
+			Image:           pulumi.String(args.Image),
+			ImagePullPolicy: pulumi.String("IfNotPresent"),
+			Env:             pod.EnvVars(args.environment(p)),
+			Ports:           ports,
+			Resources:       args.resources().Requirements(),
+			SecurityContext: pod.ContainerSecurity(),
+			VolumeMounts:    mounts,
+			// Open ports, not the command line tools: each of those starts a JVM with the broker's own heap settings. The
+			// client port opens once the broker has registered with the quorum, which is what ready means to a client.
+			StartupProbe:   probe(probed, 10, 30),
+			ReadinessProbe: probe(probed, 10, 3),
+			LivenessProbe:  probe(probed, 20, 6),
+		}},
+	}
+}
+
+func probe(port, period, failures int) *corev1.ProbeArgs {
+	return &corev1.ProbeArgs{
+		TcpSocket:        &corev1.TCPSocketActionArgs{Port: pulumi.Int(port)},
+		PeriodSeconds:    pulumi.Int(period),
+		TimeoutSeconds:   pulumi.Int(5),
+		FailureThreshold: pulumi.Int(failures),
+	}
+}

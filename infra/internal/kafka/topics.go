@@ -1,0 +1,105 @@
+package kafka
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"strings"
+
+	batchv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/batch/v1"
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"shopstream/infra/internal/label"
+	"shopstream/infra/internal/namespace"
+	"shopstream/infra/internal/pod"
+)
+
+// TopicsName is the name of the Job's pods.
+const TopicsName = "topics"
+
+// Topic is a topic as it is declared.
+type Topic struct {
+	Name              string            `json:"name"`
+	Partitions        int               `json:"partitions"`
+	ReplicationFactor int               `json:"replicationFactor"`
+	Config            map[string]string `json:"config,omitempty"`
+}
+
+// TopicsArgs describes the Job that makes the topics what they are declared to be.
+type TopicsArgs struct {
+	Namespace *namespace.Namespace
+	Image     string
+	User      int
+	Resources pod.Resources
+	Topics    []Topic
+
+	// Env is what the Job needs to connect.
+	Env []pod.Env
+}
+
+// Topics is the finished declaration of the topics: what depends on it finds them.
+type Topics struct {
+	pulumi.ResourceState
+}
+
+// NewTopics makes the Job. Its name holds a digest of what it does: Jobs can't be changed, so a changed declaration is
+// a new Job, and an unchanged one is none.
+func NewTopics(ctx *pulumi.Context, name string, args *TopicsArgs, opts ...pulumi.ResourceOption) (*Topics, error) {
+	t := &Topics{}
+	if err := ctx.RegisterComponentResource("shopstream:kafka:Topics", name, t, opts...); err != nil {
+		return nil, fmt.Errorf("registering topics: %w", err)
+	}
+	env, err := args.Environment()
+	if err != nil {
+		return nil, err
+	}
+	jobName := TopicsName + "-" + digest(args.Image, env)
+	_, err = batchv1.NewJob(ctx, TopicsName, &batchv1.JobArgs{
+		Metadata: label.Meta(jobName, args.Namespace.Ref, label.Standard(TopicsName, "job")),
+		Spec: &batchv1.JobSpecArgs{
+			BackoffLimit:          pulumi.Int(6),
+			ActiveDeadlineSeconds: pulumi.Int(600),
+			Template: &corev1.PodTemplateSpecArgs{
+				Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(label.Standard(TopicsName, "job"))},
+				Spec: &corev1.PodSpecArgs{
+					RestartPolicy:                pulumi.String("OnFailure"),
+					EnableServiceLinks:           pulumi.Bool(false),
+					AutomountServiceAccountToken: pulumi.Bool(false),
+					SecurityContext:              pod.Security(args.User),
+					Containers: corev1.ContainerArray{corev1.ContainerArgs{
+						Name:            pulumi.String(TopicsName),
+						Image:           pulumi.String(args.Image),
+						ImagePullPolicy: pulumi.String("IfNotPresent"),
+						Env:             pod.EnvVars(env),
+						Resources:       args.Resources.Requirements(),
+						SecurityContext: pod.ContainerSecurity(),
+					}},
+				},
+			},
+		},
+	}, pulumi.Parent(t))
+	if err != nil {
+		return nil, fmt.Errorf("creating job %q: %w", jobName, err)
+	}
+	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{})
+}
+
+// Environment returns the Job's environment.
+func (args TopicsArgs) Environment() ([]pod.Env, error) {
+	declaration, err := json.Marshal(args.Topics)
+	if err != nil {
+		return nil, fmt.Errorf("encoding topics: %w", err)
+	}
+	return append([]pod.Env{pod.Value("TOPICS", string(declaration))}, args.Env...), nil
+}
+
+func digest(image string, env []pod.Env) string {
+	h := fnv.New32a()
+	fmt.Fprintln(h, image)
+	for _, e := range env {
+		fmt.Fprintln(h, strings.Join([]string{e.Name, e.Value, e.Field, e.Secret, e.Key}, "\x00"))
+	}
+	return fmt.Sprintf("%08x", h.Sum32())
+}

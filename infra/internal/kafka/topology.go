@@ -1,0 +1,110 @@
+// Package kafka declares the Kafka cluster: KRaft brokers and controllers in StatefulSets, their addresses, and the
+// Job that creates the topics.
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Names and ports that others meet.
+const (
+	Name           = "kafka"
+	ControllerName = "kafka-controller"
+
+	ClientPort     = 9092
+	ControllerPort = 9093
+	InternalPort   = 9094
+)
+
+// Topology is how many nodes there are and which roles they have. Everything that must agree with it (voters, ids,
+// replication) is derived from it.
+type Topology struct {
+	Brokers int
+
+	// Controllers is the size of a quorum of its own. Zero means that every broker is a controller as well, which is
+	// simpler and smaller, but rolls the quorum whenever the brokers roll.
+	Controllers int
+}
+
+// Check reports what is wrong with the topology.
+func (t Topology) Check() error {
+	var errs []error
+	if t.Brokers < 1 {
+		errs = append(errs, fmt.Errorf("%d brokers: set at least 1", t.Brokers))
+	}
+	if t.Controllers == 0 && t.Brokers%2 == 0 {
+		errs = append(errs, fmt.Errorf(
+			"%d brokers that are controllers too: a quorum is odd, so set 1, 3 or 5 brokers, or set controllers", t.Brokers))
+	}
+	if t.Controllers != 0 && t.Controllers%2 == 0 {
+		errs = append(errs, fmt.Errorf("%d controllers: a quorum is odd, so set 1, 3 or 5", t.Controllers))
+	}
+	if max(t.Controllers, 0) > 5 || t.Controllers == 0 && t.Brokers > 5 {
+		errs = append(errs, errors.New("a quorum of more than 5: set controllers to 3 or 5"))
+	}
+	return errors.Join(errs...)
+}
+
+// ReplicationFactor is how many copies every partition has.
+func (t Topology) ReplicationFactor() int { return min(t.Brokers, 3) }
+
+// MinInSyncReplicas is how many copies must have a record before it is acknowledged: all but one, so that one broker
+// may be away, for a restart or for good, without loss and without a stop.
+func (t Topology) MinInSyncReplicas() int { return max(t.ReplicationFactor()-1, 1) }
+
+// pool is a set of nodes with the same roles, one StatefulSet.
+type pool struct {
+	name  string
+	roles []string
+	count int
+
+	// idPrefix stands before the pod's index in the node id. Pools need prefixes that can't give the same number twice.
+	idPrefix string
+}
+
+func (p pool) has(role string) bool {
+	for _, r := range p.roles {
+		if r == role {
+			return true
+		}
+	}
+	return false
+}
+
+func (p pool) nodeID(index int) int {
+	id, _ := strconv.Atoi(p.idPrefix + strconv.Itoa(index))
+	return id
+}
+
+const (
+	roleBroker     = "broker"
+	roleController = "controller"
+)
+
+// pools returns the broker pool first.
+func (t Topology) pools() []pool {
+	if t.Controllers == 0 {
+		return []pool{{name: Name, roles: []string{roleBroker, roleController}, count: t.Brokers}}
+	}
+	return []pool{
+		{name: Name, roles: []string{roleBroker}, count: t.Brokers},
+		// Controllers are 1000, 1001 …: brokers keep the low ids, which people see in every listing.
+		{name: ControllerName, roles: []string{roleController}, count: t.Controllers, idPrefix: "100"},
+	}
+}
+
+// voters is the static quorum. The container image formats its storage without naming initial controllers, so the
+// voters can't be dynamic; and a static list must be the same on all nodes, in the same order.
+func (t Topology) voters(address func(service, pod string) string) string {
+	pools := t.pools()
+	quorum := pools[len(pools)-1]
+	voters := make([]string, quorum.count)
+	for i := range voters {
+		host := address(quorum.headless(), fmt.Sprintf("%s-%d", quorum.name, i))
+		voters[i] = fmt.Sprintf("%d@%s:%d", quorum.nodeID(i), host, ControllerPort)
+	}
+	return strings.Join(voters, ",")
+}

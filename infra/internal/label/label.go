@@ -1,0 +1,41 @@
+// Package label names things the same way everywhere: the recommended Kubernetes labels and the metadata that carries
+// them.
+package label
+
+import (
+	"maps"
+
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// PartOf is the value of app.kubernetes.io/part-of on every object of the platform.
+const PartOf = "shopstream"
+
+// Selector returns the labels that select a workload's pods. Selectors are immutable in Kubernetes, so they hold
+// nothing that a later release could want to change: no version, no stack, no component.
+func Selector(name string) map[string]string {
+	return map[string]string{
+		"app.kubernetes.io/name":    name,
+		"app.kubernetes.io/part-of": PartOf,
+	}
+}
+
+// Standard returns the labels of an object: its selector, what kind of thing it is, and who manages it.
+func Standard(name, component string) map[string]string {
+	labels := map[string]string{
+		"app.kubernetes.io/component":  component,
+		"app.kubernetes.io/managed-by": "pulumi",
+	}
+	maps.Copy(labels, Selector(name))
+	return labels
+}
+
+// Meta returns the metadata of a namespaced object.
+func Meta(name string, namespace pulumi.StringInput, labels map[string]string) *metav1.ObjectMetaArgs {
+	return &metav1.ObjectMetaArgs{
+		Name:      pulumi.String(name),
+		Namespace: namespace,
+		Labels:    pulumi.ToStringMap(labels),
+	}
+}

@@ -1,0 +1,55 @@
+// Package pod holds what all pods of the platform share: how an environment is written down, and the security context,
+// resources and spread that every pod gets.
+package pod
+
+import (
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Env is one environment variable of a container: a plain value, a field of the pod, or a key of a Secret. It is plain
+// data, so that an environment can be compared with what a program reads without running anything.
+type Env struct {
+	Name  string
+	Value string
+
+	// Field is a path for the downward API, such as metadata.name.
+	Field string
+
+	// Secret and Key name an entry of a Secret in the pod's namespace.
+	Secret, Key string
+}
+
+// Value returns a variable with a plain value. $(NAME) in it refers to a variable further up in the same list.
+func Value(name, value string) Env { return Env{Name: name, Value: value} }
+
+// Field returns a variable that the downward API fills from the pod's own fields.
+func Field(name, path string) Env { return Env{Name: name, Field: path} }
+
+// Secret returns a variable read from a Secret, so that its value never stands in a pod's specification.
+func Secret(name, secret, key string) Env { return Env{Name: name, Secret: secret, Key: key} }
+
+// EnvVars turns an environment into what a container takes.
+func EnvVars(env []Env) corev1.EnvVarArray {
+	vars := make(corev1.EnvVarArray, 0, len(env))
+	for _, e := range env {
+		arg := corev1.EnvVarArgs{Name: pulumi.String(e.Name)}
+		switch {
+		case e.Field != "":
+			arg.ValueFrom = &corev1.EnvVarSourceArgs{
+				FieldRef: &corev1.ObjectFieldSelectorArgs{FieldPath: pulumi.String(e.Field)},
+			}
+		case e.Secret != "":
+			arg.ValueFrom = &corev1.EnvVarSourceArgs{
+				SecretKeyRef: &corev1.SecretKeySelectorArgs{
+					Name: pulumi.String(e.Secret),
+					Key:  pulumi.String(e.Key),
+				},
+			}
+		default:
+			arg.Value = pulumi.String(e.Value)
+		}
+		vars = append(vars, arg)
+	}
+	return vars
+}

@@ -1,0 +1,57 @@
+package pod
+
+import (
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// Resources is what a container asks for. Memory is request and limit at once: it can't be taken back from a
+// container, so lending more than there is ends in a kill. CPU can, so its limit is a number of its own.
+type Resources struct {
+	CPU      resource.Quantity
+	CPULimit resource.Quantity
+	Memory   resource.Quantity
+}
+
+// Requirements turns the resources into what a container takes.
+func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
+	return &corev1.ResourceRequirementsArgs{
+		Requests: pulumi.StringMap{
+			"cpu":    pulumi.String(r.CPU.String()),
+			"memory": pulumi.String(r.Memory.String()),
+		},
+		Limits: pulumi.StringMap{
+			"cpu":    pulumi.String(r.CPULimit.String()),
+			"memory": pulumi.String(r.Memory.String()),
+		},
+	}
+}
+
+// Values is the same in the form that a Helm chart takes.
+func (r Resources) Values() map[string]any {
+	return map[string]any{
+		"requests": map[string]any{"cpu": r.CPU.String(), "memory": r.Memory.String()},
+		"limits":   map[string]any{"cpu": r.CPULimit.String(), "memory": r.Memory.String()},
+	}
+}
+
+// Spread keeps the pods with these labels apart: on different nodes where that is possible and, in a cluster with
+// zones, in different zones. It prefers rather than insists, so that the loss of a node does not keep a pod from
+// starting on what is left.
+func Spread(selector map[string]string, zones bool) corev1.TopologySpreadConstraintArray {
+	constraint := func(key string) corev1.TopologySpreadConstraintArgs {
+		return corev1.TopologySpreadConstraintArgs{
+			MaxSkew:           pulumi.Int(1),
+			TopologyKey:       pulumi.String(key),
+			WhenUnsatisfiable: pulumi.String("ScheduleAnyway"),
+			LabelSelector:     &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(selector)},
+		}
+	}
+	spread := corev1.TopologySpreadConstraintArray{constraint("kubernetes.io/hostname")}
+	if zones {
+		spread = append(spread, constraint("topology.kubernetes.io/zone"))
+	}
+	return spread
+}

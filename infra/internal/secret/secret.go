@@ -1,0 +1,95 @@
+// Package secret makes Kubernetes Secrets from values that are given, and from values that are made up once.
+package secret
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// ChecksumAnnotation is where a pod says which content of its secrets it was started with.
+const ChecksumAnnotation = "shopstream/secret-checksum"
+
+// Value is the value of one key.
+type Value struct {
+	text pulumi.StringInput
+
+	// once values are new in every run, and only the first one counts.
+	once bool
+}
+
+// Given is a value that the caller knows, such as a secret of the stack's configuration.
+func Given(text pulumi.StringInput) Value { return Value{text: text} }
+
+// Generated makes up a value out of that many random bytes. It is kept from the first run on; to change it, give one.
+// It has only hexadecimal digits, so it can stand in an address as it is.
+func Generated(random io.Reader, bytes int) (Value, error) {
+	raw := make([]byte, bytes)
+	if _, err := io.ReadFull(random, raw); err != nil {
+		return Value{}, fmt.Errorf("generating a secret: %w", err)
+	}
+	return Value{text: pulumi.String(hex.EncodeToString(raw)), once: true}, nil
+}
+
+// Secret is a Kubernetes Secret.
+type Secret struct {
+	object *corev1.Secret
+}
+
+// New makes a Secret.
+func New(
+	ctx *pulumi.Context, name string, meta *metav1.ObjectMetaArgs, values map[string]Value, opts ...pulumi.ResourceOption,
+) (*Secret, error) {
+	data := pulumi.StringMap{}
+	var ignored []string
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		data[key] = encode(values[key].text)
+		if values[key].once {
+			ignored = append(ignored, fmt.Sprintf("data[%q]", key))
+		}
+	}
+	object, err := corev1.NewSecret(ctx, name, &corev1.SecretArgs{Metadata: meta, Data: data},
+		append(slices.Clone(opts), pulumi.IgnoreChanges(ignored))...)
+	if err != nil {
+		return nil, fmt.Errorf("creating secret %q: %w", name, err)
+	}
+	return &Secret{object: object}, nil
+}
+
+// Value returns the value of a key as the cluster has it, which for a generated one is that of the first run.
+func (s *Secret) Value(key string) Value {
+	encoded := s.object.Data.MapIndex(pulumi.String(key))
+	text := encoded.ApplyT(func(value string) (string, error) {
+		decoded, err := base64.StdEncoding.DecodeString(value)
+		return string(decoded), err
+	}).(pulumi.StringOutput)
+	return Given(pulumi.ToSecret(text).(pulumi.StringOutput))
+}
+
+// Checksum changes with the Secret's content. In a pod's annotations it makes a changed secret roll the pods that read
+// it. Eight bytes of a digest give nothing away, so it is no secret itself.
+func (s *Secret) Checksum() pulumi.StringOutput {
+	sum := s.object.Data.ApplyT(func(data map[string]string) string {
+		digest := sha256.New()
+		for _, key := range slices.Sorted(maps.Keys(data)) {
+			fmt.Fprintln(digest, key, data[key])
+		}
+		return hex.EncodeToString(digest.Sum(nil)[:8])
+	}).(pulumi.StringOutput)
+	return pulumi.Unsecret(sum).(pulumi.StringOutput)
+}
+
+func encode(text pulumi.StringInput) pulumi.StringInput {
+	encoded := text.ToStringOutput().ApplyT(func(value string) string {
+		return base64.StdEncoding.EncodeToString([]byte(value))
+	}).(pulumi.StringOutput)
+	return pulumi.ToSecret(encoded).(pulumi.StringOutput)
+}

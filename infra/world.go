@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"shopstream/infra/internal/image"
+)
+
+// world is what the program needs of the machine that it runs on. Tests and render put something else in its place.
+type world struct {
+	// services returns the folder with the services' sources, given the project's root.
+	services func(root string) fs.FS
+
+	// daemon returns nil when a Docker daemon answers at that address.
+	daemon func(host string) error
+
+	// loader returns what brings an image to the nodes by that command.
+	loader func(command []string) image.Load
+
+	// random is where generated secrets come from.
+	random io.Reader
+
+	// setKeys returns the names of the keys that the stack sets.
+	setKeys func(project string) []string
+}
+
+// machine is the world of a program that pulumi runs.
+func machine(config string) world {
+	return world{
+		services: func(root string) fs.FS { return os.DirFS(filepath.Join(root, "services")) },
+		daemon:   func(host string) error { return image.Daemon(context.Background(), host) },
+		loader:   commandLoader,
+		random:   rand.Reader,
+		setKeys:  func(project string) []string { return setKeys(config, project) },
+	}
+}
+
+func commandLoader(command []string) image.Load {
+	if len(command) == 0 {
+		return nil
+	}
+	return func(reference string) error {
+		arguments := append(command[1:len(command):len(command)], reference)
+		output, err := exec.Command(command[0], arguments...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("loading image %q with %q: %w: %s", reference, strings.Join(command, " "), err, output)
+		}
+		return nil
+	}
+}
