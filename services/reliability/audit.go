@@ -1,0 +1,304 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"shopstream/services/internal/event"
+)
+
+// audit is the count of what is stored against what was acknowledged.
+type audit struct {
+	Stored     int
+	Lost       []string // acknowledged, not stored
+	Duplicates []string // one purchase stored more than once
+	OutOfOrder []string // a user's acknowledged purchases in another order
+	DLQ        int
+	Totals     []string // totals that differ from the sum of the orders
+	Orders     int
+}
+
+// faults lists what must not be.
+func (a *audit) faults() error {
+	var all []error
+	add := func(what string, list []string) {
+		if len(list) > 0 {
+			all = append(all, fmt.Errorf("%d %s: %s", len(list), what, strings.Join(list[:min(5, len(list))], ", ")))
+		}
+	}
+	add("acknowledged purchases lost", a.Lost)
+	add("purchases stored twice", a.Duplicates)
+	add("purchases out of order", a.OutOfOrder)
+	add("totals wrong", a.Totals)
+	if a.DLQ > 0 {
+		all = append(all, fmt.Errorf("%d dead letters", a.DLQ))
+	}
+	return errors.Join(all...)
+}
+
+// auditor looks past the services: straight into the brokers and the database.
+type auditor struct {
+	servers []string
+	store   *mongo.Collection
+}
+
+// settle waits until every record of the consumed topics is behind its group.
+func (a *auditor) settle(ctx context.Context) error {
+	var last string
+	for {
+		lag, err := a.lag(ctx)
+		if err == nil && lag == 0 {
+			return nil
+		}
+		last = fmt.Sprintf("lag %d, %v", lag, err)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the consumers to catch up: %w (%s)", ctx.Err(), last)
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+func (a *auditor) client(opts ...kgo.Opt) (*kgo.Client, error) {
+	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(a.servers...), kgo.RetryTimeout(5 * time.Second)}, opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connecting the auditor: %w", err)
+	}
+	return client, nil
+}
+
+func (a *auditor) lag(ctx context.Context) (int64, error) {
+	client, err := a.client()
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	admin := kadm.NewClient(client)
+	var lag int64
+	for group, topic := range map[string]string{"management-api-group": "purchases", "consumer-service-group": "orders"} {
+		// Not the committed end: a transaction that is still open counts as work to do.
+		ends, err := admin.ListEndOffsets(ctx, topic)
+		if err != nil {
+			return 0, fmt.Errorf("listing the end of %s: %w", topic, err)
+		}
+		if err := ends.Error(); err != nil {
+			return 0, fmt.Errorf("listing the end of %s: %w", topic, err)
+		}
+		committed, err := admin.FetchOffsets(ctx, group)
+		if err != nil {
+			return 0, fmt.Errorf("fetching the offsets of %s: %w", group, err)
+		}
+		ends.Each(func(end kadm.ListedOffset) {
+			at, ok := committed.Lookup(topic, end.Partition)
+			if !ok || at.At < 0 {
+				at.At = 0
+			}
+			lag += end.Offset - at.At
+		})
+	}
+	return lag, nil
+}
+
+// audit counts. The ledger's shoppers must have stopped and settle returned.
+func (a *auditor) audit(ctx context.Context, l *ledger) (*audit, error) {
+	result := &audit{}
+	if err := a.countStored(ctx, l, result); err != nil {
+		return nil, err
+	}
+	if err := a.checkOrder(ctx, l, result); err != nil {
+		return nil, err
+	}
+	if err := a.checkTotals(ctx, result); err != nil {
+		return nil, err
+	}
+	for _, topic := range []string{"purchases.dlq", "orders.dlq"} {
+		letters, err := a.read(ctx, topic)
+		if err != nil {
+			return nil, err
+		}
+		result.DLQ += len(letters)
+	}
+	return result, nil
+}
+
+func (a *auditor) countStored(ctx context.Context, l *ledger, result *audit) error {
+	cursor, err := a.store.Find(ctx, bson.D{}, options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}, {Key: "userid", Value: 1}, {Key: "price", Value: 1}}))
+	if err != nil {
+		return fmt.Errorf("reading what is stored: %w", err)
+	}
+	var documents []struct {
+		ID     string  `bson:"_id"`
+		UserID string  `bson:"userid"`
+		Price  float64 `bson:"price"`
+	}
+	if err := cursor.All(ctx, &documents); err != nil {
+		return fmt.Errorf("reading what is stored: %w", err)
+	}
+	result.Stored = len(documents)
+	ids := map[string]bool{}
+	purchases := map[string]bool{}
+	for _, d := range documents {
+		ids[d.ID] = true
+		what := fmt.Sprintf("%s #%d", d.UserID, int(math.Round(d.Price)))
+		if purchases[what] {
+			result.Duplicates = append(result.Duplicates, what)
+		}
+		purchases[what] = true
+	}
+	for user, numbers := range l.Acknowledged {
+		for number, id := range numbers {
+			if !ids[id] {
+				result.Lost = append(result.Lost, fmt.Sprintf("%s #%d %s", user, number, id))
+			}
+		}
+	}
+	return nil
+}
+
+// checkOrder compares the order of each user's acknowledged purchases in the
+// log with the order in which they were acknowledged.
+func (a *auditor) checkOrder(ctx context.Context, l *ledger, result *audit) error {
+	records, err := a.read(ctx, "purchases")
+	if err != nil {
+		return err
+	}
+	numberOf := map[string]int{}
+	for _, numbers := range l.Acknowledged {
+		for number, id := range numbers {
+			numberOf[id] = number
+		}
+	}
+	last := map[string]int{}
+	for _, r := range records {
+		p, err := event.DecodePurchase(r.Value, event.Source{}, "USD")
+		if err != nil {
+			continue // its own matter: the dead letters
+		}
+		number, acknowledged := numberOf[p.EventID]
+		if !acknowledged {
+			continue
+		}
+		if number < last[p.UserID] {
+			result.OutOfOrder = append(result.OutOfOrder, fmt.Sprintf("%s #%d after #%d", p.UserID, number, last[p.UserID]))
+		}
+		last[p.UserID] = number
+	}
+	return nil
+}
+
+func (a *auditor) checkTotals(ctx context.Context, result *audit) error {
+	orders, err := a.read(ctx, "orders")
+	if err != nil {
+		return err
+	}
+	want := map[string]int64{}
+	for _, r := range orders {
+		o, err := event.DecodeOrder(r.Value)
+		if err != nil {
+			continue
+		}
+		result.Orders++
+		want[o.Product] += o.Quantity
+	}
+	records, err := a.read(ctx, "product-totals")
+	if err != nil {
+		return err
+	}
+	newest := map[string]event.Total{}
+	for _, r := range records {
+		total, err := event.DecodeTotal(r.Value)
+		if err != nil {
+			return err
+		}
+		if known, ok := newest[string(r.Key)]; !ok || total.Offset > known.Offset {
+			newest[string(r.Key)] = total
+		}
+	}
+	got := map[string]int64{}
+	for _, total := range newest {
+		got[total.Product] += total.Quantity
+	}
+	for product, quantity := range want {
+		if got[product] != quantity {
+			result.Totals = append(result.Totals, fmt.Sprintf("%s: %d, the orders say %d", product, got[product], quantity))
+		}
+	}
+	for product := range got {
+		if _, ordered := want[product]; !ordered {
+			result.Totals = append(result.Totals, product+": never ordered")
+		}
+	}
+	return nil
+}
+
+// read returns all committed records of a topic, per partition in order.
+func (a *auditor) read(ctx context.Context, topic string) ([]*kgo.Record, error) {
+	client, err := a.client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond))
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("listing the end of %s: %w", topic, err)
+	}
+	missing := map[int32]int64{}
+	ends.Each(func(end kadm.ListedOffset) {
+		if end.Offset > 0 {
+			missing[end.Partition] = end.Offset
+		}
+	})
+	var records []*kgo.Record
+	for len(missing) > 0 {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", topic, err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if !r.Attrs.IsControl() {
+				records = append(records, r)
+			}
+			if r.Offset >= missing[r.Partition]-1 {
+				delete(missing, r.Partition)
+			}
+		})
+	}
+	slices.SortFunc(records, func(x, y *kgo.Record) int {
+		return cmp.Or(cmp.Compare(x.Partition, y.Partition), cmp.Compare(x.Offset, y.Offset))
+	})
+	return records, nil
+}
+
+// summary is the audit as lines of a table.
+func (a *audit) summary(l *ledger) [][2]string {
+	return [][2]string{
+		{"sent", fmt.Sprint(l.Sent)},
+		{"acknowledged", fmt.Sprint(l.acknowledged())},
+		{"refused (503)", fmt.Sprint(l.Refused)},
+		{"cut off", fmt.Sprint(l.Cut)},
+		{"stored", fmt.Sprint(a.Stored)},
+		{"duplicates", fmt.Sprint(len(a.Duplicates))},
+		{"lost", fmt.Sprint(len(a.Lost))},
+		{"out of order", fmt.Sprint(len(a.OutOfOrder))},
+		{"dead letters", fmt.Sprint(a.DLQ)},
+		{"orders counted", fmt.Sprint(a.Orders)},
+		{"totals wrong", fmt.Sprint(len(a.Totals))},
+		{"slowest refusal", l.SlowestRefusal.Round(time.Millisecond).String()},
+		{"longest stall", l.Stall.Round(time.Millisecond).String()},
+	}
+}

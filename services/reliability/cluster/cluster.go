@@ -1,0 +1,411 @@
+// Package cluster runs Apache Kafka's own brokers on loopback, configured by
+// the very environment that the Pulumi program declares for them. It goes
+// through kafka.docker.KafkaDockerWrapper, which the official image runs: a
+// wrong KAFKA_* variable fails here as it would there.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Options configure a cluster.
+type Options struct {
+	// Manifest declares the brokers.
+	Manifest Manifest
+	// Dir gets a folder for each node: its configuration, data and log.
+	Dir string
+	// Advertise, where given, says which address clients are told for a
+	// node's client listener, such as a proxy's. It gets the real address.
+	Advertise func(node int, real string) string
+	// Env is set on top of what the manifest declares.
+	Env map[string]string
+}
+
+// Cluster is a set of running brokers.
+type Cluster struct {
+	options Options
+	java    string
+	jars    string
+	client  int
+	ports   map[[2]int]string // by node and declared port
+	nodes   []*node
+}
+
+type node struct {
+	dir string
+	env map[string]string
+
+	mu      sync.Mutex
+	process *exec.Cmd
+	exited  chan struct{}
+}
+
+// Start starts all nodes and waits until every one of them serves clients.
+func Start(ctx context.Context, o Options) (*Cluster, error) {
+	java, err := Java(ctx)
+	if err != nil {
+		return nil, err
+	}
+	jars, err := Jars(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{options: o, java: java, jars: jars, ports: map[[2]int]string{}}
+	for i := range o.Manifest.nodes {
+		env, err := o.Manifest.environment(i)
+		if err != nil {
+			return nil, fmt.Errorf("configuring node %d: %w", i, err)
+		}
+		if c.client, err = clientPort(env); err != nil {
+			return nil, fmt.Errorf("configuring node %d: %w", i, err)
+		}
+		c.nodes = append(c.nodes, &node{dir: filepath.Join(o.Dir, fmt.Sprintf("kafka-%d", i)), env: env})
+	}
+	var missing error
+	listen := func(node, port int) string {
+		addr, err := c.address(node, port)
+		missing = errors.Join(missing, err)
+		return addr
+	}
+	advertise := func(node, port int) string {
+		real := listen(node, port)
+		if o.Advertise != nil && port == c.client {
+			return o.Advertise(node, real)
+		}
+		return real
+	}
+	for i, n := range c.nodes {
+		n.env = onLoopback(n.env, i, filepath.Join(n.dir, "data"), listen, advertise)
+		for key, value := range o.Env {
+			n.env[key] = value
+		}
+	}
+	if missing != nil {
+		return nil, missing
+	}
+	var wg sync.WaitGroup
+	faults := make([]error, len(c.nodes))
+	for i, n := range c.nodes {
+		wg.Go(func() { faults[i] = c.format(ctx, n) })
+	}
+	wg.Wait()
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	for i := range c.nodes {
+		if err := c.StartNode(i); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	if err := c.AwaitBrokers(ctx, len(c.nodes)); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// address gives a node's declared port a free one of loopback, once.
+func (c *Cluster) address(node, port int) (string, error) {
+	key := [2]int{node, port}
+	if addr, ok := c.ports[key]; ok {
+		return addr, nil
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("finding a free port: %w", err)
+	}
+	defer l.Close()
+	c.ports[key] = l.Addr().String()
+	return c.ports[key], nil
+}
+
+// format does what the image does before it starts the broker: write
+// server.properties from the environment, and format the storage.
+func (c *Cluster) format(ctx context.Context, n *node) error {
+	for _, dir := range []string{"default", "mounted", "final", "data"} {
+		if err := os.MkdirAll(filepath.Join(n.dir, dir), 0o755); err != nil {
+			return fmt.Errorf("making %s: %w", n.dir, err)
+		}
+	}
+	for name, content := range map[string]string{"server.properties": "", "log4j2.yaml": logging, "tools-log4j2.yaml": logging} {
+		if err := os.WriteFile(filepath.Join(n.dir, "default", name), []byte(content), 0o644); err != nil {
+			return fmt.Errorf("writing %s: %w", name, err)
+		}
+	}
+	at := func(dir string) string { return filepath.Join(n.dir, dir) }
+	setup := exec.CommandContext(ctx, c.java, "-Xmx256m", "-cp", filepath.Join(c.jars, "*"),
+		"-Dlog4j2.configurationFile="+filepath.Join(n.dir, "default", "log4j2.yaml"),
+		"kafka.docker.KafkaDockerWrapper", "setup", "-D", at("default"), "-M", at("mounted"), "-F", at("final"))
+	setup.Env = n.environ()
+	if output, err := setup.CombinedOutput(); err != nil {
+		return fmt.Errorf("setting up %s: %w: %s", filepath.Base(n.dir), err, output)
+	}
+	return nil
+}
+
+// environ is the node's environment and nothing of this process's but what a
+// program needs to run: no other KAFKA_* variable may reach the wrapper.
+func (n *node) environ() []string {
+	environ := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	for key, value := range n.env {
+		environ = append(environ, key+"="+value)
+	}
+	return environ
+}
+
+const logging = `Configuration:
+  Appenders:
+    Console:
+      name: STDOUT
+      target: SYSTEM_OUT
+      PatternLayout:
+        pattern: "%d{ISO8601} %p %m (%c)%n"
+  Loggers:
+    Root:
+      level: INFO
+      AppenderRef:
+        - ref: STDOUT
+`
+
+// Nodes is how many nodes there are.
+func (c *Cluster) Nodes() int { return len(c.nodes) }
+
+// Address is where node i really serves clients, past any proxy.
+func (c *Cluster) Address(i int) string { return c.ports[[2]int{i, c.client}] }
+
+// BootstrapServers is the list for a client: what the nodes advertise.
+func (c *Cluster) BootstrapServers() string {
+	var servers []string
+	for i := range c.nodes {
+		addr := c.Address(i)
+		if c.options.Advertise != nil {
+			addr = c.options.Advertise(i, addr)
+		}
+		servers = append(servers, addr)
+	}
+	return strings.Join(servers, ",")
+}
+
+// Property returns a line of the server.properties that the wrapper wrote.
+func (c *Cluster) Property(i int, key string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(c.nodes[i].dir, "final", "server.properties"))
+	if err != nil {
+		return "", fmt.Errorf("reading node %d's properties: %w", i, err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok && k == key {
+			return v, nil
+		}
+	}
+	return "", fmt.Errorf("node %d has no property %q", i, key)
+}
+
+// StartNode starts a node that isn't running. It does not wait for it.
+func (c *Cluster) StartNode(i int) error {
+	n := c.nodes[i]
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.process != nil {
+		return fmt.Errorf("node %d is running", i)
+	}
+	log, err := os.OpenFile(n.LogPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("opening node %d's log: %w", i, err)
+	}
+	defer log.Close() // the process has its own descriptor
+	arguments := append(strings.Fields(n.env["KAFKA_HEAP_OPTS"]), strings.Fields(n.env["KAFKA_OPTS"])...)
+	arguments = append(arguments, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // several JVMs on few cores
+		"-cp", filepath.Join(c.jars, "*"), "-Dlog4j2.configurationFile="+filepath.Join(n.dir, "final", "log4j2.yaml"),
+		"kafka.Kafka", filepath.Join(n.dir, "final", "server.properties"))
+	process := exec.Command(c.java, arguments...)
+	process.Env, process.Stdout, process.Stderr = n.environ(), log, log
+	process.SysProcAttr = endWithParent()
+	if err := process.Start(); err != nil {
+		return fmt.Errorf("starting node %d: %w", i, err)
+	}
+	exited := make(chan struct{})
+	n.process, n.exited = process, exited
+	go func() {
+		_ = process.Wait() // killed on purpose, mostly
+		n.mu.Lock()
+		n.process = nil
+		n.mu.Unlock()
+		close(exited)
+	}()
+	return nil
+}
+
+// LogPath is the file with the node's log.
+func (n *node) LogPath() string { return filepath.Join(n.dir, "broker.log") }
+
+// Log returns the last lines of a node's log, for a test that failed.
+func (c *Cluster) Log(i, lines int) string {
+	data, err := os.ReadFile(c.nodes[i].LogPath())
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// DataDir is the folder of a node's log segments.
+func (c *Cluster) DataDir(i int) string { return c.nodes[i].env["KAFKA_LOG_DIRS"] }
+
+// signal sends a signal to a node. Killing and stopping wait for its end.
+func (c *Cluster) signal(i int, sig syscall.Signal) error {
+	n := c.nodes[i]
+	n.mu.Lock()
+	process, exited := n.process, n.exited
+	n.mu.Unlock()
+	if process == nil {
+		return nil
+	}
+	if err := process.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signalling node %d: %w", i, err)
+	}
+	if sig == syscall.SIGKILL || sig == syscall.SIGTERM {
+		<-exited
+	}
+	return nil
+}
+
+// Kill ends a node at once (-9) and waits until it is gone.
+func (c *Cluster) Kill(i int) error { return c.signal(i, syscall.SIGKILL) }
+
+// Stop shuts a node down in order, as Kubernetes does, and waits.
+func (c *Cluster) Stop(i int) error { return c.signal(i, syscall.SIGTERM) }
+
+// Pause freezes a node: its connections stay open and nobody answers.
+func (c *Cluster) Pause(i int) error { return c.signal(i, syscall.SIGSTOP) }
+
+// Resume lets a paused node go on.
+func (c *Cluster) Resume(i int) error { return c.signal(i, syscall.SIGCONT) }
+
+// Close kills all nodes.
+func (c *Cluster) Close() {
+	for i := range c.nodes {
+		_ = c.Kill(i)
+	}
+}
+
+// Admin returns an independent client on the nodes' real addresses.
+func (c *Cluster) Admin() (*kadm.Client, error) {
+	client, err := c.connect()
+	if err != nil {
+		return nil, err
+	}
+	return kadm.NewClient(client), nil
+}
+
+func (c *Cluster) connect() (*kgo.Client, error) {
+	var servers []string
+	for i := range c.nodes {
+		servers = append(servers, c.Address(i))
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(servers...), kgo.RetryTimeout(2*time.Second), kgo.DialTimeout(time.Second))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the brokers: %w", err)
+	}
+	return client, nil
+}
+
+// Controller returns the node whose controller leads the quorum. Any broker may
+// be named as the controller in the metadata; the quorum knows.
+func (c *Cluster) Controller(ctx context.Context) (int, error) {
+	client, err := c.connect()
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	partition := kmsg.NewDescribeQuorumRequestTopicPartition()
+	topic := kmsg.NewDescribeQuorumRequestTopic()
+	topic.Topic, topic.Partitions = "__cluster_metadata", append(topic.Partitions, partition)
+	request := kmsg.NewPtrDescribeQuorumRequest()
+	request.Topics = append(request.Topics, topic)
+	response, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return 0, fmt.Errorf("asking who leads the quorum: %w", err)
+	}
+	if len(response.Topics) != 1 || len(response.Topics[0].Partitions) != 1 {
+		return 0, fmt.Errorf("asking who leads the quorum: no answer, error code %d", response.ErrorCode)
+	}
+	leader := response.Topics[0].Partitions[0].LeaderID
+	for i := range c.nodes {
+		if id, err := c.Property(i, "node.id"); err == nil && id == fmt.Sprint(leader) {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("no node has the id %d of the quorum's leader", leader)
+}
+
+// AwaitBrokers waits until that many brokers are registered.
+func (c *Cluster) AwaitBrokers(ctx context.Context, count int) error {
+	return c.await(ctx, fmt.Sprintf("%d registered brokers", count), func(ctx context.Context, admin *kadm.Client) error {
+		md, err := admin.BrokerMetadata(ctx)
+		if err == nil && len(md.Brokers) != count {
+			err = fmt.Errorf("registered: %v", md.Brokers.NodeIDs())
+		}
+		return err
+	})
+}
+
+// AwaitInSync waits until every partition has a leader and all its replicas
+// are in sync: what a rolling restart has to wait for between two nodes.
+func (c *Cluster) AwaitInSync(ctx context.Context) error {
+	return c.await(ctx, "all replicas in sync", func(ctx context.Context, admin *kadm.Client) error {
+		topics, err := admin.ListTopicsWithInternal(ctx)
+		if err != nil {
+			return err
+		}
+		for _, t := range topics {
+			for _, p := range t.Partitions {
+				if p.Leader < 0 || len(p.ISR) < len(p.Replicas) {
+					return fmt.Errorf("partition %d of %s: leader %d, in sync %v of %v", p.Partition, t.Topic, p.Leader, p.ISR, p.Replicas)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func (c *Cluster) await(ctx context.Context, what string, reached func(context.Context, *kadm.Client) error) error {
+	for {
+		err := c.attempt(ctx, reached)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w (last: %w)", what, ctx.Err(), err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// attempt asks with a client of its own: one that lives longer answers
+// metadata requests from its cache.
+func (c *Cluster) attempt(ctx context.Context, reached func(context.Context, *kadm.Client) error) error {
+	admin, err := c.Admin()
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return reached(ctx, admin)
+}

@@ -1,0 +1,23 @@
+package cluster
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// LimitFileSize makes every write of a node beyond that many bytes of a file
+// fail, as on a disk that is full. It lasts until the node is started anew.
+func (c *Cluster) LimitFileSize(i int, bytes uint64) error {
+	n := c.nodes[i]
+	n.mu.Lock()
+	process := n.process
+	n.mu.Unlock()
+	if process == nil {
+		return fmt.Errorf("limiting node %d: it isn't running", i)
+	}
+	if err := unix.Prlimit(process.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: bytes}, nil); err != nil {
+		return fmt.Errorf("limiting node %d: %w", i, err)
+	}
+	return nil
+}

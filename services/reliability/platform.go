@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// platform is the real services, as processes of their own, against given
+// brokers and a given database.
+type platform struct {
+	bin     string // folder of the binaries
+	dir     string // folder of the logs
+	environ []string
+
+	mu        sync.Mutex
+	processes map[string]*process
+}
+
+type process struct {
+	name, binary string
+	environ      []string
+	addr         string // of its HTTP routes; empty: none
+
+	command *exec.Cmd
+	exited  chan struct{}
+}
+
+func newPlatform(bin, dir, bootstrapServers, mongoURI string) *platform {
+	return &platform{bin: bin, dir: dir, processes: map[string]*process{}, environ: []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LOG_FORMAT=text",
+		"KAFKA_BOOTSTRAP_SERVERS=" + bootstrapServers, "MONGO_URI=" + mongoURI,
+	}}
+}
+
+// run runs a one-shot binary to its end.
+func (p *platform) run(ctx context.Context, binary string, environ []string, arguments ...string) (string, error) {
+	command := exec.CommandContext(ctx, filepath.Join(p.bin, binary), arguments...)
+	command.Env = append(append([]string{}, p.environ...), environ...)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		return string(output), fmt.Errorf("running %s: %w\n%s", binary, err, output)
+	}
+	return string(output), nil
+}
+
+// declareTopics creates the topics with the `topics` binary, as a deployment
+// does.
+func (p *platform) declareTopics(ctx context.Context, replication int, partitions map[string]int) error {
+	type topic struct {
+		Name              string            `json:"name"`
+		Partitions        int               `json:"partitions"`
+		ReplicationFactor int               `json:"replicationFactor"`
+		Config            map[string]string `json:"config,omitempty"`
+	}
+	config := func(more map[string]string) map[string]string {
+		if replication > 1 {
+			more["min.insync.replicas"] = fmt.Sprint(replication - 1)
+		}
+		return more
+	}
+	count := func(name string, otherwise int) int {
+		if n, ok := partitions[name]; ok {
+			return n
+		}
+		return otherwise
+	}
+	declared, err := json.Marshal([]topic{
+		{"purchases", count("purchases", 6), replication, config(map[string]string{})},
+		{"purchases.dlq", 3, replication, config(map[string]string{})},
+		{"orders", count("orders", 6), replication, config(map[string]string{})},
+		{"orders.dlq", 3, replication, config(map[string]string{})},
+		{"product-totals", 3, replication, config(map[string]string{"cleanup.policy": "compact"})},
+	})
+	if err != nil {
+		return fmt.Errorf("declaring the topics: %w", err)
+	}
+	_, err = p.run(ctx, "topics", []string{"TOPICS=" + string(declared)})
+	return err
+}
+
+// start starts an instance of a service. name tells instances apart.
+func (p *platform) start(name, binary string, environ ...string) error {
+	addr, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known, ok := p.processes[name]; ok {
+		addr, environ = known.addr, known.environ // the same again, after a kill
+	}
+	log, err := os.OpenFile(filepath.Join(p.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("opening the log of %s: %w", name, err)
+	}
+	defer log.Close()
+	command := exec.Command(filepath.Join(p.bin, binary))
+	command.Env = append(append(append([]string{}, p.environ...), "HTTP_ADDR="+addr), environ...)
+	command.Stdout, command.Stderr = log, log
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("starting %s: %w", name, err)
+	}
+	started := &process{name: name, binary: binary, environ: environ, addr: addr, command: command, exited: make(chan struct{})}
+	go func() {
+		_ = command.Wait() // killed on purpose, mostly
+		close(started.exited)
+	}()
+	p.processes[name] = started
+	return nil
+}
+
+// restart starts an instance again, with the environment it had.
+func (p *platform) restart(name string) error {
+	p.mu.Lock()
+	known := p.processes[name]
+	p.mu.Unlock()
+	if known == nil {
+		return fmt.Errorf("restarting %s: it never ran", name)
+	}
+	return p.start(name, known.binary)
+}
+
+// end sends a signal that ends an instance and waits for its end.
+func (p *platform) end(name string, signal syscall.Signal) error {
+	p.mu.Lock()
+	known := p.processes[name]
+	p.mu.Unlock()
+	if known == nil {
+		return fmt.Errorf("ending %s: it never ran", name)
+	}
+	if err := known.command.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signalling %s: %w", name, err)
+	}
+	select {
+	case <-known.exited:
+		return nil
+	case <-time.After(90 * time.Second):
+		_ = known.command.Process.Kill()
+		return fmt.Errorf("%s did not end within 90 s of %s", name, signal)
+	}
+}
+
+// endIfRunning ends an instance gracefully; one that never ran is no fault.
+func (p *platform) endIfRunning(name string) error {
+	p.mu.Lock()
+	known := p.processes[name]
+	p.mu.Unlock()
+	if known == nil {
+		return nil
+	}
+	return p.end(name, syscall.SIGTERM)
+}
+
+// close ends everything that still runs, gracefully where it can.
+func (p *platform) close() {
+	p.mu.Lock()
+	names := make([]string, 0, len(p.processes))
+	for name := range p.processes {
+		names = append(names, name)
+	}
+	p.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, name := range names {
+		wg.Go(func() { _ = p.end(name, syscall.SIGTERM) })
+	}
+	wg.Wait()
+}
+
+// url is where an instance serves.
+func (p *platform) url(name string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return "http://" + p.processes[name].addr
+}
+
+// awaitReady waits until an instance says that it is ready.
+func (p *platform) awaitReady(ctx context.Context, name string) error {
+	client := &http.Client{Timeout: 2 * time.Second}
+	var last string
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url(name)+"/-/ready", nil)
+		if err != nil {
+			return fmt.Errorf("asking %s whether it is ready: %w", name, err)
+		}
+		if response, err := client.Do(request); err == nil {
+			body, _ := io.ReadAll(response.Body)
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+			last = string(body)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s to be ready: %w (last: %s)", name, ctx.Err(), last)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// resident is an instance's resident memory in bytes; 0 where that can't be
+// told.
+func (p *platform) resident(name string) int64 {
+	p.mu.Lock()
+	known := p.processes[name]
+	p.mu.Unlock()
+	if known == nil {
+		return 0
+	}
+	var size, pages int64
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", known.command.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	if _, err := fmt.Sscan(string(data), &size, &pages); err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("finding a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"shopstream/services/internal/embedded/database"
+	"shopstream/services/reliability/cluster"
+)
+
+// stage is everything that a fault can be tried on: real brokers, a database,
+// the real services, and shoppers and orders as a steady load.
+type stage struct {
+	dir      string
+	brokers  *cluster.Cluster
+	network  *network
+	database *database.Database
+	mongoURI string
+	platform *platform
+	auditor  *auditor
+}
+
+// stageOptions configure a stage.
+type stageOptions struct {
+	// Manifest is the brokers' StatefulSet, as infra renders it.
+	Manifest string
+	// Bin is the folder of the services' binaries.
+	Bin string
+	// Dir gets the brokers' data, the database and all logs.
+	Dir string
+	// OrdersPerSecond is the producer's rate.
+	OrdersPerSecond float64
+}
+
+// newStage starts everything and waits until it is ready.
+func newStage(ctx context.Context, o stageOptions) (*stage, error) {
+	declared, err := os.ReadFile(o.Manifest)
+	if err != nil {
+		return nil, fmt.Errorf("reading the brokers' manifest: %w", err)
+	}
+	manifest, err := cluster.ParseManifest(declared)
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{dir: o.Dir, network: newNetwork()}
+	if s.brokers, err = cluster.Start(ctx, cluster.Options{Manifest: manifest, Dir: filepath.Join(o.Dir, "brokers"), Advertise: s.network.advertise}); err != nil {
+		return nil, fmt.Errorf("starting the brokers: %w", err)
+	}
+	if err := s.prepare(ctx, o); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *stage) prepare(ctx context.Context, o stageOptions) error {
+	if err := s.network.open(s.brokers); err != nil {
+		return err
+	}
+	addr, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	s.mongoURI = "mongodb://" + addr + "/"
+	if err := s.startDatabase(); err != nil {
+		return err
+	}
+	client, err := mongo.Connect(options.Client().ApplyURI(s.mongoURI).SetServerSelectionTimeout(5 * time.Second))
+	if err != nil {
+		return fmt.Errorf("connecting the auditor to the database: %w", err)
+	}
+	var real []string
+	for i := range s.brokers.Nodes() {
+		real = append(real, s.brokers.Address(i))
+	}
+	s.auditor = &auditor{servers: real, store: client.Database("shopping").Collection("purchases")}
+
+	s.platform = newPlatform(o.Bin, s.dir, s.brokers.BootstrapServers(), s.mongoURI)
+	if err := s.platform.declareTopics(ctx, min(3, s.brokers.Nodes()), nil); err != nil {
+		return err
+	}
+	starts := errors.Join(
+		s.platform.start("management-api", "management-api"),
+		s.platform.start("consumer", "consumer", "TRANSACTIONAL_ID=consumer-0"),
+		s.platform.start("api", "api"),
+	)
+	if starts != nil {
+		return starts
+	}
+	if err := s.platform.start("web-server", "web-server", "MANAGEMENT_API_URL="+s.platform.url("management-api")); err != nil {
+		return err
+	}
+	if o.OrdersPerSecond > 0 {
+		if err := s.platform.start("producer", "producer", fmt.Sprintf("RATE=%g", o.OrdersPerSecond)); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"web-server", "management-api", "consumer", "api"} {
+		if err := s.platform.awaitReady(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *stage) startDatabase() error {
+	db, err := database.Start(strings.TrimSuffix(strings.TrimPrefix(s.mongoURI, "mongodb://"), "/"), filepath.Join(s.dir, "database"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	s.database = db
+	return nil
+}
+
+// close ends everything.
+func (s *stage) close() {
+	if s.platform != nil {
+		s.platform.close()
+	}
+	if s.database != nil {
+		s.database.Close()
+	}
+	s.network.close()
+	if s.brokers != nil {
+		s.brokers.Close()
+	}
+}
