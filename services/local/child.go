@@ -27,6 +27,9 @@ type child struct {
 
 	wasReady chan struct{} // closed when first ready
 	ready    func()
+	// undrained is why the process did not stop as it should when it was asked
+	// to. It is read after supervise has returned.
+	undrained error
 }
 
 func newChild(s service, bin string, environ []string, c *console, log *slog.Logger, hurry context.Context, bound time.Duration) *child {
@@ -50,7 +53,8 @@ func (c *child) supervise(ctx context.Context) error {
 		err := c.once(ctx)
 		switch {
 		case ctx.Err() != nil, c.hurry.Err() != nil:
-			return c.drained(err)
+			c.undrained = c.drained(err)
+			return nil
 		case !closed(c.wasReady):
 			return fmt.Errorf("%s ended before it was ready: %w", c.name, cause(err))
 		case c.finishes && err == nil:

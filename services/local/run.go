@@ -78,6 +78,9 @@ func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err 
 	}}
 	// The bound is a net only: each child ends within its own.
 	err = lifecycle.Run(drain, log, cfg.StopTimeout+5*time.Second, append([]lifecycle.Actor{greeter}, actors...)...)
+	for _, c := range children {
+		err = errors.Join(err, c.undrained)
+	}
 	if drain.Err() != nil {
 		log.Info("stopped", "data", data.path)
 	}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binDir holds the real binaries, built once for all tests of the package.
+var binDir string
+
+func TestMain(m *testing.M) {
+	if os.Getenv("STUB") != "" {
+		os.Exit(stub()) // this test binary, run as a stand-in for a service
+	}
+	os.Exit(withBinaries(m))
+}
+
+func withBinaries(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "shopstream-bin-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "making a folder for the binaries:", err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // another user runs them in a test
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	start := time.Now()
+	build := exec.Command("go", "build", "-o", dir+"/", ".", "../topics", "../web-server", "../management-api", "../api", "../producer", "../consumer")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "building the binaries:", err)
+		return 1
+	}
+	fmt.Fprintf(os.Stderr, "binaries built in %s\n", time.Since(start).Round(time.Millisecond))
+	binDir = dir
+	return m.Run()
+}
+
+// platform is a run of the local binary.
+type platform struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	out   *output
+	ended chan struct{} // closed when the process has ended
+	env   map[string]string
+	start time.Time
+}
+
+// options say how a platform differs from plain `make run`.
+type options struct {
+	bin string            // folder of the binaries; binDir if empty
+	env map[string]string // on top of free ports and a data folder of the test's own
+	as  *syscall.SysProcAttr
+}
+
+// launch starts local and returns at once.
+func launch(t *testing.T, o options) *platform {
+	t.Helper()
+	if o.bin == "" {
+		o.bin = binDir
+	}
+	p := &platform{t: t, out: &output{}, ended: make(chan struct{}), start: time.Now(), env: map[string]string{
+		"WEB_SERVER_ADDR":     freeAddr(t),
+		"MANAGEMENT_API_ADDR": freeAddr(t),
+		"API_ADDR":            freeAddr(t),
+		"PRODUCER_ADDR":       freeAddr(t),
+		"CONSUMER_ADDR":       freeAddr(t),
+		"KAFKA_PORT":          port(freeAddr(t)),
+		"MONGO_PORT":          port(freeAddr(t)),
+	}}
+	if o.env["DATA_DIR"] == "" {
+		p.env["DATA_DIR"] = t.TempDir()
+	}
+	for name, value := range o.env {
+		p.env[name] = value
+	}
+	p.cmd = exec.Command(filepath.Join(o.bin, "local"))
+	for _, kv := range os.Environ() {
+		// The run is embedded unless the test says otherwise.
+		if !strings.HasPrefix(kv, "KAFKA_BOOTSTRAP_SERVERS=") && !strings.HasPrefix(kv, "MONGO_URI=") {
+			p.cmd.Env = append(p.cmd.Env, kv)
+		}
+	}
+	for name, value := range p.env {
+		p.cmd.Env = append(p.cmd.Env, name+"="+value)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.cmd.SysProcAttr = o.as
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		<-p.ended
+		if t.Failed() {
+			t.Logf("output of local:\n%s", p.out.tail(200))
+		}
+	})
+	return p
+}
+
+// up starts local and waits until everything is ready.
+func up(t *testing.T, o options) *platform {
+	t.Helper()
+	p := launch(t, o)
+	p.await("shopstream is up")
+	return p
+}
+
+// await waits for a text in the output.
+func (p *platform) await(text string) {
+	p.t.Helper()
+	deadline := time.Now().Add(90 * time.Second)
+	for !strings.Contains(p.out.String(), text) {
+		select {
+		case <-p.ended:
+			if !strings.Contains(p.out.String(), text) {
+				p.t.Fatalf("local ended without saying %q", text)
+			}
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("local did not say %q", text)
+		}
+	}
+}
+
+// stop ends local as Ctrl-C does and expects a clean end.
+func (p *platform) stop() {
+	p.t.Helper()
+	start := time.Now()
+	p.signal(os.Interrupt)
+	if code := p.exit(); code != 0 {
+		p.t.Fatalf("exit code %d after Ctrl-C", code)
+	}
+	p.t.Logf("stopped in %s", time.Since(start).Round(time.Millisecond))
+}
+
+// exit waits for the end and returns the exit code.
+func (p *platform) exit() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(60 * time.Second):
+		p.t.Fatal("local did not end")
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func (p *platform) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// url of one of the services, named by its variable.
+func (p *platform) url(variable, path string) string { return "http://" + p.env[variable] + path }
+
+// pids of all processes that service has had, oldest first; it logs each when
+// ready.
+func (p *platform) pids(service string) []int {
+	var pids []int
+	for _, match := range regexp.MustCompile(`msg=ready service=local of=`+service+` pid=(\d+)`).FindAllStringSubmatch(p.out.String(), -1) {
+		pid, _ := strconv.Atoi(match[1])
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// killed kills the service's newest process as a crash would, and returns how
+// many it has had.
+func (p *platform) killed(service string) int {
+	p.t.Helper()
+	pids := p.pids(service)
+	if len(pids) == 0 {
+		p.t.Fatalf("%s was never ready", service)
+	}
+	if err := syscall.Kill(pids[len(pids)-1], syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		p.t.Fatal(err)
+	}
+	return len(pids)
+}
+
+// awaitNewer waits until service is ready in a process beyond the first n.
+func (p *platform) awaitNewer(service string, n int) {
+	p.t.Helper()
+	eventually(p.t, 30*time.Second, func() error {
+		if got := len(p.pids(service)); got <= n {
+			return fmt.Errorf("%s had %d processes, want more than %d", service, got, n)
+		}
+		return nil
+	})
+}
+
+// eventually tries until attempt succeeds.
+func eventually(t *testing.T, bound time.Duration, attempt func() error) {
+	t.Helper()
+	deadline := time.Now().Add(bound)
+	for {
+		err := attempt()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %v", bound, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// freeAddr returns an address on loopback that nothing listens on. Its port is
+// below those that the kernel gives to outgoing connections, which would
+// otherwise take it now and then before local does.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+func port(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return port
+}
+
+// output collects what a process writes.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func (o *output) tail(lines int) string {
+	all := strings.Split(o.String(), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
