@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"shopstream/services/internal/event"
+	"shopstream/services/internal/kafkax"
+)
+
+// Reasons of dead letters: the bounded words of dlq-reason and of the metric.
+const (
+	reasonDecode   = "decode"   // no JSON object, or no value at all
+	reasonInvalid  = "invalid"  // a rule of the event contract is broken
+	reasonRejected = "rejected" // the database's own validation refuses it
+)
+
+// headerTruncated is on a letter whose record was too large for the dead
+// letters' topic; its value is the original size in bytes.
+const headerTruncated = "dlq-truncated"
+
+// refusal is why a message goes to the dead letters.
+type refusal struct {
+	reason string
+	err    error
+}
+
+func refusalOf(err error) *refusal {
+	if errors.Is(err, event.ErrMalformed) {
+		return &refusal{reasonDecode, err}
+	}
+	return &refusal{reasonInvalid, err}
+}
+
+// shortened bounds an error's text, which travels as a header.
+func shortened(err error) error {
+	const limit = 1024
+	if text := err.Error(); len(text) > limit {
+		return errors.New(strings.ToValidUTF8(text[:limit], "") + "…")
+	}
+	return err
+}
+
+// sourceOf returns where the message stood when it was first read: what a
+// replayed dead letter says in its headers, else where it stands now. So an
+// event without an id of its own keeps the derived one through a replay, and a
+// letter that is refused again still names its origin.
+func sourceOf(m *kafka.Message) event.Source {
+	if src, ok := letterSource(m.Headers); ok {
+		return src
+	}
+	return event.Source{
+		Topic: *m.TopicPartition.Topic, Partition: m.TopicPartition.Partition, Offset: int64(m.TopicPartition.Offset),
+	}
+}
+
+// letterSource reads the source from a dead letter's headers.
+func letterSource(headers []kafka.Header) (event.Source, bool) {
+	topic := kafkax.Header(headers, kafkax.HeaderTopic)
+	partition, perr := strconv.ParseInt(kafkax.Header(headers, kafkax.HeaderPartition), 10, 32)
+	offset, oerr := strconv.ParseInt(kafkax.Header(headers, kafkax.HeaderOffset), 10, 64)
+	if topic == "" || perr != nil || oerr != nil || partition < 0 || offset < 0 {
+		return event.Source{}, false
+	}
+	return event.Source{Topic: topic, Partition: int32(partition), Offset: offset}, true
+}
+
+// letterOf makes the dead letter of a refused message.
+func letterOf(i *item, dlqTopic, group string, now time.Time) kafkax.Record {
+	src := sourceOf(i.message)
+	origin := *i.message
+	origin.TopicPartition = kafka.TopicPartition{Topic: &src.Topic, Partition: src.Partition, Offset: kafka.Offset(src.Offset)}
+	return kafkax.DeadLetter(&origin, dlqTopic, group, i.refusal.reason, i.refusal.err, now)
+}
+
+// truncated returns a letter small enough for any topic, with the beginning of
+// the value: what the dead letters' topic can't take must not block the
+// partition. The record itself stays in the source topic as long as that keeps
+// it.
+func truncated(letter kafkax.Record) kafkax.Record {
+	const keep = 64 << 10
+	var headers []kafka.Header
+	for _, name := range []string{kafkax.HeaderReason, kafkax.HeaderError, kafkax.HeaderTopic, kafkax.HeaderPartition, kafkax.HeaderOffset, kafkax.HeaderGroup, kafkax.HeaderAt} {
+		headers = append(headers, kafka.Header{Key: name, Value: []byte(kafkax.Header(letter.Headers, name))})
+	}
+	letter.Headers = append(headers, kafka.Header{Key: headerTruncated, Value: []byte(strconv.Itoa(len(letter.Value)))})
+	letter.Value = letter.Value[:min(keep, len(letter.Value))]
+	letter.Key = letter.Key[:min(keep, len(letter.Key))]
+	return letter
+}
+
+// isTooLarge reports whether the record itself is why it was not produced.
+func isTooLarge(err error) bool { return err != nil && !errors.Is(err, kafkax.ErrUnavailable) }
+
+// eventIDOf reads the event id from a value that may be invalid otherwise.
+func eventIDOf(value []byte) (string, bool) {
+	var v struct {
+		EventID string `json:"eventId"`
+	}
+	if json.Unmarshal(value, &v) != nil {
+		return "", false
+	}
+	id, err := uuid.Parse(v.EventID)
+	return id.String(), err == nil
+}
+
+// newLetterProducer returns a producer that tries letters of any size: how
+// large a record may be is for the topic to say.
+func newLetterProducer(cfg kafkax.Config, batchSize int, log *slog.Logger, reg prometheus.Registerer) (*kafkax.Producer, error) {
+	return kafkax.NewProducer(cfg, kafkax.ProducerConfig{
+		AckTimeout: 10 * time.Second, MaxPending: max(1000, batchSize), MaxRecordBytes: 64 << 20,
+	}, "management-api", log, reg)
+}
+
+// send hands letters to the producer and waits until each is acknowledged or
+// has failed. It returns one error per letter.
+func send(ctx context.Context, producer *kafkax.Producer, letters []kafkax.Record) []error {
+	type report struct {
+		index int
+		err   error
+	}
+	errs := make([]error, len(letters))
+	reports := make(chan report, len(letters)) // room for all: a late report finds nobody waiting
+	waiting := 0
+	for i, letter := range letters {
+		if err := producer.Enqueue(letter, func(_ kafkax.Placed, err error) { reports <- report{i, err} }); err != nil {
+			errs[i] = err
+			continue
+		}
+		errs[i] = errUnreported
+		waiting++
+	}
+	for ; waiting > 0; waiting-- {
+		select {
+		case r := <-reports:
+			errs[r.index] = r.err
+		case <-ctx.Done():
+			return errs
+		}
+	}
+	return errs
+}
+
+var errUnreported = fmt.Errorf("%w: no acknowledgement yet", kafkax.ErrUnavailable)

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"shopstream/services/internal/event"
+	"shopstream/services/internal/httpx"
+)
+
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+	// queryTimeout bounds a question to the database; web-server waits five
+	// seconds for the answer.
+	queryTimeout = 4 * time.Second
+	retryAfter   = 2 * time.Second
+)
+
+// purchase is the form of a stored purchase. The first four fields are those
+// of the original system.
+type purchase struct {
+	UserID     string      `json:"userid"`
+	Username   string      `json:"username"`
+	Price      event.Price `json:"price"`
+	Timestamp  event.Time  `json:"timestamp"`
+	EventID    string      `json:"eventId"`
+	PriceMinor int64       `json:"priceMinor"`
+	Currency   string      `json:"currency"`
+}
+
+func purchaseOf(d document) purchase {
+	return purchase{
+		UserID: d.UserID, Username: d.Username, Price: event.Price(d.Price), Timestamp: event.TimeOf(d.Timestamp),
+		EventID: d.ID, PriceMinor: d.PriceMinor, Currency: d.Currency,
+	}
+}
+
+// handleList answers with a user's purchases, newest first, a page at a time.
+func handleList(s *store, log *slog.Logger) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		var faults []httpx.FieldError
+		limit, fault := httpx.QueryInt(c, "limit", defaultLimit, 1, maxLimit)
+		if fault != nil {
+			faults = append(faults, *fault)
+		}
+		var after *cursor
+		if text, given := c.GetQuery("before"); given {
+			before, err := parseCursor(text)
+			if err != nil {
+				faults = append(faults, httpx.FieldError{Field: "before", Detail: "must be taken from the Link header of the page before"})
+			}
+			after = &before
+		}
+		if len(faults) > 0 {
+			httpx.Abort(c, http.StatusBadRequest, faults[0].Field+" "+faults[0].Detail, faults...)
+			return
+		}
+		userID := c.Param("userid")
+		if !utf8.ValidString(userID) {
+			c.JSON(http.StatusOK, []purchase{}) // no purchase is accepted from such a user
+			return
+		}
+		ctx, cancel := context.WithTimeout(c.Request.Context(), queryTimeout)
+		defer cancel()
+		documents, err := s.page(ctx, userID, after, limit+1) // one more, to know whether there is a next page
+		if err != nil {
+			abortUnavailable(c, log, err)
+			return
+		}
+		if len(documents) > limit {
+			documents = documents[:limit]
+			last := documents[limit-1]
+			next := cursor{timestamp: last.Timestamp, id: last.ID}
+			query := url.Values{"before": {next.String()}, "limit": {strconv.Itoa(limit)}}
+			c.Header("Link", fmt.Sprintf(`</api/v1/purchases/%s?%s>; rel="next"`, url.PathEscape(userID), query.Encode()))
+		}
+		purchases := make([]purchase, 0, len(documents))
+		for _, d := range documents {
+			purchases = append(purchases, purchaseOf(d))
+		}
+		c.JSON(http.StatusOK, purchases)
+	}
+}
+
+// handleByEvent answers what became of one event.
+func handleByEvent(s *store, log *slog.Logger) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		text := c.Param("eventId")
+		id, err := uuid.Parse(text)
+		if err != nil || len(text) != 36 {
+			httpx.Abort(c, http.StatusBadRequest, "eventId must be a UUID", httpx.FieldError{Field: "eventId", Detail: "must be a UUID"})
+			return
+		}
+		ctx, cancel := context.WithTimeout(c.Request.Context(), queryTimeout)
+		defer cancel()
+		stored, letter, err := s.state(ctx, id.String())
+		switch {
+		case err != nil:
+			abortUnavailable(c, log, err)
+		case stored != nil:
+			c.JSON(http.StatusOK, gin.H{"eventId": stored.ID, "state": "stored", "purchase": purchaseOf(*stored)})
+		case letter != nil:
+			c.JSON(http.StatusOK, gin.H{"eventId": letter.ID, "state": "dead-lettered", "reason": letter.Reason, "error": letter.Error})
+		default:
+			httpx.Abort(c, http.StatusNotFound, "no such event is stored or refused; one just accepted may take a moment")
+		}
+	}
+}
+
+func abortUnavailable(c *gin.Context, log *slog.Logger, err error) {
+	log.WarnContext(c.Request.Context(), "question to the database failed", "error", err)
+	httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "the database does not answer; try again")
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/telemetry"
+)
+
+const (
+	// brokerTimeout bounds each question to the brokers.
+	brokerTimeout = 15 * time.Second
+	// replayChunk is how many letters wait for their acknowledgement at once.
+	replayChunk = 500
+)
+
+type replayOptions struct {
+	dryRun        bool
+	all           bool
+	fromBeginning bool
+	mended        string
+}
+
+func parseReplayOptions(args []string, stderr io.Writer) (replayOptions, error) {
+	var o replayOptions
+	flags := flag.NewFlagSet("management-api replay-dlq", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.BoolVar(&o.dryRun, "dry-run", false, "print each letter as a JSON line and change nothing")
+	flags.BoolVar(&o.all, "all", false, "also put back what would be refused again")
+	flags.BoolVar(&o.fromBeginning, "from-beginning", false, "start at the oldest letter, not where the last run ended")
+	flags.StringVar(&o.mended, "mended", "", "`file` with JSON lines as --dry-run prints them, whose values were corrected")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	return o, nil
+}
+
+// replayDLQ puts dead letters back to the topic that they came from, in the
+// order of each partition, from where the last run ended to the end as it is
+// now. Letters that would be refused again are left and written to stdout; the
+// group's offset stays before the first of them, so that a later run takes
+// them up again, after an upgrade or with --mended. What it puts back twice is
+// stored once.
+func replayDLQ(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	opts, err := parseReplayOptions(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	cfg, err := envconf.Load[replayConfig](environ)
+	if err != nil {
+		return err
+	}
+	mended, err := readMended(opts.mended)
+	if err != nil {
+		return err
+	}
+	// Letters go to stdout, all else to stderr: the output can be mended and
+	// given back as a file.
+	log := telemetry.NewLogger(stderr, cfg.Log, "management-api")
+	reader, err := newLetterReader(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer reader.close()
+	producer, err := newLetterProducer(cfg.Kafka, replayChunk, log, prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	produced := make(chan error, 1)
+	go func() { produced <- producer.Run(ctx) }()
+	defer func() {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		producer.Stop(stop)
+		<-produced
+	}()
+
+	r := replay{opts: opts, mended: mended, producer: producer, out: letterPrinter{stdout}, log: log, left: map[int32]kafka.Offset{}}
+	return r.run(ctx, reader, stderr)
+}
+
+// replay is one run of replay-dlq.
+type replay struct {
+	opts     replayOptions
+	mended   map[position]mending
+	producer *kafkax.Producer
+	out      letterPrinter
+	log      *slog.Logger
+
+	left   map[int32]kafka.Offset // the first letter left, per partition
+	counts struct{ read, back, left, failed int }
+}
+
+func (r *replay) run(ctx context.Context, reader *letterReader, stderr io.Writer) error {
+	if err := reader.start(r.opts.fromBeginning); err != nil {
+		return err
+	}
+	err := r.readAll(ctx, reader)
+	if err == nil {
+		r.reportUnmatched(reader)
+	}
+	if !r.opts.dryRun {
+		// Also after an error: what is back is back.
+		err = errors.Join(err, reader.commit(r.left))
+	}
+	verb := "put back"
+	if r.opts.dryRun {
+		verb = "would be put back"
+	}
+	fmt.Fprintf(stderr, "replay-dlq: %d letters read, %d %s, %d left, %d failed\n", r.counts.read, r.counts.back, verb, r.counts.left, r.counts.failed)
+	if err == nil && r.counts.failed > 0 {
+		err = fmt.Errorf("%d letters failed", r.counts.failed)
+	}
+	return err
+}
+
+func (r *replay) readAll(ctx context.Context, reader *letterReader) error {
+	for {
+		letters, err := reader.next(ctx, replayChunk)
+		if err != nil {
+			return err
+		}
+		if len(letters) == 0 {
+			return nil
+		}
+		if err := r.take(ctx, letters); err != nil {
+			return err
+		}
+		// Only letters whose fate is known count as passed.
+		reader.pass()
+	}
+}
+
+// take decides on some letters and puts back those to put back.
+func (r *replay) take(ctx context.Context, letters []*kafka.Message) error {
+	var back []*kafka.Message
+	var records []kafkax.Record
+	for _, m := range letters {
+		r.counts.read++
+		var mended *mending
+		if found, ok := r.mended[positionOf(m)]; ok {
+			mended = &found
+			delete(r.mended, positionOf(m))
+		}
+		v := judge(m, mended, r.opts.all)
+		if r.opts.dryRun {
+			if err := r.out.print(m, v.refusal); err != nil {
+				return err
+			}
+		}
+		switch {
+		case v.back:
+			back, records = append(back, m), append(records, v.record)
+		case v.failed:
+			r.counts.failed++
+			r.leave(m, v.refusal)
+		default:
+			r.counts.left++
+			r.leave(m, v.refusal)
+		}
+	}
+	if r.opts.dryRun {
+		r.counts.back += len(back)
+		return nil
+	}
+	var failed error
+	for i, err := range send(ctx, r.producer, records) {
+		if err != nil {
+			r.counts.failed++
+			r.leave(back[i], err)
+			failed = err
+			continue
+		}
+		r.counts.back++
+	}
+	if failed != nil {
+		return fmt.Errorf("putting letters back: %w", failed)
+	}
+	return nil
+}
+
+// leave keeps the group's offset before the letter and reports it.
+func (r *replay) leave(m *kafka.Message, why error) {
+	p := m.TopicPartition
+	if first, ok := r.left[p.Partition]; !ok || p.Offset < first {
+		r.left[p.Partition] = p.Offset
+	}
+	if r.opts.dryRun {
+		return // printed already
+	}
+	if err := r.out.print(m, why); err != nil {
+		r.log.Error("reporting a letter", "error", err)
+	}
+	r.log.Warn("letter left", "partition", p.Partition, "offset", int64(p.Offset), "error", why)
+}
+
+// reportUnmatched tells of mended letters that were not among those read: a
+// slip in the file must not pass for a success.
+func (r *replay) reportUnmatched(reader *letterReader) {
+	for p := range r.mended {
+		if reader.isBefore(p) {
+			// Done, when the same file is given a second time.
+			r.log.Warn("mended letter was passed by an earlier run; --from-beginning takes it up again", "partition", p.partition, "offset", p.offset)
+			continue
+		}
+		r.counts.failed++
+		r.log.Error("mended letter does not exist", "partition", p.partition, "offset", p.offset)
+	}
+}

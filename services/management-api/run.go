@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/health"
+	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/lifecycle"
+	"shopstream/services/internal/mongox"
+	"shopstream/services/internal/telemetry"
+)
+
+func run(ctx context.Context, environ []string, stdout io.Writer) error {
+	cfg, err := envconf.Load[config](environ)
+	if err != nil {
+		return err
+	}
+	log := telemetry.NewLogger(stdout, cfg.Log, "management-api")
+	reg := telemetry.NewRegistry()
+
+	listener, err := httpx.Listen(ctx, cfg.Addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }() // the server has closed it, unless it never ran
+	// None of the clients waits for its server: Kafka and the database may come
+	// up later, in either order.
+	database, err := mongox.Connect(cfg.Mongo)
+	if err != nil {
+		return err
+	}
+	producer, err := newLetterProducer(cfg.Kafka, cfg.BatchSize, log, reg)
+	if err != nil {
+		return err
+	}
+	store := newStore(database, cfg.Mongo.Database, cfg.Mongo.Collection)
+	consumer, err := newConsumer(cfg, store, newWriter(cfg, store, producer, log, reg), log, reg)
+	if err != nil {
+		return err
+	}
+	h := health.New(reg,
+		health.Check{Name: "kafka", Probe: producer.Reachable(cfg.Topics.Purchases)},
+		health.Check{Name: "mongo", Probe: mongox.Ping(database)},
+	)
+	engine := httpx.NewEngine(log, reg, h)
+	addRoutes(engine, store, log)
+
+	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
+		httpx.Server(log, cfg.HTTP, listener, engine, h), // first: answers in flight get out
+		lifecycle.Actor{Name: "consumer", Run: consumer.run},
+		// Nobody asks for readiness any more, and no probe may run while the
+		// clients that it uses are closed.
+		lifecycle.Actor{Name: "health", Run: h.Run},
+		lifecycle.Actor{Name: "producer", Run: producer.Run, Stop: producer.Stop},
+		lifecycle.Actor{
+			Name: "database",
+			Run:  func(ctx context.Context) error { <-ctx.Done(); return nil },
+			Stop: func(ctx context.Context) { _ = database.Disconnect(ctx) }, // last: all others use it
+		},
+	)
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"shopstream/services/internal/event"
+	"shopstream/services/internal/kafkax"
+)
+
+// insertTimeout bounds one insert: a connection that has gone silent is given
+// up then. Polling goes on meanwhile.
+const insertTimeout = 30 * time.Second
+
+// writer makes a batch safe: purchases in the database, the rest in the dead
+// letters.
+type writer struct {
+	store    *store
+	producer *kafkax.Producer
+	topic    string // of the metric
+	dlqTopic string
+	group    string
+	log      *slog.Logger
+
+	endToEnd   prometheus.Histogram
+	stored     prometheus.Counter
+	duplicates prometheus.Counter
+	batchSize  prometheus.Histogram
+	batchTime  prometheus.Histogram
+	letters    *prometheus.CounterVec
+}
+
+func newWriter(cfg config, s *store, producer *kafkax.Producer, log *slog.Logger, reg prometheus.Registerer) *writer {
+	metrics := promauto.With(reg)
+	w := &writer{
+		store: s, producer: producer, topic: cfg.Topics.Purchases, dlqTopic: cfg.Topics.DeadLetters, group: cfg.GroupID, log: log,
+		endToEnd: metrics.NewHistogram(prometheus.HistogramOpts{
+			Name:    "purchase_end_to_end_seconds",
+			Help:    "Time from buying to being stored.",
+			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800},
+		}),
+		stored: metrics.NewCounter(prometheus.CounterOpts{
+			Name: "purchases_stored_total",
+			Help: "Purchases stored.",
+		}),
+		duplicates: metrics.NewCounter(prometheus.CounterOpts{
+			Name: "purchases_duplicate_total",
+			Help: "Purchases delivered again and found stored already; after a write whose answer was lost, the first delivery counts here too.",
+		}),
+		batchSize: metrics.NewHistogram(prometheus.HistogramOpts{
+			Name:    "mongo_batch_size",
+			Help:    "Purchases in one insert.",
+			Buckets: []float64{1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000},
+		}),
+		batchTime: metrics.NewHistogram(prometheus.HistogramOpts{
+			Name:    "mongo_batch_duration_seconds",
+			Help:    "Time of one insert, answered or not.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}),
+		letters: metrics.NewCounterVec(prometheus.CounterOpts{
+			Name: "dead_letters_total",
+			Help: "Messages of the topic that were refused and are acknowledged in the dead letters.",
+		}, []string{"topic", "reason"}),
+	}
+	for _, reason := range []string{reasonDecode, reasonInvalid, reasonRejected} {
+		w.letters.WithLabelValues(w.topic, reason) // there from the start, so that an alert on its increase sees the first
+	}
+	return w
+}
+
+// write takes the items as far as it can and marks those that are done. An
+// error passes by itself: the rest is to be tried again.
+func (w *writer) write(ctx context.Context, items []*item) error {
+	for _, i := range items {
+		decode(i)
+	}
+	// The dead letters come after the insert, which may add to them, and also
+	// where it failed: they don't depend on the database being there.
+	return errors.Join(w.insert(ctx, items), w.bury(ctx, items))
+}
+
+func decode(i *item) {
+	if i.decoded {
+		return
+	}
+	i.decoded = true
+	p, err := event.DecodePurchase(i.message.Value, sourceOf(i.message), defaultCurrency)
+	if err != nil {
+		i.refusal = refusalOf(err)
+		return
+	}
+	i.purchase = p
+}
+
+// insert stores the purchases among the items in one command.
+func (w *writer) insert(ctx context.Context, items []*item) error {
+	var purchases []event.Purchase
+	byID := map[string][]*item{} // several where a batch holds an event more than once
+	for _, i := range items {
+		if i.done || i.refusal != nil {
+			continue
+		}
+		id := i.purchase.EventID
+		if byID[id] == nil {
+			purchases = append(purchases, i.purchase)
+		}
+		byID[id] = append(byID[id], i)
+	}
+	if len(purchases) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
+	defer cancel()
+	start := time.Now()
+	outcomes, err := w.store.insert(ctx, purchases)
+	now := time.Now()
+	w.batchSize.Observe(float64(len(purchases)))
+	w.batchTime.Observe(now.Sub(start).Seconds())
+
+	for n, o := range outcomes {
+		same := byID[purchases[n].EventID]
+		switch {
+		case o.refused != nil:
+			for _, i := range same {
+				i.refusal = &refusal{reasonRejected, shortened(o.refused)}
+			}
+			continue
+		case o.stored:
+			w.stored.Inc()
+			w.duplicates.Add(float64(len(same) - 1))
+			w.endToEnd.Observe(max(0, now.Sub(purchases[n].Timestamp.Time).Seconds()))
+		case o.duplicate:
+			w.duplicates.Add(float64(len(same)))
+		default:
+			continue
+		}
+		for _, i := range same {
+			i.done = true
+		}
+	}
+	return err
+}
+
+// bury sends the refused items to the dead letters and notes those whose event
+// id is known.
+func (w *writer) bury(ctx context.Context, items []*item) error {
+	var refused []*item
+	var letters []kafkax.Record
+	now := time.Now()
+	for _, i := range items {
+		if i.refusal != nil && !i.lettered {
+			refused = append(refused, i)
+			letters = append(letters, letterOf(i, w.dlqTopic, w.group, now))
+		}
+	}
+	var faults []error
+	for n, err := range send(ctx, w.producer, letters) {
+		if isTooLarge(err) {
+			// Alone: a batch may be too large where none of its letters is.
+			_, err = w.producer.Send(ctx, letters[n])
+		}
+		if isTooLarge(err) {
+			w.log.ErrorContext(ctx, "dead letter does not fit, sending its beginning", "error", err, "bytes", len(letters[n].Value))
+			_, err = w.producer.Send(ctx, truncated(letters[n]))
+		}
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		// Acknowledged by all in-sync replicas: only now may the offset pass it.
+		refused[n].lettered = true
+		w.letters.WithLabelValues(w.topic, refused[n].refusal.reason).Inc()
+	}
+	if len(refused) > len(faults) {
+		example := refused[0]
+		w.log.WarnContext(ctx, "messages refused; one of them is shown", "count", len(refused)-len(faults), "dlq_topic", w.dlqTopic,
+			"partition", example.message.TopicPartition.Partition, "offset", int64(example.message.TopicPartition.Offset),
+			"reason", example.refusal.reason, "error", example.refusal.err)
+	}
+	return errors.Join(first(faults), w.note(ctx, items, now))
+}
+
+// note lets the shopper ask for what became of a refused purchase.
+func (w *writer) note(ctx context.Context, items []*item, now time.Time) error {
+	var noted []*item
+	var notes []deadLetter
+	seen := map[string]bool{}
+	for _, i := range items {
+		if i.done || !i.lettered {
+			continue
+		}
+		noted = append(noted, i)
+		if id, ok := eventIDOf(i.message.Value); ok && !seen[id] {
+			seen[id] = true
+			notes = append(notes, deadLetter{ID: id, Reason: i.refusal.reason, Error: i.refusal.err.Error(), At: now.UTC()})
+		}
+	}
+	if len(notes) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, insertTimeout)
+		defer cancel()
+		if err := w.store.note(ctx, notes); err != nil {
+			return err
+		}
+	}
+	for _, i := range noted {
+		i.done = true
+	}
+	return nil
+}
+
+// first stands for many errors of one kind.
+func first(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return errs[0]
+}
