@@ -108,6 +108,7 @@ func (p platform) imageArgs(ctx *pulumi.Context) *image.Args {
 		Services:   p.world.services(ctx.RootDirectory()),
 		Names:      p.config.images(),
 		Build:      settings.Build,
+		Staging:    p.world.staging,
 		Registry:   settings.Registry,
 		Username:   settings.RegistryUsername,
 		Password:   pulumi.ToSecret(pulumi.String(p.secrets.RegistryPassword)).(pulumi.StringOutput),

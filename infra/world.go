@@ -19,6 +19,9 @@ type world struct {
 	// services returns the folder with the services' sources, given the project's root.
 	services func(root string) fs.FS
 
+	// staging is where the sources of the images are put together.
+	staging string
+
 	// daemon returns nil when a Docker daemon answers at that address.
 	daemon func(host string) error
 
@@ -36,6 +39,7 @@ type world struct {
 func machine(config string) world {
 	return world{
 		services: func(root string) fs.FS { return os.DirFS(filepath.Join(root, "services")) },
+		staging:  ".build",
 		daemon:   func(host string) error { return image.Daemon(context.Background(), host) },
 		loader:   commandLoader,
 		random:   rand.Reader,

@@ -11,10 +11,6 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// stagingFolder is where the sources of each image are put together, below the program's own folder. It is the same on
-// every machine, so it makes no difference to pulumi who builds.
-const stagingFolder = ".build"
-
 // Load brings a built image to the cluster's nodes.
 type Load func(reference string) error
 
@@ -26,6 +22,10 @@ type Args struct {
 
 	// Build makes the images; without it only their names are worked out.
 	Build bool
+
+	// Staging is a folder where the sources of each image are put together. Its name is part of what pulumi compares,
+	// so it has to be the same on every machine.
+	Staging string
 
 	// Registry is where they are pushed to; empty means nowhere. Username and Password are for Docker's own stored
 	// credentials to be left out of it.
@@ -98,7 +98,7 @@ func (i *Images) provision(ctx *pulumi.Context, name string, args *Args) error {
 		return err
 	}
 	for _, service := range args.Names {
-		folder := path.Join(stagingFolder, service)
+		folder := path.Join(args.Staging, service)
 		files, err := sources(args.Services, service)
 		if err != nil {
 			return err
