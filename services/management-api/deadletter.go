@@ -118,7 +118,7 @@ func eventIDOf(value []byte) (string, bool) {
 // large a record may be is for the topic to say.
 func newLetterProducer(cfg kafkax.Config, batchSize int, log *slog.Logger, reg prometheus.Registerer) (*kafkax.Producer, error) {
 	return kafkax.NewProducer(cfg, kafkax.ProducerConfig{
-		AckTimeout: 10 * time.Second, MaxPending: max(1000, batchSize), MaxRecordBytes: 64 << 20,
+		AckTimeout: 5 * time.Second, MaxPending: max(1000, batchSize), MaxRecordBytes: 64 << 20,
 	}, "management-api", log, reg)
 }
 
