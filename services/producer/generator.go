@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"shopstream/services/internal/kafkax"
+)
+
+const (
+	// maxPending bounds the events that wait for their acknowledgement, and so
+	// the memory: beyond it the generator waits.
+	maxPending = 20_000
+	// ackTimeout is long: a demo order waits out an outage rather than be lost.
+	ackTimeout = 2 * time.Minute
+	// retryPause lies between two looks for a topic that isn't there.
+	retryPause = 500 * time.Millisecond
+)
+
+// sender is the producer, as the generator needs it.
+type sender interface {
+	Enqueue(r kafkax.Record, done func(kafkax.Placed, error)) error
+}
+
+// generator makes events at a steady pace and sends them.
+type generator struct {
+	topic     string
+	perSecond float64
+	count     int64 // 0: endless
+	next      func(now time.Time) (kafkax.Record, error)
+	reachable func(context.Context) error
+	producer  sender
+	tally     *tally
+	log       *slog.Logger
+	// room holds a token for each event without an answer.
+	room         chan struct{}
+	acknowledged prometheus.Counter
+	waits        prometheus.Counter
+}
+
+func newGenerator(cfg config, m *maker, p *kafkax.Producer, log *slog.Logger, reg prometheus.Registerer) *generator {
+	g := &generator{
+		topic: cfg.Topic, perSecond: cfg.perSecond(), count: cfg.Count,
+		next: m.order, reachable: p.Reachable(cfg.Topic), producer: p,
+		tally: &tally{}, log: log,
+		room: make(chan struct{}, maxPending),
+		acknowledged: promauto.With(reg).NewCounter(prometheus.CounterOpts{
+			Name: "producer_messages_total",
+			Help: "Events that Kafka has acknowledged.",
+		}),
+		waits: promauto.With(reg).NewCounter(prometheus.CounterOpts{
+			Name: "producer_backpressure_total",
+			Help: "How often the generator waited because too many events were without an acknowledgement.",
+		}),
+	}
+	if cfg.makesPurchases() {
+		g.next = m.purchase
+	}
+	return g
+}
+
+// run sends until the count is reached and every event has its answer, or
+// until ctx ends.
+func (g *generator) run(ctx context.Context) error {
+	if !g.awaitTopic(ctx) {
+		return nil
+	}
+	g.log.Info("sending", "topic", g.topic, "per_second", g.perSecond, "count", g.count)
+	s := newSchedule(g.perSecond, time.Now())
+	for left := g.count; g.count == 0 || left > 0; {
+		due := s.take(time.Now())
+		g.tally.skip(s.skipped)
+		if g.count > 0 {
+			due = min(due, left)
+			left -= due
+		}
+		for range due {
+			if err := g.send(ctx); err != nil {
+				return err
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(s.wait(time.Now())):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return g.awaitAnswers(ctx)
+}
+
+// awaitTopic waits until the topic is there, and says so once: the events'
+// pace starts then, and none is lost to a broker that starts later.
+func (g *generator) awaitTopic(ctx context.Context) bool {
+	for told := false; ; told = true {
+		try, cancel := context.WithTimeout(ctx, 2*time.Second)
+		err := g.reachable(try)
+		cancel()
+		if ctx.Err() != nil {
+			return false
+		}
+		if err == nil {
+			return true
+		}
+		if !told {
+			g.log.Warn("waiting for kafka", "topic", g.topic, "error", err)
+		}
+		select {
+		case <-time.After(retryPause):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// send makes one event and hands it over, when there is room.
+func (g *generator) send(ctx context.Context) error {
+	made := time.Now()
+	record, err := g.next(made)
+	if err != nil {
+		return err
+	}
+	record.Topic = g.topic
+	select {
+	case g.room <- struct{}{}:
+	default:
+		g.tally.wait()
+		g.waits.Inc()
+		select {
+		case g.room <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	g.tally.send(made)
+	done := func(_ kafkax.Placed, err error) {
+		if err != nil {
+			g.failed(err)
+		} else {
+			g.tally.acknowledge(made, time.Now())
+			g.acknowledged.Inc()
+		}
+		<-g.room
+	}
+	if err := g.producer.Enqueue(record, done); err != nil {
+		g.failed(err)
+		<-g.room
+	}
+	return nil
+}
+
+func (g *generator) failed(err error) {
+	// During an outage thousands fail for the same reason: the summary and the
+	// metrics count them, the log shows one a second.
+	if g.tally.mayComplain(time.Now()) {
+		g.log.Warn("events not acknowledged", "topic", g.topic, "error", err)
+	}
+}
+
+// awaitAnswers fills all the room, which is possible only when no event is
+// without an answer.
+func (g *generator) awaitAnswers(ctx context.Context) error {
+	for range cap(g.room) {
+		select {
+		case g.room <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
+}

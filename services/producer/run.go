@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/health"
+	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/lifecycle"
+	"shopstream/services/internal/telemetry"
+)
+
+func run(ctx context.Context, environ []string, stdout io.Writer) error {
+	cfg, err := envconf.Load[config](environ)
+	if err != nil {
+		return err
+	}
+	log := telemetry.NewLogger(stdout, cfg.Log, "producer")
+	reg := telemetry.NewRegistry()
+
+	listener, err := httpx.Listen(ctx, cfg.Addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }() // the server has closed it, unless it never ran
+	producer, err := kafkax.NewProducer(cfg.Kafka, kafkax.ProducerConfig{
+		AckTimeout: ackTimeout,
+		// The client frees a record's place after its answer: room for both.
+		MaxPending: 2 * maxPending,
+		Linger:     5 * time.Millisecond,
+	}, "producer", log, reg)
+	if err != nil {
+		return err
+	}
+	h := health.New(reg, health.Check{Name: "kafka", Probe: producer.Reachable(cfg.Topic)})
+	g := newGenerator(cfg, newMaker(cfg.Users, cfg.Currency, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))), producer, log, reg)
+
+	err = lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
+		httpx.Server(log, cfg.HTTP, listener, httpx.NewEngine(log, reg, h), h),
+		lifecycle.Actor{Name: "generator", Run: g.run},
+		lifecycle.Actor{Name: "health", Run: h.Run}, // before the client that it asks
+		lifecycle.Actor{Name: "producer", Run: producer.Run, Stop: producer.Stop},
+	)
+	s := g.tally.summarise()
+	s.print(stdout, log)
+	if s.acknowledged < cfg.Count {
+		err = errors.Join(err, fmt.Errorf("%d of %d events were acknowledged", s.acknowledged, cfg.Count))
+	}
+	return err
+}

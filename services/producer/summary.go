@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"sync"
+	"time"
+)
+
+// tally counts what became of the events. Safe for concurrent use.
+type tally struct {
+	mu           sync.Mutex
+	sent         int64
+	acknowledged int64
+	waits        int64
+	skipped      int64
+	begun, last  time.Time // first event made, last acknowledged
+	complained   time.Time
+	latency      histogram
+}
+
+func (t *tally) send(made time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sent++
+	if t.begun.IsZero() {
+		t.begun = made
+	}
+}
+
+func (t *tally) wait() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waits++
+}
+
+func (t *tally) skip(total int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.skipped = total
+}
+
+func (t *tally) acknowledge(made, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.acknowledged++
+	t.last = now
+	t.latency.add(now.Sub(made))
+}
+
+func (t *tally) mayComplain(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Sub(t.complained) < time.Second {
+		return false
+	}
+	t.complained = now
+	return true
+}
+
+// summary is what the producer did.
+type summary struct {
+	sent, acknowledged, failed int64
+	waits, skipped             int64
+	rate                       float64
+	p50, p99, max              time.Duration
+	took                       time.Duration
+}
+
+// summarise ends the account. What has no acknowledgement by then has failed:
+// nobody knows that it is in the log.
+func (t *tally) summarise() summary {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := summary{
+		sent: t.sent, acknowledged: t.acknowledged, failed: t.sent - t.acknowledged,
+		waits: t.waits, skipped: t.skipped,
+		p50: t.latency.quantile(.5), p99: t.latency.quantile(.99), max: t.latency.max,
+	}
+	if t.acknowledged > 1 {
+		s.took = t.last.Sub(t.begun)
+		// From the first event on, so that a slow first answer doesn't pass for
+		// speed; between n events lie n-1 intervals.
+		s.rate = float64(t.acknowledged-1) / s.took.Seconds()
+	}
+	return s
+}
+
+// print writes the summary for a person and, the same, for a program.
+func (s summary) print(w io.Writer, log *slog.Logger) {
+	// An unwritable stdout leaves nobody to tell.
+	_, _ = fmt.Fprintf(w, "sent %d, acknowledged %d, failed %d in %s: %.1f/s; latency p50 %s, p99 %s, max %s; waited for room %d times, skipped %d\n",
+		s.sent, s.acknowledged, s.failed, s.took.Round(time.Millisecond), s.rate,
+		s.p50.Round(10*time.Microsecond), s.p99.Round(10*time.Microsecond), s.max.Round(10*time.Microsecond), s.waits, s.skipped)
+	log.Info("finished", "sent", s.sent, "acknowledged", s.acknowledged, "failed", s.failed,
+		"rate", math.Round(s.rate*1000)/1000, "duration_seconds", s.took.Seconds(),
+		"latency_p50_seconds", s.p50.Seconds(), "latency_p99_seconds", s.p99.Seconds(), "latency_max_seconds", s.max.Seconds(),
+		"backpressure_waits", s.waits, "skipped", s.skipped)
+}
+
+// histogram keeps durations in steps of one per cent from a microsecond on, so
+// that its size doesn't depend on how many there are.
+type histogram struct {
+	counts [steps]int64
+	total  int64
+	max    time.Duration
+}
+
+const (
+	steps  = 2048 // the last is at about twelve minutes
+	growth = 1.01
+)
+
+func (h *histogram) add(d time.Duration) {
+	step := 0
+	if us := float64(d) / float64(time.Microsecond); us > 1 {
+		step = min(int(math.Log(us)/math.Log(growth)), steps-1)
+	}
+	h.counts[step]++
+	h.total++
+	h.max = max(h.max, d)
+}
+
+// quantile returns a duration that share q of all don't exceed, one per cent
+// too long at most.
+func (h *histogram) quantile(q float64) time.Duration {
+	rank := int64(math.Ceil(q * float64(h.total)))
+	var seen int64
+	for step, n := range h.counts {
+		if seen += n; n > 0 && seen >= rank {
+			return min(time.Duration(math.Pow(growth, float64(step+1))*float64(time.Microsecond)), h.max)
+		}
+	}
+	return h.max
+}
