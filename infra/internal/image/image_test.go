@@ -1,0 +1,148 @@
+package image
+
+import (
+	"io/fs"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+func tree() fstest.MapFS {
+	return fstest.MapFS{
+		"Dockerfile":               {Data: []byte("FROM scratch")},
+		".dockerignore":            {Data: []byte("**/*.md")},
+		"internal/event/e.go":      {Data: []byte("package event")},
+		"internal/event/README.md": {Data: []byte("notes")},
+		"api/main.go":              {Data: []byte("package main")},
+		"api/main_test.go":         {Data: []byte("package main")},
+		"api/testdata/golden":      {Data: []byte("golden")},
+		"api/viewer/index.html":    {Data: []byte("<html>")},
+		"api/.hidden":              {Data: []byte("x")},
+		"consumer/main.go":         {Data: []byte("package main")},
+	}
+}
+
+func references(t *testing.T, services fs.FS, change func(*Args)) map[string]string {
+	t.Helper()
+	args := Args{Services: services, Names: []string{"api", "consumer"}, GoImage: "golang:1", BaseImage: "base:1"}
+	if change != nil {
+		change(&args)
+	}
+	refs, err := args.References()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return refs
+}
+
+func TestSourcesAreWhatGoesIn(t *testing.T) {
+	got, err := sources(tree(), "api")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"Dockerfile", "api/main.go", "api/viewer/index.html", "internal/event/e.go"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if _, err := sources(tree(), "missing"); err == nil {
+		t.Error("a service without sources is no error")
+	}
+}
+
+// TestTagsChangeWithWhatGoesIn is what makes an unchanged service keep its image, and its pods.
+func TestTagsChangeWithWhatGoesIn(t *testing.T) {
+	before := references(t, tree(), nil)
+	for name, test := range map[string]struct {
+		edit     func(fstest.MapFS)
+		change   func(*Args)
+		api, con bool // whether the image is another one
+	}{
+		"nothing":        {edit: func(fstest.MapFS) {}},
+		"a test":         {edit: func(f fstest.MapFS) { f["api/new_test.go"] = &fstest.MapFile{} }},
+		"test data":      {edit: func(f fstest.MapFS) { f["api/testdata/more"] = &fstest.MapFile{} }},
+		"notes":          {edit: func(f fstest.MapFS) { f["internal/event/README.md"].Data = []byte("more") }},
+		"another folder": {edit: func(f fstest.MapFS) { f["local/main.go"] = &fstest.MapFile{} }},
+		"one service":    {edit: func(f fstest.MapFS) { f["api/main.go"].Data = []byte("package main // new") }, api: true},
+		"a page":         {edit: func(f fstest.MapFS) { f["api/viewer/index.html"].Data = []byte("<body>") }, api: true},
+		"a new file":     {edit: func(f fstest.MapFS) { f["consumer/more.go"] = &fstest.MapFile{} }, con: true},
+		"a removed file": {edit: func(f fstest.MapFS) { delete(f, "api/viewer/index.html") }, api: true},
+		"what is shared": {edit: func(f fstest.MapFS) { f["internal/event/e.go"].Data = []byte("package event // new") }, api: true, con: true},
+		"the Dockerfile": {edit: func(f fstest.MapFS) { f["Dockerfile"].Data = []byte("FROM x") }, api: true, con: true},
+		"the base":       {edit: func(fstest.MapFS) {}, change: func(a *Args) { a.BaseImage = "base:2" }, api: true, con: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			services := maps.Clone(tree())
+			test.edit(services)
+			after := references(t, services, test.change)
+			if got := after["api"] != before["api"]; got != test.api {
+				t.Errorf("api is another image: %v", got)
+			}
+			if got := after["consumer"] != before["consumer"]; got != test.con {
+				t.Errorf("consumer is another image: %v", got)
+			}
+		})
+	}
+}
+
+func TestReference(t *testing.T) {
+	for registry, want := range map[string]string{
+		"":                     "shopstream/api:1",
+		"127.0.0.1:5000":       "127.0.0.1:5000/shopstream/api:1",
+		"example.com/team/sub": "example.com/team/sub/shopstream/api:1",
+	} {
+		if got := reference(registry, "api", "1"); got != want {
+			t.Errorf("registry %q: %q, want %q", registry, got, want)
+		}
+	}
+}
+
+func TestStageMakesTheFolderEqual(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "api")
+	files, err := sources(tree(), "api")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale := filepath.Join(folder, "api", "old.go")
+	if err := os.MkdirAll(filepath.Dir(stale), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(stale, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := stage(tree(), files, folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := sources(os.DirFS(folder), "api")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, files) {
+		t.Errorf("staged %q, want %q", got, files)
+	}
+	page, err := os.ReadFile(filepath.Join(folder, "api/viewer/index.html"))
+	if err != nil || string(page) != "<html>" {
+		t.Errorf("staged page %q: %v", page, err)
+	}
+}
+
+func TestDaemon(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "docker.sock")
+	if err := Daemon(t.Context(), "unix://"+socket); err == nil || !strings.Contains(err.Error(), socket) {
+		t.Errorf("nobody listens on %s: %v", socket, err)
+	}
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if err := Daemon(t.Context(), "unix://"+socket); err != nil {
+		t.Error(err)
+	}
+}

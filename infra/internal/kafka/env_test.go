@@ -1,0 +1,156 @@
+package kafka
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"shopstream/infra/internal/namespace"
+	"shopstream/infra/internal/pod"
+)
+
+func testArgs(topology Topology) ClusterArgs {
+	return ClusterArgs{
+		Namespace:     &namespace.Namespace{Name: "data"},
+		ClusterDomain: "cluster.local",
+		Topology:      topology,
+		ClusterID:     ClusterID("shop", "test"),
+		Heap:          resource.MustParse("512Mi"),
+		Zones:         true,
+	}
+}
+
+func lookup(env []pod.Env, name string) string {
+	for _, e := range env {
+		if e.Name == name {
+			return e.Value + e.Field
+		}
+	}
+	return ""
+}
+
+// TestSettingsAreKnownToKafka matters because Kafka takes any setting, and ignores those that it does not know.
+func TestSettingsAreKnownToKafka(t *testing.T) {
+	data, err := os.ReadFile("testdata/broker-settings-4.3.1.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := strings.Fields(string(data))
+	for _, topology := range []Topology{{Brokers: 1}, {Brokers: 3}, {Brokers: 4, Controllers: 3}} {
+		args := testArgs(topology)
+		for _, p := range topology.pools() {
+			for _, e := range args.environment(p) {
+				if e.Name == "KAFKA_HEAP_OPTS" || !strings.HasPrefix(e.Name, "KAFKA_") {
+					continue
+				}
+				if setting := settingOf(e.Name); !slices.Contains(known, setting) {
+					t.Errorf("%s is the setting %q, which Kafka does not know", e.Name, setting)
+				}
+			}
+		}
+	}
+}
+
+// settingOf is how the image makes a setting of a variable: one underscore is a dot, two are one, three are a dash.
+func settingOf(variable string) string {
+	name := strings.ToLower(strings.TrimPrefix(variable, "KAFKA_"))
+	return strings.NewReplacer("___", "-", "__", "_", "_", ".").Replace(name)
+}
+
+func TestEnvironmentOfCombinedNodes(t *testing.T) {
+	topology := Topology{Brokers: 3}
+	env := testArgs(topology).environment(topology.pools()[0])
+	for name, want := range map[string]string{
+		"KAFKA_NODE_ID":                        "$(POD_INDEX)",
+		"KAFKA_PROCESS_ROLES":                  "broker,controller",
+		"KAFKA_LISTENERS":                      "CLIENT://:9092,INTERNAL://:9094,CONTROLLER://:9093",
+		"KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CLIENT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"KAFKA_ADVERTISED_LISTENERS": "CLIENT://$(POD_NAME).kafka-nodes.data.svc.cluster.local:9092," +
+			"INTERNAL://$(POD_NAME).kafka-nodes.data.svc.cluster.local:9094",
+		"KAFKA_CONTROLLER_QUORUM_VOTERS": "0@kafka-0.kafka-nodes.data.svc.cluster.local:9093," +
+			"1@kafka-1.kafka-nodes.data.svc.cluster.local:9093,2@kafka-2.kafka-nodes.data.svc.cluster.local:9093",
+		"KAFKA_MIN_INSYNC_REPLICAS": "2",
+		"KAFKA_HEAP_OPTS":           "-Xms512m -Xmx512m",
+		"KAFKA_BROKER_RACK":         "metadata.labels['topology.kubernetes.io/zone']",
+	} {
+		if got := lookup(env, name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestEnvironmentOfSeparateNodes(t *testing.T) {
+	topology := Topology{Brokers: 4, Controllers: 3}
+	args := testArgs(topology)
+	pools := topology.pools()
+	brokers, controllers := args.environment(pools[0]), args.environment(pools[1])
+	const voters = "1000@kafka-controller-0.kafka-controller-nodes.data.svc.cluster.local:9093"
+	for _, env := range [][]pod.Env{brokers, controllers} {
+		if got := lookup(env, "KAFKA_CONTROLLER_QUORUM_VOTERS"); !strings.HasPrefix(got, voters) || strings.Count(got, "@") != 3 {
+			t.Errorf("voters %q", got)
+		}
+	}
+	if got := lookup(brokers, "KAFKA_LISTENERS"); got != "CLIENT://:9092,INTERNAL://:9094" {
+		t.Errorf("brokers listen on %q", got)
+	}
+	if got := lookup(brokers, "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"); !strings.Contains(got, "CONTROLLER:") {
+		t.Errorf("brokers do not know how to talk to controllers: %q", got)
+	}
+	if got := lookup(controllers, "KAFKA_LISTENERS"); got != "CONTROLLER://:9093" {
+		t.Errorf("controllers listen on %q", got)
+	}
+	if got := lookup(controllers, "KAFKA_ADVERTISED_LISTENERS"); got != "" {
+		t.Errorf("the image stops a controller that advertises listeners: %q", got)
+	}
+	if got := lookup(controllers, "KAFKA_NODE_ID"); got != "100$(POD_INDEX)" {
+		t.Errorf("controllers are %q", got)
+	}
+}
+
+func TestTopology(t *testing.T) {
+	for _, test := range []struct {
+		topology         Topology
+		replication, isr int
+		fault            string
+	}{
+		{Topology{Brokers: 1}, 1, 1, ""},
+		{Topology{Brokers: 3}, 3, 2, ""},
+		{Topology{Brokers: 5}, 3, 2, ""},
+		{Topology{Brokers: 2, Controllers: 1}, 2, 1, ""},
+		{Topology{Brokers: 12, Controllers: 5}, 3, 2, ""},
+		{Topology{Brokers: 2}, 2, 1, "quorum is odd"},
+		{Topology{Brokers: 0}, 0, 1, "at least 1"},
+		{Topology{Brokers: 3, Controllers: 4}, 3, 2, "quorum is odd"},
+		{Topology{Brokers: 7}, 3, 2, "more than 5"},
+	} {
+		if got := test.topology.ReplicationFactor(); got != test.replication {
+			t.Errorf("%+v: %d copies, want %d", test.topology, got, test.replication)
+		}
+		if got := test.topology.MinInSyncReplicas(); got != test.isr {
+			t.Errorf("%+v: %d in sync, want %d", test.topology, got, test.isr)
+		}
+		err := test.topology.Check()
+		if (err != nil) != (test.fault != "") || err != nil && !strings.Contains(err.Error(), test.fault) {
+			t.Errorf("%+v: %v, want %q", test.topology, err, test.fault)
+		}
+	}
+}
+
+func TestClusterID(t *testing.T) {
+	valid := regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{21}$`)
+	seen := map[string]bool{}
+	for _, stack := range []string{"dev", "small", "prod", "a", "b", "c", "d", "e"} {
+		id := ClusterID("shop", stack)
+		if !valid.MatchString(id) || id == "5L6g3nShT-eMCtK--X86sw" {
+			t.Errorf("stack %s: %q", stack, id)
+		}
+		if seen[id] || ClusterID("shop", stack) != id {
+			t.Errorf("stack %s: %q belongs to another, or changes", stack, id)
+		}
+		seen[id] = true
+	}
+}
