@@ -35,6 +35,8 @@ func (l *Lag) Observe(statistics string) {
 				Partition int32  `json:"partition"`
 				State     string `json:"fetch_state"`
 				LagStored int64  `json:"consumer_lag_stored"`
+				Low       int64  `json:"lo_offset"`
+				High      int64  `json:"hi_offset"`
 			} `json:"partitions"`
 		} `json:"topics"`
 	}
@@ -45,8 +47,17 @@ func (l *Lag) Observe(statistics string) {
 	l.gauge.Reset()
 	for topic, t := range stats.Topics {
 		for _, p := range t.Partitions {
-			if p.Partition >= 0 && p.LagStored >= 0 && p.State != "none" && p.State != "stopped" {
-				l.gauge.WithLabelValues(topic, strconv.Itoa(int(p.Partition))).Set(float64(p.LagStored))
+			if p.Partition < 0 || p.State == "none" || p.State == "stopped" {
+				continue
+			}
+			lag := p.LagStored
+			if lag < 0 && p.Low >= 0 && p.High >= p.Low {
+				// No offset was stored yet, so nothing is finished: a group that
+				// is stuck at its very first record must be seen.
+				lag = p.High - p.Low
+			}
+			if lag >= 0 {
+				l.gauge.WithLabelValues(topic, strconv.Itoa(int(p.Partition))).Set(float64(lag))
 			}
 		}
 	}
