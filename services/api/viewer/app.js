@@ -1,0 +1,302 @@
+// The page as a whole: its address, its state of health, its keys.
+//
+// Everything to see is in the address after the #, so that a link to it, or
+// the browser's back button, leads to the same place:
+//   #topic=orders&partition=2&limit=100&q=laptop&range=5m&live=1
+//   #view=groups
+
+import { get, Problem } from './api.js';
+import { byId, remember, setText, svg } from './dom.js';
+import { Groups } from './groups.js';
+import { defaultLimit, Messages } from './messages.js';
+import { Topics } from './topics.js';
+
+const pollEvery = 5000;
+const hiddenEvery = 30_000; // a tab that nobody looks at asks less often
+const patience = [2, 3, 5, 8, 13]; // seconds until the next try while something is down
+const views = ['topics', 'messages', 'groups'];
+const narrow = matchMedia('(max-width: 899px)');
+
+// ---- the address
+
+function readRoute() {
+  const query = new URLSearchParams(location.hash.slice(1));
+  const whole = (name, low, high) => {
+    const text = query.get(name);
+    const n = Number(text);
+    return text !== null && text !== '' && Number.isInteger(n) && n >= low && n <= high ? n : null;
+  };
+  const topic = query.get('topic');
+  let view = query.get('view');
+  if (!views.includes(view)) view = topic || !narrow.matches ? 'messages' : 'topics';
+  return {
+    view,
+    topic,
+    partition: whole('partition', 0, 2 ** 31 - 1),
+    limit: whole('limit', 1, 1000) ?? defaultLimit,
+    text: query.get('q') ?? '',
+    range: ['1m', '5m', '15m', '1h', '24h', 'custom'].includes(query.get('range')) ? query.get('range') : '',
+    from: query.get('from') ?? '',
+    to: query.get('to') ?? '',
+    live: query.get('live') === '1',
+  };
+}
+
+function hashOf(route) {
+  const query = new URLSearchParams();
+  if (route.view !== 'messages' || !route.topic) query.set('view', route.view);
+  if (route.topic) query.set('topic', route.topic);
+  if (route.partition !== null) query.set('partition', route.partition);
+  if (route.limit !== defaultLimit) query.set('limit', route.limit);
+  if (route.text) query.set('q', route.text);
+  if (route.range) query.set('range', route.range);
+  if (route.range === 'custom' && route.from) query.set('from', route.from);
+  if (route.range === 'custom' && route.to) query.set('to', route.to);
+  if (route.live) query.set('live', '1');
+  return `#${query}`;
+}
+
+let route = readRoute();
+
+/** go changes the address, and with it what is shown. What a person types
+ * replaces the entry in the history; what they choose adds one. */
+function go(changes, replace = false) {
+  const hash = hashOf({ ...route, ...changes });
+  if (hash === location.hash) return;
+  history[replace ? 'replaceState' : 'pushState'](null, '', hash);
+  render();
+}
+
+/** linkTo is the address of a topic or a partition. What was filtered belongs
+ * to the records that were there, so it stays within the topic only. */
+function linkTo(topic, partition) {
+  const same = topic === route.topic;
+  return hashOf({ view: 'messages', topic, partition, limit: route.limit, text: same ? route.text : '', range: same ? route.range : '', from: route.from, to: route.to, live: same && route.live });
+}
+
+// ---- the parts
+
+const topics = new Topics(linkTo);
+const groups = new Groups(linkTo);
+const messages = new Messages({
+  // Whether it is the whole that is down shows in the next poll: now.
+  onProblem: (problem) => {
+    if (problem.passes || problem.status === 401) poll();
+  },
+  onFilter: (filter) => go(filter, true),
+  onLive: (live) => go({ live }, true),
+});
+
+function render() {
+  const before = route;
+  route = readRoute();
+  if (!route.topic && topics.fallback && route.view === 'messages') route.topic = topics.fallback;
+  // The groups and the list of topics keep the open topic in their address.
+  if (!route.topic && route.view !== 'messages') route = { ...before, view: route.view, live: false };
+  document.body.dataset.view = route.view;
+  byId('view-messages').hidden = route.view === 'groups';
+  byId('view-groups').hidden = route.view !== 'groups';
+  for (const view of views) {
+    const tab = byId(`tab-${view}`);
+    tab.href = hashOf({ ...route, view, live: view === 'messages' && route.live });
+    // On a wide screen the topics are beside the messages, and no tab.
+    const current = view === route.view || (view === 'messages' && route.view === 'topics' && !narrow.matches);
+    if (current) tab.setAttribute('aria-current', 'page');
+    else tab.removeAttribute('aria-current');
+  }
+  document.title = `${route.view === 'groups' ? 'Consumer groups' : route.topic || 'Topics'} · shopstream`;
+  topics.open(route);
+  if (route.topic) {
+    const { topic, partition, limit, text, range, from, to } = route;
+    messages.show({ topic, partition, limit }, { text, range, from, to }, route.live);
+  }
+  if (before.view !== route.view && narrow.matches) scrollTo(0, 0);
+}
+
+// ---- health: one poll for all that changes by itself, one banner for what is down
+
+let down = null; // the Problem of the whole page, or null
+let attempt = 0;
+let timer;
+let polling = false;
+let retryAt = 0;
+
+async function poll() {
+  if (polling) return;
+  polling = true;
+  clearTimeout(timer);
+  const [ready, list, lags] = await Promise.allSettled([get('/-/ready'), get('/topics'), get('/groups')]);
+  polling = false;
+  drawKafka(ready);
+  if (lags.status === 'fulfilled') {
+    groups.update(lags.value.body);
+    topics.setGroups(lags.value.body);
+  } else {
+    groups.failed(problemOf(lags.reason));
+  }
+  if (list.status === 'rejected') {
+    failed(problemOf(list.reason), ready);
+    return;
+  }
+  topics.update(list.value.body);
+  const was = down;
+  down = null;
+  attempt = 0;
+  byId('banner').hidden = true;
+  if (!route.topic) {
+    if (topics.fallback) render();
+    else messages.idle(null);
+  }
+  if (was) messages.recovered();
+  timer = setTimeout(poll, document.hidden ? hiddenEvery : pollEvery);
+}
+
+const problemOf = (fault) => {
+  if (fault instanceof Problem) return fault;
+  throw fault;
+};
+
+/** failed shows what is wrong with the whole, and tries again by itself. */
+function failed(problem, ready) {
+  const wait = patience[Math.min(attempt, patience.length - 1)] * 1000;
+  attempt++;
+  down = problem;
+  retryAt = Date.now() + wait;
+  const busy = ready.status === 'fulfilled' && ready.value.body.kafka === 'up';
+  const title =
+    { 0: 'The service does not answer', 401: 'The service asks for its API token', 503: busy ? 'The service cannot answer' : 'Kafka is down' }[problem.status] ??
+    `The service answers with an error (${problem.status})`;
+  const hint = { 401: 'Reload this page and give the token as the password; any user name will do.', 503: kafkaState(ready) || problem.text }[problem.status] ?? problem.text;
+  byId('banner').hidden = false;
+  setText(byId('banner-text'), `${title}. ${hint}`);
+  if (problem.status === 0) drawState('down', 'No connection');
+  else if (problem.status === 503 && !busy) drawState('down', 'Kafka down', kafkaState(ready));
+  drawCountdown();
+  topics.failed();
+  messages.idle(problem);
+  timer = setTimeout(poll, wait);
+}
+
+/** kafkaState is what the service's readiness says of Kafka when it is down. */
+function kafkaState(ready) {
+  const state = ready.status === 'fulfilled' ? ready.value.body.kafka : '';
+  return typeof state === 'string' && state.startsWith('down') ? state.replace(/^down:?\s*/, '') : '';
+}
+
+function drawKafka(ready) {
+  if (ready.status === 'rejected') return;
+  const { status, kafka } = ready.value.body;
+  if (status === 'draining') drawState('warn', 'Service is stopping');
+  else if (kafka === 'up') drawState('up', 'Kafka up');
+  else drawState('down', 'Kafka down', kafkaState(ready));
+}
+
+function drawState(state, text, title = '') {
+  byId('kafka').dataset.state = state;
+  byId('kafka').title = title;
+  setText(byId('kafka-text'), text);
+}
+
+function drawCountdown() {
+  if (byId('banner').hidden) return;
+  const left = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
+  setText(byId('banner-countdown'), left > 0 ? `Next try in ${left} s` : 'Trying …');
+}
+
+setInterval(drawCountdown, 250);
+byId('banner-retry').addEventListener('click', () => {
+  retryAt = 0;
+  drawCountdown();
+  poll();
+});
+document.addEventListener('visibilitychange', () => {
+  if (!document.hidden && !down) poll();
+});
+
+// ---- theme
+
+const themes = ['system', 'light', 'dark'];
+const themeIcon = {
+  system: ['M4 5h16v11H4z', 'M9 20h6', 'M12 16v4'],
+  light: ['M12 8a4 4 0 1 0 0 8a4 4 0 1 0 0-8', 'M12 2v2', 'M12 20v2', 'M2 12h2', 'M20 12h2', 'M5 5l1.4 1.4', 'M17.6 17.6l1.4 1.4', 'M5 19l1.4-1.4', 'M17.6 6.4l1.4-1.4'],
+  dark: ['M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5z'],
+};
+
+function drawTheme() {
+  const theme = document.documentElement.dataset.theme ?? 'system';
+  const name = theme === 'system' ? 'as the system' : theme;
+  byId('theme').setAttribute('aria-label', `Theme: ${name}`);
+  byId('theme').title = `Theme: ${name}`;
+  byId('theme').firstElementChild.replaceChildren(...themeIcon[theme].map((d) => svg('path', { d })));
+}
+
+byId('theme').addEventListener('click', () => {
+  const theme = themes[(themes.indexOf(document.documentElement.dataset.theme ?? 'system') + 1) % themes.length];
+  if (theme === 'system') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  remember.set('theme', theme === 'system' ? null : theme);
+  drawTheme();
+});
+
+// ---- keys
+
+const help = byId('help');
+byId('help-open').addEventListener('click', () => help.showModal());
+byId('shortcuts').checked = remember.get('shortcuts') !== 'off';
+byId('shortcuts').addEventListener('change', (event) => remember.set('shortcuts', event.target.checked ? null : 'off'));
+
+const keys = {
+  '/': () => inMessages(() => messages.focusFilter()),
+  j: () => inMessages(() => messages.step(1)),
+  k: () => inMessages(() => messages.step(-1)),
+  ArrowDown: () => inMessages(() => messages.step(1)),
+  ArrowUp: () => inMessages(() => messages.step(-1)),
+  Enter: () => inMessages(() => messages.toggleCurrent()),
+  c: () => inMessages(() => messages.copyCurrent()),
+  l: () => inMessages(() => messages.toggleLive()),
+  p: () => inMessages(() => messages.togglePause()),
+  r: () => inMessages(() => messages.load()),
+  o: () => inMessages(() => messages.older()),
+  m: () => go({ view: 'messages' }),
+  g: () => go({ view: 'groups', live: false }),
+  '?': () => help.showModal(),
+};
+
+function inMessages(work) {
+  if (route.view === 'groups') return false;
+  work();
+  return true;
+}
+
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || help.open) return;
+  const target = event.target;
+  const writes = target.matches('input:not([type=checkbox]), textarea, select');
+  if (event.key === 'Escape' && target === byId('filter')) {
+    // Only what this field holds; the other filters stay.
+    if (target.value) go({ text: '' }, true);
+    else target.blur();
+    target.value = '';
+    event.preventDefault();
+    return;
+  }
+  if (writes) return;
+  if (event.key.length === 1 && !byId('shortcuts').checked) return;
+  const arrow = event.key === 'ArrowDown' || event.key === 'ArrowUp';
+  // Arrows and Enter mean what they mean wherever something has the focus,
+  // except on a row, or on nothing in particular.
+  const onRow = target.closest('tr.row') !== null;
+  if (arrow && !onRow) return;
+  if (event.key === 'Enter' && target !== document.body && target !== byId('main')) return;
+  if (keys[event.key]?.() !== false && keys[event.key]) event.preventDefault();
+});
+
+// ---- start
+
+byId('groups-every').textContent = `${pollEvery / 1000} s`;
+byId('limit').addEventListener('change', (event) => go({ limit: Number(event.target.value) }));
+addEventListener('hashchange', render);
+narrow.addEventListener('change', render);
+drawTheme();
+render();
+poll();
