@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/embedded/brokertest"
 	"shopstream/services/internal/kafkax"
@@ -151,21 +150,16 @@ func TestAcceptedOnlyAfterTheAck(t *testing.T) {
 	topic := k.Topic(t, "purchases", 1, nil)
 	s := start(t, k.BootstrapServers, topic, newUpstream(t).URL).ready(t)
 
-	arrived, release := make(chan struct{}), make(chan struct{})
-	k.Embedded.Cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		close(arrived)
-		k.Embedded.Cluster.SleepControl(func() { <-release })
-		return nil, nil, false // and now as ever
-	})
+	hold := holdProduce(k)
 	answered := make(chan reply, 1)
 	go func() { got, _ := tryRequest(http.MethodPost, s.url+"/buy", purchaseOf("u-1", 1)); answered <- got }()
-	<-arrived
+	<-hold.arrived
 	select {
 	case got := <-answered:
 		t.Fatalf("answered %d before the acknowledgement", got.status)
 	case <-time.After(500 * time.Millisecond):
 	}
-	close(release)
+	hold.release()
 	if got := <-answered; got.status != http.StatusAccepted {
 		t.Errorf("buy = %d %s", got.status, got.body)
 	}
@@ -314,22 +308,17 @@ func TestDrainWaitsForTheAck(t *testing.T) {
 	k := embedded(t)
 	topic := k.Topic(t, "purchases", 1, nil)
 	s := start(t, k.BootstrapServers, topic, newUpstream(t).URL).ready(t)
-	arrived, release := make(chan struct{}), make(chan struct{})
-	k.Embedded.Cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		close(arrived)
-		k.Embedded.Cluster.SleepControl(func() { <-release })
-		return nil, nil, false
-	})
+	hold := holdProduce(k)
 	answered := make(chan reply, 1)
 	go func() { got, _ := tryRequest(http.MethodPost, s.url+"/buy", purchaseOf("u-1", 1)); answered <- got }()
-	<-arrived
+	<-hold.arrived
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
 	await(t, "the listener is closed", func() bool {
 		_, err := tryRequest(http.MethodGet, s.url+"/health", "")
 		return err != nil
 	})
-	close(release)
+	hold.release()
 	if got := <-answered; got.status != http.StatusAccepted {
 		t.Errorf("buy = %d %s", got.status, got.body)
 	}

@@ -20,7 +20,9 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"shopstream/services/internal/embedded/brokertest"
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
@@ -347,4 +349,22 @@ func freePort(t testing.TB) int {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
+}
+
+// held keeps the broker from answering produce requests, from the next one on.
+type held struct {
+	arrived chan struct{} // closed when the first is there
+	release func()
+}
+
+func holdProduce(k *brokertest.Kafka) held {
+	arrived, open := make(chan struct{}), make(chan struct{})
+	h := held{arrived: arrived, release: sync.OnceFunc(func() { close(open) })}
+	first := sync.OnceFunc(func() { close(arrived) })
+	k.Embedded.Cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		first()
+		k.Embedded.Cluster.SleepControl(func() { <-open })
+		return nil, nil, false // and then as ever
+	})
+	return h
 }

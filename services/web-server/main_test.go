@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -10,6 +11,9 @@ import (
 // TestMain runs the tests, then looks for goroutines that a stopped service
 // left behind.
 func TestMain(m *testing.M) {
+	// The parallel tests wait for clocks, not for processors.
+	flag.Parse()
+	_ = flag.Set("test.parallel", "16")
 	code := m.Run()
 	for _, function := range []string{"shopstream/services/internal/", "main.(*server)"} {
 		for deadline := time.Now().Add(5 * time.Second); inside(function); time.Sleep(10 * time.Millisecond) {

@@ -144,13 +144,9 @@ func TestSlowBroker(t *testing.T) {
 	k := embedded(t)
 	topic := k.Topic(t, "purchases", 1, nil)
 	s := start(t, k.BootstrapServers, topic, newUpstream(t).URL).ready(t)
-	release := make(chan struct{})
-	k.Embedded.Cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		k.Embedded.Cluster.SleepControl(func() { <-release })
-		return nil, nil, false
-	})
+	hold := holdProduce(k)
 	mustRefuse(t, s, idempotencyHeader, "k-1")
-	close(release)
+	hold.release()
 	var got reply
 	await(t, "the retry is accepted", func() bool {
 		got = s.buy(t, purchaseOf("u-1", 1), idempotencyHeader, "k-1")
