@@ -166,7 +166,7 @@ type MongoConfig struct {
 	// ExternalAddresses is the CIDR blocks of the database that stands elsewhere.
 	ExternalAddresses []string `json:"externalAddresses"`
 
-	// ExternalPort is its port.
+	// ExternalPort is the port of the database that stands elsewhere.
 	ExternalPort int `json:"externalPort"`
 
 	// Image is the MongoDB image.

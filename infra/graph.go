@@ -111,10 +111,15 @@ func (c Config) addonCalls() []netpol.Call {
 		calls = append(calls, places.PrometheusCalls(c.Cluster.APIServerPorts)...)
 	}
 
+	seen := map[string]bool{}
 	for _, route := range c.routes() {
+		if seen[route.Service] {
+			continue
+		}
+		seen[route.Service] = true
 		calls = append(calls, netpol.Call{
 			From: controller, To: app.Pods(route.Service, appNamespace), Ports: netpol.TCP(route.Port),
-			Why: "requests to " + route.Path,
+			Why: "requests from outside",
 		})
 	}
 	calls = append(calls, netpol.Call{
