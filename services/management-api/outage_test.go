@@ -1,0 +1,273 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"shopstream/services/internal/embedded/database"
+)
+
+// The service starts before anything it needs, stays alive, and works once
+// both are there.
+func TestDatabaseAwayAtTheStart(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	addr := freeAddr(t)
+	p.mongoURI = "mongodb://" + addr + "/"
+	events, records := purchases(t, p.topic, 200)
+	p.kafka.Produce(t, records...)
+	s := start(t, p.environ())
+	s.logs.await(t, s.done, message("database not ready, consumption waits"))
+	if r, body := s.get(t, "/-/ready"); r.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("ready without a database: %s", body)
+	}
+
+	db, err := database.Start(addr, t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	p.collection = connect(t, db.URI()).Database(p.database).Collection("purchases")
+	p.wantStored(t, events)
+	p.wantCommitted(t)
+	eventually(t, "ready", func() bool { r, _ := s.get(t, "/-/ready"); return r.StatusCode == http.StatusOK })
+}
+
+func TestKafkaAwayAtTheStart(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	// Kafka is there, but not where the service looks.
+	s := start(t, append(p.environ(), "KAFKA_BOOTSTRAP_SERVERS="+freeAddr(t)))
+	eventually(t, "the database up", func() bool {
+		r, body := s.get(t, "/-/ready")
+		return r.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(body), `"mongo":"up"`) && strings.Contains(string(body), `"kafka":"down`)
+	})
+	if r, body := s.get(t, "/api/v1/purchases/ann"); r.StatusCode != http.StatusOK {
+		t.Errorf("without Kafka, what is stored is answered all the same: %d %s", r.StatusCode, body)
+	}
+	begun := time.Now()
+	if err := s.stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// The database goes away in mid-stream, twice: everything is stored once,
+// nothing becomes a dead letter.
+func TestDatabaseGoesAwayInMidStream(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	x := p.throughProxy(t)
+	s := start(t, p.environ("BATCH_SIZE=50", "BATCH_LINGER=10ms"))
+	events, records := purchases(t, p.topic, 3000)
+
+	for round := range 2 {
+		part := records[round*1000 : (round+1)*1000]
+		p.kafka.Produce(t, part...)
+		// Cut in the middle of the work, not after it.
+		eventually(t, "some stored", func() bool { return p.storedCount(t) > round*1000+100 })
+		x.cut()
+		pauses := round + 1
+		eventually(t, "paused", func() bool {
+			return s.logs.count(func(l map[string]any) bool { return l["msg"] == "consumption" && l["paused"] == true }) >= pauses
+		})
+		x.restore()
+	}
+	p.kafka.Produce(t, records[2000:]...)
+	p.wantStored(t, events)
+	p.wantCommitted(t)
+	if letters := p.kafka.Read(t, p.dlq); len(letters) > 0 {
+		t.Errorf("%d dead letters: an outage must not make any", len(letters))
+	}
+	if got := s.metric(t, "mongo_batch_retries_total"); got == 0 {
+		t.Error("no attempt failed: the test tested nothing")
+	}
+}
+
+// A member whose database is away takes part in a rebalance: it gives a
+// partition up, and one that comes to it is paused.
+func TestRebalanceWhileTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	x := p.throughProxy(t)
+	first := start(t, p.environ("BATCH_SIZE=50"))
+	events, records := purchases(t, p.topic, 1200)
+	p.kafka.Produce(t, records[:300]...)
+	p.wantStored(t, events[:300])
+	x.cut()
+	p.kafka.Produce(t, records[300:600]...)
+	first.logs.await(t, first.done, message("batch not stored yet, trying again"))
+
+	// The second one sees the database directly.
+	direct := *p
+	direct.mongoURI = strings.Replace(p.mongoURI, x.listener.Addr().String(), x.target, 1)
+	second := start(t, direct.environ("BATCH_SIZE=50"))
+	eventually(t, "both members have partitions", func() bool { return p.members(t) == 2 })
+	before := p.storedCount(t)
+	p.kafka.Produce(t, records[600:900]...)
+	eventually(t, "the second stores what is its", func() bool { return p.storedCount(t) > before })
+
+	// All come to the first, which can't store yet.
+	if err := second.stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	eventually(t, "one member has all", func() bool { return p.members(t) == 1 })
+	p.kafka.Produce(t, records[900:]...)
+	x.restore()
+	p.wantStored(t, events)
+	p.wantCommitted(t)
+	if letters := p.kafka.Read(t, p.dlq); len(letters) > 0 {
+		t.Errorf("%d dead letters, want none", len(letters))
+	}
+}
+
+// members returns how many members of the group have partitions, 0 while it
+// rebalances.
+func (p *platform) members(t *testing.T) int {
+	t.Helper()
+	groups, err := p.kafka.Admin().DescribeGroups(t.Context(), p.group)
+	if err != nil {
+		return 0
+	}
+	g := groups[p.group]
+	if g.State != "Stable" {
+		return 0
+	}
+	n, partitions := 0, 0
+	for _, m := range g.Members {
+		if a, ok := m.Assigned.AsConsumer(); ok {
+			for _, topic := range a.Topics {
+				partitions += len(topic.Partitions)
+				if len(topic.Partitions) > 0 {
+					n++
+				}
+			}
+		}
+	}
+	if partitions != 3 {
+		return 0 // a cooperative rebalance has one more round to go
+	}
+	return n
+}
+
+// Stopping during an outage of the database ends in time and loses nothing.
+func TestStopWhileTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	x := p.throughProxy(t)
+	s := start(t, p.environ("BATCH_SIZE=20", "SHUTDOWN_TIMEOUT=6s"))
+	events, records := purchases(t, p.topic, 400)
+	p.kafka.Produce(t, records[:200]...)
+	p.wantStored(t, events[:200])
+	x.cut()
+	p.kafka.Produce(t, records[200:]...)
+	s.logs.await(t, s.done, message("batch not stored yet, trying again"))
+	begun := time.Now()
+	if err := s.stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	if took := time.Since(begun); took > 6*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	eventually(t, "the member has left", func() bool { return p.members(t) == 0 })
+
+	x.restore()
+	start(t, p.environ())
+	p.wantStored(t, events)
+	p.wantCommitted(t)
+}
+
+// Stopping in the middle of the work stores what was polled, and its offsets:
+// nothing comes a second time.
+func TestStopFinishesWhatWasPolled(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	events, records := purchases(t, p.topic, 2000)
+	p.kafka.Produce(t, records...)
+	s := start(t, p.environ("BATCH_SIZE=100"))
+	eventually(t, "some stored", func() bool { return p.storedCount(t) > 100 })
+	if err := s.stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	stored := p.storedCount(t)
+	if left := p.uncommitted(t, p.group, p.topic); int(left) != len(records)-stored {
+		t.Errorf("%d stored, %d left: together not %d", stored, left, len(records))
+	}
+	s = start(t, p.environ())
+	p.wantStored(t, events)
+	p.wantCommitted(t)
+	if got := s.metric(t, "purchases_duplicate_total"); got != 0 {
+		t.Errorf("%v delivered twice, want none", got)
+	}
+}
+
+// The last purchase waits for others to share its insert; stopping does not.
+func TestStopDoesNotWaitForTheLinger(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	s := start(t, p.environ("BATCH_LINGER=10s"))
+	eventually(t, "the member has partitions", func() bool { return p.members(t) == 1 })
+	events, records := purchases(t, p.topic, 3)
+	p.kafka.Produce(t, records...)
+	lag := func() (lag float64) {
+		for partition := range 3 {
+			lag += s.metric(t, fmt.Sprintf(`kafka_consumer_lag{partition="%d",topic=%q}`, partition, p.topic))
+		}
+		return lag
+	}
+	eventually(t, "the lag shown", func() bool { return lag() == 3 })
+	if err := s.stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	p.wantStored(t, events)
+	p.wantCommitted(t)
+}
+
+func TestMembersJoinAndLeave(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	events, records := purchases(t, p.topic, 3000)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for from := 0; from < len(records); from += 100 {
+			p.kafka.Produce(t, records[from:from+100]...)
+		}
+	}()
+	environ := p.environ("BATCH_SIZE=40")
+	first := start(t, environ)
+	eventually(t, "one member", func() bool { return p.members(t) == 1 })
+	second := start(t, environ)
+	eventually(t, "two members", func() bool { return p.members(t) == 2 })
+	start(t, environ)
+	eventually(t, "three members", func() bool { return p.members(t) == 3 })
+	<-done
+	if err := first.stop(); err != nil {
+		t.Errorf("stopping the first: %v", err)
+	}
+	eventually(t, "two members", func() bool { return p.members(t) == 2 })
+	if err := second.stop(); err != nil {
+		t.Errorf("stopping the second: %v", err)
+	}
+	p.wantStored(t, events)
+	p.wantCommitted(t)
+	if letters := p.kafka.Read(t, p.dlq); len(letters) > 0 {
+		t.Errorf("%d dead letters, want none", len(letters))
+	}
+}
