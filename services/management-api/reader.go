@@ -65,6 +65,12 @@ func (r *letterReader) start(fromBeginning bool) error {
 		partitions = append(partitions, kafka.TopicPartition{Topic: &r.topic, Partition: p.ID})
 	}
 	committed, err := r.client.Committed(partitions, wait)
+	if codeOf(err) == kafka.ErrGroupIDNotFound {
+		committed, err = partitions, nil // no run has committed yet
+		for i := range committed {
+			committed[i].Offset = kafka.OffsetInvalid
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("reading the offsets of group %q: %w", replayGroup, err)
 	}
