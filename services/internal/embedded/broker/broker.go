@@ -37,6 +37,7 @@ func Start(o Options) (*Broker, error) {
 	opts := []kfake.Opt{
 		kfake.ClusterID("shopstream-local"),
 		kfake.DefaultNumPartitions(6),
+		kfake.ListenFn(listen),
 	}
 	if len(o.Ports) > 0 {
 		opts = append(opts, kfake.NumBrokers(len(o.Ports)), kfake.Ports(o.Ports...))
