@@ -1,0 +1,220 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"shopstream/services/internal/kafkax"
+)
+
+// Errors that a request can be answered by.
+var (
+	errUnavailable  = errors.New("kafka does not answer")
+	errUnknownTopic = errors.New("unknown topic")
+	errForbidden    = errors.New("kafka does not let this service read it")
+)
+
+// answerTimeout bounds one question to the brokers: they answer within
+// milliseconds or are not there.
+const answerTimeout = 2 * time.Second
+
+// client is one connection of the service to Kafka.
+type client struct {
+	*kafka.Consumer
+	// The consumer's own. An admin client made for itself would be a producer,
+	// which asks for topics in a way that creates them.
+	admin *kafka.AdminClient
+}
+
+func newClient(cfg kafkax.Config, log *slog.Logger, more kafka.ConfigMap) (client, error) {
+	// The service reads by assignment, so the group id, which librdkafka
+	// insists on, never becomes a group, and no offset is stored anywhere.
+	consumer, err := kafka.NewConsumer(kafkax.Merge(cfg.ClientConfig("api"), *kafkax.Merge(kafka.ConfigMap{
+		"group.id":                 "api",
+		"enable.auto.commit":       false,
+		"enable.auto.offset.store": false,
+		// Clients come and go here: what they could tell brokers is not worth
+		// the requests.
+		"enable.metrics.push": false,
+	}, more)))
+	if err != nil {
+		return client{}, fmt.Errorf("creating a Kafka client: %w", err)
+	}
+	go kafkax.PumpLogs(consumer.Logs(), log)
+	admin, err := kafka.NewAdminClientFromConsumer(consumer)
+	if err != nil {
+		return client{}, errors.Join(fmt.Errorf("creating a Kafka client: %w", err), consumer.Close())
+	}
+	return client{consumer, admin}, nil
+}
+
+// newConsumer returns a client that can be assigned partitions.
+func newConsumer(cfg kafkax.Config, isolation kafka.IsolationLevel, log *slog.Logger, more kafka.ConfigMap) (client, error) {
+	level := "read_committed"
+	if isolation == kafka.IsolationLevelReadUncommitted {
+		level = "read_uncommitted"
+	}
+	return newClient(cfg, log, *kafkax.Merge(kafka.ConfigMap{
+		"isolation.level":      level,
+		"enable.partition.eof": true,
+		// Records deleted between asking for the log start and reading: go on
+		// with the oldest left.
+		"auto.offset.reset": "earliest",
+	}, more))
+}
+
+// ask puts one question within its time bound, with errors as this service
+// tells them apart.
+func ask(ctx context.Context, what string, question func(ctx context.Context, timeout time.Duration) error) error {
+	bounded, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	deadline, _ := bounded.Deadline()
+	err := question(bounded, max(time.Until(deadline), time.Millisecond))
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err() // the caller has gone
+	}
+	return fmt.Errorf("%s: %w", what, classify(err))
+}
+
+// classify wraps err with the one of this service's errors that it means.
+func classify(err error) error {
+	var ke kafka.Error
+	if errors.As(err, &ke) {
+		switch ke.Code() {
+		case kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownTopic, kafka.ErrUnknownPartition, kafka.ErrTopicException, kafka.ErrUnknownTopicID:
+			return fmt.Errorf("%w: %w", errUnknownTopic, err)
+		case kafka.ErrTopicAuthorizationFailed, kafka.ErrGroupAuthorizationFailed, kafka.ErrClusterAuthorizationFailed:
+			return fmt.Errorf("%w: %w", errForbidden, err)
+		}
+	}
+	return fmt.Errorf("%w: %w", errUnavailable, err)
+}
+
+// partitions returns a topic's partitions with their leaders, in the order of
+// their ids. Asking never creates the topic. It is also what tells the client
+// itself where to fetch from: without it, a topic that is new to the client
+// would take a second to be found.
+func (c client) partitions(ctx context.Context, topic string) ([]kafka.PartitionMetadata, error) {
+	var found []kafka.PartitionMetadata
+	err := ask(ctx, "describing topic "+topic, func(_ context.Context, timeout time.Duration) error {
+		metadata, err := c.GetMetadata(&topic, false, int(timeout.Milliseconds()))
+		if err != nil {
+			return err
+		}
+		t := metadata.Topics[topic]
+		if t.Error.Code() != kafka.ErrNoError {
+			return t.Error
+		}
+		found = t.Partitions
+		slices.SortFunc(found, func(a, b kafka.PartitionMetadata) int { return cmp.Compare(a.ID, b.ID) })
+		return nil
+	})
+	return found, err
+}
+
+// place is one partition of one topic.
+type place struct {
+	topic     string
+	partition int32
+}
+
+// extent is what of a partition's log can be read: [low, end).
+type extent struct{ low, end int64 }
+
+// extents returns the log starts and ends of partitions, with one request for
+// the starts and one for the ends per broker, sent together. Under
+// read_committed an end is the last stable offset: where the first transaction
+// begins that is still open.
+func (c client) extents(ctx context.Context, places []place, isolation kafka.IsolationLevel) (map[place]extent, error) {
+	if len(places) == 0 {
+		return nil, nil
+	}
+	var (
+		wg                 sync.WaitGroup
+		starts, ends       map[place]int64
+		startsErr, endsErr error
+	)
+	wg.Go(func() { starts, startsErr = c.offsets(ctx, places, kafka.EarliestOffsetSpec, isolation) })
+	wg.Go(func() { ends, endsErr = c.offsets(ctx, places, kafka.LatestOffsetSpec, isolation) })
+	wg.Wait()
+	if err := errors.Join(startsErr, endsErr); err != nil {
+		return nil, err
+	}
+	all := make(map[place]extent, len(places))
+	for _, p := range places {
+		all[p] = extent{low: starts[p], end: max(ends[p], starts[p])}
+	}
+	return all, nil
+}
+
+// offsets lists one offset of each partition. A leader that has just moved is
+// asked for again.
+func (c client) offsets(ctx context.Context, places []place, spec kafka.OffsetSpec, isolation kafka.IsolationLevel) (map[place]int64, error) {
+	found := make(map[place]int64, len(places))
+	err := ask(ctx, "listing offsets", func(ctx context.Context, _ time.Duration) error {
+		for {
+			missing := map[kafka.TopicPartition]kafka.OffsetSpec{}
+			for _, p := range places {
+				if _, ok := found[p]; !ok {
+					missing[kafka.TopicPartition{Topic: &p.topic, Partition: p.partition}] = spec
+				}
+			}
+			deadline, _ := ctx.Deadline()
+			result, err := c.admin.ListOffsets(ctx, missing,
+				kafka.SetAdminIsolationLevel(isolation), kafka.SetAdminRequestTimeout(max(time.Until(deadline), time.Millisecond)))
+			if err != nil {
+				return err
+			}
+			var last error
+			for tp, info := range result.ResultInfos {
+				switch {
+				case info.Error.Code() == kafka.ErrNoError:
+					found[place{*tp.Topic, tp.Partition}] = int64(info.Offset)
+				case !passes(info.Error):
+					return info.Error
+				default:
+					last = info.Error
+				}
+			}
+			if len(found) == len(places) {
+				return nil
+			}
+			// Asking for the topic is what makes the client learn its new leader.
+			topic := places[0].topic
+			for _, p := range places {
+				if _, ok := found[p]; !ok {
+					topic = p.topic
+				}
+			}
+			_, _ = c.GetMetadata(&topic, false, 500)
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+				return errors.Join(last, ctx.Err())
+			}
+		}
+	})
+	return found, err
+}
+
+// passes reports whether a partition's error is one of a leader that moves or
+// of a topic that not every broker knows yet.
+func passes(err kafka.Error) bool {
+	switch err.Code() {
+	case kafka.ErrNotLeaderForPartition, kafka.ErrLeaderNotAvailable, kafka.ErrFencedLeaderEpoch, kafka.ErrUnknownLeaderEpoch,
+		kafka.ErrUnknownTopicOrPart, kafka.ErrReplicaNotAvailable, kafka.ErrOffsetNotAvailable, kafka.ErrKafkaStorageError:
+		return true
+	}
+	return err.IsRetriable()
+}

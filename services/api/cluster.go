@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"shopstream/services/internal/kafkax"
+)
+
+// cluster answers what can be known about Kafka without reading records:
+// whether it is there, its topics, its groups. Safe for concurrent use.
+type cluster struct {
+	client client
+	log    *slog.Logger
+
+	// open is held for reading by every call: the client closes under none.
+	open   sync.RWMutex
+	closed bool
+}
+
+func newCluster(cfg kafkax.Config, log *slog.Logger) (*cluster, error) {
+	c, err := newClient(cfg, log, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &cluster{client: c, log: log}, nil
+}
+
+// Run takes the client's events, which would pile up otherwise.
+func (c *cluster) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err, ok := c.client.Poll(200).(kafka.Error); ok {
+			kafkax.LogError(c.log, err)
+			if err.IsFatal() {
+				return fmt.Errorf("admin client cannot go on: %w", err)
+			}
+		}
+	}
+	c.open.Lock()
+	defer c.open.Unlock()
+	c.closed = true
+	if err := c.client.Close(); err != nil {
+		return fmt.Errorf("closing the admin client: %w", err)
+	}
+	return nil
+}
+
+// use runs f with the client, unless that is closed.
+func (c *cluster) use(f func(client) error) error {
+	c.open.RLock()
+	defer c.open.RUnlock()
+	if c.closed {
+		return fmt.Errorf("%w: the service ends", errUnavailable)
+	}
+	return f(c.client)
+}
+
+// reachable is the health probe: some broker answers. It names no topic, since
+// the service is ready for all of them.
+func (c *cluster) reachable(ctx context.Context) error {
+	return c.use(func(cl client) error {
+		return ask(ctx, "describing the cluster", func(ctx context.Context, timeout time.Duration) error {
+			_, err := cl.admin.DescribeCluster(ctx, kafka.SetAdminRequestTimeout(timeout))
+			return err
+		})
+	})
+}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/envconf/envconftest"
+)
+
+func TestEnvironmentIsDocumented(t *testing.T) { envconftest.Golden[config](t) }
+
+func TestAllFaultsAreNamedAtOnce(t *testing.T) {
+	_, err := envconf.Load[config]([]string{
+		"KAFKA_BOOTSTRAP_SERVERS=kafka:9092", "DEFAULT_TOPIC=__consumer_offsets", "READ_TIMEOUT=0s", "READ_CONCURRENCY=0", "READ_BYTES_LIMIT=-1",
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, name := range []string{"DEFAULT_TOPIC", "READ_TIMEOUT", "READ_CONCURRENCY", "READ_BYTES_LIMIT"} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not named in: %v", name, err)
+		}
+	}
+	if _, err := envconf.Load[config]([]string{"KAFKA_BOOTSTRAP_SERVERS=kafka:9092"}); err != nil {
+		t.Errorf("the defaults don't do: %v", err)
+	}
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/gin-gonic/gin"
+)
+
+// group is one consumer group as GET /groups shows it.
+type group struct {
+	Group      string           `json:"group"`
+	State      string           `json:"state"`
+	Members    int              `json:"members"`
+	Lag        int64            `json:"lag"` // over the partitions that have one
+	Partitions []groupPartition `json:"partitions"`
+}
+
+// groupPartition is one partition that a group has committed or is assigned.
+type groupPartition struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Committed *int64 `json:"committed"` // null: nothing committed yet
+	End       *int64 `json:"end"`       // null: the partition is gone or has no leader
+	Lag       *int64 `json:"lag"`       // null where one of these is
+}
+
+// groups answers GET /groups.
+func (s *server) groups(c *gin.Context) {
+	s.list(c, func(ctx context.Context, cl client) (any, error) { return listGroups(ctx, cl) })
+}
+
+func listGroups(ctx context.Context, c client) ([]group, error) {
+	groups, err := c.groups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Offsets of topics that are gone stay committed: asking for their ends
+	// would wait for them to come.
+	metadata, err := c.allTopics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[place]bool{}
+	for _, g := range groups {
+		for _, p := range g.Partitions {
+			wanted[place{p.Topic, p.Partition}] = true
+		}
+	}
+	var places []place
+	for _, t := range metadata {
+		for _, p := range t.Partitions {
+			if wanted[place{t.Topic, p.ID}] && p.Leader >= 0 {
+				places = append(places, place{t.Topic, p.ID})
+			}
+		}
+	}
+	var ends map[place]int64
+	if len(places) > 0 {
+		if ends, err = c.offsets(ctx, places, kafka.LatestOffsetSpec, kafka.IsolationLevelReadUncommitted); err != nil {
+			return nil, err
+		}
+	}
+	for i := range groups {
+		groups[i].measure(ends)
+	}
+	return groups, nil
+}
+
+// measure fills in ends and lags.
+func (g *group) measure(ends map[place]int64) {
+	for i := range g.Partitions {
+		p := &g.Partitions[i]
+		end, ok := ends[place{p.Topic, p.Partition}]
+		if !ok {
+			continue
+		}
+		p.End = &end
+		if p.Committed != nil {
+			lag := max(end-*p.Committed, 0)
+			p.Lag = &lag
+			g.Lag += lag
+		}
+	}
+}
+
+// groups lists the consumer groups with their members and committed offsets.
+func (c client) groups(ctx context.Context) ([]group, error) {
+	var listings []kafka.ConsumerGroupListing
+	err := ask(ctx, "listing groups", func(ctx context.Context, timeout time.Duration) error {
+		result, err := c.admin.ListConsumerGroups(ctx, kafka.SetAdminRequestTimeout(timeout))
+		listings = result.Valid
+		return errors.Join(append([]error{err}, result.Errors...)...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(listings, func(a, b kafka.ConsumerGroupListing) int { return cmp.Compare(a.GroupID, b.GroupID) })
+	groups := make([]group, len(listings))
+	names := make([]string, len(listings))
+	for i, l := range listings {
+		names[i] = l.GroupID
+		groups[i] = group{Group: l.GroupID, State: l.State.String(), Partitions: []groupPartition{}}
+	}
+	if len(groups) == 0 {
+		return groups, nil
+	}
+
+	assigned := make([]map[place]bool, len(groups))
+	err = ask(ctx, "describing groups", func(ctx context.Context, timeout time.Duration) error {
+		result, err := c.admin.DescribeConsumerGroups(ctx, names, kafka.SetAdminRequestTimeout(timeout))
+		if err != nil {
+			return err
+		}
+		for _, d := range result.ConsumerGroupDescriptions {
+			i := slices.Index(names, d.GroupID)
+			if i < 0 || d.Error.Code() != kafka.ErrNoError {
+				continue // a group of a kind that this can't describe keeps what the list says
+			}
+			groups[i].Members = len(d.Members)
+			assigned[i] = map[place]bool{}
+			for _, m := range d.Members {
+				for _, tp := range m.Assignment.TopicPartitions {
+					assigned[i][place{*tp.Topic, tp.Partition}] = true
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	// The client asks for one group's offsets at a time.
+	var wg sync.WaitGroup
+	turns := make(chan struct{}, 8)
+	faults := make([]error, len(groups))
+	for i := range groups {
+		wg.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			faults[i] = c.committed(ctx, &groups[i], assigned[i])
+		})
+	}
+	wg.Wait()
+	return groups, errors.Join(faults...)
+}
+
+// committed fills in a group's partitions.
+func (c client) committed(ctx context.Context, g *group, assigned map[place]bool) error {
+	return ask(ctx, "listing the offsets of group "+g.Group, func(ctx context.Context, timeout time.Duration) error {
+		result, err := c.admin.ListConsumerGroupOffsets(ctx,
+			[]kafka.ConsumerGroupTopicPartitions{{Group: g.Group}}, kafka.SetAdminRequestTimeout(timeout))
+		var ke kafka.Error
+		if errors.As(err, &ke) && ke.Code() == kafka.ErrGroupIDNotFound {
+			return nil // gone meanwhile, or of a kind that commits nothing
+		}
+		if err != nil {
+			return err
+		}
+		for _, of := range result.ConsumerGroupsTopicPartitions {
+			for _, tp := range of.Partitions {
+				if tp.Error != nil {
+					return fmt.Errorf("partition %d of %s: %w", tp.Partition, *tp.Topic, tp.Error)
+				}
+				if tp.Offset < 0 {
+					continue
+				}
+				offset := int64(tp.Offset)
+				g.Partitions = append(g.Partitions, groupPartition{Topic: *tp.Topic, Partition: tp.Partition, Committed: &offset})
+				delete(assigned, place{*tp.Topic, tp.Partition})
+			}
+		}
+		for p := range assigned {
+			g.Partitions = append(g.Partitions, groupPartition{Topic: p.topic, Partition: p.partition})
+		}
+		slices.SortFunc(g.Partitions, func(a, b groupPartition) int {
+			return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+		})
+		return nil
+	})
+}

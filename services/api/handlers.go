@@ -1,0 +1,362 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"shopstream/services/internal/health"
+	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/kafkax"
+)
+
+const (
+	defaultLimit = 10
+	maxLimit     = 1000
+	// maxStreams bounds the live tails: each has a consumer of its own.
+	maxStreams = 32
+	retryAfter = 2 * time.Second
+)
+
+// topicName is Kafka's own rule.
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+// isInternal reports whether a topic is one of the platform's own, by the
+// convention that Kafka's follow.
+func isInternal(topic string) bool { return strings.HasPrefix(topic, "__") }
+
+// server answers the API's requests.
+type server struct {
+	cfg     config
+	cluster *cluster
+	readers *pool
+	health  *health.Health
+	log     *slog.Logger
+	metrics metrics
+
+	newTail   func(kafka.IsolationLevel) (client, error)
+	streams   chan struct{} // one for every live tail
+	listings  chan struct{} // one for every listing of topics or groups
+	heartbeat time.Duration
+}
+
+type metrics struct {
+	requests *prometheus.CounterVec
+	consumed prometheus.Counter
+	duration *prometheus.HistogramVec
+	streams  prometheus.Gauge
+}
+
+func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, log *slog.Logger, reg prometheus.Registerer) *server {
+	return &server{
+		cfg:     cfg,
+		cluster: cluster,
+		readers: readers,
+		health:  h,
+		log:     log,
+		metrics: metrics{
+			requests: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+				Name: "api_requests_total",
+				Help: "Requests to the API, by route.",
+			}, []string{"endpoint"}),
+			consumed: promauto.With(reg).NewCounter(prometheus.CounterOpts{
+				Name: "api_messages_consumed_total",
+				Help: "Messages given to callers, in answers and in streams.",
+			}),
+			duration: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
+				Name:    "messages_read_duration_seconds",
+				Help:    "Time to read the last messages of a topic; complete is false where time or bytes ran out.",
+				Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+			}, []string{"complete"}),
+			streams: promauto.With(reg).NewGauge(prometheus.GaugeOpts{
+				Name: "api_streams",
+				Help: "Live tails open now.",
+			}),
+		},
+		newTail:   func(isolation kafka.IsolationLevel) (client, error) { return newTailClient(cfg.Kafka, isolation, log) },
+		streams:   make(chan struct{}, maxStreams),
+		listings:  make(chan struct{}, cfg.ReadConcurrency),
+		heartbeat: 15 * time.Second,
+	}
+}
+
+// selection is what part of Kafka a request asks for.
+type selection struct {
+	topic     string
+	partition int32 // -1: all
+	isolation kafka.IsolationLevel
+}
+
+// parseSelection reads it from the query. When it returns false, it has
+// answered.
+func (s *server) parseSelection(c *gin.Context, more ...*httpx.FieldError) (selection, bool) {
+	sel := selection{topic: c.Query("topic"), partition: -1, isolation: kafka.IsolationLevelReadCommitted}
+	if sel.topic == "" {
+		sel.topic = s.cfg.DefaultTopic
+	}
+	faults := more
+	if !topicName.MatchString(sel.topic) {
+		faults = append(faults, &httpx.FieldError{Field: "topic", Detail: "must be 1 to 249 letters, digits, dots, underscores or hyphens"})
+	}
+	partition, fault := httpx.QueryInt(c, "partition", -1, 0, 1<<31-1)
+	sel.partition = int32(partition)
+	faults = append(faults, fault)
+	switch level := c.DefaultQuery("isolation", "read_committed"); level {
+	case "read_committed":
+	case "read_uncommitted":
+		sel.isolation = kafka.IsolationLevelReadUncommitted
+	default:
+		faults = append(faults, &httpx.FieldError{Field: "isolation", Detail: fmt.Sprintf("must be read_committed or read_uncommitted, not %q", level)})
+	}
+
+	var list []httpx.FieldError
+	for _, f := range faults {
+		if f != nil {
+			list = append(list, *f)
+		}
+	}
+	if len(list) > 0 {
+		httpx.Abort(c, http.StatusBadRequest, "invalid query", list...)
+		return sel, false
+	}
+	if isInternal(sel.topic) && !s.cfg.AllowInternal {
+		httpx.Abort(c, http.StatusForbidden, fmt.Sprintf("topic %q is internal to Kafka; ALLOW_INTERNAL_TOPICS opens such topics", sel.topic))
+		return sel, false
+	}
+	return sel, true
+}
+
+// messages answers GET /messages.
+func (s *server) messages(c *gin.Context) {
+	limit, limitFault := httpx.QueryInt(c, "limit", defaultLimit, 1, maxLimit)
+	var from *cursor
+	var cursorFault *httpx.FieldError
+	if text := c.Query("cursor"); text != "" {
+		if parsed, err := parseCursor(text); err != nil {
+			cursorFault = &httpx.FieldError{Field: "cursor", Detail: err.Error()}
+		} else {
+			from = &parsed
+		}
+	}
+	sel, ok := s.parseSelection(c, limitFault, cursorFault)
+	if !ok {
+		return
+	}
+	if from != nil && (from.topic != sel.topic || from.partition != sel.partition) {
+		httpx.Abort(c, http.StatusBadRequest, "invalid query",
+			httpx.FieldError{Field: "cursor", Detail: "belongs to another topic or partition than the query names"})
+		return
+	}
+
+	start := time.Now()
+	page, err := s.lastMessages(c.Request.Context(), sel, limit, from)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	s.metrics.duration.WithLabelValues(strconv.FormatBool(page.complete)).Observe(time.Since(start).Seconds())
+	s.metrics.consumed.Add(float64(len(page.messages)))
+
+	c.Header("X-Complete", strconv.FormatBool(page.complete))
+	if page.reason != "" {
+		c.Header("X-Reason", page.reason)
+	}
+	if page.next != nil {
+		c.Header("Link", nextLink(c.Request.URL.Query(), sel, limit, page.next))
+	}
+	c.Header("Cache-Control", "no-store")
+	writeJSON(c, page.messages)
+}
+
+func nextLink(query url.Values, sel selection, limit int, next *cursor) string {
+	query = url.Values{"topic": {sel.topic}, "limit": {strconv.Itoa(limit)}, "cursor": {next.String()}, "isolation": query["isolation"], "partition": query["partition"]}
+	return `</messages?` + query.Encode() + `>; rel="next"`
+}
+
+// page is an answer of GET /messages.
+type page struct {
+	messages []message
+	complete bool
+	reason   string
+	next     *cursor // nil at the beginning of the topic
+}
+
+var errTimeout = errors.New("nothing could be read in time")
+
+// lastMessages reads the last limit messages of a selection, or the page that
+// a cursor leads to.
+func (s *server) lastMessages(ctx context.Context, sel selection, limit int, from *cursor) (page, error) {
+	if err := s.kafkaUp(); err != nil {
+		return page{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
+	defer cancel()
+
+	// Waiting for a reader may take half of the time: the rest is for reading.
+	waiting, stopWaiting := context.WithTimeout(ctx, s.cfg.ReadTimeout/2)
+	defer stopWaiting()
+	r, err := s.readers.acquire(waiting, sel.isolation)
+	if err != nil {
+		return page{}, err
+	}
+	defer s.readers.release(r)
+	defer r.rest()
+
+	logs, err := locate(ctx, r.client, sel)
+	if err != nil {
+		return page{}, err
+	}
+	var tails []*tail
+	if from == nil {
+		for _, l := range logs {
+			tails = append(tails, newTail(position{partition: l.partition, end: l.end}, l.low, l.end, false))
+		}
+	} else {
+		// A partition that is not in the cursor is newer than the first page.
+		for _, p := range from.positions {
+			for _, l := range logs {
+				if l.partition == p.partition {
+					tails = append(tails, newTail(p, l.low, l.end, from.crowded()))
+				}
+			}
+		}
+	}
+
+	reason, err := readBack(ctx, r, sel.topic, tails, limit, s.cfg.ReadBytesLimit)
+	if err != nil {
+		return page{}, err
+	}
+	records, next := choose(tails, limit)
+	if next == nil && len(tails) > 0 {
+		return page{}, fmt.Errorf("%w: %s", errTimeout, reason)
+	}
+	answer := page{messages: make([]message, len(records)), complete: reason == "", reason: reason}
+	for i := range records {
+		answer.messages[i] = newMessage(sel.topic, &records[i])
+	}
+	switch {
+	case remains(tails, next):
+		answer.next = &cursor{topic: sel.topic, partition: sel.partition, positions: next}
+		if reason == "" && len(records) < limit {
+			answer.complete, answer.reason = false, reasonCursor
+		}
+	case len(records) < limit:
+		answer.complete, answer.reason = true, reasonBeginning
+	}
+	return answer, nil
+}
+
+// located is the log of one partition.
+type located struct {
+	partition int32
+	extent
+}
+
+// locate finds the selected partitions and captures where their logs begin and
+// end now.
+func locate(ctx context.Context, c client, sel selection) ([]located, error) {
+	partitions, err := c.partitions(ctx, sel.topic)
+	if err != nil {
+		return nil, err
+	}
+	var places []place
+	for _, p := range partitions {
+		if sel.partition >= 0 && p.ID != sel.partition {
+			continue
+		}
+		if p.Leader < 0 {
+			return nil, fmt.Errorf("%w: partition %d of %s has none", errLeaderless, p.ID, sel.topic)
+		}
+		places = append(places, place{sel.topic, p.ID})
+	}
+	if len(places) == 0 {
+		return nil, fmt.Errorf("%w: %s has no partition %d", errUnknownPartition, sel.topic, sel.partition)
+	}
+	extents, err := c.extents(ctx, places, sel.isolation)
+	if err != nil {
+		return nil, err
+	}
+	logs := make([]located, len(places))
+	for i, p := range places {
+		logs[i] = located{p.partition, extents[p]}
+	}
+	return logs, nil
+}
+
+var (
+	errLeaderless       = errors.New("no leader")
+	errUnknownPartition = errors.New("unknown partition")
+)
+
+// kafkaUp fails at once when the background probe has found Kafka down: a
+// request needn't find out by waiting.
+func (s *server) kafkaUp() error {
+	if _, _, states := s.health.Ready(); states["kafka"] != "up" {
+		return fmt.Errorf("%w: %s", errUnavailable, states["kafka"])
+	}
+	return nil
+}
+
+// fail answers a request that can't be answered.
+func (s *server) fail(c *gin.Context, err error) {
+	switch {
+	case errors.Is(err, context.Canceled):
+		c.Abort() // nobody is there
+		return
+	case errors.Is(err, errUnknownTopic):
+		httpx.Abort(c, http.StatusNotFound, "no such topic")
+	case errors.Is(err, errUnknownPartition):
+		httpx.Abort(c, http.StatusNotFound, "the topic has no such partition")
+	case errors.Is(err, errForbidden):
+		httpx.Abort(c, http.StatusForbidden, "Kafka's access rules don't let this service read that")
+	case errors.Is(err, errSaturated):
+		httpx.AbortRetry(c, http.StatusServiceUnavailable, time.Second, "too many requests are reading at once")
+	case errors.Is(err, errLeaderless):
+		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "a partition has no leader now; partition= reads one that has")
+	case errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errUnavailable):
+		httpx.Abort(c, http.StatusGatewayTimeout, "nothing could be read within the bounds on time and bytes; a smaller limit or one partition may do")
+	case errors.Is(err, errUnavailable):
+		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "Kafka does not answer")
+	default:
+		s.log.ErrorContext(c.Request.Context(), "request failed", "path", c.FullPath(), "error", err)
+		httpx.Abort(c, http.StatusInternalServerError, "internal error")
+		return
+	}
+	s.log.DebugContext(c.Request.Context(), "request refused", "path", c.FullPath(), "error", err)
+}
+
+// writeJSON answers with v; text stays readable, < and > included.
+func writeJSON(c *gin.Context, v any) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		httpx.Abort(c, http.StatusInternalServerError, "internal error")
+		return
+	}
+	c.Data(http.StatusOK, "application/json; charset=utf-8", body.Bytes())
+}
+
+// newTailClient makes the client of one live tail. What it holds is little:
+// a client that reads slowly makes it wait, not grow.
+func newTailClient(cfg kafkax.Config, isolation kafka.IsolationLevel, log *slog.Logger) (client, error) {
+	return newConsumer(cfg, isolation, log, kafka.ConfigMap{
+		"fetch.max.bytes":            2 << 20,
+		"queued.max.messages.kbytes": 2 << 10,
+		"fetch.queue.backoff.ms":     50,
+	})
+}

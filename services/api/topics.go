@@ -1,0 +1,118 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/gin-gonic/gin"
+)
+
+// topic is one topic as GET /topics shows it.
+type topic struct {
+	Name       string           `json:"name"`
+	Internal   bool             `json:"internal"`
+	Messages   int64            `json:"messages"`
+	Partitions []topicPartition `json:"partitions"`
+}
+
+// topicPartition is one partition. Messages counts offsets, of which
+// transactions and compaction use up some that hold no message.
+type topicPartition struct {
+	Partition int32 `json:"partition"`
+	Leader    int32 `json:"leader"` // -1: none now
+	Low       int64 `json:"low"`
+	High      int64 `json:"high"`
+	Messages  int64 `json:"messages"`
+}
+
+// topics answers GET /topics.
+func (s *server) topics(c *gin.Context) {
+	s.list(c, func(ctx context.Context, cl client) (any, error) { return s.listTopics(ctx, cl) })
+}
+
+// list runs one listing within the bounds on their number and time.
+func (s *server) list(c *gin.Context, listing func(context.Context, client) (any, error)) {
+	if err := s.kafkaUp(); err != nil {
+		s.fail(c, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), s.cfg.ReadTimeout)
+	defer cancel()
+	select {
+	case s.listings <- struct{}{}:
+		defer func() { <-s.listings }()
+	case <-ctx.Done():
+		s.fail(c, errSaturated)
+		return
+	}
+	var result any
+	err := s.cluster.use(func(cl client) (err error) {
+		result, err = listing(ctx, cl)
+		return err
+	})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.Header("Cache-Control", "no-store")
+	writeJSON(c, result)
+}
+
+func (s *server) listTopics(ctx context.Context, c client) ([]topic, error) {
+	metadata, err := c.allTopics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	topics := []topic{}
+	var places []place
+	for _, t := range metadata {
+		if isInternal(t.Topic) && !s.cfg.AllowInternal {
+			continue
+		}
+		listed := topic{Name: t.Topic, Internal: isInternal(t.Topic), Partitions: []topicPartition{}}
+		for _, p := range t.Partitions {
+			listed.Partitions = append(listed.Partitions, topicPartition{Partition: p.ID, Leader: p.Leader})
+			if p.Leader >= 0 {
+				places = append(places, place{t.Topic, p.ID})
+			}
+		}
+		topics = append(topics, listed)
+	}
+	extents, err := c.extents(ctx, places, kafka.IsolationLevelReadUncommitted)
+	if err != nil {
+		return nil, err
+	}
+	for i := range topics {
+		t := &topics[i]
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			e := extents[place{t.Name, p.Partition}]
+			p.Low, p.High, p.Messages = e.low, e.end, e.end-e.low
+			t.Messages += p.Messages
+		}
+		slices.SortFunc(t.Partitions, func(a, b topicPartition) int { return cmp.Compare(a.Partition, b.Partition) })
+	}
+	slices.SortFunc(topics, func(a, b topic) int { return cmp.Compare(a.Name, b.Name) })
+	return topics, nil
+}
+
+// allTopics returns the metadata of all topics.
+func (c client) allTopics(ctx context.Context) (map[string]kafka.TopicMetadata, error) {
+	var topics map[string]kafka.TopicMetadata
+	err := ask(ctx, "listing topics", func(_ context.Context, timeout time.Duration) error {
+		metadata, err := c.GetMetadata(nil, true, int(timeout.Milliseconds()))
+		if err != nil {
+			return err
+		}
+		topics = metadata.Topics
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	return topics, nil
+}
