@@ -40,7 +40,7 @@ func withBinaries(m *testing.M) int {
 		return 1
 	}
 	start := time.Now()
-	build := exec.Command("go", "build", "-o", dir+"/", ".", "../topics", "../web-server", "../management-api", "../api", "../producer", "../consumer")
+	build := exec.Command("go", "build", "-ldflags=-w", "-o", dir+"/", ".", "../topics", "../web-server", "../management-api", "../api", "../producer", "../consumer")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building the binaries:", err)
@@ -61,15 +61,15 @@ type platform struct {
 	start time.Time
 }
 
-// options say how a platform differs from plain `make run`.
-type options struct {
+// setup says how a platform differs from plain `make run`.
+type setup struct {
 	bin string            // folder of the binaries; binDir if empty
 	env map[string]string // on top of free ports and a data folder of the test's own
 	as  *syscall.SysProcAttr
 }
 
 // launch starts local and returns at once.
-func launch(t *testing.T, o options) *platform {
+func launch(t *testing.T, o setup) *platform {
 	t.Helper()
 	if o.bin == "" {
 		o.bin = binDir
@@ -119,7 +119,7 @@ func launch(t *testing.T, o options) *platform {
 }
 
 // up starts local and waits until everything is ready.
-func up(t *testing.T, o options) *platform {
+func up(t *testing.T, o setup) *platform {
 	t.Helper()
 	p := launch(t, o)
 	p.await("shopstream is up")

@@ -14,7 +14,7 @@ import (
 )
 
 func TestStagesDrainInOrder(t *testing.T) {
-	p := up(t, options{bin: stubs(t), env: stubbed()})
+	p := up(t, setup{bin: stubs(t), env: stubbed()})
 	p.stop()
 	out := p.out.String()
 	at := func(text string) int {
@@ -32,7 +32,7 @@ func TestStagesDrainInOrder(t *testing.T) {
 }
 
 func TestAServiceThatEndsIsStartedAgain(t *testing.T) {
-	p := up(t, options{bin: stubs(t), env: stubbed()})
+	p := up(t, setup{bin: stubs(t), env: stubbed()})
 	n := p.killed("api")
 	p.awaitNewer("api", n)
 	// An end without an error is a fault too, but for a producer that has sent
@@ -52,7 +52,7 @@ func TestAServiceThatEndsIsStartedAgain(t *testing.T) {
 func TestAFaultySetupEndsTheStart(t *testing.T) {
 	for _, name := range []string{"topics", "consumer"} {
 		t.Run(name, func(t *testing.T) {
-			p := launch(t, options{bin: stubs(t), env: stubbed(name, "faulty")})
+			p := launch(t, setup{bin: stubs(t), env: stubbed(name, "faulty")})
 			if code := p.exit(); code != 1 {
 				t.Errorf("exit code %d", code)
 			}
@@ -67,7 +67,7 @@ func TestAFaultySetupEndsTheStart(t *testing.T) {
 func TestAServiceThatNeverGetsReadyEndsTheStart(t *testing.T) {
 	env := stubbed("api", "unready")
 	env["START_TIMEOUT"] = "1s"
-	p := launch(t, options{bin: stubs(t), env: env})
+	p := launch(t, setup{bin: stubs(t), env: env})
 	if code := p.exit(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
@@ -80,7 +80,7 @@ func TestAServiceThatNeverGetsReadyEndsTheStart(t *testing.T) {
 func TestADrainIsBounded(t *testing.T) {
 	env := stubbed("web-server", "deaf")
 	env["STOP_TIMEOUT"] = "1s"
-	p := up(t, options{bin: stubs(t), env: env})
+	p := up(t, setup{bin: stubs(t), env: env})
 	p.signal(os.Interrupt)
 	if code := p.exit(); code != 1 {
 		t.Errorf("exit code %d", code)
@@ -95,7 +95,7 @@ func TestADrainIsBounded(t *testing.T) {
 }
 
 func TestASecondCtrlCEndsAtOnce(t *testing.T) {
-	p := up(t, options{bin: stubs(t), env: stubbed("web-server", "deaf")})
+	p := up(t, setup{bin: stubs(t), env: stubbed("web-server", "deaf")})
 	p.signal(os.Interrupt)
 	time.Sleep(300 * time.Millisecond)
 	select {
@@ -118,7 +118,7 @@ func TestServicesDoNotOutliveACrash(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SKIP: only Linux ties children to the life of their parent")
 	}
-	p := up(t, options{bin: stubs(t), env: stubbed()})
+	p := up(t, setup{bin: stubs(t), env: stubbed()})
 	p.signal(syscall.SIGKILL)
 	p.exit()
 	nothingLeft(t, p)
@@ -129,7 +129,7 @@ func TestAMissingBinaryIsNamed(t *testing.T) {
 	if err := os.Remove(filepath.Join(bin, "consumer")); err != nil {
 		t.Fatal(err)
 	}
-	p := launch(t, options{bin: bin, env: stubbed()})
+	p := launch(t, setup{bin: bin, env: stubbed()})
 	if code := p.exit(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
@@ -152,7 +152,7 @@ func TestAPortInUseIsNamed(t *testing.T) {
 	env["API_ADDR"] = taken["API_ADDR"]
 	env["KAFKA_PORT"] = port(taken["KAFKA_PORT"])
 	env["MONGO_PORT"] = port(taken["MONGO_PORT"])
-	p := launch(t, options{bin: stubs(t), env: env})
+	p := launch(t, setup{bin: stubs(t), env: env})
 	if code := p.exit(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
@@ -169,7 +169,7 @@ func TestOnePortForTwoIsNamed(t *testing.T) {
 	addr := freeAddr(t)
 	env := stubbed()
 	env["API_ADDR"], env["PRODUCER_ADDR"] = addr, addr
-	p := launch(t, options{bin: stubs(t), env: env})
+	p := launch(t, setup{bin: stubs(t), env: env})
 	if code := p.exit(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
@@ -180,10 +180,10 @@ func TestOnePortForTwoIsNamed(t *testing.T) {
 
 func TestASecondRunOnTheSameFolderIsRefused(t *testing.T) {
 	bin := stubs(t)
-	first := up(t, options{bin: bin, env: stubbed()})
+	first := up(t, setup{bin: bin, env: stubbed()})
 	env := stubbed()
 	env["DATA_DIR"] = first.env["DATA_DIR"]
-	second := launch(t, options{bin: bin, env: env})
+	second := launch(t, setup{bin: bin, env: env})
 	if code := second.exit(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
@@ -194,10 +194,10 @@ func TestASecondRunOnTheSameFolderIsRefused(t *testing.T) {
 	first.stop()
 
 	// A crash leaves the lock's file, and the next run takes the folder.
-	third := up(t, options{bin: bin, env: env})
+	third := up(t, setup{bin: bin, env: env})
 	third.signal(syscall.SIGKILL)
 	third.exit()
-	up(t, options{bin: bin, env: env}).stop()
+	up(t, setup{bin: bin, env: env}).stop()
 }
 
 func TestAnUnusableDataFolderIsNamed(t *testing.T) {
@@ -219,7 +219,7 @@ func TestAnUnusableDataFolderIsNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			env := stubbed()
 			env["DATA_DIR"] = dir
-			p := launch(t, options{bin: openTo(t, stubs(t)), env: env, as: as})
+			p := launch(t, setup{bin: openTo(t, stubs(t)), env: env, as: as})
 			if code := p.exit(); code != 1 {
 				t.Errorf("exit code %d", code)
 			}

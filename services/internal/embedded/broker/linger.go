@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"net"
 	"sync"
 	"time"
@@ -19,7 +20,8 @@ const linger = time.Minute
 // the partitions for good, and nobody reads them. So the answer has to seem to
 // go out.
 func listen(network, address string) (net.Listener, error) {
-	l, err := net.Listen(network, address)
+	var config net.ListenConfig
+	l, err := config.Listen(context.Background(), network, address)
 	if err != nil {
 		return nil, err
 	}
