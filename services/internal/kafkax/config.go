@@ -70,6 +70,9 @@ func (c Config) ClientConfig(clientID string) kafka.ConfigMap {
 		"reconnect.backoff.ms":     100,
 		"reconnect.backoff.max.ms": 2000,
 		"socket.keepalive.enable":  true,
+		// Librdkafka batches for itself: a small request must not also wait for
+		// the acknowledgement of the packet before it.
+		"socket.nagle.disable": true,
 		// Asking about a topic never creates it.
 		"allow.auto.create.topics": false,
 	}
