@@ -28,31 +28,46 @@ type envVar struct {
 	} `json:"valueFrom"`
 }
 
-// ParseManifest reads a StatefulSet in YAML.
+// ParseManifest finds the brokers' StatefulSet, which is called "kafka", in a
+// file of manifests.
 func ParseManifest(data []byte) (Manifest, error) {
-	var set struct {
-		Kind     string `json:"kind"`
-		Metadata struct {
-			Name string `json:"name"`
-		} `json:"metadata"`
-		Spec struct {
-			Replicas int `json:"replicas"`
-			Template struct {
-				Spec struct {
-					Containers []struct {
-						Env []envVar `json:"env"`
-					} `json:"containers"`
-				} `json:"spec"`
-			} `json:"template"`
-		} `json:"spec"`
+	for _, document := range documents.Split(string(data), -1) {
+		var set statefulSet
+		if err := yaml.Unmarshal([]byte(document), &set); err != nil {
+			return Manifest{}, fmt.Errorf("reading the brokers' manifest: %w", err)
+		}
+		if set.Kind != "StatefulSet" || set.Metadata.Name != brokers {
+			continue
+		}
+		containers := set.Spec.Template.Spec.Containers
+		if len(containers) != 1 || set.Spec.Replicas < 1 {
+			return Manifest{}, fmt.Errorf("reading the brokers' manifest: %d containers and %d replicas, expected 1 container and at least 1 replica", len(containers), set.Spec.Replicas)
+		}
+		return Manifest{name: set.Metadata.Name, nodes: set.Spec.Replicas, env: containers[0].Env}, nil
 	}
-	if err := yaml.Unmarshal(data, &set); err != nil {
-		return Manifest{}, fmt.Errorf("reading the brokers' manifest: %w", err)
-	}
-	if set.Kind != "StatefulSet" || len(set.Spec.Template.Spec.Containers) != 1 || set.Spec.Replicas < 1 {
-		return Manifest{}, fmt.Errorf("reading the brokers' manifest: %s %q is not a StatefulSet with one container", set.Kind, set.Metadata.Name)
-	}
-	return Manifest{name: set.Metadata.Name, nodes: set.Spec.Replicas, env: set.Spec.Template.Spec.Containers[0].Env}, nil
+	return Manifest{}, fmt.Errorf("reading the brokers' manifest: no StatefulSet %q in it", brokers)
+}
+
+// brokers is what infra calls the brokers' StatefulSet.
+const brokers = "kafka"
+
+var documents = regexp.MustCompile(`(?m)^---\s*$`)
+
+type statefulSet struct {
+	Kind     string `json:"kind"`
+	Metadata struct {
+		Name string `json:"name"`
+	} `json:"metadata"`
+	Spec struct {
+		Replicas int `json:"replicas"`
+		Template struct {
+			Spec struct {
+				Containers []struct {
+					Env []envVar `json:"env"`
+				} `json:"containers"`
+			} `json:"spec"`
+		} `json:"template"`
+	} `json:"spec"`
 }
 
 // environment resolves the variables of one node as the kubelet would.
