@@ -278,6 +278,9 @@ func (r *reader) settle(ctx context.Context) error {
 
 // rest ends reading: without an assignment nothing is fetched.
 func (r *reader) rest() {
+	if r.failed {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 	defer cancel()
 	if err := r.settle(ctx); err != nil {

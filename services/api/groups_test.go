@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"shopstream/services/internal/embedded/brokertest"
+)
+
+func TestTopics(t *testing.T) {
+	k := brokertest.Start(t)
+	s := start(t, k.BootstrapServers)
+	open := start(t, k.BootstrapServers, "ALLOW_INTERNAL_TOPICS=true")
+	topic, internal := k.Topic(t, "listed", 3, nil), k.Topic(t, "__listed", 1, nil)
+	client := writer(t, k)
+	for range 4 {
+		write(t, client, &kgo.Record{Topic: topic, Partition: 1}, &kgo.Record{Topic: topic, Partition: 2})
+	}
+	deleteBefore(t, k, topic, 2, 3)
+
+	find := func(s *service, name string) *topicAnswer {
+		var list []topicAnswer
+		if err := json.Unmarshal(s.get(t, "/topics").body, &list); err != nil {
+			t.Fatal(err)
+		}
+		for i := range list {
+			if list[i].Name == name {
+				return &list[i]
+			}
+		}
+		return nil
+	}
+	got := find(s, topic)
+	if got == nil || got.Internal || got.Messages != 5 || len(got.Partitions) != 3 {
+		t.Fatalf("got %+v", got)
+	}
+	for i, want := range [][3]int64{{0, 0, 0}, {0, 4, 4}, {3, 4, 1}} {
+		p := got.Partitions[i]
+		if p.Partition != int32(i) || p.Leader < 0 || [3]int64{p.Low, p.High, p.Messages} != want {
+			t.Errorf("partition %d: %+v, want low, high, messages %v", i, p, want)
+		}
+	}
+	if find(s, internal) != nil {
+		t.Error("an internal topic is shown")
+	}
+	if got := find(open, internal); got == nil || !got.Internal {
+		t.Errorf("with ALLOW_INTERNAL_TOPICS: %+v", got)
+	}
+	if a := open.get(t, "/messages?topic="+internal); a.status != 200 {
+		t.Errorf("with ALLOW_INTERNAL_TOPICS: %d", a.status)
+	}
+}
+
+type topicAnswer struct {
+	Name       string
+	Internal   bool
+	Messages   int64
+	Partitions []topicPartition
+}
+
+func TestGroupsShowMembersAndLag(t *testing.T) {
+	k := brokertest.Start(t)
+	s := start(t, k.BootstrapServers)
+	topic := k.Topic(t, "grouped", 2, nil)
+	client := writer(t, k)
+	for i := range 10 {
+		write(t, client, &kgo.Record{Topic: topic, Partition: 0, Value: fmt.Appendf(nil, "%d", i)})
+	}
+	name := brokertest.Unique("readers")
+	member, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(k.BootstrapServers, ",")...), kgo.ConsumerGroup(name), kgo.ConsumeTopics(topic),
+		kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer member.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var sixth *kgo.Record
+	for n := 0; n < 10; {
+		fetches := member.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if n++; n == 6 {
+				sixth = r
+			}
+		})
+	}
+	if err := member.CommitRecords(ctx, sixth); err != nil {
+		t.Fatal(err)
+	}
+
+	find := func() *group {
+		var list []group
+		if a := s.get(t, "/groups"); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		} else if err := json.Unmarshal(a.body, &list); err != nil {
+			t.Fatal(err)
+		}
+		for i := range list {
+			if list[i].Group == "api" {
+				t.Error("the service made a group")
+			}
+			if list[i].Group == name {
+				return &list[i]
+			}
+		}
+		return nil
+	}
+	got := find()
+	if got == nil || got.State != "Stable" || got.Members != 1 || got.Lag != 4 || len(got.Partitions) != 2 {
+		t.Fatalf("got %+v", got)
+	}
+	if p := got.Partitions[0]; p.Topic != topic || *p.Committed != 6 || *p.End != 10 || *p.Lag != 4 {
+		t.Errorf("partition 0: %s", asJSON(p))
+	}
+	if p := got.Partitions[1]; p.Committed != nil || *p.End != 0 || p.Lag != nil {
+		t.Errorf("partition 1, where nothing is committed: %s", asJSON(p))
+	}
+
+	member.Close()
+	if got := find(); got == nil || got.State != "Empty" || got.Members != 0 || got.Lag != 4 {
+		t.Errorf("without members: %+v", got)
+	}
+	// Offsets of a topic that is gone are no fault.
+	if _, err := k.Admin().DeleteTopics(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	if got := find(); got != nil && (got.Lag != 0 || len(got.Partitions) > 0 && got.Partitions[0].End != nil) {
+		t.Errorf("with its topic deleted: %s", asJSON(got))
+	}
+}

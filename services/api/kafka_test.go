@@ -1,0 +1,336 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"shopstream/services/internal/embedded/broker"
+	"shopstream/services/internal/embedded/brokertest"
+	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/health"
+)
+
+// newTestServer runs the parts behind the routes without the routes.
+func newTestServer(t testing.TB, servers string, environ ...string) *server {
+	t.Helper()
+	cfg, err := envconf.Load[config](append([]string{"KAFKA_BOOTSTRAP_SERVERS=" + servers}, environ...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+	cluster, err := newCluster(cfg.Kafka, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	readers := newPool(cfg.Kafka, cfg.ReadConcurrency, log)
+	h := health.New(reg, health.Check{Name: "kafka", Probe: cluster.reachable})
+	var wg sync.WaitGroup
+	var stops []context.CancelFunc
+	for _, part := range []func(context.Context) error{readers.Run, h.Run, cluster.Run} {
+		ctx, cancel := context.WithCancel(context.Background())
+		stops = append(stops, cancel)
+		wg.Go(func() { _ = part(ctx) })
+	}
+	t.Cleanup(func() {
+		for _, stop := range stops {
+			stop()
+		}
+		wg.Wait()
+	})
+	s := newServer(cfg, cluster, readers, h, log, reg)
+	eventually(t, "kafka to be up", func() bool { return s.kafkaUp() == nil })
+	return s
+}
+
+// counter counts the requests that a broker gets, by their kind.
+type counter struct {
+	mu     sync.Mutex
+	counts map[int16]int
+}
+
+func count(k *brokertest.Kafka) *counter {
+	c := &counter{counts: map[int16]int{}}
+	k.Embedded.Cluster.Control(func(r kmsg.Request) (kmsg.Response, error, bool) {
+		k.Embedded.Cluster.KeepControl()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.counts[r.Key()]++
+		return nil, nil, false
+	})
+	return c
+}
+
+func (c *counter) take() map[int16]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken := c.counts
+	c.counts = map[int16]int{}
+	return taken
+}
+
+const (
+	keyFetch       = int16(1)
+	keyListOffsets = int16(2)
+	keyMetadata    = int16(3)
+	keyCommit      = int16(8)
+	keyOffsetFetch = int16(9)
+	keyJoinGroup   = int16(11)
+	keyApiVersions = int16(18)
+)
+
+// What makes a request cheap: no connection, no group, one question for the
+// partitions, one for their starts and one for their ends, and a fetch.
+func TestARequestCostsFourQuestions(t *testing.T) {
+	k := brokertest.Start(t)
+	if k.Embedded == nil {
+		t.Skip("counts what the embedded broker is asked")
+	}
+	topic := k.Topic(t, "cheap", 6, nil)
+	client := writer(t, k)
+	for i := range 300 {
+		write(t, client, &kgo.Record{Topic: topic, Partition: int32(i % 6)})
+	}
+	c := count(k)
+	s := start(t, k.BootstrapServers)
+	s.messages(t, "/messages?topic="+topic)
+	c.take()
+	const requests = 50
+	for range requests {
+		s.messages(t, "/messages?topic="+topic)
+	}
+	got := c.take()
+	if got[keyApiVersions] > 0 {
+		t.Errorf("%d connections for %d requests", got[keyApiVersions], requests)
+	}
+	if got[keyJoinGroup]+got[keyCommit]+got[keyOffsetFetch] > 0 {
+		t.Errorf("group requests: %v", got)
+	}
+	if got[keyMetadata] > requests+5 || got[keyListOffsets] != 2*requests || got[keyFetch] > 3*requests {
+		t.Errorf("%d metadata, %d list offsets, %d fetches for %d requests", got[keyMetadata], got[keyListOffsets], got[keyFetch], requests)
+	}
+	t.Logf("per request: %.1f metadata, %.1f list offsets, %.1f fetches", float64(got[keyMetadata])/requests, float64(got[keyListOffsets])/requests, float64(got[keyFetch])/requests)
+	groups, err := k.Admin().ListGroups(t.Context())
+	if err != nil || len(groups) > 0 {
+		t.Errorf("groups %v, %v", groups, err)
+	}
+}
+
+func TestAnIdleReaderFetchesNothing(t *testing.T) {
+	k := brokertest.Start(t)
+	if k.Embedded == nil {
+		t.Skip("counts what the embedded broker is asked")
+	}
+	topic := k.Topic(t, "idle", 1, nil)
+	c := count(k)
+	s := start(t, k.BootstrapServers)
+	client := writer(t, k)
+	write(t, client, &kgo.Record{Topic: topic})
+	s.messages(t, "/messages?topic="+topic)
+	quiet(t, c)
+	for range 50 {
+		write(t, client, &kgo.Record{Topic: topic, Value: make([]byte, 10000)})
+	}
+	if got := c.take()[keyFetch]; got > 0 {
+		t.Errorf("%d fetches while nobody asked", got)
+	}
+}
+
+// quiet waits until the last fetch of a read is over.
+func quiet(t testing.TB, c *counter) {
+	t.Helper()
+	eventually(t, "the last fetch", func() bool {
+		c.take()
+		time.Sleep(100 * time.Millisecond)
+		return c.take()[keyFetch] == 0
+	})
+}
+
+// Many at once, of many topics, each with the right answer; and clients that
+// go away at any moment do no harm.
+func TestConcurrentReaders(t *testing.T) {
+	k := brokertest.Start(t)
+	s := start(t, k.BootstrapServers, "READ_TIMEOUT=20s")
+	client := writer(t, k)
+	var topics []string
+	want := map[string]string{}
+	for i := range 4 {
+		topic := k.Topic(t, "concurrent", int32(1+3*i), nil)
+		for j := range 60 {
+			write(t, client, &kgo.Record{Topic: topic, Partition: int32(j % (1 + 3*i)), Value: fmt.Appendf(nil, "%d", j)})
+		}
+		topics = append(topics, topic)
+		want[topic] = asJSON(lastOf(k.Read(t, topic), 25))
+	}
+	var wg sync.WaitGroup
+	for worker := range 16 {
+		wg.Go(func() {
+			for i := range 25 {
+				topic := topics[(worker+i)%len(topics)]
+				if worker%4 == 0 { // these go away early
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%6)*time.Millisecond)
+					request, _ := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/messages?limit=25&topic="+topic, nil)
+					if response, err := http.DefaultClient.Do(request); err == nil {
+						response.Body.Close()
+					}
+					cancel()
+					continue
+				}
+				isolation := []string{"read_committed", "read_uncommitted"}[i%2]
+				a := s.get(t, "/messages?limit=25&topic="+topic+"&isolation="+isolation)
+				if a.status != http.StatusOK || strings.TrimSpace(string(a.body)) != want[topic] {
+					t.Errorf("%s = %d %.300s", topic, a.status, a.body)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestSaturationIsAnsweredInTime(t *testing.T) {
+	k := brokertest.Start(t)
+	if k.Embedded == nil {
+		t.Skip("holds up the embedded broker's fetches")
+	}
+	s := start(t, k.BootstrapServers, "READ_TIMEOUT=1s", "READ_CONCURRENCY=1")
+	topic := k.Topic(t, "held", 1, nil)
+	write(t, writer(t, k), &kgo.Record{Topic: topic})
+	s.messages(t, "/messages?topic="+topic)
+	quiet(t, count(k))
+
+	release := make(chan struct{})
+	var held atomic.Bool
+	k.Embedded.Cluster.ControlKey(keyFetch, func(kmsg.Request) (kmsg.Response, error, bool) {
+		held.Store(true)
+		k.Embedded.Cluster.SleepControl(func() { <-release })
+		return nil, nil, false
+	})
+	slow := make(chan answer, 1)
+	go func() { slow <- s.get(t, "/messages?topic="+topic) }()
+	eventually(t, "a fetch to be held", held.Load)
+
+	began := time.Now()
+	if a := s.get(t, "/messages?topic="+topic); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+		t.Errorf("with no reader free = %d %s", a.status, a.body)
+	}
+	if took := time.Since(began); took > 900*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+	if a := <-slow; a.status != http.StatusGatewayTimeout {
+		t.Errorf("with nothing read in time = %d %s", a.status, a.body)
+	} else {
+		a.problem(t)
+	}
+	close(release)
+	eventually(t, "an answer again", func() bool { return s.get(t, "/messages?topic="+topic).status == http.StatusOK })
+}
+
+func TestKafkaMayStopAndComeBack(t *testing.T) {
+	if k := brokertest.Start(t); k.Embedded == nil {
+		t.Skip("stops the embedded broker")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	options := broker.Options{Ports: []int{port}, DataDir: t.TempDir()}
+	servers := fmt.Sprintf("127.0.0.1:%d", port)
+
+	// It starts without Kafka.
+	s := launch(t, servers)
+	for _, path := range []string{"/messages", "/messages/stream", "/topics", "/groups"} {
+		began := time.Now()
+		a := s.get(t, path)
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+			t.Errorf("GET %s without Kafka = %d", path, a.status)
+		}
+		a.problem(t)
+		if took := time.Since(began); took > 500*time.Millisecond {
+			t.Errorf("GET %s took %v", path, took)
+		}
+	}
+	if a := s.get(t, "/health"); a.status != http.StatusOK {
+		t.Errorf("/health = %d", a.status)
+	}
+	for round := range 2 {
+		b, err := broker.Start(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
+		k := brokertest.Start(t)
+		if round == 0 {
+			k.CreateTopic(t, "orders", 3, nil)
+		}
+		write(t, writer(t, k), &kgo.Record{Topic: "orders", Value: fmt.Appendf(nil, "round %d", round)})
+		eventually(t, "an answer", func() bool { return s.get(t, "/messages").status == http.StatusOK })
+		list, _ := s.messages(t, "/messages")
+		if len(list) != round+1 || *list[0].Value != fmt.Sprintf("round %d", round) {
+			t.Errorf("round %d: %s", round, brief(list))
+		}
+		b.Close()
+		// Right after, before the probe knows: 503 within the bound on asking.
+		for began := time.Now(); ; {
+			a := s.get(t, "/messages")
+			if a.status != http.StatusServiceUnavailable {
+				t.Fatalf("round %d: %d %s with Kafka stopped", round, a.status, a.body)
+			}
+			if took := time.Since(began); took > answerTimeout+time.Second {
+				t.Errorf("the answer took %v", took)
+			}
+			break
+		}
+		eventually(t, "not to be ready", func() bool { return s.get(t, "/-/ready").status == http.StatusServiceUnavailable })
+	}
+}
+
+func TestNothingIsLeftBehind(t *testing.T) {
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "leaks", 3, nil)
+	write(t, writer(t, k), &kgo.Record{Topic: topic})
+	round := func() {
+		s := start(t, k.BootstrapServers)
+		e := s.follow(t, "/messages/stream?topic="+topic, "")
+		s.messages(t, "/messages?topic="+topic)
+		s.messages(t, "/messages?isolation=read_uncommitted&topic="+topic)
+		s.get(t, "/topics")
+		e.cancel()
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+		http.DefaultClient.CloseIdleConnections()
+	}
+	round() // what the first use of a library starts stays
+	before := ours()
+	for range 5 {
+		round()
+	}
+	eventually(t, "the goroutines to end", func() bool { return ours() <= before })
+}
+
+// ours counts the goroutines that are not the embedded broker's or the
+// independent client's.
+func ours() (n int) {
+	stacks := make([]byte, 4<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for _, stack := range strings.Split(string(stacks), "\n\n") {
+		if !strings.Contains(stack, "franz-go/pkg/") && !strings.Contains(stack, "embedded/broker.") {
+			n++
+		}
+	}
+	return n
+}

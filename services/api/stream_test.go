@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"shopstream/services/internal/embedded/brokertest"
+)
+
+// events is an open stream.
+type events struct {
+	t      testing.TB
+	cancel context.CancelFunc
+	lines  *bufio.Scanner
+	id     string // of the last event or of the beginning
+}
+
+func (s *service) follow(t testing.TB, path, lastID string) *events {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lastID != "" {
+		request.Header.Set("Last-Event-ID", lastID)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("GET %s = %d %v", path, response.StatusCode, response.Header)
+	}
+	e := &events{t: t, lines: bufio.NewScanner(response.Body)}
+	e.lines.Buffer(nil, 8<<20)
+	e.cancel = func() { cancel(); _ = response.Body.Close() }
+	t.Cleanup(e.cancel)
+	e.next() // its first block says where it starts
+	return e
+}
+
+// next returns the next block's message, or nil for one without, or at the end.
+func (e *events) next() *message {
+	e.t.Helper()
+	var m *message
+	for e.lines.Scan() {
+		field, value, _ := strings.Cut(e.lines.Text(), ": ")
+		switch field {
+		case "":
+			if e.lines.Text() == "" {
+				return m
+			}
+		case "id":
+			e.id = value
+		case "data":
+			m = &message{}
+			if err := json.Unmarshal([]byte(value), m); err != nil {
+				e.t.Fatal(err)
+			}
+		}
+	}
+	return nil
+}
+
+func TestStreamStartsAtTheEndAndResumesWhereItWas(t *testing.T) {
+	k := brokertest.Start(t)
+	s := start(t, k.BootstrapServers)
+	topic := k.Topic(t, "live", 3, nil)
+	client := writer(t, k)
+	n := 0
+	send := func(count int) {
+		for range count {
+			write(t, client, &kgo.Record{Topic: topic, Partition: int32(n % 3), Value: fmt.Appendf(nil, "%d", n), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte{0xff}}}})
+			n++
+		}
+	}
+	send(5) // before: not shown
+	e := s.follow(t, "/messages/stream?topic="+topic, "")
+	begin := e.id
+	send(4)
+	seen := map[string]int{}
+	for range 4 {
+		m := e.next()
+		seen[*m.Value]++
+		if m.Headers[0].ValueEncoding != "base64" {
+			t.Errorf("headers %+v", m.Headers)
+		}
+	}
+	e.cancel()
+	send(6) // while away
+
+	again := s.follow(t, "/messages/stream?topic="+topic, e.id)
+	send(2)
+	for range 8 {
+		seen[*again.next().Value]++
+	}
+	for i := 5; i < n; i++ {
+		if seen[fmt.Sprint(i)] != 1 {
+			t.Errorf("message %d came %d times", i, seen[fmt.Sprint(i)])
+		}
+	}
+	if len(seen) != n-5 {
+		t.Errorf("%d messages, not %d", len(seen), n-5)
+	}
+
+	// The id that comes before any event leads back to the beginning.
+	first := s.follow(t, "/messages/stream?topic="+topic, begin)
+	for range n - 5 {
+		if m := first.next(); *m.Value < "5" && len(*m.Value) == 1 {
+			t.Errorf("message %s is from before the beginning", *m.Value)
+		}
+	}
+
+	one := s.follow(t, "/messages/stream?partition=1&topic="+topic, "")
+	send(3)
+	if m := one.next(); m.Partition != 1 {
+		t.Errorf("a message of partition %d", m.Partition)
+	}
+}
+
+func TestStreamFaults(t *testing.T) {
+	k := brokertest.Start(t)
+	s := start(t, k.BootstrapServers)
+	topic, other := k.Topic(t, "a", 1, nil), k.Topic(t, "b", 1, nil)
+	id := s.follow(t, "/messages/stream?topic="+other, "").id
+	for path, want := range map[string]int{
+		"/messages/stream?topic=absent":                   404,
+		"/messages/stream?topic=__x":                      403,
+		"/messages/stream?partition=x&topic=" + topic:     400,
+		"/messages/stream?partition=7&topic=" + topic:     404,
+		"/messages/stream?isolation=dirty&topic=" + topic: 400,
+	} {
+		if a := s.get(t, path); a.status != want {
+			t.Errorf("GET %s = %d, want %d", path, a.status, want)
+		}
+	}
+	for _, wrong := range []string{"x", id} {
+		if a := s.get(t, "/messages/stream?topic="+topic, "Last-Event-ID", wrong); a.status != 400 {
+			t.Errorf("Last-Event-ID %q = %d", wrong, a.status)
+		}
+	}
+}
+
+func TestStreamsAreBoundedAndEndWithTheService(t *testing.T) {
+	k := brokertest.Start(t)
+	s := start(t, k.BootstrapServers)
+	topic := k.Topic(t, "many", 1, nil)
+	var open []*events
+	for range maxStreams {
+		open = append(open, s.follow(t, "/messages/stream?topic="+topic, ""))
+	}
+	if a := s.get(t, "/messages/stream?topic="+topic); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+		t.Errorf("one too many = %d", a.status)
+	}
+	open[0].cancel()
+	eventually(t, "a place among the streams", func() bool {
+		return strings.Contains(string(s.get(t, "/metrics").body), fmt.Sprintf("api_streams %d\n", maxStreams-1))
+	})
+	open[0] = s.follow(t, "/messages/stream?topic="+topic, "")
+
+	began := time.Now()
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	for _, e := range open {
+		if e.next() != nil {
+			t.Error("a message after the end")
+		}
+	}
+}
+
+// A stream outlives the server's bounds on requests, says that it lives, and
+// lets go of a client that has stopped reading.
+func TestStreamOutlivesTheReadTimeout(t *testing.T) {
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "long", 1, nil)
+	srv := newTestServer(t, k.BootstrapServers)
+	srv.heartbeat = 50 * time.Millisecond
+	engine := gin.New()
+	engine.GET("/messages/stream", srv.stream)
+	web := httptest.NewUnstartedServer(engine)
+	web.Config.ReadTimeout = 200 * time.Millisecond
+	web.Start()
+	defer web.Close()
+
+	s := &service{url: web.URL}
+	e := s.follow(t, "/messages/stream?topic="+topic, "")
+	for range 12 { // heartbeats: three times the read timeout
+		if e.next() != nil {
+			t.Fatal("a message from nowhere")
+		}
+	}
+	write(t, writer(t, k), &kgo.Record{Topic: topic, Value: []byte("still open")})
+	for {
+		if m := e.next(); m != nil {
+			if *m.Value != "still open" {
+				t.Errorf("message %s", *m.Value)
+			}
+			break
+		}
+		if e.lines.Err() != nil {
+			t.Fatal(e.lines.Err())
+		}
+	}
+	e.cancel()
+	eventually(t, "the stream to end with its client", func() bool { return len(srv.streams) == 0 })
+}
+
+// A client that takes nothing makes the tail wait; what is held for it stays
+// bounded.
+func TestASlowStreamDoesNotGrow(t *testing.T) {
+	k := brokertest.Start(t)
+	s := start(t, k.BootstrapServers)
+	topic := k.Topic(t, "flood", 1, nil)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /messages/stream?topic=%s HTTP/1.1\r\nHost: x\r\n\r\n", topic)
+	if _, err := conn.Read(make([]byte, 64)); err != nil {
+		t.Fatal(err)
+	}
+	client := writer(t, k)
+	for range 60 {
+		write(t, client, &kgo.Record{Topic: topic, Value: []byte(strings.Repeat("x", 900_000))})
+	}
+	sent := func() (n float64) {
+		for line := range strings.Lines(string(s.get(t, "/metrics").body)) {
+			if rest, ok := strings.CutPrefix(line, "api_messages_consumed_total "); ok {
+				fmt.Sscan(rest, &n)
+			}
+		}
+		return n
+	}
+	// What the sockets take is sent, and no more: 54 MB stay in Kafka.
+	last, since := -1.0, time.Now()
+	eventually(t, "the stream to wait for its client", func() bool {
+		if n := sent(); n != last {
+			last, since = n, time.Now()
+		}
+		return time.Since(since) > 500*time.Millisecond
+	})
+	if last == 0 || last > 30 {
+		t.Errorf("%v messages were sent to a client that takes none", last)
+	}
+}
