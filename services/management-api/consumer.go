@@ -314,7 +314,9 @@ func (c *consumer) poll(wait time.Duration) error {
 func (c *consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
 	switch e := event.(type) {
 	case kafka.AssignedPartitions:
-		c.log.Info("partitions assigned", "partitions", numbers(e.Partitions))
+		if len(e.Partitions) > 0 {
+			c.log.Info("partitions assigned", "partitions", numbers(e.Partitions))
+		}
 		if !c.paused {
 			return nil // the client assigns them itself
 		}
@@ -332,6 +334,11 @@ func (c *consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
 		c.filling.drop(e.Partitions)
 		if c.current != nil {
 			c.current.drop(e.Partitions)
+		}
+		if c.paused {
+			// The client remembers the pause of a partition that it gives up: it
+			// would still be paused if it came back after the others resumed.
+			c.failed = errors.Join(c.failed, client.Resume(e.Partitions))
 		}
 	}
 	return nil

@@ -137,6 +137,34 @@ func TestRebalanceWhileTheDatabaseIsAway(t *testing.T) {
 	}
 }
 
+// A partition that is given up while paused and comes back after the pause
+// flows again: the client itself remembers the pause.
+func TestAPauseEndsWithTheOwnership(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	x := p.throughProxy(t)
+	first := start(t, p.environ())
+	eventually(t, "one member", func() bool { return p.members(t) == 1 })
+	x.cut()
+	events, records := purchases(t, p.topic, 600)
+	p.kafka.Produce(t, records[:300]...)
+	first.logs.await(t, first.done, func(l map[string]any) bool { return l["msg"] == "consumption" && l["paused"] == true })
+	direct := *p
+	direct.mongoURI = strings.Replace(p.mongoURI, x.listener.Addr().String(), x.target, 1)
+	second := start(t, direct.environ())
+	eventually(t, "both members have partitions", func() bool { return p.members(t) == 2 })
+	x.restore()
+	p.wantStored(t, events[:300])
+	first.logs.await(t, first.done, func(l map[string]any) bool { return l["msg"] == "consumption" && l["paused"] == false })
+	if err := second.stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+	eventually(t, "one member has all", func() bool { return p.members(t) == 1 })
+	p.kafka.Produce(t, records[300:]...)
+	p.wantStored(t, events)
+	p.wantCommitted(t)
+}
+
 // members returns how many members of the group have partitions, 0 while it
 // rebalances.
 func (p *platform) members(t *testing.T) int {
