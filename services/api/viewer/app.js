@@ -104,6 +104,11 @@ function render() {
     if (current) tab.setAttribute('aria-current', 'page');
     else tab.removeAttribute('aria-current');
   }
+  // Alone on a narrow screen, the list of topics is the content.
+  const alone = narrow.matches && route.view === 'topics';
+  byId('topics').setAttribute('role', alone ? 'main' : 'navigation');
+  if (alone) byId('topics-title').setAttribute('aria-level', '1');
+  else byId('topics-title').removeAttribute('aria-level');
   document.title = `${route.view === 'groups' ? 'Consumer groups' : route.topic || 'Topics'} · shopstream`;
   topics.open(route);
   if (route.topic) {
@@ -296,6 +301,11 @@ document.addEventListener('keydown', (event) => {
 byId('groups-every').textContent = `${pollEvery / 1000} s`;
 byId('limit').addEventListener('change', (event) => go({ limit: Number(event.target.value) }));
 addEventListener('hashchange', render);
+// Its address would be taken for one of the page's own.
+byId('skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  (byId('topics').role === 'main' ? byId('topics') : byId('main')).focus();
+});
 narrow.addEventListener('change', render);
 drawTheme();
 render();

@@ -1,8 +1,8 @@
 // The picture of lag over time: a line per group, from the moment the page
 // opened. Read with the eye, with the pointer, or with the arrow keys.
 
-import { el, setText, svg } from './dom.js';
-import { clockShort, compact, number } from './format.js';
+import { svg } from './dom.js';
+import { clockShort, compact } from './format.js';
 
 const dashes = ['none', '7 4', '2 3', '9 3 2 3'];
 const steps = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200].map((s) => s * 1000);
@@ -17,11 +17,13 @@ export class LagChart {
   #times = [];
   #at = null; // index into times while somebody reads, else null
   #box;
-  #readout;
+  #onRead;
 
-  constructor(box, readout) {
+  /** onRead gets the index of the reading that the person looks at, and
+   * whether they chose it or it is just the last one. */
+  constructor(box, onRead) {
     this.#box = box;
-    this.#readout = readout;
+    this.#onRead = onRead;
     // A slider in what it does: arrow keys move it along the time, and its
     // value is spoken. Hence the role.
     this.#box.tabIndex = 0;
@@ -136,22 +138,12 @@ export class LagChart {
   #tell() {
     const last = this.#times.length - 1;
     const at = this.#at ?? last;
-    this.#readout.replaceChildren();
     this.#box.setAttribute('aria-valuemin', '0');
     this.#box.setAttribute('aria-valuemax', String(Math.max(0, last)));
     this.#box.setAttribute('aria-valuenow', String(Math.max(0, at)));
-    if (last < 0) {
-      setText(this.#readout, 'Waiting for the first reading …');
-      this.#box.setAttribute('aria-valuetext', 'no reading yet');
-      return;
-    }
-    const time = clockShort(new Date(this.#times[at]));
-    const values = this.#series.map((s) => ({ s, text: s.values[at] === null || s.values[at] === undefined ? '–' : number(s.values[at]) }));
-    this.#readout.append(el('b', {}, this.#at === null ? `now ${time}` : time));
-    for (const { s, text: value } of values) {
-      this.#readout.append(el('span', {}, el('i', { class: `swatch ${colourOf(s.index)}` }), `${s.name} `, el('b', {}, value)));
-    }
-    this.#box.setAttribute('aria-valuetext', `${time}: ${values.map(({ s, text: value }) => `${s.name} ${value}`).join(', ') || 'no group'}`);
+    const values = this.#series.map((s) => `${s.name} ${s.values[at] ?? 'unknown'}`);
+    this.#box.setAttribute('aria-valuetext', last < 0 ? 'no reading yet' : `${clockShort(new Date(this.#times[at]))}: ${values.join(', ') || 'no group'}`);
+    this.#onRead(at, this.#at !== null);
   }
 }
 

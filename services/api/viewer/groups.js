@@ -2,10 +2,10 @@
 
 import { colourOf, dashOf, LagChart } from './chart.js';
 import { byId, el, setText, svg } from './dom.js';
-import { number, plural, rate, span } from './format.js';
+import { clockShort, compact, number, plural, rate, span } from './format.js';
 
 const mostReadings = 1440; // two hours at one each five seconds, then thinned
-const trendWindow = 60_000;
+const trendWindow = 30_000;
 const openUpTo = 12; // partitions shown without being asked
 
 const stateKind = { stable: 'up', empty: 'idle', dead: 'down' };
@@ -16,7 +16,8 @@ export class Groups {
   #times = [];
   #values = new Map(); // name → a value per time, null where it was not there
   #hidden = new Set();
-  #chart = new LagChart(byId('lag-chart'), byId('lag-readout'));
+  #legend = new Map(); // name → where its value stands
+  #chart = new LagChart(byId('lag-chart'), (at, chosen) => this.#drawReading(at, chosen));
   #link;
 
   /** link gives the address of a topic or of one of its partitions. */
@@ -29,12 +30,12 @@ export class Groups {
   update(groups) {
     this.#groups = groups.map((g) => ({ ...g, partitions: g.partitions ?? [], lag: g.lag ?? 0 })).sort((a, b) => a.group.localeCompare(b.group));
     this.#read();
-    this.#drawChart();
     this.#drawLegend();
+    this.#drawChart();
     this.#drawList();
     const total = this.#groups.reduce((sum, g) => sum + g.lag, 0);
     byId('tab-groups-lag').hidden = total === 0;
-    setText(byId('tab-groups-lag'), total > 9999 ? '9999+' : String(total));
+    setText(byId('tab-groups-lag'), compact(total));
     byId('tab-groups-lag').title = `Lag of all groups: ${number(total)}`;
   }
 
@@ -61,7 +62,7 @@ export class Groups {
     for (const [name, values] of this.#values) this.#values.set(name, values.filter(keep));
   }
 
-  /** trend is the change of a group's lag per second over the last minute. */
+  /** trend is the change of a group's lag per second over the last half minute. */
   #trend(name) {
     const values = this.#values.get(name) ?? [];
     const last = this.#times.length - 1;
@@ -84,13 +85,25 @@ export class Groups {
     this.#names.slice(legend.children.length).forEach((name) => {
       const index = this.#names.indexOf(name);
       const line = svg('svg', { viewBox: '0 0 22 8', 'aria-hidden': 'true' }, svg('line', { class: `line ${colourOf(index)}`, x1: 0, x2: 22, y1: 4, y2: 4, 'stroke-dasharray': dashOf(index) }));
+      const value = el('b', { class: 'num' });
       const button = el('button', { type: 'button', class: 'legend-item', 'aria-pressed': 'true', title: 'Show or hide this line', on: { click: () => {
         if (!this.#hidden.delete(name)) this.#hidden.add(name);
         button.setAttribute('aria-pressed', String(!this.#hidden.has(name)));
         this.#drawChart();
-      } } }, line, name);
+      } } }, line, el('span', { class: 'legend-name' }, name), value);
       legend.append(button);
+      this.#legend.set(name, value);
     });
+  }
+
+  /** drawReading writes into the legend what the lags were at a reading. */
+  #drawReading(at, chosen) {
+    const time = this.#times[at];
+    setText(byId('lag-time'), time === undefined ? 'Waiting for the first reading …' : `${chosen ? 'at' : 'now,'} ${clockShort(new Date(time))}`);
+    for (const [name, node] of this.#legend) {
+      const value = this.#values.get(name)[at];
+      setText(node, value === null || value === undefined ? '–' : number(value));
+    }
   }
 
   #drawSkeleton() {

@@ -214,13 +214,15 @@ export class Messages {
     for (const record of added.sort(newestFirst).reverse()) {
       const at = this.#placeOf(record);
       const row = this.#build(record);
-      if (fresh) row.classList.add('fresh');
+      // A glow for each would make a flood slower, and say nothing.
+      if (fresh && added.length <= 30) row.classList.add('fresh');
       const after = this.#records[at];
       this.#rows.insertBefore(row, after ? after.row : null);
       this.#records.splice(at, 0, record);
       this.#ids.add(record.id);
     }
-    if (!this.#current) this.#rove(this.#records.find((r) => r.shown) ?? null);
+    // Until somebody moves among the rows, the keyboard starts at the top one.
+    if (!this.#current || !reading) this.#rove(this.#records.find((r) => r.shown) ?? null);
     if (reading) {
       this.#unseen += added.filter((r) => r.shown).length;
       scroller.scrollTop += scroller.scrollHeight - height;

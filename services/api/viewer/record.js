@@ -262,13 +262,13 @@ function headersTable(record) {
     else appendVisible(value, h.value.slice(0, 4000));
     body.append(el('tr', {}, key, value));
   }
-  return el('section', { class: 'part' }, el('div', { class: 'part-head' }, el('h3', {}, 'Headers'), el('span', { class: 'muted' }, plural(record.headers.length, 'header'))), el('div', { class: 'box scroll-x' }, el('table', { class: 'headers' }, body)));
+  return el('section', { class: 'part' }, el('div', { class: 'part-head' }, el('h2', {}, 'Headers'), el('span', { class: 'muted' }, plural(record.headers.length, 'header'))), el('div', { class: 'box scroll-x' }, el('table', { class: 'headers' }, body)));
 }
 
 /** content shows one key or value: JSON indented and coloured, text as it is,
  * binary in hexadecimal; a long one in part until asked for. */
 function content(name, value, encoding, isValue) {
-  const head = el('div', { class: 'part-head' }, el('h3', {}, name));
+  const head = el('div', { class: 'part-head' }, el('h2', {}, name));
   const part = el('section', { class: 'part' }, head);
   if (value === null || value === undefined) {
     head.append(chip(isValue ? 'tombstone' : 'null', 'null'), el('span', { class: 'muted' }, isValue ? 'null: compaction deletes this key' : 'the record has no key'));
