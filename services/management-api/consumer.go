@@ -23,8 +23,11 @@ const (
 	// revokeWait is how long a rebalance waits for a write that is going on,
 	// so that the partition's next owner needn't do it again.
 	revokeWait = time.Second
-	firstRetry = 100 * time.Millisecond
-	lastRetry  = 5 * time.Second
+	// indexTimeout leaves room to index a large collection; a build that takes
+	// longer goes on in the server and is joined by the next attempt.
+	indexTimeout = time.Minute
+	firstRetry   = 100 * time.Millisecond
+	lastRetry    = 5 * time.Second
 )
 
 // consumer reads purchases and stores their offsets once they are safe. All
@@ -100,8 +103,8 @@ func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg promethe
 // group. It returns an error only when the process has to start anew.
 func (c *consumer) run(ctx context.Context) error {
 	defer c.close()
-	if !c.prepare(ctx) {
-		return nil
+	if ready, err := c.prepare(ctx); !ready {
+		return err
 	}
 	if err := c.client.Subscribe(c.topic, c.rebalance); err != nil {
 		return fmt.Errorf("subscribing to %q: %w", c.topic, err)
@@ -118,24 +121,26 @@ func (c *consumer) run(ctx context.Context) error {
 	return c.drain(writes, cancel)
 }
 
-// prepare makes the index before the first purchase is stored. It reports
-// false when ctx ended first.
-func (c *consumer) prepare(ctx context.Context) bool {
-	for attempt := 1; ; attempt++ {
-		bounded, cancel := context.WithTimeout(ctx, time.Minute)
+// prepare makes the index before the first purchase is stored, however long
+// the database is away. It reports false when ctx ended first.
+func (c *consumer) prepare(ctx context.Context) (ready bool, err error) {
+	for attempt := 1; ctx.Err() == nil; attempt++ {
+		bounded, cancel := context.WithTimeout(ctx, indexTimeout)
 		err := c.store.createIndex(bounded)
 		cancel()
 		if err == nil {
-			return true
+			return true, nil
 		}
 		wait := backoff(attempt)
 		c.log.Warn("database not ready, consumption waits", "error", err, "retry_in", wait)
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(wait):
+		// Polled already: the client's statistics and errors must not pile up.
+		for end := time.Now().Add(wait); time.Now().Before(end) && ctx.Err() == nil; {
+			if err := c.poll(100 * time.Millisecond); err != nil {
+				return false, err
+			}
 		}
 	}
+	return false, nil
 }
 
 // step takes the work one step further and polls once.

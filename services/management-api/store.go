@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -108,7 +109,7 @@ func outcomesOf(count int, err error) ([]outcome, error) {
 			return make([]outcome, count), fmt.Errorf("storing purchases: the answer is about number %d of %d: %w", e.Index, count, err)
 		}
 		switch {
-		case e.HasErrorCode(duplicateKey):
+		case isStoredAlready(e):
 			outcomes[e.Index] = outcome{duplicate: durable}
 		case isPermanent(e.Code):
 			outcomes[e.Index] = outcome{refused: fmt.Errorf("refused by the database (code %d): %s", e.Code, e.Message)}
@@ -122,20 +123,28 @@ func outcomesOf(count int, err error) ([]outcome, error) {
 
 const duplicateKey = 11000
 
+// isStoredAlready reports whether the document is there under its own id. A
+// clash in a unique index that somebody has added is something else: the
+// purchase is not stored.
+func isStoredAlready(e mongo.BulkWriteError) bool {
+	return e.Code == duplicateKey && (!strings.Contains(e.Message, " index: ") || strings.Contains(e.Message, " index: _id_ "))
+}
+
 // isPermanent reports whether a write error is about the document itself, so
 // that trying again can't help. All that is not known to be so is tried again:
 // a purchase that waits is better than one in the dead letters for nothing.
 func isPermanent(code int) bool {
 	return slices.Contains([]int{
-		2,     // BadValue
-		9,     // FailedToParse
-		14,    // TypeMismatch
-		15,    // Overflow
-		22,    // InvalidBSON
-		53,    // InvalidIdField
-		121,   // DocumentValidationFailure
-		10334, // BSONObjectTooLarge
-		17280, // KeyTooLong
+		2,            // BadValue
+		9,            // FailedToParse
+		14,           // TypeMismatch
+		15,           // Overflow
+		22,           // InvalidBSON
+		53,           // InvalidIdField
+		121,          // DocumentValidationFailure
+		10334,        // BSONObjectTooLarge
+		duplicateKey, // in another index than that of the id
+		17280,        // KeyTooLong
 	}, code)
 }
 
@@ -147,7 +156,7 @@ func (s *store) note(ctx context.Context, letters []deadLetter) error {
 		// The letter itself is safe in its topic: a note that the database does
 		// not take must not keep the partition waiting.
 		unwritten := slices.ContainsFunc(bulk.WriteErrors, func(e mongo.BulkWriteError) bool {
-			return !e.HasErrorCode(duplicateKey) && !isPermanent(e.Code)
+			return !isPermanent(e.Code)
 		})
 		if !unwritten {
 			return nil
