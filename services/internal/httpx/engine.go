@@ -43,10 +43,12 @@ func NewEngine(log *slog.Logger, reg *prometheus.Registry, h *health.Health) *gi
 		c.JSON(http.StatusOK, gin.H{"status": "ok", "timestamp": time.Now().UTC().Format(time.RFC3339Nano)})
 	})
 	engine.GET("/-/healthy", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) })
-	engine.GET("/-/ready", handleReady(h))
+	engine.GET(readyPath, handleReady(h))
 	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg})))
 	return engine
 }
+
+const readyPath = "/-/ready"
 
 func handleReady(h *health.Health) gin.HandlerFunc {
 	return func(c *gin.Context) {
@@ -124,7 +126,9 @@ func logger(log *slog.Logger) gin.HandlerFunc {
 		start := time.Now()
 		c.Next()
 		level := slog.LevelDebug
-		if c.Writer.Status() >= http.StatusInternalServerError {
+		// A probe that finds the service not ready yet is no news: health says
+		// why in metrics and in the answer.
+		if c.Writer.Status() >= http.StatusInternalServerError && c.FullPath() != readyPath {
 			level = slog.LevelWarn
 		}
 		if !log.Enabled(c.Request.Context(), level) {

@@ -73,6 +73,8 @@ func (c Config) ClientConfig(clientID string) kafka.ConfigMap {
 		// Librdkafka batches for itself: a small request must not also wait for
 		// the acknowledgement of the packet before it.
 		"socket.nagle.disable": true,
+		// Metrics are scraped from the service; brokers need not collect them.
+		"enable.metrics.push": false,
 		// Asking about a topic never creates it.
 		"allow.auto.create.topics": false,
 	}
