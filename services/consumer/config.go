@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/telemetry"
+)
+
+type config struct {
+	Addr  httpx.Addr `env:"HTTP_ADDR" envDefault:":3000" doc:"Address to listen on, host:port; the host may be empty."`
+	HTTP  httpx.Config
+	Log   telemetry.Config
+	Kafka kafkax.Config
+
+	OrdersTopic        string        `env:"ORDERS_TOPIC" envDefault:"orders" doc:"Topic of the orders."`
+	OrdersDLQTopic     string        `env:"ORDERS_DLQ_TOPIC" envDefault:"orders.dlq" doc:"Topic for orders that can't be decoded or are invalid."`
+	TotalsTopic        string        `env:"TOTALS_TOPIC" envDefault:"product-totals" doc:"Compacted topic of the running totals; also the memory from which they are read back."`
+	GroupID            string        `env:"GROUP_ID" envDefault:"consumer-service-group" doc:"Consumer group."`
+	TransactionalID    string        `env:"TRANSACTIONAL_ID" doc:"Kafka transactional id, unique among the running instances; <GROUP_ID>-<hostname> by default."`
+	TransactionTimeout time.Duration `env:"TRANSACTION_TIMEOUT" envDefault:"10s" doc:"After this time Kafka aborts the transaction of an instance that died; so long its partitions may stand still."`
+	BatchSize          int           `env:"BATCH_SIZE" envDefault:"1000" doc:"Most orders in one transaction."`
+	BatchLinger        time.Duration `env:"BATCH_LINGER" envDefault:"100ms" doc:"How long a transaction waits for more orders after its first."`
+}
+
+// Validate implements envconf.Validator.
+func (c config) Validate() error {
+	var faults []error
+	names := map[string]string{}
+	for _, topic := range [][2]string{{"ORDERS_TOPIC", c.OrdersTopic}, {"ORDERS_DLQ_TOPIC", c.OrdersDLQTopic}, {"TOTALS_TOPIC", c.TotalsTopic}} {
+		if other, taken := names[topic[1]]; taken {
+			faults = append(faults, fmt.Errorf("%s and %s must differ, both are %q", other, topic[0], topic[1]))
+		}
+		names[topic[1]] = topic[0]
+	}
+	// The brokers' own bound, transaction.max.timeout.ms, is 15 minutes.
+	if c.TransactionTimeout < time.Second || c.TransactionTimeout > 15*time.Minute {
+		faults = append(faults, fmt.Errorf("TRANSACTION_TIMEOUT must be from 1s to 15m, not %s", c.TransactionTimeout))
+	}
+	if c.BatchSize < 1 || c.BatchSize > 50_000 {
+		faults = append(faults, fmt.Errorf("BATCH_SIZE must be from 1 to 50000, not %d", c.BatchSize))
+	}
+	if c.BatchLinger < 0 || c.BatchLinger > time.Minute {
+		faults = append(faults, fmt.Errorf("BATCH_LINGER must be from 0s to 1m, not %s", c.BatchLinger))
+	}
+	return errors.Join(faults...)
+}
+
+// transactionalID is the same after a restart of the same instance, so that
+// the new process ends what the old one left open at once.
+func (c config) transactionalID() (string, error) {
+	if c.TransactionalID != "" {
+		return c.TransactionalID, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("naming the transactions after the host, as TRANSACTIONAL_ID is not set: %w", err)
+	}
+	return c.GroupID + "-" + host, nil
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"shopstream/services/internal/event"
+	"shopstream/services/internal/kafkax"
+)
+
+// sums is what one batch comes to.
+type sums struct {
+	changed map[string]event.Total // by key: the last one counts
+	refused []refusal
+	offsets map[int32]int64
+	counted int
+	skipped int
+}
+
+// refusal is an order that can't be counted.
+type refusal struct {
+	message *kafka.Message
+	reason  string
+	cause   error
+}
+
+// count puts the batch's totals, dead letters and offsets into one
+// transaction: all of it becomes visible, or nothing. aborted means nothing
+// did; an error, that the process has to start anew.
+func (w *worker) count(ctx context.Context) (aborted bool, err error) {
+	start := time.Now()
+	s := w.add(start)
+	if err := w.txn.begin(); err != nil {
+		return false, err
+	}
+	err = w.produce(s)
+	if err == nil {
+		err = w.txn.commit(ctx, w.consumer, s.positions(w.cfg.OrdersTopic))
+	}
+	switch {
+	case err == nil:
+		w.done(s, time.Since(start))
+		return false, nil
+	case isFatal(err), isFenced(err), ctx.Err() != nil:
+		// After a stop the outcome may still be open; the next process learns it.
+		return false, err
+	}
+	w.log.Warn("transaction aborted", "orders", len(w.batch), "error", err)
+	if err := w.txn.abort(ctx); err != nil {
+		return false, err
+	}
+	w.metrics.transactions.WithLabelValues("aborted").Inc()
+	return true, nil
+}
+
+// add counts the batch in memory.
+func (w *worker) add(now time.Time) sums {
+	s := sums{changed: map[string]event.Total{}, offsets: map[int32]int64{}}
+	for _, m := range w.batch {
+		l, offset := w.ledgers[m.TopicPartition.Partition], int64(m.TopicPartition.Offset)
+		s.offsets[l.partition] = offset + 1
+		if l.has(offset) {
+			s.skipped++
+			continue
+		}
+		order, err := event.DecodeOrder(m.Value)
+		if err != nil {
+			// Poison never blocks: it will be the same when it comes again.
+			reason := "invalid"
+			if errors.Is(err, event.ErrMalformed) {
+				reason = "decode"
+			}
+			s.refused = append(s.refused, refusal{m, reason, err})
+			continue
+		}
+		total := l.add(order, offset, now)
+		s.changed[string(total.Key())] = total
+		s.counted++
+	}
+	return s
+}
+
+func (w *worker) produce(s sums) error {
+	for key, total := range s.changed {
+		value, err := total.Encode()
+		if err != nil {
+			return fmt.Errorf("encoding the total of %q: %w", key, err)
+		}
+		if err := w.txn.produce(kafkax.Record{Topic: w.cfg.TotalsTopic, Key: []byte(key), Value: value}); err != nil {
+			return fmt.Errorf("producing to %q: %w", w.cfg.TotalsTopic, err)
+		}
+	}
+	now := time.Now()
+	for _, r := range s.refused {
+		err := w.txn.produce(kafkax.DeadLetter(r.message, w.cfg.OrdersDLQTopic, w.cfg.GroupID, r.reason, r.cause, now))
+		if codeOf(err) == kafka.ErrMsgSizeTooLarge {
+			// The headers have made it too large: those that say where it
+			// stands go alone.
+			m := r.message
+			cause := fmt.Errorf("%w (left out here as too large: key of %d bytes, value of %d)", r.cause, len(m.Key), len(m.Value))
+			bare := &kafka.Message{TopicPartition: m.TopicPartition, Timestamp: m.Timestamp}
+			err = w.txn.produce(kafkax.DeadLetter(bare, w.cfg.OrdersDLQTopic, w.cfg.GroupID, r.reason, cause, now))
+		}
+		if err != nil {
+			return fmt.Errorf("producing to %q: %w", w.cfg.OrdersDLQTopic, err)
+		}
+	}
+	return nil
+}
+
+func (s sums) positions(topic string) []kafka.TopicPartition {
+	positions := make([]kafka.TopicPartition, 0, len(s.offsets))
+	for p, next := range s.offsets {
+		positions = append(positions, kafka.TopicPartition{Topic: &topic, Partition: p, Offset: kafka.Offset(next)})
+	}
+	return positions
+}
+
+// done does the accounts of a committed batch.
+func (w *worker) done(s sums, took time.Duration) {
+	w.store(s.positions(w.cfg.OrdersTopic))
+	w.metrics.transactions.WithLabelValues("committed").Inc()
+	w.metrics.duration.Observe(took.Seconds())
+	w.metrics.messages.Add(float64(len(w.batch)))
+	w.metrics.counted.Add(float64(s.counted))
+	w.metrics.skipped.Add(float64(s.skipped))
+	for _, r := range s.refused {
+		w.metrics.letters.WithLabelValues(w.cfg.OrdersDLQTopic, r.reason).Inc()
+	}
+	w.metrics.products.Set(float64(w.products()))
+	w.log.Debug("batch committed", "orders", s.counted, "totals", len(s.changed), "dead_letters", len(s.refused), "skipped", s.skipped, "took", took)
+
+	w.report.orders += s.counted
+	w.report.letters += len(s.refused)
+	if time.Since(w.report.last) >= reportEvery {
+		w.log.Info("orders counted", "orders", w.report.orders, "dead_letters", w.report.letters, "totals", w.products(), "partitions", len(w.ledgers))
+		w.report = report{last: time.Now()}
+	}
+}
+
+// report is what has been done since the log last told.
+type report struct {
+	last            time.Time
+	orders, letters int
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is the service as an operating system process.
+type process struct {
+	cmd    *exec.Cmd
+	out    *lines
+	exited chan struct{}
+}
+
+func (w *world) spawn(t testing.TB, name string, more ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(os.Args[0]), out: &lines{}, exited: make(chan struct{})}
+	p.cmd.Env = append(append(w.environ(name), more...), "CONSUMER_UNDER_TEST=1")
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // a killed process ends with an error
+		close(p.exited)
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("log of a process (without debug lines):\n%s", p.out.without("DEBUG"))
+		}
+	})
+	return p
+}
+
+// kill is kill -9.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	<-p.exited
+}
+
+func (p *process) ended() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *process) batches() int { return strings.Count(p.out.String(), `"batch committed"`) }
+
+// open reports whether an instance has a transaction open.
+func (w *world) open(t testing.TB, name string) bool {
+	t.Helper()
+	listed, err := w.Admin().ListTransactions(t.Context(), nil, []string{"Ongoing"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, open := listed[w.group+"-"+name]
+	return open
+}
+
+func TestAKillInATransactionLosesAndDoublesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 6)
+	const orders = 20_000
+	records := w.some(0, orders)
+	for n := 0; n < orders; n += 97 {
+		records[n].Value = []byte("poison")
+	}
+	w.Produce(t, records...)
+
+	// The same transactional id, which aborts at once what the dead process
+	// left open, and others, which wait for Kafka to do it.
+	caught := 0
+	for _, name := range []string{"a", "a", "b", "b", "c", "a", "b"} {
+		p := w.spawn(t, name, "BATCH_SIZE=20", "BATCH_LINGER=0s", "TRANSACTION_TIMEOUT=1s")
+		enough := 1 + rand.IntN(60)
+		await(t, "it commits", func() bool { return p.batches() >= enough })
+		time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // anywhere in a transaction
+		p.kill()
+		if w.open(t, name) {
+			caught++
+		}
+		w.expel(t)
+	}
+	t.Logf("%d of 7 kills left an open transaction", caught)
+
+	last := w.start(t, "d")
+	w.check(t)
+	if got := last.metric(t, "orders_already_counted_total"); got != 0 {
+		t.Errorf("%v orders came twice", got)
+	}
+}
+
+// A process that stands still is taken for dead, and its partitions go to
+// another. When it wakes, in the middle of its transaction, nothing of it may
+// come through.
+func TestAZombieIsFenced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	for round, name := range []string{"a", "b", "c"} {
+		w.Produce(t, w.some(11_000*round, 10_000)...)
+		zombie := w.spawn(t, name, "BATCH_SIZE=10", "BATCH_LINGER=0s", "TRANSACTION_TIMEOUT=1s")
+		enough := 1 + rand.IntN(40)
+		await(t, "it commits", func() bool { return zombie.batches() >= enough })
+		if err := zombie.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		w.expel(t)
+		heir := w.start(t, "heir")
+		await(t, "another takes over", func() bool { return heir.metric(t, "orders_counted_total") > 0 })
+		if err := zombie.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		w.Produce(t, w.some(11_000*round+10_000, 1000)...)
+		await(t, "the group settles", func() bool { return w.stable(t, 2) || zombie.ended() })
+		t.Logf("ended by itself: %v; fenced: %v, put out: %v", zombie.ended(), strings.Contains(zombie.out.String(), "fenced"), strings.Contains(zombie.out.String(), "UNKNOWN_MEMBER_ID"))
+		heir.stopped(t)
+		zombie.kill()
+		w.expel(t)
+	}
+	w.start(t, "last")
+	w.check(t)
+}
+
+func TestInstancesComeAndGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 6)
+	made := 0
+	// under awaits a condition while orders go on coming.
+	under := func(what string, condition func() bool) {
+		t.Helper()
+		await(t, what, func() bool {
+			w.Produce(t, w.some(made, 60)...)
+			made += 60
+			return condition()
+		})
+	}
+	counted := func(i *instance) func() bool {
+		before := i.metric(t, "orders_counted_total")
+		return func() bool { return i.metric(t, "orders_counted_total") > before }
+	}
+	a := w.start(t, "a")
+	under("one counts", counted(a))
+	b := w.start(t, "b")
+	under("two share", func() bool { return w.stable(t, 2) })
+	under("the second counts", counted(b))
+	c := w.start(t, "c")
+	under("three share", func() bool { return w.stable(t, 3) })
+	under("the third counts", counted(c))
+	a.stopped(t)
+	under("two are left", func() bool { return w.stable(t, 2) })
+	// Put out without their knowing, they come back and go on.
+	if n := w.expel(t); n != 2 {
+		t.Errorf("%d members were put out, want 2", n)
+	}
+	under("both are back", func() bool { return w.stable(t, 2) })
+	under("the second counts", counted(b))
+	under("the third counts", counted(c))
+	w.check(t)
+	for _, i := range []*instance{b, c} {
+		if got := i.metric(t, "orders_already_counted_total"); got != 0 {
+			t.Errorf("%v orders came twice", got)
+		}
+	}
+	b.stopped(t)
+	c.stopped(t)
+	if n := w.members(t); n != 0 {
+		t.Errorf("%d members after the stop", n)
+	}
+}
+
+func BenchmarkOrders(b *testing.B) {
+	const orders = 100_000
+	for b.Loop() {
+		b.StopTimer()
+		w := newWorld(b, 6)
+		w.Produce(b, w.some(0, orders)...)
+		b.StartTimer()
+		begun := time.Now()
+		i := w.start(b, "a", "LOG_LEVEL=info", "TRANSACTION_TIMEOUT=10s")
+		await(b, "all are counted", func() bool { return i.metric(b, "orders_counted_total") == orders })
+		b.ReportMetric(orders/time.Since(begun).Seconds(), "orders/s")
+		b.StopTimer()
+		i.stopped(b)
+		b.StartTimer()
+	}
+}

@@ -1,0 +1,359 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"shopstream/services/internal/embedded/brokertest"
+	"shopstream/services/internal/event"
+)
+
+// TestMain lets a test start this program as a process of its own, to be
+// killed: the test binary is the service where the variable says so.
+func TestMain(m *testing.M) {
+	if os.Getenv("CONSUMER_UNDER_TEST") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// world is a broker with a test's own topics and group.
+type world struct {
+	*brokertest.Kafka
+	orders, letters, totals, group string
+}
+
+func newWorld(t testing.TB, partitions int32) *world {
+	t.Helper()
+	k := brokertest.Start(t)
+	return &world{
+		Kafka:   k,
+		orders:  k.Topic(t, "orders", partitions, nil),
+		letters: k.Topic(t, "orders.dlq", 3, nil),
+		totals:  k.Topic(t, "product-totals", 3, map[string]string{"cleanup.policy": "compact"}),
+		group:   brokertest.Unique("consumer-service-group"),
+	}
+}
+
+// environ is an instance's environment; instances differ by name.
+func (w *world) environ(name string) []string {
+	return []string{
+		"KAFKA_BOOTSTRAP_SERVERS=" + w.BootstrapServers, "HTTP_ADDR=127.0.0.1:0", "LOG_LEVEL=debug",
+		"ORDERS_TOPIC=" + w.orders, "ORDERS_DLQ_TOPIC=" + w.letters, "TOTALS_TOPIC=" + w.totals,
+		"GROUP_ID=" + w.group, "TRANSACTIONAL_ID=" + w.group + "-" + name,
+		"TRANSACTION_TIMEOUT=2s", "BATCH_LINGER=10ms",
+	}
+}
+
+// instance is the service, run in this process.
+type instance struct {
+	out  *lines
+	url  string
+	stop context.CancelFunc
+	done chan struct{}
+	err  error
+}
+
+func (w *world) start(t testing.TB, name string, more ...string) *instance {
+	t.Helper()
+	i := launch(t, append(w.environ(name), more...))
+	await(t, "it serves", func() bool {
+		addr := i.out.value("serving", "addr")
+		i.url = "http://" + addr
+		return addr != ""
+	})
+	return i
+}
+
+func launch(t testing.TB, environ []string) *instance {
+	t.Helper()
+	i := &instance{out: &lines{}, done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	i.stop = cancel
+	go func() {
+		defer close(i.done)
+		i.err = run(ctx, environ, i.out)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-i.done
+		if t.Failed() {
+			t.Logf("log of an instance (without debug lines):\n%s", i.out.without("DEBUG"))
+		}
+	})
+	return i
+}
+
+// end waits for the program's end and returns its error.
+func (i *instance) end(t testing.TB) error {
+	t.Helper()
+	select {
+	case <-i.done:
+		return i.err
+	case <-time.After(40 * time.Second):
+		t.Fatal("the program doesn't end")
+		return nil
+	}
+}
+
+// stopped stops it as SIGTERM does and wants a clean end.
+func (i *instance) stopped(t testing.TB) {
+	t.Helper()
+	i.stop()
+	if err := i.end(t); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+}
+
+// metric returns the sum of a metric's series whose labels contain all given.
+func (i *instance) metric(t testing.TB, name string, labels ...string) float64 {
+	t.Helper()
+	sum := 0.0
+	for line := range strings.Lines(get(t, i.url+"/metrics")) {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if bare, _, _ := strings.Cut(series, "{"); bare != name {
+			continue
+		}
+		if slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(series, l) }) {
+			continue
+		}
+		var v float64
+		if _, err := fmt.Sscan(value, &v); err != nil {
+			t.Fatal(err)
+		}
+		sum += v
+	}
+	return sum
+}
+
+func get(t testing.TB, url string) string {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(response.StatusCode, " ", string(text))
+}
+
+// order makes a record as the producer does.
+func (w *world) order(id int, product string, quantity int64) *kgo.Record {
+	value, err := event.Order{ID: int64(id), Product: product, Quantity: quantity, EventID: fmt.Sprint(id), SchemaVersion: 1}.Encode()
+	if err != nil {
+		panic(err) // in a test: a struct of strings and numbers
+	}
+	return &kgo.Record{Topic: w.orders, Key: fmt.Append(nil, id), Value: value}
+}
+
+// some makes n orders of a handful of products.
+func (w *world) some(from, n int) []*kgo.Record {
+	products := []string{"Laptop", "Mouse", "Cable", "Ünïcode 🛒", "a@b"}
+	records := make([]*kgo.Record, n)
+	for i := range records {
+		records[i] = w.order(from+i, products[(from+i)%len(products)], int64(1+(from+i)%5))
+	}
+	return records
+}
+
+// awaitDone waits until the group has committed past every order there is.
+func (w *world) awaitDone(t testing.TB) {
+	t.Helper()
+	last := map[int32]int64{}
+	for _, r := range w.Read(t, w.orders) {
+		last[r.Partition] = max(last[r.Partition], r.Offset)
+	}
+	await(t, "all orders are committed", func() bool {
+		offsets, err := w.Admin().FetchOffsets(t.Context(), w.group)
+		if err != nil {
+			return false
+		}
+		for p, offset := range last {
+			if o, ok := offsets.Lookup(w.orders, p); !ok || o.At <= offset {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+type sum struct{ quantity, orders, offset int64 }
+
+// check holds the totals against the orders, both read through another client:
+// the newest total of each key is the sum of the valid orders, and on the way
+// there no total ever went back or counted an order twice.
+func (w *world) check(t testing.TB) {
+	t.Helper()
+	w.awaitDone(t)
+	want, poison := map[string]sum{}, map[string]int{}
+	for _, r := range w.Read(t, w.orders) {
+		o, err := event.DecodeOrder(r.Value)
+		if err != nil {
+			poison[fmt.Sprintf("%d/%d", r.Partition, r.Offset)] = 1
+			continue
+		}
+		key := fmt.Sprintf("%s@%d", o.Product, r.Partition)
+		s := want[key]
+		want[key] = sum{s.quantity + o.Quantity, s.orders + 1, r.Offset}
+	}
+	got := map[string]sum{}
+	for _, r := range w.Read(t, w.totals) {
+		total, err := event.DecodeTotal(r.Value)
+		if err != nil {
+			t.Fatalf("total %s: %v", r.Value, err)
+		}
+		key := string(r.Key)
+		if key != fmt.Sprintf("%s@%d", total.Product, total.Partition) {
+			t.Fatalf("key %q of %s", key, r.Value)
+		}
+		s := sum{total.Quantity, total.Orders, total.Offset}
+		if before := got[key]; s.orders <= before.orders || s.offset <= before.offset && before.orders > 0 {
+			t.Errorf("%s went from %+v to %+v", key, before, s)
+		}
+		got[key] = s
+	}
+	if !maps.Equal(got, want) {
+		for key := range want {
+			if got[key] != want[key] {
+				t.Errorf("%s = %+v, want %+v", key, got[key], want[key])
+			}
+		}
+		t.Errorf("%d totals, want %d", len(got), len(want))
+	}
+	letters := map[string]int{}
+	for _, r := range w.Read(t, w.letters) {
+		letters[header(r, "dlq-partition")+"/"+header(r, "dlq-offset")]++
+	}
+	if !maps.Equal(letters, poison) {
+		t.Errorf("dead letters of %v, want one of each of %v", letters, poison)
+	}
+}
+
+func header(r *kgo.Record, key string) string {
+	for _, h := range r.Headers {
+		if h.Key == key {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+// expel puts members out of the group, as the coordinator does with those that
+// were silent for the session timeout.
+func (w *world) expel(t testing.TB) int {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(w.BootstrapServers, ",")...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	group, err := w.Admin().DescribeGroups(t.Context(), w.group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := kmsg.NewPtrLeaveGroupRequest()
+	request.Group = w.group
+	for _, m := range group[w.group].Members {
+		member := kmsg.NewLeaveGroupRequestMember()
+		member.MemberID = m.MemberID
+		request.Members = append(request.Members, member)
+	}
+	if len(request.Members) == 0 {
+		return 0
+	}
+	if _, err := request.RequestWith(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	return len(request.Members)
+}
+
+func (w *world) members(t testing.TB) int {
+	t.Helper()
+	group, err := w.Admin().DescribeGroups(t.Context(), w.group)
+	if err != nil {
+		return -1
+	}
+	return len(group[w.group].Members)
+}
+
+// stable reports that the group has n members, each with partitions.
+func (w *world) stable(t testing.TB, n int) bool {
+	t.Helper()
+	groups, err := w.Admin().DescribeGroups(t.Context(), w.group)
+	if err != nil {
+		return false
+	}
+	group := groups[w.group]
+	return group.State == "Stable" && len(group.Members) == n && !slices.ContainsFunc(group.Members, func(m kadm.DescribedGroupMember) bool {
+		assigned, ok := m.Assigned.AsConsumer()
+		return !ok || len(assigned.Topics) == 0
+	})
+}
+
+func await(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(40 * time.Second); !condition(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("gave up waiting: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// lines collects the program's output.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// value returns an attribute of the first entry with that message.
+func (l *lines) value(message, key string) string {
+	for line := range strings.Lines(l.String()) {
+		var entry map[string]any
+		if json.Unmarshal([]byte(line), &entry) == nil && entry["msg"] == message {
+			return fmt.Sprint(entry[key])
+		}
+	}
+	return ""
+}
+
+func (l *lines) without(level string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(l.String()) {
+		if !strings.Contains(line, `"level":"`+level+`"`) {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"time"
+
+	"shopstream/services/internal/event"
+)
+
+// ledger is what has been counted in one partition of the orders topic. It
+// holds every product ever seen there: the memory grows with the catalogue,
+// as the compacted topic does, not with the orders.
+type ledger struct {
+	partition int32
+	totals    map[string]event.Total // by product
+	// counted is the offset of the last order in the totals, or -1.
+	counted int64
+	// next is the offset that is read next at the earliest.
+	next int64
+}
+
+func newLedger(partition int32) *ledger {
+	return &ledger{partition: partition, totals: map[string]event.Total{}, counted: -1}
+}
+
+// has reports that the order at an offset is in the totals already. Every
+// transaction holds the totals of all orders up to the offsets it commits, so
+// the greatest offset in any total speaks for all below.
+func (l *ledger) has(offset int64) bool { return offset <= l.counted }
+
+// add counts one order.
+func (l *ledger) add(o event.Order, offset int64, now time.Time) event.Total {
+	t := l.totals[o.Product]
+	t.Product, t.Partition = o.Product, l.partition
+	t.Quantity += o.Quantity
+	t.Orders++
+	t.Offset = offset
+	t.UpdatedAt = now
+	t.SchemaVersion = event.SchemaVersion
+	l.totals[o.Product] = t
+	l.counted = offset
+	return t
+}
+
+// restore takes a total that was read back. The one with the greatest offset
+// is the newest, wherever it stands: after partitions were added to the totals
+// topic, a key's older total lies in another partition than its newer one.
+func (l *ledger) restore(t event.Total) {
+	if known, ok := l.totals[t.Product]; ok && known.Offset >= t.Offset {
+		return
+	}
+	l.totals[t.Product] = t
+	l.counted = max(l.counted, t.Offset)
+}

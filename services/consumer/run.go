@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/health"
+	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/lifecycle"
+	"shopstream/services/internal/telemetry"
+)
+
+func run(ctx context.Context, environ []string, stdout io.Writer) error {
+	cfg, err := envconf.Load[config](environ)
+	if err != nil {
+		return err
+	}
+	id, err := cfg.transactionalID()
+	if err != nil {
+		return err
+	}
+	log := telemetry.NewLogger(stdout, cfg.Log, "consumer")
+	reg := telemetry.NewRegistry()
+
+	listener, err := httpx.Listen(ctx, cfg.Addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }() // the server has closed it, unless it never ran
+	txn, err := newTransactor(cfg, id, log)
+	if err != nil {
+		return err
+	}
+	worker, err := newWorker(cfg, txn, log, newMetrics(reg))
+	if err != nil {
+		txn.client.Close()
+		return err
+	}
+	h := health.New(reg, health.Check{Name: "kafka", Probe: reachable(txn.client, cfg.OrdersTopic, cfg.OrdersDLQTopic, cfg.TotalsTopic)})
+
+	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
+		httpx.Server(log, cfg.HTTP, listener, httpx.NewEngine(log, reg, h), h),
+		lifecycle.Actor{Name: "worker", Run: worker.run},
+		lifecycle.Actor{Name: "health", Run: h.Run}, // before the client that it asks
+		lifecycle.Actor{Name: "transactions", Run: txn.run, Stop: txn.stop},
+	)
+}
+
+// reachable wants all the topics that a transaction may write to or read.
+func reachable(client *kafka.Producer, topics ...string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, topic := range topics {
+			if err := kafkax.Reachable(ctx, client, topic); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"shopstream/services/internal/kafkax"
+)
+
+// tryTimeout bounds one call of the client, which can't be interrupted.
+const tryTimeout = 3 * time.Second
+
+// errNotMember says that the group has gone on without this instance.
+var errNotMember = errors.New("no longer a member of the group")
+
+// transactor writes transactions.
+type transactor struct {
+	client *kafka.Producer
+	group  string
+	id     string
+	log    *slog.Logger
+}
+
+func newTransactor(cfg config, id string, log *slog.Logger) (*transactor, error) {
+	client, err := kafka.NewProducer(kafkax.Merge(cfg.Kafka.ClientConfig("consumer"), kafka.ConfigMap{
+		"transactional.id":        id, // brings acks=all and idempotence
+		"transaction.timeout.ms":  int(cfg.TransactionTimeout.Milliseconds()),
+		"linger.ms":               5, // a commit doesn't wait for it
+		"compression.type":        "lz4",
+		"partitioner":             "murmur2_random", // the Java clients' own: one key, one partition, whoever writes
+		"go.delivery.reports":     false,            // a record that fails fails the commit
+		"go.events.channel.size":  1000,
+		"go.produce.channel.size": 1,
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("creating the transactional producer: %w", err)
+	}
+	go kafkax.PumpLogs(client.Logs(), log)
+	return &transactor{client: client, group: cfg.GroupID, id: id, log: log}, nil
+}
+
+// run serves the client's events until it is closed.
+func (t *transactor) run(context.Context) error {
+	for event := range t.client.Events() {
+		// What is fatal shows in the next call too, which ends the process.
+		if err, ok := event.(kafka.Error); ok {
+			kafkax.LogError(t.log, err)
+		}
+	}
+	return nil
+}
+
+func (t *transactor) stop(context.Context) { t.client.Close() }
+
+// init fences an earlier process of the same transactional id and aborts what
+// it left open. It returns when that is done or ctx ends.
+func (t *transactor) init(ctx context.Context) error {
+	err := t.attempt(ctx, "initialising transactions", t.client.InitTransactions)
+	return t.explain(err)
+}
+
+func (t *transactor) begin() error {
+	if err := t.client.BeginTransaction(); err != nil {
+		return t.explain(fmt.Errorf("beginning a transaction: %w", err))
+	}
+	return nil
+}
+
+// produce adds a record to the transaction.
+func (t *transactor) produce(r kafkax.Record) error {
+	for {
+		err := t.client.Produce(&kafka.Message{
+			TopicPartition: kafka.TopicPartition{Topic: &r.Topic, Partition: kafka.PartitionAny},
+			Key:            r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp,
+		}, nil)
+		if codeOf(err) != kafka.ErrQueueFull {
+			return err
+		}
+		t.client.Flush(100)
+	}
+}
+
+// commit ends the transaction with the offsets in it. The coordinator refuses
+// them when the group has moved on to a new generation: an instance that lost
+// its partitions without knowing it (a zombie) gets no transaction through.
+func (t *transactor) commit(ctx context.Context, consumer *kafka.Consumer, offsets []kafka.TopicPartition) error {
+	member, err := consumer.GetConsumerGroupMetadata()
+	if err != nil {
+		return fmt.Errorf("reading the group membership: %w", err)
+	}
+	// Kafka doesn't check offsets that come without a member id, and the client
+	// sends none after it was put out of the group. It marks the assignment as
+	// lost in the same step, so this order of the two leaves no gap.
+	if consumer.AssignmentLost() || t.anonymous(member) {
+		return errNotMember
+	}
+	err = t.attempt(ctx, "adding offsets to the transaction", func(ctx context.Context) error {
+		return t.client.SendOffsetsToTransaction(ctx, offsets, member)
+	})
+	if err != nil {
+		return t.explain(err)
+	}
+	return t.explain(t.attempt(ctx, "committing the transaction", t.client.CommitTransaction))
+}
+
+// abort takes everything of the transaction back.
+func (t *transactor) abort(ctx context.Context) error {
+	return t.explain(t.attempt(ctx, "aborting the transaction", t.client.AbortTransaction))
+}
+
+func (t *transactor) anonymous(member *kafka.ConsumerGroupMetadata) bool {
+	none, err := kafka.NewTestConsumerGroupMetadata(t.group) // of nobody: no member id, no generation
+	return err != nil || reflect.DeepEqual(member, none)
+}
+
+// attempt repeats op while it fails for reasons that pass by themselves. The
+// client resumes where it was: a commit that timed out is not a second one.
+// After ctx has ended the try under way is the last.
+func (t *transactor) attempt(ctx context.Context, action string, op func(context.Context) error) error {
+	for told := false; ; told = true {
+		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
+		err := op(try)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		var ke kafka.Error
+		if !errors.As(err, &ke) || !ke.IsRetriable() || ctx.Err() != nil {
+			return fmt.Errorf("%s: %w", action, err)
+		}
+		if !told {
+			t.log.Warn("kafka doesn't answer yet", "action", action, "error", err)
+		}
+	}
+}
+
+// explain adds what to do about an error that users can mend.
+func (t *transactor) explain(err error) error {
+	if isFenced(err) {
+		return fmt.Errorf("%w (another process uses TRANSACTIONAL_ID %q, or this one stood still for longer than TRANSACTION_TIMEOUT)", err, t.id)
+	}
+	return err
+}
+
+// isFenced reports that this producer's time is over. The client does not
+// count every such error as fatal, though no later transaction can succeed.
+func isFenced(err error) bool {
+	switch codeOf(err) {
+	case kafka.ErrFenced, kafka.ErrProducerFenced, kafka.ErrInvalidProducerEpoch:
+		return true
+	}
+	return false
+}
+
+func codeOf(err error) kafka.ErrorCode {
+	var ke kafka.Error
+	if errors.As(err, &ke) {
+		return ke.Code()
+	}
+	return kafka.ErrNoError
+}
+
+func isFatal(err error) bool {
+	var ke kafka.Error
+	return errors.As(err, &ke) && ke.IsFatal()
+}
