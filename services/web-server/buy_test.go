@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/embedded/brokertest"
 	"shopstream/services/internal/kafkax"
@@ -346,5 +348,27 @@ func TestWhatKafkaSaysDecidesTheStatus(t *testing.T) {
 				t.Errorf("internals in %s", got.body)
 			}
 		})
+	}
+}
+
+// The broker's own verdict on a record is no outage: trying again is of no use.
+func TestKafkaRefusesTheRecord(t *testing.T) {
+	k := embedded(t)
+	topic := k.Topic(t, "purchases", 1, nil)
+	s := start(t, k.BootstrapServers, topic, newUpstream(t).URL).ready(t)
+	k.Embedded.Cluster.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		answer := r.ResponseKind().(*kmsg.ProduceResponse)
+		for _, asked := range r.(*kmsg.ProduceRequest).Topics {
+			partition := kmsg.NewProduceResponseTopicPartition()
+			partition.Partition, partition.ErrorCode = asked.Partitions[0].Partition, kerr.InvalidRecord.Code
+			answer.Topics = append(answer.Topics, kmsg.ProduceResponseTopic{Topic: asked.Topic, Partitions: []kmsg.ProduceResponseTopicPartition{partition}})
+		}
+		return answer, nil, true
+	})
+	if got := s.buy(t, purchaseOf("u-1", 1)); got.status != http.StatusInternalServerError || got.header.Get("Retry-After") != "" {
+		t.Errorf("buy = %d %s", got.status, got.body)
+	}
+	if got := s.buy(t, purchaseOf("u-1", 1)); got.status != http.StatusAccepted {
+		t.Errorf("the next buy = %d %s", got.status, got.body)
 	}
 }

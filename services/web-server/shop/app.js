@@ -140,7 +140,8 @@ class Shopper {
 
   // accept takes a purchase that Kafka has.
   accept(p) {
-    this.entries.set(p.eventId, { ...entryOf(p), state: "accepted" });
+    // A buy that was tried again may be stored by now.
+    if (!this.entries.has(p.eventId)) this.entries.set(p.eventId, { ...entryOf(p), state: "accepted" });
   }
 
   // list takes purchases as the list has them.
@@ -185,9 +186,11 @@ async function loadNewest(who) {
   who.loaded = true;
 }
 
-// checkWaiting asks what became of accepted purchases, the oldest first.
+// checkWaiting asks what became of accepted purchases: of a few at a time, and
+// of each in its turn.
 async function checkWaiting(who) {
-  const asked = who.waiting.sort((a, b) => a.at - b.at).slice(0, 4);
+  const asked = who.waiting.sort((a, b) => (a.asked ?? 0) - (b.asked ?? 0) || a.at - b.at).slice(0, 4);
+  for (const e of asked) e.asked = Date.now();
   const answers = await Promise.all(asked.map((e) => call(`/api/v1/buys/${e.key}`)));
   let moved = false;
   answers.forEach(({ body }, i) => {
