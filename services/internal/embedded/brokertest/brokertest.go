@@ -44,7 +44,8 @@ func Start(t testing.TB) *Kafka {
 		k.Embedded, k.BootstrapServers = b, b.BootstrapServers()
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(k.BootstrapServers, ",")...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
-		kgo.MetadataMinAge(50*time.Millisecond)) // the admin answers from a cache of that age
+		kgo.MetadataMinAge(50*time.Millisecond), // the admin answers from a cache of that age
+		kgo.UnknownTopicRetries(-1))             // a real broker knows a topic some time after it was created
 	if err != nil {
 		t.Fatal(err)
 	}
