@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -20,7 +21,8 @@ import (
 // replay runs replay-dlq and returns the letters it printed and its summary.
 func (p *platform) replay(t *testing.T, args ...string) ([]line, string, error) {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
+	var stdout bytes.Buffer
+	var stderr lockedBuffer // the summary and the client's own log lines
 	err := replayDLQ(t.Context(), args, p.environ(), &stdout, &stderr)
 	var printed []line
 	for text := range strings.Lines(stdout.String()) {
@@ -38,6 +40,23 @@ func (p *platform) replay(t *testing.T, args ...string) ([]line, string, error) 
 	}
 	t.Logf("replay-dlq %q: %s (%v)", args, summary, err)
 	return printed, summary, err
+}
+
+type lockedBuffer struct {
+	mu   sync.Mutex
+	data bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.data.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.data.String()
 }
 
 // letter is a dead letter as the consumer makes it, of a record that stood at
