@@ -24,13 +24,18 @@ export class Problem extends Error {
 
 const timeout = 30_000;
 
+/** absolute makes an address of a path. Left relative, it would inherit the
+ * user and password of a page opened as https://user:token@host/viewer, and
+ * fetch refuses addresses that have them. */
+export const absolute = (path) => location.origin + path;
+
 /** get answers { body, response }, or throws a Problem; an abort by the caller
  * is thrown as it is. */
 export async function get(path, signal) {
   const signals = [AbortSignal.timeout(timeout)];
   if (signal) signals.push(signal);
   try {
-    const response = await fetch(path, {
+    const response = await fetch(absolute(path), {
       signal: AbortSignal.any(signals),
       headers: { Accept: 'application/json' },
       cache: 'no-store',

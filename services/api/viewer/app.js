@@ -279,10 +279,13 @@ document.addEventListener('keydown', (event) => {
   const writes = target.matches('input:not([type=checkbox]), textarea, select');
   if (event.key === 'Escape' && target === byId('filter')) {
     // Only what this field holds; the other filters stay.
-    if (target.value) go({ text: '' }, true);
-    else target.blur();
-    target.value = '';
     event.preventDefault();
+    if (target.value) {
+      target.value = '';
+      target.dispatchEvent(new Event('input')); // in turn with what was typed before
+    } else {
+      target.blur();
+    }
     return;
   }
   if (writes) return;

@@ -1,7 +1,7 @@
 // The live tail: one event stream, kept open, with what arrives handed over in
 // small batches so that a busy topic costs a few updates a second.
 
-import { get, Problem } from './api.js';
+import { absolute, get, Problem } from './api.js';
 
 const handOver = 200; // ms
 const held = 1000; // records kept between two batches, or while paused
@@ -77,7 +77,7 @@ export class Tail {
 
   #connect() {
     this.#become('connecting');
-    const source = new EventSource(this.path);
+    const source = new EventSource(absolute(this.path));
     this.#source = source;
     source.addEventListener('open', () => {
       this.#attempt = 0;

@@ -1,0 +1,289 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"shopstream/services/internal/embedded/broker"
+	"shopstream/services/internal/embedded/brokertest"
+)
+
+// tab is a browser with the viewer open.
+type tab struct {
+	testing.TB
+	context.Context
+	faults atomic.Int32 // script errors
+}
+
+// openTab starts a Chromium of its own, so that nothing is remembered.
+func openTab(t testing.TB, url string, width, height int64) *tab {
+	t.Helper()
+	var chromium string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			chromium = path
+			break
+		}
+	}
+	if chromium == "" {
+		t.Skip("no Chromium is installed")
+	}
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	ctx, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(cancel)
+	b := &tab{TB: t, Context: ctx}
+	b.do() // starts the browser
+	exceptions := chromedp.Events(ctx, runtime.ExceptionThrown)
+	go func() {
+		for e, err := range exceptions {
+			if err != nil {
+				return // the tab is closed
+			}
+			b.faults.Add(1)
+			t.Logf("script error: %s", e.ExceptionDetails.Text)
+		}
+	}()
+	size := chromedp.EmulateViewport(width, height)
+	if width < 600 {
+		size = chromedp.EmulateViewport(width, height, chromedp.EmulateMobile, chromedp.EmulateTouch)
+	}
+	b.do(size, chromedp.Navigate(url))
+	return b
+}
+
+func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
+	b.Helper()
+	if err := chromedp.Do(b, actions...); err != nil {
+		b.Fatalf("browser: %v", err)
+	}
+}
+
+func (b *tab) press(keys string) {
+	b.Helper()
+	b.do(chromedp.KeyEvent(keys))
+}
+
+func (b *tab) eval(script string) string {
+	b.Helper()
+	got, err := chromedp.Run(b, chromedp.Evaluate[string](`String(`+script+`)`))
+	if err != nil {
+		b.Fatalf("browser: %s: %v", script, err)
+	}
+	return got
+}
+
+// see waits until a script gives true. (chromedp's own Poll needs the eval
+// that the page's policy forbids.)
+func (b *tab) see(what, script string) {
+	b.Helper()
+	for deadline := time.Now().Add(30 * time.Second); b.eval("Boolean("+script+")") != "true"; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.Fatalf("never saw %s at %s:\n%s", what, b.eval(`location.hash`), b.eval(`document.body.innerText`))
+		}
+	}
+}
+
+// seeRows waits for a number of records in sight.
+func (b *tab) seeRows(n int) {
+	b.Helper()
+	b.see(fmt.Sprintf("%d records", n), fmt.Sprintf(`document.querySelectorAll("tr.row:not([hidden])").length === %d`, n))
+}
+
+func TestViewerShowsMessages(t *testing.T) {
+	t.Parallel()
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "viewed", 2, nil)
+	const attack = `<img src=x onerror="window.attacked=1"><script>window.attacked=1</script>`
+	at := time.Now().Add(-time.Minute)
+	records := []*kgo.Record{
+		{Partition: 0, Key: []byte("exact"), Value: []byte(`{"id":12345678901234567890,"price":1.0,"note":"two\u0000words"}`)},
+		{Partition: 1, Key: []byte(attack), Value: []byte(`{"html":"` + strings.ReplaceAll(attack, `"`, `\"`) + `"}`), Headers: []kgo.RecordHeader{{Key: attack, Value: []byte(attack)}}},
+		{Partition: 1, Key: []byte("dead"), Value: nil},
+		{Partition: 0, Key: nil, Value: []byte{0xff, 0x00, 0xfe}},
+		{Partition: 0, Key: []byte("plain"), Value: []byte("turned \u202e round, \x1b[31m red")},
+	}
+	for i, r := range records {
+		r.Topic, r.Timestamp = topic, at.Add(time.Duration(i)*time.Second)
+	}
+	client := writer(t, k)
+	write(t, client, records...)
+	s := start(t, k.BootstrapServers)
+	b := openTab(t, s.url+"/viewer#topic="+topic, 1280, 860)
+
+	b.seeRows(len(records))
+	b.see("the topic marked among the topics", `document.querySelector("#topics [aria-current]")?.innerText.startsWith(document.querySelector("#topic-name").innerText)`)
+	b.see("Kafka up", `document.querySelector("#kafka").innerText === "Kafka up"`)
+	for row, want := range []string{`turned \u202e round, \u001b[31m red`, "binary ff 00 fe", "tombstone", "<script>", "12345678901234567890"} {
+		if got := b.eval(fmt.Sprintf(`document.querySelectorAll("tr.row .value")[%d].textContent`, row)); !strings.Contains(got, want) {
+			t.Errorf("row %d = %q, want %q in it", row, got, want)
+		}
+	}
+
+	// The filter finds what a person types; the rest is a key press away.
+	b.press("/")
+	b.see("the filter focused", `document.activeElement.id === "filter"`)
+	b.press(kb.Backspace) // the protocol types the slash too; a keyboard does not
+	b.press("ExAcT")
+	b.seeRows(1)
+	b.see("the limits of a filter said", `document.querySelector("#loaded").innerText.startsWith("1 of 5 loaded records match. Filters see loaded records only")`)
+	b.see("the filter in the address", `location.hash.includes("q=ExAcT")`)
+	b.press(kb.Enter) // to the first match
+	b.press(kb.Enter) // opens it
+	b.see("the record opened", `document.querySelector("tr.detail pre")?.innerText.includes('"id": 12345678901234567890,\n  "price": 1.0,')`)
+	b.press("/")
+	b.press(kb.Escape)
+	b.seeRows(len(records))
+
+	// What others wrote stays text, opened too.
+	b.eval(`document.querySelectorAll("tr.row").forEach((row) => row.nextSibling?.className === "detail" || row.click())`)
+	b.see("all opened", `document.querySelectorAll("tr.detail").length === 5`)
+	b.see("the header shown", `document.querySelector("table.headers")?.innerText.includes("onerror")`)
+	if got := b.eval(`document.querySelectorAll("#records img, #records script").length + " " + window.attacked`); got != "0 undefined" {
+		t.Errorf("a record became markup: %s", got)
+	}
+
+	// Older records by the cursor, five more than a page holds.
+	for i := range 55 {
+		write(t, client, &kgo.Record{Topic: topic, Partition: int32(i % 2), Key: fmt.Appendf(nil, "n%d", i), Value: []byte(`{}`)})
+	}
+	b.eval(`document.activeElement.blur()`)
+	b.press("r")
+	b.seeRows(50)
+	b.press("o")
+	b.seeRows(60)
+	b.see("the beginning said", `document.querySelector("#end").innerText === "That is the beginning of the topic."`)
+	b.do(chromedp.Click(chromedp.CSS(`.partition:nth-child(3)`), chromedp.NodeVisible))
+	b.seeRows(29)
+	if b.faults.Load() > 0 {
+		t.Error("the page had script errors")
+	}
+}
+
+func TestViewerFollowsLive(t *testing.T) {
+	t.Parallel()
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "followed", 2, nil)
+	s := start(t, k.BootstrapServers)
+	b := openTab(t, s.url+"/viewer#topic="+topic, 1280, 860)
+	b.see("an empty topic", `document.querySelector("#empty").innerText.startsWith("An empty topic")`)
+	b.press("l")
+	b.see("it live", `document.querySelector("#live-text").innerText === "Live"`)
+	client := writer(t, k)
+	write(t, client, &kgo.Record{Topic: topic, Partition: 0, Key: []byte("first"), Value: []byte("1")})
+	b.seeRows(1)
+	b.press("p")
+	b.see("the pause", `document.querySelector("#live-text").innerText === "Paused"`)
+	write(t, client, &kgo.Record{Topic: topic, Partition: 1, Key: []byte("second"), Value: []byte("2")})
+	b.see("one held back", `document.querySelector("#live-note").innerText.includes("1 waiting")`)
+	b.seeRows(1)
+	b.press("p")
+	b.seeRows(2)
+	b.see("the newest on top", `document.querySelector("tr.row .key").innerText === "second"`)
+	b.press("l")
+	b.see("the end of it", `document.querySelector("#live-strip").hidden`)
+	if b.faults.Load() > 0 {
+		t.Error("the page had script errors")
+	}
+}
+
+// On a phone, behind a token that the address carries.
+func TestViewerShowsLag(t *testing.T) {
+	t.Parallel()
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "lagging", 2, nil)
+	client := writer(t, k)
+	for i := range 8 {
+		write(t, client, &kgo.Record{Topic: topic, Partition: int32(i % 2), Value: []byte("{}")})
+	}
+	group := brokertest.Unique("laggards")
+	commit := func(at int64) {
+		t.Helper()
+		offsets := kadm.Offsets{}
+		offsets.AddOffset(topic, 0, at, -1)
+		offsets.AddOffset(topic, 1, 4, -1)
+		if err := k.Admin().CommitAllOffsets(t.Context(), group, offsets); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit(1)
+	s := start(t, k.BootstrapServers, "API_TOKEN=hush")
+	b := openTab(t, strings.Replace(s.url, "http://", "http://me:hush@", 1)+"/viewer#view=groups", 360, 740)
+
+	// The broker may hold groups of others; this one is found by its name.
+	legend := fmt.Sprintf(`[...document.querySelectorAll(".legend-item")].find((e) => e.innerText.includes(%q))?.querySelector("b").innerText`, group)
+	card := fmt.Sprintf(`document.querySelector('[data-group="%s"]')`, group)
+	b.see("the lag", card+`?.innerText.includes("3 records behind")`)
+	b.see("it by partition", `[...`+card+`.querySelectorAll("tbody tr")].map((row) => row.innerText.split(/\s+/).slice(0, 4).join(" ")).join() === "p0 1 4 3,p1 4 4 0"`)
+	b.see("it in the legend", legend+` === "3"`)
+	commit(2)
+	b.see("the lag fall", legend+` === "2"`)
+	b.see("a line of two readings", `[...document.querySelectorAll("#lag-chart polyline")].some((line) => line.getAttribute("points").split(" ").length > 1)`)
+	b.see("both axes named", `document.querySelector("#lag-chart").textContent.includes("records behind") && document.querySelector("#lag-chart").textContent.includes("local time")`)
+	b.do(chromedp.Focus(chromedp.CSS("#lag-chart")))
+	b.press(kb.Home)
+	b.see("the first reading read out", legend+` === "3" && document.querySelector("#lag-chart").getAttribute("aria-valuetext").includes(" 3")`)
+	if got := b.eval(`document.documentElement.scrollWidth`); got != "360" {
+		t.Errorf("the page is %s pixels wide on a phone of 360", got)
+	}
+	b.do(chromedp.Click(chromedp.CSS("#tab-topics"), chromedp.NodeVisible))
+	b.do(chromedp.Click(chromedp.CSS(`[data-topic="`+topic+`"] a`), chromedp.NodeVisible))
+	b.seeRows(8)
+	b.see("who reads the topic", fmt.Sprintf(`document.querySelector("#topic-groups").innerText.includes("%s lag 2")`, group))
+	b.do(chromedp.Click(chromedp.CSS("#live"), chromedp.NodeVisible))
+	b.see("it live, with the same token", `document.querySelector("#live-text").innerText === "Live"`)
+	if b.faults.Load() > 0 {
+		t.Error("the page had script errors")
+	}
+}
+
+// A broker of its own, which comes, goes, and is never another one.
+func TestViewerWithoutKafka(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	options := broker.Options{Ports: []int{port}, DataDir: t.TempDir()}
+	servers := fmt.Sprintf("127.0.0.1:%d", port)
+	s := launch(t, servers)
+	b := openTab(t, s.url+"/viewer", 1280, 860)
+	b.see("the banner", `document.querySelector("#banner").checkVisibility() && document.querySelector("#banner").innerText.startsWith("Kafka is down")`)
+	b.see("a countdown", `/Next try in \d+ s/.test(document.querySelector("#banner-countdown").innerText)`)
+
+	kafka, err := broker.Start(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := writer(t, &brokertest.Kafka{BootstrapServers: servers})
+	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 3, -1, nil, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, client, &kgo.Record{Topic: "orders", Value: []byte("kept")})
+	b.seeRows(1)
+	b.see("the banner gone", `document.querySelector("#banner").hidden`)
+
+	kafka.Close()
+	b.see("the banner again", `!document.querySelector("#banner").hidden`)
+	b.seeRows(1) // what was read stays
+	if b.faults.Load() > 0 {
+		t.Error("the page had script errors")
+	}
+}
