@@ -89,7 +89,7 @@ func newRaw(b *testing.B, servers, topic string, partitions int) *raw {
 }
 
 func (r *raw) read(b *testing.B, limit int) {
-	extents, err := r.client.extents(context.Background(), r.places, kafka.IsolationLevelReadCommitted)
+	extents, err := r.client.extents(context.Background(), r.places, kafka.IsolationLevelReadCommitted, true)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -89,6 +89,9 @@ func ask(ctx context.Context, what string, question func(ctx context.Context, ti
 
 // classify wraps err with the one of this service's errors that it means.
 func classify(err error) error {
+	if errors.Is(err, errUnknownTopic) {
+		return err
+	}
 	var ke kafka.Error
 	if errors.As(err, &ke) {
 		switch ke.Code() {
@@ -116,6 +119,9 @@ func (c client) partitions(ctx context.Context, topic string) ([]kafka.Partition
 		if t.Error.Code() != kafka.ErrNoError {
 			return t.Error
 		}
+		if len(t.Partitions) == 0 {
+			return fmt.Errorf("%w: the brokers don't mention it", errUnknownTopic)
+		}
 		found = t.Partitions
 		slices.SortFunc(found, func(a, b kafka.PartitionMetadata) int { return cmp.Compare(a.ID, b.ID) })
 		return nil
@@ -135,8 +141,9 @@ type extent struct{ low, end int64 }
 // extents returns the log starts and ends of partitions, with one request for
 // the starts and one for the ends per broker, sent together. Under
 // read_committed an end is the last stable offset: where the first transaction
-// begins that is still open.
-func (c client) extents(ctx context.Context, places []place, isolation kafka.IsolationLevel) (map[place]extent, error) {
+// begins that is still open. all fails where one partition can't be told;
+// without it, such partitions are missing from the result.
+func (c client) extents(ctx context.Context, places []place, isolation kafka.IsolationLevel, all bool) (map[place]extent, error) {
 	if len(places) == 0 {
 		return nil, nil
 	}
@@ -145,25 +152,27 @@ func (c client) extents(ctx context.Context, places []place, isolation kafka.Iso
 		starts, ends       map[place]int64
 		startsErr, endsErr error
 	)
-	wg.Go(func() { starts, startsErr = c.offsets(ctx, places, kafka.EarliestOffsetSpec, isolation) })
-	wg.Go(func() { ends, endsErr = c.offsets(ctx, places, kafka.LatestOffsetSpec, isolation) })
+	wg.Go(func() { starts, startsErr = c.offsets(ctx, places, kafka.EarliestOffsetSpec, isolation, all) })
+	wg.Go(func() { ends, endsErr = c.offsets(ctx, places, kafka.LatestOffsetSpec, isolation, all) })
 	wg.Wait()
 	if err := errors.Join(startsErr, endsErr); err != nil {
 		return nil, err
 	}
-	all := make(map[place]extent, len(places))
-	for _, p := range places {
-		all[p] = extent{low: starts[p], end: max(ends[p], starts[p])}
+	found := make(map[place]extent, len(places))
+	for p, low := range starts {
+		if end, ok := ends[p]; ok {
+			found[p] = extent{low: low, end: max(end, low)}
+		}
 	}
-	return all, nil
+	return found, nil
 }
 
 // offsets lists one offset of each partition. A leader that has just moved is
 // asked for again.
-func (c client) offsets(ctx context.Context, places []place, spec kafka.OffsetSpec, isolation kafka.IsolationLevel) (map[place]int64, error) {
+func (c client) offsets(ctx context.Context, places []place, spec kafka.OffsetSpec, isolation kafka.IsolationLevel, all bool) (map[place]int64, error) {
 	found := make(map[place]int64, len(places))
 	err := ask(ctx, "listing offsets", func(ctx context.Context, _ time.Duration) error {
-		for {
+		for try := 1; ; try++ {
 			missing := map[kafka.TopicPartition]kafka.OffsetSpec{}
 			for _, p := range places {
 				if _, ok := found[p]; !ok {
@@ -187,8 +196,8 @@ func (c client) offsets(ctx context.Context, places []place, spec kafka.OffsetSp
 					last = info.Error
 				}
 			}
-			if len(found) == len(places) {
-				return nil
+			if len(found) == len(places) || !all && try == 3 {
+				return nil // what is still missing has been deleted meanwhile
 			}
 			// Asking for the topic is what makes the client learn its new leader.
 			topic := places[0].topic

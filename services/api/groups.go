@@ -63,7 +63,7 @@ func listGroups(ctx context.Context, c client) ([]group, error) {
 	}
 	var ends map[place]int64
 	if len(places) > 0 {
-		if ends, err = c.offsets(ctx, places, kafka.LatestOffsetSpec, kafka.IsolationLevelReadUncommitted); err != nil {
+		if ends, err = c.offsets(ctx, places, kafka.LatestOffsetSpec, kafka.IsolationLevelReadUncommitted, false); err != nil {
 			return nil, err
 		}
 	}

@@ -32,6 +32,10 @@ const (
 	retryAfter = 2 * time.Second
 )
 
+// statusGone is what the metrics count for a caller who has left; proxies have
+// made the number common.
+const statusGone = 499
+
 // topicName is Kafka's own rule.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
@@ -286,7 +290,7 @@ func locate(ctx context.Context, c client, sel selection) ([]located, error) {
 	if len(places) == 0 {
 		return nil, fmt.Errorf("%w: %s has no partition %d", errUnknownPartition, sel.topic, sel.partition)
 	}
-	extents, err := c.extents(ctx, places, sel.isolation)
+	extents, err := c.extents(ctx, places, sel.isolation, true)
 	if err != nil {
 		return nil, err
 	}
@@ -315,7 +319,7 @@ func (s *server) kafkaUp() error {
 func (s *server) fail(c *gin.Context, err error) {
 	switch {
 	case errors.Is(err, context.Canceled):
-		c.Abort() // nobody is there
+		c.AbortWithStatus(statusGone) // nobody is there to read it
 		return
 	case errors.Is(err, errUnknownTopic):
 		httpx.Abort(c, http.StatusNotFound, "no such topic")

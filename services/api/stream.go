@@ -119,10 +119,6 @@ func (t *liveTail) assign(ctx context.Context, resume *cursor) error {
 // is gone.
 func (t *liveTail) follow(c *gin.Context, s *server) error {
 	t.response, t.control = c.Writer, http.NewResponseController(c.Writer)
-	// The server's bound on reading a request would end the stream with it.
-	if err := t.control.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("lifting the read deadline: %w", err)
-	}
 	h := c.Writer.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")

@@ -82,7 +82,7 @@ func (s *server) listTopics(ctx context.Context, c client) ([]topic, error) {
 		}
 		topics = append(topics, listed)
 	}
-	extents, err := c.extents(ctx, places, kafka.IsolationLevelReadUncommitted)
+	extents, err := c.extents(ctx, places, kafka.IsolationLevelReadUncommitted, false)
 	if err != nil {
 		return nil, err
 	}
