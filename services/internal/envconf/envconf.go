@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -59,10 +60,7 @@ func Load[T any](environ []string) (T, error) {
 	if err := env.ParseWithOptions(&cfg, env.Options{Environment: vars}); err != nil {
 		faults = append(faults, translate(err, fields)...)
 	}
-	// Rules between values make sense only where the values could be read.
-	if len(faults) == 0 {
-		faults = append(faults, validate(reflect.ValueOf(cfg))...)
-	}
+	faults = append(faults, rulesBroken(cfg, faults, fields)...)
 	if len(faults) > 0 {
 		return cfg, fmt.Errorf("invalid configuration:\n%w", indent(errors.Join(faults...)))
 	}
@@ -94,6 +92,43 @@ func translate(err error, fields []Field) []error {
 		}
 	}
 	return faults
+}
+
+// rulesBroken asks the configuration for the faults that lie between its
+// values, so that they come in the same round as the others. A rule that is
+// about a variable which could not be read is left out: it would complain of
+// the zero that stands there instead.
+func rulesBroken(cfg any, unread []error, fields []Field) []error {
+	var broken []error
+	for _, fault := range flatten(validate(reflect.ValueOf(cfg))) {
+		about := func(f Field) bool { return mentions(fault, f.Name) }
+		if !slices.ContainsFunc(fields, func(f Field) bool {
+			return about(f) && slices.ContainsFunc(unread, func(u error) bool { return mentions(u, f.Name) })
+		}) {
+			broken = append(broken, fault)
+		}
+	}
+	return broken
+}
+
+// mentions reports whether the fault's text has the variable's name as a word.
+func mentions(fault error, variable string) bool {
+	return slices.Contains(strings.FieldsFunc(fault.Error(), func(r rune) bool {
+		return r != '_' && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+	}), variable)
+}
+
+// flatten takes joined errors apart.
+func flatten(errs []error) []error {
+	var flat []error
+	for _, err := range errs {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			flat = append(flat, flatten(joined.Unwrap())...)
+			continue
+		}
+		flat = append(flat, err)
+	}
+	return flat
 }
 
 // validate asks every part of the configuration and then the whole, so that a

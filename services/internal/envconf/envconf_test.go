@@ -62,6 +62,10 @@ func TestLoadReportsEveryFault(t *testing.T) {
 			environ: []string{"BROKERS=b:9092", "HTTP_ADDR=8081", "RATE=-1"},
 			want:    []string{`HTTP_ADDR "8081" has no port`, "RATE must not be negative"},
 		},
+		"what can't be read and what breaks a rule together": {
+			environ: []string{"HTTP_ADDR=8081", "RATE=-1", "INTERVAL=5"},
+			want:    []string{"BROKERS is required", "INTERVAL must be a duration", `HTTP_ADDR "8081" has no port`, "RATE must not be negative"},
+		},
 		"empty instead of default": {
 			environ: []string{"BROKERS=b:9092", "RATE="},
 			want:    []string{"RATE is set but empty"},
@@ -84,6 +88,27 @@ func TestLoadReportsEveryFault(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestARuleAboutAnUnreadableValueIsLeftOut(t *testing.T) {
+	type config struct {
+		Count countOfMany
+	}
+	_, err := envconf.Load[config]([]string{"COUNT=many"})
+	if err == nil || !strings.Contains(err.Error(), "COUNT must be a whole number") || strings.Contains(err.Error(), "at least") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+type countOfMany struct {
+	Count int `env:"COUNT" envDefault:"1" doc:"How many."`
+}
+
+func (c countOfMany) Validate() error {
+	if c.Count < 1 {
+		return errors.New("COUNT must be at least 1")
+	}
+	return nil
 }
 
 func TestSecretIsNeverPrinted(t *testing.T) {
