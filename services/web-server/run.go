@@ -46,7 +46,8 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
 		httpx.Server(log, cfg.HTTP, listener, engine, h), // first: buys in flight get their answer
-		lifecycle.Actor{Name: "producer", Run: producer.Run, Stop: producer.Stop},
+		// Before the producer: no probe may use a client that is being closed.
 		lifecycle.Actor{Name: "health", Run: h.Run},
+		lifecycle.Actor{Name: "producer", Run: producer.Run, Stop: producer.Stop},
 	)
 }
