@@ -31,9 +31,15 @@ func levelOf(severity int) slog.Level {
 
 // LogError logs an asynchronous client error at the level it deserves: local
 // codes (below -100) are conditions from which the client recovers by itself.
+// Lost connections come twenty times a second here while a broker is away, and
+// again, less often, among the client's log lines: here they are for debugging.
 func LogError(log *slog.Logger, err kafka.Error) {
 	level := slog.LevelError
-	if int(err.Code()) <= -100 && !err.IsFatal() {
+	switch {
+	case err.IsFatal():
+	case err.Code() == kafka.ErrAllBrokersDown, err.Code() == kafka.ErrTransport:
+		level = slog.LevelDebug
+	case int(err.Code()) <= -100:
 		level = slog.LevelWarn
 	}
 	log.Log(context.Background(), level, "kafka client", "error", err.Error(), "code", err.Code().String(), "fatal", err.IsFatal())
