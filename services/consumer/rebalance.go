@@ -105,7 +105,7 @@ func (w *worker) committed(partitions []int32) ([]kafka.TopicPartition, error) {
 	for i, p := range partitions {
 		asked[i] = kafka.TopicPartition{Topic: &w.cfg.OrdersTopic, Partition: p}
 	}
-	positions, err := w.consumer.Committed(asked, int(tryTimeout.Milliseconds()))
+	positions, err := w.consumer.Committed(asked, int(requestTimeout.Milliseconds()))
 	if err != nil {
 		return nil, fmt.Errorf("reading the group's offsets: %w", err)
 	}

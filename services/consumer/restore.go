@@ -12,6 +12,9 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
+// requestTimeout bounds one request to the brokers.
+const requestTimeout = 3 * time.Second
+
 // restorer reads ledgers back from the totals topic.
 type restorer struct {
 	cfg    config
@@ -63,7 +66,7 @@ func (r *restorer) restore(ctx context.Context, partitions []int32) (map[int32]*
 // partitions returns those of the totals topic.
 func (r *restorer) partitions() ([]int32, error) {
 	topic := r.cfg.TotalsTopic
-	md, err := r.client.GetMetadata(&topic, false, int(tryTimeout.Milliseconds()))
+	md, err := r.client.GetMetadata(&topic, false, int(requestTimeout.Milliseconds()))
 	if err != nil {
 		return nil, fmt.Errorf("reading the metadata of %q: %w", topic, err)
 	}
@@ -89,7 +92,7 @@ func (r *restorer) offsets(ctx context.Context, spec kafka.OffsetSpec, topic str
 		return nil, fmt.Errorf("creating the admin client: %w", err)
 	}
 	defer admin.Close()
-	listed, err := admin.ListOffsets(ctx, wanted, kafka.SetAdminIsolationLevel(kafka.IsolationLevelReadUncommitted), kafka.SetAdminRequestTimeout(tryTimeout))
+	listed, err := admin.ListOffsets(ctx, wanted, kafka.SetAdminIsolationLevel(kafka.IsolationLevelReadUncommitted), kafka.SetAdminRequestTimeout(requestTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("listing the offsets of %q: %w", topic, err)
 	}

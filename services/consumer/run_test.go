@@ -256,7 +256,7 @@ func TestAStopWithoutKafkaIsBounded(t *testing.T) {
 	i := w.start(t, "a")
 	start := time.Now()
 	i.stopped(t)
-	if took := time.Since(start); took > 9*time.Second {
+	if took := time.Since(start); took > 20*time.Second { // each step has its bound; a busy machine needs several
 		t.Errorf("the stop took %v", took)
 	}
 }

@@ -13,8 +13,13 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// tryTimeout bounds one call of the client, which can't be interrupted.
-const tryTimeout = 3 * time.Second
+const (
+	// tryTimeout bounds one call of the client, which can't be interrupted.
+	tryTimeout = time.Second
+	// patience is how long a transaction may take to end after a stop was
+	// asked for; it fits into SHUTDOWN_TIMEOUT.
+	patience = 5 * time.Second
+)
 
 // errNotMember says that the group has gone on without this instance.
 var errNotMember = errors.New("no longer a member of the group")
@@ -61,7 +66,7 @@ func (t *transactor) stop(context.Context) { t.client.Close() }
 // init fences an earlier process of the same transactional id and aborts what
 // it left open. It returns when that is done or ctx ends.
 func (t *transactor) init(ctx context.Context) error {
-	err := t.attempt(ctx, "initialising transactions", t.client.InitTransactions)
+	err := t.attempt(ctx, "initialising transactions", 0, t.client.InitTransactions)
 	return t.explain(err)
 }
 
@@ -100,18 +105,18 @@ func (t *transactor) commit(ctx context.Context, consumer *kafka.Consumer, offse
 	if consumer.AssignmentLost() || t.anonymous(member) {
 		return errNotMember
 	}
-	err = t.attempt(ctx, "adding offsets to the transaction", func(ctx context.Context) error {
+	err = t.attempt(ctx, "adding offsets to the transaction", patience, func(ctx context.Context) error {
 		return t.client.SendOffsetsToTransaction(ctx, offsets, member)
 	})
 	if err != nil {
 		return t.explain(err)
 	}
-	return t.explain(t.attempt(ctx, "committing the transaction", t.client.CommitTransaction))
+	return t.explain(t.attempt(ctx, "committing the transaction", patience, t.client.CommitTransaction))
 }
 
 // abort takes everything of the transaction back.
 func (t *transactor) abort(ctx context.Context) error {
-	return t.explain(t.attempt(ctx, "aborting the transaction", t.client.AbortTransaction))
+	return t.explain(t.attempt(ctx, "aborting the transaction", patience, t.client.AbortTransaction))
 }
 
 func (t *transactor) anonymous(member *kafka.ConsumerGroupMetadata) bool {
@@ -119,10 +124,11 @@ func (t *transactor) anonymous(member *kafka.ConsumerGroupMetadata) bool {
 	return err != nil || reflect.DeepEqual(member, none)
 }
 
-// attempt repeats op while it fails for reasons that pass by themselves. The
-// client resumes where it was: a commit that timed out is not a second one.
-// After ctx has ended the try under way is the last.
-func (t *transactor) attempt(ctx context.Context, action string, op func(context.Context) error) error {
+// attempt repeats op while it fails for reasons that pass by themselves, until
+// ctx has ended for longer than grace. The client resumes where it was: a
+// commit that timed out is not a second one.
+func (t *transactor) attempt(ctx context.Context, action string, grace time.Duration, op func(context.Context) error) error {
+	var ended time.Time
 	for told := false; ; told = true {
 		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
 		err := op(try)
@@ -130,8 +136,11 @@ func (t *transactor) attempt(ctx context.Context, action string, op func(context
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() != nil && ended.IsZero() {
+			ended = time.Now()
+		}
 		var ke kafka.Error
-		if !errors.As(err, &ke) || !ke.IsRetriable() || ctx.Err() != nil {
+		if !errors.As(err, &ke) || !ke.IsRetriable() || ctx.Err() != nil && time.Since(ended) >= grace {
 			return fmt.Errorf("%s: %w", action, err)
 		}
 		if !told {
