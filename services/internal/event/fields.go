@@ -59,7 +59,11 @@ func parseObject(data []byte) (*fields, error) {
 		if m := notANumber.FindSubmatch(data); m != nil {
 			return nil, &malformed{Invalid{[]Fault{{string(m[1]), "must be a finite number; JSON has no " + string(m[2])}}}}
 		}
-		return nil, &malformed{Invalid{[]Fault{{"", "is not a JSON object: " + err.Error()}}}}
+		var other *json.UnmarshalTypeError
+		if errors.As(err, &other) {
+			return nil, &malformed{Invalid{[]Fault{{"", "is a JSON " + other.Value + ": an object is expected"}}}}
+		}
+		return nil, &malformed{Invalid{[]Fault{{"", "is not valid JSON: " + err.Error()}}}}
 	}
 	if f.raw == nil { // the literal null
 		return nil, &malformed{Invalid{[]Fault{{"", "is null: a JSON object is expected"}}}}
