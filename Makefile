@@ -70,7 +70,7 @@ check: ## Check format, vet, module files, and that the pages name real targets
 	@$(INFRA) && GOWORK=off $(GO) vet ./...
 	@for module in $(MODULES); do \
 		(cd $$module && GOWORK=off $(GO) mod tidy -diff) || { echo "run 'go mod tidy' in $$module"; exit 1; }; done
-	@for target in $$(grep -ohE '(^|`)make [a-z][a-z-]*' $(wildcard README.md CONTRIBUTING.md docs/*.md services/*/README.md) | sed 's/.*make //' | sort -u); do \
+	@for target in $$(grep -ohE '(^|^    |`)make [a-z][a-z-]*' $(wildcard README.md CONTRIBUTING.md docs/*.md services/*/README.md) | sed 's/.*make //' | sort -u); do \
 		grep -qE "^$$target:|^$${target%%-*}-%:" Makefile || { echo "the pages name 'make $$target', which is no target"; exit 1; }; done
 
 .PHONY: lint

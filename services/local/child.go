@@ -130,24 +130,25 @@ func isReady(ctx context.Context, client *http.Client, url string) bool {
 // drained judges the end of a process that was asked to stop.
 func (c *child) drained(err error) error {
 	switch {
-	// What Wait returns when the process was asked to stop and did so cleanly.
-	case err == nil, errors.Is(err, context.Canceled):
+	// What Wait returns when the process was asked to stop and did so cleanly,
+	// or had only just started and knew of nothing to do first.
+	case err == nil, errors.Is(err, context.Canceled), endedBy(err, syscall.SIGTERM):
 		return nil
 	case c.hurry.Err() != nil:
 		return fmt.Errorf("%s was killed before it had drained", c.name)
-	case errors.Is(err, exec.ErrWaitDelay), signalled(err):
+	case errors.Is(err, exec.ErrWaitDelay), endedBy(err, syscall.SIGKILL):
 		return fmt.Errorf("%s did not drain within STOP_TIMEOUT %s and was killed", c.name, c.bound)
 	}
 	return fmt.Errorf("%s did not stop cleanly: %w", c.name, err)
 }
 
-func signalled(err error) bool {
+func endedBy(err error, signal syscall.Signal) bool {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		return false
 	}
 	status, ok := exit.Sys().(syscall.WaitStatus)
-	return ok && status.Signal() == syscall.SIGKILL
+	return ok && status.Signaled() && status.Signal() == signal
 }
 
 func cause(err error) error {

@@ -18,37 +18,45 @@ import (
 	"time"
 )
 
-// binDir holds the real binaries, built once for all tests of the package.
+// binDir is the folder for the real binaries; build fills it.
 var binDir string
 
 func TestMain(m *testing.M) {
 	if os.Getenv("STUB") != "" {
 		os.Exit(stub()) // this test binary, run as a stand-in for a service
 	}
-	os.Exit(withBinaries(m))
+	os.Exit(inBinDir(m))
 }
 
-func withBinaries(m *testing.M) int {
+func inBinDir(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "shopstream-bin-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "making a folder for the binaries:", err)
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil { // another user runs them in a test
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	start := time.Now()
-	build := exec.Command("go", "build", "-ldflags=-w", "-o", dir+"/", ".", "../topics", "../web-server", "../management-api", "../api", "../producer", "../consumer")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "building the binaries:", err)
-		return 1
-	}
-	fmt.Fprintf(os.Stderr, "binaries built in %s\n", time.Since(start).Round(time.Millisecond))
 	binDir = dir
 	return m.Run()
+}
+
+// build builds the real binaries, once for all tests of the package.
+var build = sync.OnceValue(func() error {
+	start := time.Now()
+	cmd := exec.Command("go", "build", "-ldflags=-w", "-o", binDir+"/", ".", "../topics", "../web-server", "../management-api", "../api", "../producer", "../consumer")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the binaries: %w\n%s", err, out)
+	}
+	fmt.Fprintf(os.Stderr, "binaries built in %s\n", time.Since(start).Round(time.Millisecond))
+	return os.Chmod(binDir, 0o755) // another user runs them in a test
+})
+
+// built returns the folder of the real binaries.
+func built(t *testing.T) string {
+	t.Helper()
+	if err := build(); err != nil {
+		t.Fatal(err)
+	}
+	return binDir
 }
 
 // platform is a run of the local binary.
@@ -63,7 +71,7 @@ type platform struct {
 
 // setup says how a platform differs from plain `make run`.
 type setup struct {
-	bin string            // folder of the binaries; binDir if empty
+	bin string            // folder of the binaries; the real ones' if empty
 	env map[string]string // on top of free ports and a data folder of the test's own
 	as  *syscall.SysProcAttr
 }
@@ -72,7 +80,7 @@ type setup struct {
 func launch(t *testing.T, o setup) *platform {
 	t.Helper()
 	if o.bin == "" {
-		o.bin = binDir
+		o.bin = built(t)
 	}
 	p := &platform{t: t, out: &output{}, ended: make(chan struct{}), start: time.Now(), env: map[string]string{
 		"WEB_SERVER_ADDR":     freeAddr(t),

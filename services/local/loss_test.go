@@ -177,7 +177,7 @@ func mendPoison(t *testing.T, kafka *brokertest.Kafka, db *testDatabase, poison 
 
 	replay := func(args ...string) []byte {
 		t.Helper()
-		cmd := exec.Command(filepath.Join(binDir, "management-api"), append([]string{"replay-dlq"}, args...)...)
+		cmd := exec.Command(filepath.Join(built(t), "management-api"), append([]string{"replay-dlq"}, args...)...)
 		cmd.Env = append(os.Environ(), "KAFKA_BOOTSTRAP_SERVERS="+kafka.BootstrapServers)
 		out, err := cmd.Output()
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 func main() {
 	drain, stop := context.WithCancel(context.Background())
 	hurry, kill := context.WithCancel(context.Background())
-	go onSignals(stop, kill)
+	onSignals(stop, kill)
 	if err := run(drain, hurry, os.Environ(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "local:", err)
 		os.Exit(1)
@@ -30,9 +30,11 @@ func onSignals(drain, kill func()) {
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
-	<-signals
-	drain()
-	<-signals
-	signal.Stop(signals)
-	kill()
+	go func() {
+		<-signals
+		drain()
+		<-signals
+		signal.Stop(signals)
+		kill()
+	}()
 }

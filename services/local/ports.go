@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -31,8 +32,11 @@ func checkFree(ctx context.Context, endpoints []endpoint) error {
 			continue
 		}
 		taken[port] = e.owner
-		if err := free(ctx, e.addr, port); err != nil {
+		switch err := free(ctx, e.addr, port); {
+		case errors.Is(err, syscall.EADDRINUSE):
 			faults = append(faults, fmt.Errorf("port %s, wanted by %s, is in use: end what listens there, or choose another with %s (%w)", port, e.owner, e.variable, err))
+		case err != nil:
+			faults = append(faults, fmt.Errorf("%s can't listen there, choose another address with %s: %w", e.owner, e.variable, err))
 		}
 	}
 	return errors.Join(faults...)
@@ -44,7 +48,7 @@ func free(ctx context.Context, addr, port string) error {
 	dialer := net.Dialer{Timeout: time.Second}
 	if conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("localhost", port)); err == nil {
 		_ = conn.Close()
-		return fmt.Errorf("something answers at %s", conn.RemoteAddr())
+		return fmt.Errorf("something answers at %s: %w", conn.RemoteAddr(), syscall.EADDRINUSE)
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)

@@ -38,7 +38,7 @@ func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err 
 		return err
 	}
 	defer data.close()
-	if err := checkFree(drain, endpoints(cfg)); err != nil {
+	if err := checkFree(drain, endpoints(cfg)); err != nil && drain.Err() == nil {
 		return err
 	}
 

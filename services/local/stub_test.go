@@ -21,7 +21,7 @@ func stubs(t *testing.T) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.Link(filepath.Join(binDir, "local"), filepath.Join(dir, "local")); err != nil {
+	if err := os.Link(filepath.Join(built(t), "local"), filepath.Join(dir, "local")); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range binaries(config{}) {

@@ -114,6 +114,19 @@ func TestASecondCtrlCEndsAtOnce(t *testing.T) {
 	nothingLeft(t, p)
 }
 
+func TestCtrlCDuringTheStart(t *testing.T) {
+	bin := stubs(t)
+	for _, after := range []time.Duration{20 * time.Millisecond, 60 * time.Millisecond, 120 * time.Millisecond, 200 * time.Millisecond} {
+		p := launch(t, setup{bin: bin, env: stubbed()})
+		time.Sleep(after)
+		p.signal(os.Interrupt)
+		if code := p.exit(); code != 0 && code != -1 { // -1: it had not got to its first line yet
+			t.Errorf("exit code %d after Ctrl-C at %s:\n%s", code, after, p.out)
+		}
+		nothingLeft(t, p)
+	}
+}
+
 func TestServicesDoNotOutliveACrash(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SKIP: only Linux ties children to the life of their parent")
@@ -162,6 +175,18 @@ func TestAPortInUseIsNamed(t *testing.T) {
 		if !strings.Contains(p.out.String(), want) {
 			t.Errorf("the output lacks %q", want)
 		}
+	}
+}
+
+func TestAnAddressOfAnotherMachineIsNamed(t *testing.T) {
+	env := stubbed()
+	env["API_ADDR"] = "192.0.2.1:3000"
+	p := launch(t, setup{bin: stubs(t), env: env})
+	if code := p.exit(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	if want := "api can't listen there, choose another address with API_ADDR: listen tcp 192.0.2.1:3000"; !strings.Contains(p.out.String(), want) {
+		t.Errorf("the output lacks %q", want)
 	}
 }
 
