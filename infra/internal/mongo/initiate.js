@@ -2,25 +2,16 @@
 const hosts = process.env.MEMBERS.split(",");
 const members = hosts.map((host, id) => ({ _id: id, host }));
 const admin = db.getSiblingDB("admin");
+const alreadyInitialized = 23;
 
-function configuration() {
-  try {
-    return rs.conf();
-  } catch (err) {
-    // 94: not yet initialized. Anything else is for the Job to fail on, and to try again.
-    if (err.code !== 94) throw err;
-    return null;
-  }
-}
-
-const current = configuration();
-if (current === null) {
+try {
   rs.initiate({ _id: process.env.REPLICA_SET, members });
-} else if (current.members.map((m) => m.host).join() !== hosts.join()) {
-  // One change at a time is all that a reconfiguration may hold.
-  for (let count = current.members.length + 1; count <= hosts.length; count++) {
-    const next = rs.conf();
-    rs.reconfig({ ...next, version: next.version + 1, members: members.slice(0, count) });
+} catch (err) {
+  if (err.code !== alreadyInitialized) throw err;
+  // Members that were declared since: one change at a time is all that a reconfiguration may hold.
+  for (let count = rs.conf().members.length + 1; count <= hosts.length; count++) {
+    const current = rs.conf();
+    rs.reconfig({ ...current, version: current.version + 1, members: members.slice(0, count) });
   }
 }
 
