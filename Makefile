@@ -85,6 +85,28 @@ lint: $(GOLANGCI) ## Run the linters over the Go code and the shell scripts
 bench: ## Run the benchmarks; each prints its ratio against a named peer
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
 
+##@ Check on Apache Kafka's own brokers
+
+# Three brokers from Apache's jars (needs Java 17 and Maven; fetched once),
+# configured by the environment that infra declares for the StatefulSet.
+KAFKA_MANIFEST := $(CURDIR)/infra/testdata/manifests/dev.yaml
+KAFKA_TESTED := $(addprefix ./services/,topics producer consumer management-api web-server api)
+
+.PHONY: test-kafka
+test-kafka: ## Run the services' tests and every fault on real brokers
+	@mkdir -p bin
+	$(GO) build -o bin/ ./services/reliability
+	bin/reliability brokers -manifest $(KAFKA_MANIFEST) -- $(GO) test -count=1 -p 1 $(KAFKA_TESTED)
+	KAFKA_MANIFEST=$(KAFKA_MANIFEST) $(GO) test -count=1 -timeout 60m -v ./services/reliability
+
+DURATION ?= 10m
+SEED ?= 0
+
+.PHONY: soak
+soak: build ## Steady load with random faults for DURATION, then a table of what became of it; SEED repeats a run
+	$(GO) build -o bin/ ./services/reliability
+	bin/reliability soak -manifest $(KAFKA_MANIFEST) -bin bin -duration $(DURATION) -seed $(SEED)
+
 $(GOLANGCI):
 	@mkdir -p bin
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
