@@ -10,6 +10,9 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
+// tellAgain spaces the warnings about a fault that lasts.
+const tellAgain = 10 * time.Second
+
 // rebalance is called inside a poll, between two transactions.
 func (w *worker) rebalance(ctx context.Context, e kafka.Event) {
 	switch e := e.(type) {
@@ -62,7 +65,8 @@ func (w *worker) revoked(partitions []int32) {
 // it, and the totals read after that include all of it. In the other order the
 // offsets could be newer than the totals, and orders would be left out.
 func (w *worker) take(ctx context.Context, partitions []int32) ([]kafka.TopicPartition, error) {
-	for told := false; ; told = true {
+	var told time.Time
+	for {
 		positions, err := w.committed(partitions)
 		if err == nil {
 			var ledgers map[int32]*ledger
@@ -74,7 +78,8 @@ func (w *worker) take(ctx context.Context, partitions []int32) ([]kafka.TopicPar
 		if ctx.Err() != nil || isFatal(err) || errors.Is(err, errTornHistory) || w.consumer.AssignmentLost() {
 			return nil, err
 		}
-		if !told {
+		if time.Since(told) > tellAgain {
+			told = time.Now()
 			w.log.Warn("partitions can't be taken yet", "partitions", partitions, "error", err)
 		}
 		select {

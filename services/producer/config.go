@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func (c config) Validate() error {
 	if c.Interval < time.Millisecond {
 		faults = append(faults, fmt.Errorf("INTERVAL must be at least 1ms, not %s: use RATE for more", c.Interval))
 	}
-	if !(c.Rate >= 0 && c.Rate <= maxRate) { // NaN is neither
+	if c.Rate < 0 || c.Rate > maxRate || math.IsNaN(c.Rate) {
 		faults = append(faults, fmt.Errorf("RATE must be from 0 to %d, not %v", maxRate, c.Rate))
 	}
 	if c.Count < 0 {
