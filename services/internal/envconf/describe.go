@@ -1,6 +1,7 @@
 package envconf
 
 import (
+	"encoding"
 	"reflect"
 	"strings"
 	"time"
@@ -54,6 +55,8 @@ func kindOf(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[time.Duration]():
 		return "duration"
+	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
+		return "string" // a level, an address: whatever it is kept as
 	case t.Kind() == reflect.Bool:
 		return "boolean"
 	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
