@@ -67,7 +67,7 @@ check: ## Check format, vet, module files, and that the pages name real targets
 		echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; fi
 	@for module in $(SERVICES); do \
 		(cd $$module && GOWORK=off $(GO) vet ./...) || { echo "in $$module"; exit 1; }; done
-	@$(INFRA) && GOWORK=off $(GO) vet ./...
+	@$(INFRA) GOWORK=off $(GO) vet ./...
 	@for module in $(MODULES); do \
 		(cd $$module && GOWORK=off $(GO) mod tidy -diff) || { echo "run 'go mod tidy' in $$module"; exit 1; }; done
 	@for target in $$(grep -ohE '(^|^    |`)make [a-z][a-z-]*' $(wildcard README.md CONTRIBUTING.md docs/*.md services/*/README.md) | sed 's/.*make //' | sort -u); do \
@@ -76,7 +76,7 @@ check: ## Check format, vet, module files, and that the pages name real targets
 .PHONY: lint
 lint: $(GOLANGCI) ## Run the linters over the Go code and the shell scripts
 	$(GOLANGCI) run $(PACKAGES)
-	$(INFRA) && ../$(GOLANGCI) run ./...
+	$(INFRA) ../$(GOLANGCI) run ./...
 	@if command -v shellcheck >/dev/null; then \
 		shellcheck $$(git grep -lE '^#!/.*[ /](ba)?sh' -- ':!*.md'); \
 	else echo "SKIP shellcheck: it is not installed"; fi
