@@ -88,7 +88,7 @@ const (
 	keyCommit      = int16(8)
 	keyOffsetFetch = int16(9)
 	keyJoinGroup   = int16(11)
-	keyApiVersions = int16(18)
+	keyAPIVersions = int16(18)
 )
 
 // What makes a request cheap: no connection, no group, one question for the
@@ -112,8 +112,8 @@ func TestARequestCostsFourQuestions(t *testing.T) {
 		s.messages(t, "/messages?topic="+topic)
 	}
 	got := c.take()
-	if got[keyApiVersions] > 0 {
-		t.Errorf("%d connections for %d requests", got[keyApiVersions], requests)
+	if got[keyAPIVersions] > 0 {
+		t.Errorf("%d connections for %d requests", got[keyAPIVersions], requests)
 	}
 	if got[keyJoinGroup]+got[keyCommit]+got[keyOffsetFetch] > 0 {
 		t.Errorf("group requests: %v", got)

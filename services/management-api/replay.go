@@ -88,7 +88,9 @@ func replayDLQ(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		producer.Stop(stop)
-		<-produced
+		if err := <-produced; err != nil {
+			log.Warn("the producer ended with an error", "error", err)
+		}
 	}()
 
 	r := replay{opts: opts, mended: mended, producer: producer, out: letterPrinter{stdout}, log: log, left: map[int32]kafka.Offset{}}

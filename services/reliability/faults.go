@@ -30,6 +30,7 @@ func faults() []fault {
 		{"the network is slow", slowNetwork},
 		{"all connections are cut, again and again", cutNetwork},
 		{"a broker answers nobody", stallBroker},
+		{"no broker can be reached", isolateBrokers},
 		{"consumers join and leave every second", rebalanceStorm},
 		{"management-api is killed (-9)", kill("management-api")},
 		{"the consumer is killed (-9)", kill("consumer")},
@@ -154,6 +155,13 @@ func cutNetwork(ctx context.Context, s *stage, random *rand.Rand) error {
 		})
 		pause(ctx, 700*time.Millisecond)
 	}
+	return nil
+}
+
+func isolateBrokers(ctx context.Context, s *stage, _ *rand.Rand) error {
+	s.network.each(func(p *proxy) { p.shut(true) })
+	pause(ctx, 8*time.Second)
+	s.network.each(func(p *proxy) { p.shut(false) })
 	return nil
 }
 

@@ -90,8 +90,8 @@ func TestUpstreamStatuses(t *testing.T) {
 			if upstreamStatus == 503 {
 				w.Header().Set("Retry-After", "7")
 			}
-			if upstreamStatus == 204 {
-				w.WriteHeader(204)
+			if upstreamStatus == http.StatusNoContent {
+				w.WriteHeader(http.StatusNoContent)
 				return
 			}
 			writeProblem(w, upstreamStatus, "because", httpx.FieldError{Field: "limit", Detail: "too large"})

@@ -47,8 +47,8 @@ func (p Places) IngressNginxCalls(apiServerPorts []int) []netpol.Call {
 		"app.kubernetes.io/name": "ingress-nginx", "app.kubernetes.io/component": "admission-webhook",
 	})
 	return []netpol.Call{
-		netpol.Call{From: anywhere("clients"), To: controller, Ports: netpol.TCP(80, 443), Why: "requests"},
-		netpol.Call{From: anywhere("api server"), To: controller, Ports: netpol.TCP(8443), Why: "checks Ingress objects"},
+		{From: anywhere("clients"), To: controller, Ports: netpol.TCP(80, 443), Why: "requests"},
+		{From: anywhere("api server"), To: controller, Ports: netpol.TCP(8443), Why: "checks Ingress objects"},
 		apiServer(controller, apiServerPorts),
 		apiServer(hook, apiServerPorts),
 	}
@@ -60,9 +60,9 @@ func (p Places) KEDACalls(apiServerPorts []int) []netpol.Call {
 	metrics := chartPeer(p.KEDA, "keda-metrics-apiserver", map[string]string{"app": "keda-operator-metrics-apiserver"})
 	hooks := chartPeer(p.KEDA, "keda-admission-webhooks", map[string]string{"app": "keda-admission-webhooks"})
 	return []netpol.Call{
-		netpol.Call{From: metrics, To: operator, Ports: netpol.TCP(9666), Why: "asks for metrics"},
-		netpol.Call{From: anywhere("api server"), To: metrics, Ports: netpol.TCP(6443), Why: "external metrics"},
-		netpol.Call{From: anywhere("api server"), To: hooks, Ports: netpol.TCP(9443), Why: "checks ScaledObjects"},
+		{From: metrics, To: operator, Ports: netpol.TCP(9666), Why: "asks for metrics"},
+		{From: anywhere("api server"), To: metrics, Ports: netpol.TCP(6443), Why: "external metrics"},
+		{From: anywhere("api server"), To: hooks, Ports: netpol.TCP(9443), Why: "checks ScaledObjects"},
 		apiServer(operator, apiServerPorts),
 		apiServer(metrics, apiServerPorts),
 		apiServer(hooks, apiServerPorts),
@@ -73,8 +73,8 @@ func (p Places) KEDACalls(apiServerPorts []int) []netpol.Call {
 func (p Places) MetricsServerCalls(apiServerPorts []int) []netpol.Call {
 	server := chartPeer(p.Monitoring, "metrics-server", map[string]string{"app.kubernetes.io/name": "metrics-server"})
 	return []netpol.Call{
-		netpol.Call{From: anywhere("api server"), To: server, Ports: netpol.TCP(10250), Why: "resource metrics"},
-		netpol.Call{From: server, To: anywhere("kubelets"), Ports: netpol.TCP(10250), Why: "reads the pods' use"},
+		{From: anywhere("api server"), To: server, Ports: netpol.TCP(10250), Why: "resource metrics"},
+		{From: server, To: anywhere("kubelets"), Ports: netpol.TCP(10250), Why: "reads the pods' use"},
 		apiServer(server, apiServerPorts),
 	}
 }
@@ -85,7 +85,7 @@ func (p Places) PrometheusCalls(apiServerPorts []int) []netpol.Call {
 	state := chartPeer(p.Monitoring, "kube-state-metrics",
 		map[string]string{"app.kubernetes.io/name": "kube-state-metrics"})
 	return []netpol.Call{
-		netpol.Call{From: server, To: state, Ports: netpol.TCP(8080), Why: "state of the cluster"},
+		{From: server, To: state, Ports: netpol.TCP(8080), Why: "state of the cluster"},
 		apiServer(server, apiServerPorts),
 		apiServer(state, apiServerPorts),
 	}
