@@ -12,6 +12,10 @@ PACKAGES := $(addsuffix /...,$(SERVICES))
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
 
+# renovate: datasource=go depName=github.com/rhysd/actionlint
+ACTIONLINT_VERSION := v1.7.12
+ACTIONLINT := bin/actionlint-$(ACTIONLINT_VERSION)
+
 # The Pulumi CLI builds infra with -trimpath: with the same flag here, its
 # SDK, which takes minutes to compile, is compiled once for both.
 INFRA := cd infra && GOFLAGS="$$GOFLAGS -trimpath"
@@ -20,7 +24,7 @@ INFRA := cd infra && GOFLAGS="$$GOFLAGS -trimpath"
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "; print "make TARGET"} \
 		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-zA-Z%-]+:.*## / {sub("%", "SERVICE", $$1); printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-zA-Z0-9%-]+:.*## / {sub("%", "SERVICE", $$1); printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Develop
 
@@ -47,6 +51,37 @@ docs: ## Write what is generated: each service's env.json and docs/configuration
 clean: ## Remove what was built; the data of `make run` stays in data/
 	rm -rf bin build
 
+##@ Deploy
+
+# Each takes STACK=dev (the default), small, prod or one of your own.
+.PHONY: preview
+preview: ## Show what an up would change; needs no cluster, no Docker and no secrets
+	@scripts/platform preview
+
+.PHONY: render
+render: ## Write the same as plain manifests into build/manifests, or OUT=folder
+	@scripts/platform render
+
+.PHONY: up
+up: ## Bring the platform up on Kubernetes; starts minikube if it has to
+	@scripts/platform up
+
+.PHONY: e2e
+e2e: ## Smoke-test it there: buy, find it again, be refused without an edge
+	@scripts/e2e
+
+.PHONY: status
+status: ## Show pods, scalers and lag
+	@scripts/platform status
+
+.PHONY: logs
+logs: ## Follow the services' logs; SERVICE=api for one, FOLLOW=0 to end
+	@scripts/platform logs
+
+.PHONY: down
+down: ## Take it all away again, and look that nothing is left
+	@scripts/platform down
+
 ##@ Check
 
 # The whole-system tests come last and alone, since they measure; and are never
@@ -55,6 +90,7 @@ clean: ## Remove what was built; the data of `make run` stays in data/
 test: check ## Run every check and every test that needs no cluster
 	$(GO) test $(filter-out ./services/local/...,$(PACKAGES))
 	$(INFRA) $(GO) test ./...
+	scripts/platform_test
 	$(GO) test -count=1 ./services/local/...
 
 test-%: ## Test one service, such as test-api; test-internal and test-infra too
@@ -70,16 +106,17 @@ check: ## Check format, vet, module files, and that the pages name real targets
 	@$(INFRA) GOWORK=off $(GO) vet ./...
 	@for module in $(MODULES); do \
 		(cd $$module && GOWORK=off $(GO) mod tidy -diff) || { echo "run 'go mod tidy' in $$module"; exit 1; }; done
-	@for target in $$(grep -ohE '(^|^    |`)make [a-z][a-z-]*' $(wildcard README.md CONTRIBUTING.md docs/*.md services/*/README.md) | sed 's/.*make //' | sort -u); do \
+	@for target in $$(grep -ohE '(^|^    |`)make [a-z][a-z0-9-]*' $(wildcard README.md CONTRIBUTING.md docs/*.md services/*/README.md) | sed 's/.*make //' | sort -u); do \
 		grep -qE "^$$target:|^$${target%%-*}-%:" Makefile || { echo "the pages name 'make $$target', which is no target"; exit 1; }; done
 
 .PHONY: lint
-lint: $(GOLANGCI) ## Run the linters over the Go code and the shell scripts
+lint: $(GOLANGCI) $(ACTIONLINT) ## Run the linters over Go code, shell scripts and workflows
 	$(GOLANGCI) run $(PACKAGES)
 	$(INFRA) ../$(GOLANGCI) run ./...
 	@if command -v shellcheck >/dev/null; then \
 		shellcheck $$(git grep -lE '^#!/.*[ /](ba)?sh' -- ':!*.md'); \
 	else echo "SKIP shellcheck: it is not installed"; fi
+	$(ACTIONLINT)
 
 .PHONY: bench
 bench: ## Run the benchmarks; each prints its ratio against a named peer
@@ -111,3 +148,8 @@ $(GOLANGCI):
 	@mkdir -p bin
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv bin/golangci-lint $@
+
+$(ACTIONLINT):
+	@mkdir -p bin
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+	@mv bin/actionlint $@
