@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -91,7 +92,7 @@ func (m *maker) purchase(now time.Time) (kafkax.Record, error) {
 	}
 	p, quantity := m.pick()
 	user := int(m.users.Uint64()) + 1
-	units := event.MinorUnits(m.currency)
+	units := int64(math.Pow10(event.MinorDigits(m.currency)))
 	minor := max(1, p.cents*quantity*units/100)
 	request := event.BuyRequest{
 		Username:   nameOf(user),

@@ -216,3 +216,16 @@ func FuzzDecodePurchase(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkDecodePurchase(b *testing.B) {
+	value, err := os.ReadFile(filepath.Join("testdata", "purchase.json"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := event.DecodePurchase(value, event.Source{}, "USD"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

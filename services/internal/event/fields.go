@@ -5,8 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
+	"math"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -113,47 +114,54 @@ func (f *fields) text(name string, limit int) string {
 	return s
 }
 
-// number reads a required JSON number exactly, as the text says.
-func (f *fields) number(name string) (value *big.Rat, ok bool) {
+// number reads a required JSON number as its text.
+func (f *fields) number(name string) (text string, ok bool) {
 	if !f.has(name) {
 		f.fault(name, "is required")
-		return nil, false
+		return "", false
 	}
-	raw := string(f.raw[name])
-	if raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
+	text = string(f.raw[name]) // valid JSON: the first character tells what it is
+	if text[0] != '-' && (text[0] < '0' || text[0] > '9') {
 		f.fault(name, "must be a number")
-		return nil, false
+		return "", false
 	}
-	// Bounded before it is expanded: 1e999999999 would take all memory.
-	if len(raw) > 64 || exponentTooLarge(raw) {
-		f.fault(name, "is out of range")
-		return nil, false
-	}
-	value, ok = new(big.Rat).SetString(raw)
+	return text, true
+}
+
+// double reads a required number that a double can hold.
+func (f *fields) double(name string) (value float64, ok bool) {
+	text, ok := f.number(name)
 	if !ok {
-		f.fault(name, "must be a number")
+		return 0, false
 	}
-	return value, ok
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		f.fault(name, "is out of range")
+		return 0, false
+	}
+	return value, true
 }
 
-func exponentTooLarge(number string) bool {
-	i := strings.IndexAny(number, "eE")
-	if i < 0 {
-		return false
-	}
-	exponent := strings.TrimLeft(strings.TrimLeft(number[i+1:], "+-"), "0")
-	return len(exponent) > 2
-}
-
-// whole reads a required whole number from low to high.
+// whole reads a required whole number from low to high. 1.0 and 1e3 are whole
+// numbers too.
 func (f *fields) whole(name string, low, high int64) int64 {
-	value, ok := f.number(name)
+	text, ok := f.number(name)
 	if !ok {
 		return 0
 	}
-	if !value.IsInt() || !value.Num().IsInt64() || value.Num().Int64() < low || value.Num().Int64() > high {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		value, _ := strconv.ParseFloat(text, 64)
+		const exact = 1 << 53 // beyond, a double can't tell whole numbers apart
+		if value != math.Trunc(value) || math.Abs(value) > exact {
+			f.fault(name, "must be a whole number from %d to %d", low, high)
+			return 0
+		}
+		n = int64(value)
+	}
+	if n < low || n > high {
 		f.fault(name, "must be a whole number from %d to %d", low, high)
 		return 0
 	}
-	return value.Num().Int64()
+	return n
 }

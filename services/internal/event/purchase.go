@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"math/big"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -139,8 +139,7 @@ func DecodePurchase(value []byte, src Source, defaultCurrency string) (Purchase,
 			f.fault("priceMinor", "is %d, but price says %d", minor, p.PriceMinor)
 		}
 	}
-	if at, ok := f.number("timestamp"); ok {
-		seconds, _ := at.Float64()
+	if seconds, ok := f.double("timestamp"); ok {
 		if seconds < 0 || seconds > 253402300799 { // the year 9999
 			f.fault("timestamp", "must be seconds since 1970")
 		}
@@ -164,38 +163,41 @@ func IDOf(src Source) string {
 	return uuid.NewSHA1(uuid.NameSpaceURL, fmt.Appendf(nil, "kafka:%s/%d/%d", src.Topic, src.Partition, src.Offset)).String()
 }
 
-// price reads the price and its exact amount of minor units. More digits than
-// the currency has are rounded half away from zero, as a till does: 0.1+0.2
-// sent by a client that counts in doubles is 0.30.
+// price reads the price and its exact amount of minor units.
 func (f *fields) price(currency string) (Price, int64) {
-	value, ok := f.number("price")
+	value, ok := f.double("price")
 	if !ok {
 		return 0, 0
 	}
-	// The double is what goes on the wire, so its decimal is what counts: taken
-	// from the text, 1.00499999999999999999 would disagree with its own event.
-	major, _ := value.Float64()
-	decimal, ok := new(big.Rat).SetString(strconv.FormatFloat(major, 'f', -1, 64))
-	if !ok {
-		f.fault("price", "is out of range")
-		return 0, 0
-	}
-	minor := new(big.Rat).Mul(decimal, new(big.Rat).SetInt64(MinorUnits(currency)))
-	half := big.NewRat(1, 2)
-	rounded := new(big.Rat).Add(minor, half) // only positive prices get past the check below
-	units := new(big.Int).Quo(rounded.Num(), rounded.Denom())
 	switch {
-	case value.Sign() <= 0:
+	case value <= 0:
 		f.fault("price", "must be greater than 0")
 		return 0, 0
-	case value.Cmp(new(big.Rat).SetInt64(MaxPrice)) > 0:
+	case value > MaxPrice:
 		f.fault("price", "must be at most %d", MaxPrice)
 		return 0, 0
-	case units.Sign() == 0:
+	}
+	minor := minorOf(value, MinorDigits(currency))
+	if minor == 0 {
 		f.fault("price", "must be at least one minor unit of %s", currency)
 		return 0, 0
 	}
-	return Price(major), units.Int64()
+	return Price(value), minor
+}
+
+// minorOf returns a price of at most MaxPrice in minor units. What counts is
+// the shortest decimal of the double, since that is what goes on the wire: no
+// product of doubles, in which 4.35 times 100 is 434.99999999999994. More digits
+// than the currency has are rounded half away from zero, as a till does: 0.1+0.2
+// sent by a client that counts in doubles is 0.30.
+func minorOf(price float64, digits int) int64 {
+	units, fraction, _ := strings.Cut(strconv.FormatFloat(price, 'f', -1, 64), ".")
+	fraction += "0000"                                            // at least one digit more than any currency has
+	minor, _ := strconv.ParseInt(units+fraction[:digits], 10, 64) // digits only, and few
+	if fraction[digits] >= '5' {
+		minor++
+	}
+	return minor
 }
 
 func (f *fields) currency() string {
@@ -219,13 +221,14 @@ func IsCurrency(code string) bool {
 	return true
 }
 
-// MinorUnits returns how many minor units make one of the currency (ISO 4217).
-func MinorUnits(currency string) int64 {
+// MinorDigits returns how many digits the currency has after the point
+// (ISO 4217).
+func MinorDigits(currency string) int {
 	switch currency {
 	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
-		return 1
+		return 0
 	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
-		return 1000
+		return 3
 	}
-	return 100
+	return 2
 }
