@@ -53,7 +53,7 @@ func commandLoader(command []string) image.Load {
 	}
 	return func(reference string) error {
 		arguments := append(command[1:len(command):len(command)], reference)
-		output, err := exec.Command(command[0], arguments...).CombinedOutput()
+		output, err := exec.CommandContext(context.Background(), command[0], arguments...).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("loading image %q with %q: %w: %s", reference, strings.Join(command, " "), err, output)
 		}
