@@ -8,6 +8,7 @@ import (
 	"shopstream/infra/internal/app"
 	"shopstream/infra/internal/image"
 	"shopstream/infra/internal/ingress"
+	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/label"
 	"shopstream/infra/internal/namespace"
 	"shopstream/infra/internal/pod"
@@ -22,6 +23,15 @@ func (p platform) declareServices(
 	ctx *pulumi.Context, shop *namespace.Namespace, images *image.Images, installed addons, d data,
 	opts ...pulumi.ResourceOption,
 ) error {
+	if d.kafkaSecret != nil {
+		_, err := scale.NewKafkaAuthentication(ctx, kafkaSecret, shop.Ref, scale.KafkaAuthentication{
+			Secret: kafkaSecret, UsernameKey: usernameKey, PasswordKey: kedaUser,
+			AuthoritySecret: kafkaAuthority, AuthorityKey: kafka.AuthorityKey,
+		}, append(slices.Clone(opts), installed.after("keda"))...)
+		if err != nil {
+			return err
+		}
+	}
 	opts = append(opts, pulumi.DependsOn(d.ready))
 	for _, s := range p.config.services() {
 		args := &app.WorkloadArgs{
@@ -33,11 +43,15 @@ func (p platform) declareServices(
 			Drain:     drainDelay,
 			Step:      shutdownStep,
 		}
-		connections := slices.Clone(d.kafkaEnv)
+		connections := d.cluster.EnvVars(s.name, kafkaSecret)
+		args.Files = d.kafkaFiles
+		if d.kafkaSecret != nil {
+			args.Secrets = append(args.Secrets, d.kafkaSecret)
+		}
 		switch s.name {
 		case managementAPI:
 			connections = append(connections, d.mongoEnv...)
-			args.Secret = d.mongoSecret
+			args.Secrets = append(args.Secrets, d.mongoSecret)
 		case apiService:
 			token, err := p.declareToken(ctx, shop, opts...)
 			if err != nil {
@@ -45,7 +59,7 @@ func (p platform) declareServices(
 			}
 			if token != nil {
 				connections = append(connections, pod.Secret("API_TOKEN", apiSecret, "token"))
-				args.Secret = token
+				args.Secrets = append(args.Secrets, token)
 			}
 		}
 		args.Env = s.environment(p.config, connections...)
@@ -93,6 +107,7 @@ func (p platform) declareScaler(
 			Topic:            s.scale.lag.Name,
 			Group:            s.scale.group,
 			Threshold:        s.size.Target,
+			Authentication:   d.authentication(),
 		}.Trigger()
 	}
 	_, err := scale.NewScaledObject(ctx, s.name, target, trigger,

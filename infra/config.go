@@ -126,6 +126,10 @@ type KafkaConfig struct {
 
 	// StorageClass is the class of the volumes. Empty means the cluster's default.
 	StorageClass string `json:"storageClass"`
+
+	// Secure encrypts every connection, gives every client a password of its own (SASL PLAIN inside TLS), and lets each
+	// do only what it has to. Decide before the first start: a running cluster can't be switched over.
+	Secure bool `json:"secure"`
 }
 
 // TopicsConfig describes the topics. Replication follows from the number of brokers.

@@ -113,6 +113,8 @@ func TestFaults(t *testing.T) {
 		"service type":             {set: map[string]string{"ingress": `{"serviceType": "Magic"}`}, wants: []string{"ingress.serviceType"}},
 		"charts from two places":   {set: map[string]string{"addons": `{"repository": "https://x", "folder": "charts"}`}, wants: []string{"addons.folder"}},
 		"values of no chart":       {set: map[string]string{"addons": `{"values": {"kda": {}}}`}, wants: []string{"addons.values", "keda"}},
+		"half a certificate":       {set: map[string]string{"kafka": `{"secure": true}`, "kafkaCertificate": "x"}, wants: []string{"kafkaCertificate", "kafkaAuthority"}},
+		"certificate unused":       {set: map[string]string{"kafkaCertificate": "x", "kafkaAuthority": "y"}, wants: []string{"kafkaCertificate", "kafka.secure"}},
 		"log level":                {set: map[string]string{"logLevel": "loud"}, wants: []string{"logLevel", "debug"}},
 		"ports":                    {set: map[string]string{"cluster": `{"apiServerPorts": [0]}`}, wants: []string{"cluster.apiServerPorts"}},
 		"no ports":                 {set: map[string]string{"cluster": `{"apiServerPorts": []}`}, wants: []string{"cluster.apiServerPorts"}},
@@ -122,9 +124,9 @@ func TestFaults(t *testing.T) {
 		"too few CPUs":             {set: map[string]string{"cluster": `{"nodeCpu": "1"}`}, wants: []string{"cluster.nodeCpu"}},
 		"pod bigger than a node":   {set: map[string]string{"cluster": `{"nodes": 20, "nodeMemory": "1Gi"}`, "mongo": `{"memory": "2Gi"}`}, wants: []string{"one pod of mongodb needs 2Gi"}},
 		"production": {
-			set: map[string]string{"profile": "production", "kafka": `{"brokers": 1}`, "mongo": `{"members": 1}`, "cluster": `{"nodes": 1}`},
+			set: map[string]string{"profile": "production", "kafka": `{"brokers": 1, "secure": false}`, "mongo": `{"members": 1}`, "cluster": `{"nodes": 1}`},
 			wants: []string{
-				"images.registry", "ingress.host", "ingress.tlsSecret", "cluster.nodes", "kafka.brokers", "mongo.members", "apiToken",
+				"images.registry", "ingress.host", "ingress.tlsSecret", "cluster.nodes", "kafka.brokers", "kafka.secure", "mongo.members", "apiToken",
 			},
 		},
 	} {

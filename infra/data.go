@@ -13,16 +13,27 @@ import (
 	"shopstream/infra/internal/secret"
 )
 
-// mongoSecret is where the services find how to reach the database.
-const mongoSecret = "mongodb"
+// Secrets in the services' namespace.
+const (
+	// mongoSecret holds what the services reach the database with.
+	mongoSecret = "mongodb"
+
+	// kafkaSecret holds the password of each client of the brokers; kafkaAuthority is what they check the brokers with.
+	kafkaSecret    = "kafka-clients"
+	kafkaAuthority = "kafka-authority"
+)
 
 // data is what the services build on.
 type data struct {
 	cluster *kafka.Cluster
 
-	// kafkaEnv and mongoEnv are what a service needs to connect.
-	kafkaEnv, mongoEnv []pod.Env
-	mongoSecret        *secret.Secret
+	// kafkaFiles is what every client of the brokers needs beside its environment.
+	kafkaFiles  []pod.File
+	kafkaSecret *secret.Secret
+
+	// mongoEnv is what a service needs to connect to the database.
+	mongoEnv    []pod.Env
+	mongoSecret *secret.Secret
 
 	// ready is what must be there before a service starts.
 	ready []pulumi.Resource
@@ -32,6 +43,10 @@ func (p platform) declareData(
 	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, images *image.Images, opts ...pulumi.ResourceOption,
 ) (data, error) {
 	c := p.config
+	var d data
+	if err := p.declareCredentials(ctx, namespaces, &d, opts...); err != nil {
+		return data{}, err
+	}
 	cluster, err := kafka.NewCluster(ctx, kafka.Name, &kafka.ClusterArgs{
 		Namespace:     namespaces[dataNamespace],
 		ClusterDomain: c.Cluster.Domain,
@@ -45,11 +60,25 @@ func (p platform) declareData(
 		StorageSize:   c.Kafka.Storage,
 		DeleteVolumes: !c.KeepVolumes,
 		Zones:         c.Cluster.Zones,
-	}, opts...)
+		Security:      kafka.Security{Enabled: c.Kafka.Secure, Users: c.users()},
+	}, append(opts, pulumi.DependsOn(d.ready))...)
 	if err != nil {
 		return data{}, err
 	}
-	d := data{cluster: cluster, kafkaEnv: cluster.EnvVars()}
+	d.cluster = cluster
+	d.ready = []pulumi.Resource{cluster, images}
+	if c.Kafka.Secure {
+		access, err := kafka.NewAccess(ctx, kafka.AccessName, &kafka.AccessArgs{
+			Namespace:        namespaces[dataNamespace],
+			Image:            c.Kafka.Image,
+			BootstrapServers: cluster.BootstrapServers(),
+			Grants:           c.grants(),
+		}, append(opts, pulumi.DependsOn([]pulumi.Resource{cluster}))...)
+		if err != nil {
+			return data{}, err
+		}
+		d.ready = append(d.ready, access)
+	}
 
 	topics, err := kafka.NewTopics(ctx, topicsJob, &kafka.TopicsArgs{
 		Namespace: namespaces[appNamespace],
@@ -57,12 +86,13 @@ func (p platform) declareData(
 		User:      app.User,
 		Resources: topicsResources(),
 		Topics:    c.declarations(),
-		Env:       d.kafkaEnv,
-	}, append(opts, pulumi.DependsOn([]pulumi.Resource{cluster, images}))...)
+		Env:       cluster.EnvVars(topicsJob, kafkaSecret),
+		Files:     d.kafkaFiles,
+	}, append(opts, pulumi.DependsOn(d.ready))...)
 	if err != nil {
 		return data{}, err
 	}
-	d.ready = []pulumi.Resource{topics, images}
+	d.ready = append(d.ready, topics)
 	return d, p.declareDatabase(ctx, namespaces, &d, opts...)
 }
 
@@ -135,4 +165,12 @@ func (p platform) databaseArgs(ns *namespace.Namespace) (*mongo.DatabaseArgs, er
 		AppPassword:   password,
 		KeyFile:       keyFile,
 	}, nil
+}
+
+// authentication names what KEDA comes in to the brokers with, or nothing where they ask for nothing.
+func (d data) authentication() string {
+	if d.kafkaSecret == nil {
+		return ""
+	}
+	return kafkaSecret
 }

@@ -24,6 +24,14 @@ type Secrets struct {
 	// it is not set.
 	MongoPassword string `json:"mongoPassword"`
 
+	// KafkaCertificate is the key of the Kafka nodes followed by their certificate, both PEM, for every name in
+	// `*.kafka-nodes.shop-data.svc`, `*.kafka-controller-nodes.shop-data.svc` and `kafka.shop-data.svc`, with the common
+	// name `kafka`. With `kafka.secure`, one is made that lasts five years when it is not set.
+	KafkaCertificate string `json:"kafkaCertificate"`
+
+	// KafkaAuthority is the certificate that signed `kafkaCertificate`.
+	KafkaAuthority string `json:"kafkaAuthority"`
+
 	// RegistryPassword goes with `images.registryUsername`.
 	RegistryPassword string `json:"registryPassword"`
 }

@@ -77,11 +77,11 @@ func defaultProfile() Config {
 			Database:     "shopping",
 		},
 		Services: ServicesConfig{
-			WebServer:     service(1, 5, 70),
-			ManagementAPI: service(1, 6, 100),
-			API:           service(1, 5, 70),
-			Producer:      service(1, 3, 70),
-			Consumer:      service(1, 6, 100),
+			WebServer:     service(5, 70),
+			ManagementAPI: service(6, 100),
+			API:           service(5, 70),
+			Producer:      service(3, 70),
+			Consumer:      service(6, 100),
 		},
 		Ingress: IngressConfig{Class: "nginx", Namespace: "ingress-nginx", ServiceType: "NodePort"},
 		Addons: AddonsConfig{
@@ -122,6 +122,7 @@ func grow(c *Config) {
 	c.Images.Load = nil
 	c.Images.Platform = "linux/amd64"
 	c.Kafka.Controllers = 3
+	c.Kafka.Secure = true
 	c.Kafka.Heap = quantity("3Gi")
 	c.Kafka.CPU = quantity("1")
 	c.Kafka.CPULimit = quantity("4")
@@ -149,9 +150,9 @@ func grow(c *Config) {
 	c.Addons.PrometheusStorage = quantity("20Gi")
 }
 
-func service(fewest, most, target int) ServiceConfig {
+func service(most, target int) ServiceConfig {
 	return ServiceConfig{
-		Min: fewest, Max: most, Target: target,
+		Min: 1, Max: most, Target: target,
 		CPU: quantity("50m"), CPULimit: quantity("500m"), Memory: quantity("128Mi"),
 	}
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"runtime"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -112,7 +114,7 @@ func (p platform) imageArgs(ctx *pulumi.Context) *image.Args {
 		Registry:   settings.Registry,
 		Username:   settings.RegistryUsername,
 		Password:   pulumi.ToSecret(pulumi.String(p.secrets.RegistryPassword)).(pulumi.StringOutput),
-		Platform:   settings.Platform,
+		Platform:   cmp.Or(settings.Platform, "linux/"+runtime.GOARCH),
 		GoImage:    settings.GoImage,
 		BaseImage:  settings.BaseImage,
 		DockerHost: settings.DockerHost,

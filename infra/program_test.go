@@ -13,6 +13,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	psapi "k8s.io/pod-security-admission/api"
@@ -187,6 +188,10 @@ type scaledObject struct {
 			Type       string            `json:"type"`
 			MetricType string            `json:"metricType"`
 			Metadata   map[string]string `json:"metadata"`
+
+			AuthenticationRef struct {
+				Name string `json:"name"`
+			} `json:"authenticationRef"`
 		} `json:"triggers"`
 	} `json:"spec"`
 }
@@ -513,4 +518,37 @@ func TestGoldenManifests(t *testing.T) {
 			golden(t, "testdata/manifests/"+strings.ReplaceAll(stack.name, " ", "-")+".yaml", got)
 		})
 	}
+}
+
+func TestProbesAndMetricsStayInside(t *testing.T) {
+	eachStack(t, func(t *testing.T, _ testStack, declared resources) {
+		ingresses := objects[networkingv1.Ingress](t, declared, "Ingress")
+		if len(ingresses) != 1 {
+			t.Fatalf("%d ingresses", len(ingresses))
+		}
+		for _, i := range ingresses {
+			served := func(request string) bool {
+				for _, p := range i.Spec.Rules[0].HTTP.Paths {
+					below := strings.HasPrefix(request, strings.TrimSuffix(p.Path, "/")+"/")
+					if p.Path == request || below && *p.PathType == networkingv1.PathTypePrefix {
+						return true
+					}
+				}
+				return false
+			}
+			for _, request := range []string{"/metrics", "/-/ready", "/-/healthy", "/debug/pprof"} {
+				if served(request) {
+					t.Errorf("%s is reachable from outside", request)
+				}
+			}
+			for _, request := range []string{
+				"/", "/shop/app.js", "/buy", "/api/v1/buy", "/getAllUserBuys/ann", "/api/v1/buys/1", "/messages", "/messages/stream", "/topics",
+				"/groups", "/viewer", "/viewer/app.js", "/health",
+			} {
+				if !served(request) {
+					t.Errorf("%s is not reachable from outside", request)
+				}
+			}
+		}
+	})
 }

@@ -2,21 +2,25 @@ package main
 
 import "shopstream/infra/internal/ingress"
 
-// routes returns what is reachable from outside: the shop, and what people use of the API. The services' probes and
-// metrics are not.
+// routes returns what is reachable from outside: the shop, and what people use of the API. It names every path, since
+// a route for all of them would let the services' metrics and probes out too.
 func (c Config) routes() []ingress.Route {
-	var shop, api int
+	ports := map[string]int{}
 	for _, s := range c.services() {
-		switch s.name {
-		case webServer:
-			shop = s.port
-		case apiService:
-			api = s.port
-		}
+		ports[s.name] = s.port
 	}
-	routes := []ingress.Route{{Path: "/", Service: webServer, Port: shop}}
+	route := func(service, path string) ingress.Route {
+		return ingress.Route{Path: path, Service: service, Port: ports[service]}
+	}
+	shop := route(webServer, "/")
+	shop.Exact = true
+
+	routes := []ingress.Route{shop}
+	for _, path := range []string{"/shop", "/openapi.yaml", "/api/v1", "/buy", "/getAllUserBuys"} {
+		routes = append(routes, route(webServer, path))
+	}
 	for _, path := range []string{"/messages", "/topics", "/groups", "/viewer", "/health"} {
-		routes = append(routes, ingress.Route{Path: path, Service: apiService, Port: api})
+		routes = append(routes, route(apiService, path))
 	}
 	return routes
 }

@@ -21,6 +21,7 @@ const (
 
 const (
 	managementGroup = "management-api-group"
+	replayGroup     = "management-api-replay"
 	consumerGroup   = "consumer-service-group"
 )
 

@@ -19,7 +19,7 @@ func validate(c Config, s Secrets, preview bool) error {
 	faults := slices.Concat(
 		c.validateCluster(),
 		c.validateImages(s, preview),
-		c.validateKafka(),
+		c.validateKafka(s),
 		c.validateTopics(),
 		c.validateMongo(s, preview),
 		c.validateServices(),
@@ -138,7 +138,7 @@ func (c Config) topology() kafka.Topology {
 	return kafka.Topology{Brokers: c.Kafka.Brokers, Controllers: c.Kafka.Controllers}
 }
 
-func (c Config) validateKafka() []error {
+func (c Config) validateKafka(s Secrets) []error {
 	faults := slices.Concat(
 		positive("kafka.cpu", c.Kafka.CPU),
 		atMost("kafka.cpu", c.Kafka.CPU, "kafka.cpuLimit", c.Kafka.CPULimit),
@@ -146,6 +146,12 @@ func (c Config) validateKafka() []error {
 	)
 	if err := c.topology().Check(); err != nil {
 		faults = append(faults, fmt.Errorf("kafka: %w", err))
+	}
+	if (s.KafkaCertificate == "") != (s.KafkaAuthority == "") {
+		faults = append(faults, fault("kafkaCertificate", "goes together with kafkaAuthority: set both, or neither"))
+	}
+	if s.KafkaCertificate != "" && !c.Kafka.Secure {
+		faults = append(faults, fault("kafkaCertificate", "is set, and kafka.secure is not: set it to true, or remove the certificate"))
 	}
 	if least := quantity("256Mi"); c.Kafka.Heap.Cmp(least) < 0 {
 		faults = append(faults, fault("kafka.heap", "%s: a broker needs %s or more", c.Kafka.Heap.String(), least.String()))
@@ -287,6 +293,9 @@ func (c Config) validateProduction(s Secrets, preview bool) []error {
 	)
 	if c.Cluster.Nodes < 3 {
 		faults = append(faults, fault("cluster.nodes", "%d: production needs 3 or more", c.Cluster.Nodes))
+	}
+	if !c.Kafka.Secure {
+		faults = append(faults, fault("kafka.secure", "is off: production encrypts, and asks who calls"))
 	}
 	if c.Kafka.Brokers < 3 {
 		faults = append(faults, fault("kafka.brokers", "%d: production needs 3 or more", c.Kafka.Brokers))

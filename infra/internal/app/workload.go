@@ -41,8 +41,11 @@ type WorkloadArgs struct {
 	// Drain is how long the service stays up after it has said that it is not ready; Step bounds each step after that.
 	Drain, Step time.Duration
 
-	// Secret is what the environment's secrets are read from, if any are.
-	Secret *secret.Secret
+	// Files are what the service reads from Secrets as files.
+	Files []pod.File
+
+	// Secrets are what the environment's secrets are read from.
+	Secrets []*secret.Secret
 }
 
 // Workload is a running service. It never says how many pods it has: its autoscaler does, and two who set the same
@@ -122,8 +125,8 @@ func (w *Workload) provision(ctx *pulumi.Context, name string, args *WorkloadArg
 
 func (args WorkloadArgs) deployment(name string) *appsv1.DeploymentSpecArgs {
 	meta := &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(label.Standard(name, "service"))}
-	if args.Secret != nil {
-		meta.Annotations = pulumi.StringMap{secret.ChecksumAnnotation: args.Secret.Checksum()}
+	if len(args.Secrets) > 0 {
+		meta.Annotations = pulumi.StringMap{secret.ChecksumAnnotation: secret.Checksum(args.Secrets...)}
 	}
 	return &appsv1.DeploymentSpecArgs{
 		Selector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(label.Selector(name))},
@@ -142,6 +145,7 @@ func (args WorkloadArgs) deployment(name string) *appsv1.DeploymentSpecArgs {
 				SecurityContext:               pod.Security(User),
 				TopologySpreadConstraints:     pod.Spread(label.Selector(name), args.Zones),
 				TerminationGracePeriodSeconds: pulumi.Int(args.gracePeriod()),
+				Volumes:                       pod.FileVolumes(args.Files),
 				Containers: corev1.ContainerArray{corev1.ContainerArgs{
 					Name:            pulumi.String(name),
 					Image:           pulumi.String(args.Image),
@@ -152,6 +156,7 @@ func (args WorkloadArgs) deployment(name string) *appsv1.DeploymentSpecArgs {
 					}},
 					Resources:       args.Resources.Requirements(),
 					SecurityContext: pod.ContainerSecurity(),
+					VolumeMounts:    pod.FileMounts(args.Files),
 					// A service is alive as long as it answers at all; whether its dependencies are there is for
 					// readiness, since a restart repairs none of them.
 					StartupProbe:   probe("/-/healthy", 2, 30),

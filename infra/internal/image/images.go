@@ -97,6 +97,7 @@ func (i *Images) provision(ctx *pulumi.Context, name string, args *Args) error {
 	if err != nil {
 		return err
 	}
+	var previous []pulumi.Resource
 	for _, service := range args.Names {
 		folder := path.Join(args.Staging, service)
 		files, err := sources(args.Services, service)
@@ -106,10 +107,16 @@ func (i *Images) provision(ctx *pulumi.Context, name string, args *Args) error {
 		if err := stage(args.Services, files, folder); err != nil {
 			return err
 		}
-		opts := append([]pulumi.ResourceOption{pulumi.Parent(i), pulumi.Provider(provider)}, hooks...)
-		if _, err := docker.NewImage(ctx, service, args.image(service, folder, i.references[service]), opts...); err != nil {
+		// One after the other: the images share most of what is compiled, and each finds what the one before it left in
+		// the cache. At the same time, every one of them would compile it all.
+		opts := append([]pulumi.ResourceOption{
+			pulumi.Parent(i), pulumi.Provider(provider), pulumi.DependsOn(previous),
+		}, hooks...)
+		built, err := docker.NewImage(ctx, service, args.image(service, folder, i.references[service]), opts...)
+		if err != nil {
 			return fmt.Errorf("building the image of %q: %w", service, err)
 		}
+		previous = []pulumi.Resource{built}
 	}
 	return nil
 }

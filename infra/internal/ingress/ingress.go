@@ -12,11 +12,14 @@ import (
 	"shopstream/infra/internal/namespace"
 )
 
-// Route sends the requests whose path begins with Path to a service.
+// Route sends the requests for a path, and for everything below it, to a service.
 type Route struct {
 	Path    string
 	Service string
 	Port    int
+
+	// Exact leaves out what is below.
+	Exact bool
 }
 
 // Args describes the routes of one host.
@@ -39,9 +42,13 @@ func New(
 ) (*networkingv1.Ingress, error) {
 	paths := networkingv1.HTTPIngressPathArray{}
 	for _, route := range args.Routes {
+		pathType := "Prefix"
+		if route.Exact {
+			pathType = "Exact"
+		}
 		paths = append(paths, networkingv1.HTTPIngressPathArgs{
 			Path:     pulumi.String(route.Path),
-			PathType: pulumi.String("Prefix"),
+			PathType: pulumi.String(pathType),
 			Backend: &networkingv1.IngressBackendArgs{
 				Service: &networkingv1.IngressServiceBackendArgs{
 					Name: pulumi.String(route.Service),

@@ -41,6 +41,8 @@ type ClusterArgs struct {
 	// DeleteVolumes lets the volumes go with the cluster.
 	DeleteVolumes bool
 
+	Security Security
+
 	// Zones spreads the brokers over the zones of the cluster, and the replicas with them.
 	Zones bool
 }
@@ -82,9 +84,29 @@ func BootstrapServers(namespace, domain string) string {
 	return fmt.Sprintf("%s.%s.svc.%s:%d", Name, namespace, domain, ClientPort)
 }
 
-// EnvVars is what a client needs to connect.
-func (c *Cluster) EnvVars() []pod.Env {
-	return []pod.Env{pod.Value("KAFKA_BOOTSTRAP_SERVERS", c.BootstrapServers())}
+// EnvVars is what a client needs to connect: the address and, where security is on, who it is. Its password comes from
+// a Secret in its own namespace, under the user's name.
+func (c *Cluster) EnvVars(user, secret string) []pod.Env {
+	env := []pod.Env{pod.Value("KAFKA_BOOTSTRAP_SERVERS", c.BootstrapServers())}
+	if !c.args.Security.Enabled {
+		return env
+	}
+	return append(env,
+		pod.Value("KAFKA_SECURITY_PROTOCOL", "sasl_ssl"),
+		pod.Value("KAFKA_SASL_MECHANISM", "PLAIN"),
+		pod.Value("KAFKA_SASL_USERNAME", user),
+		pod.Secret("KAFKA_SASL_PASSWORD", secret, user),
+		pod.Value("KAFKA_TLS_CA_FILE", AuthorityFile),
+	)
+}
+
+// Hosts is every name that a node or the cluster is called by, for its certificate.
+func Hosts(namespace, domain string) []string {
+	return []string{
+		fmt.Sprintf("%s.%s.svc.%s", Name, namespace, domain),
+		fmt.Sprintf("*.%s.%s.svc.%s", pool{name: Name}.headless(), namespace, domain),
+		fmt.Sprintf("*.%s.%s.svc.%s", pool{name: ControllerName}.headless(), namespace, domain),
+	}
 }
 
 // Brokers is the brokers as an end of a call.
@@ -137,7 +159,7 @@ func (c *Cluster) provision(ctx *pulumi.Context, p pool) error {
 			Selector:  pulumi.ToStringMap(label.Selector(p.name)),
 			// Nodes find each other by name before any of them can be ready: readiness needs the quorum.
 			PublishNotReadyAddresses: pulumi.Bool(true),
-			Ports:                    p.servicePorts(),
+			Ports:                    p.servicePorts(c.args.Security),
 		},
 	}, pulumi.Parent(c))
 	if err != nil {
@@ -182,9 +204,9 @@ func (c *Cluster) provision(ctx *pulumi.Context, p pool) error {
 	return nil
 }
 
-func (p pool) servicePorts() corev1.ServicePortArray {
+func (p pool) servicePorts(s Security) corev1.ServicePortArray {
 	ports := corev1.ServicePortArray{}
-	for _, l := range listeners() {
+	for _, l := range listeners(s) {
 		if p.has(l.role) {
 			ports = append(ports, corev1.ServicePortArgs{
 				Name: pulumi.String(l.portName()), Port: pulumi.Int(l.port), TargetPort: pulumi.Int(l.port),

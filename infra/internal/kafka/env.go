@@ -18,7 +18,7 @@ const dataDirectory = "/var/lib/kafka/data/kraft"
 // setting, and setting one of them switches all of its built-in defaults off, so what matters is written out.
 func (args ClusterArgs) environment(p pool) []pod.Env {
 	host := fmt.Sprintf("$(POD_NAME).%s", args.domain(p.headless()))
-	bind, advertised, protocols := listenerValues(listeners(), p, host)
+	bind, advertised, protocols := listenerValues(listeners(args.Security), p, host)
 	replication := strconv.Itoa(args.Topology.ReplicationFactor())
 	minISR := strconv.Itoa(args.Topology.MinInSyncReplicas())
 	heap := args.Heap.Value() / (1 << 20)
@@ -45,6 +45,7 @@ func (args ClusterArgs) environment(p pool) []pod.Env {
 		// Topics come from their declaration and from nowhere else.
 		pod.Value("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false"),
 	}
+	env = append(env, args.Security.environment()...)
 	if !p.has(roleBroker) {
 		return env
 	}

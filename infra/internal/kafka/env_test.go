@@ -39,9 +39,12 @@ func TestSettingsAreKnownToKafka(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := strings.Fields(string(data))
+	known := append(strings.Fields(string(data)),
+		// These two are read by the authorizer and not by the broker.
+		"super.users", "allow.everyone.if.no.acl.found")
 	for _, topology := range []Topology{{Brokers: 1}, {Brokers: 3}, {Brokers: 4, Controllers: 3}} {
 		args := testArgs(topology)
+		args.Security = Security{Enabled: true, Users: []string{"web-server", Admin}}
 		for _, p := range topology.pools() {
 			for _, e := range args.environment(p) {
 				if e.Name == "KAFKA_HEAP_OPTS" || !strings.HasPrefix(e.Name, "KAFKA_") {
@@ -58,7 +61,67 @@ func TestSettingsAreKnownToKafka(t *testing.T) {
 // settingOf is how the image makes a setting of a variable: one underscore is a dot, two are one, three are a dash.
 func settingOf(variable string) string {
 	name := strings.ToLower(strings.TrimPrefix(variable, "KAFKA_"))
-	return strings.NewReplacer("___", "-", "__", "_", "_", ".").Replace(name)
+	setting := strings.NewReplacer("___", "-", "__", "_", "_", ".").Replace(name)
+	// A setting can be of one listener, and of one mechanism of it.
+	for _, prefix := range []string{"listener.name.client.plain.", "listener.name.internal.", "listener.name.controller."} {
+		setting = strings.TrimPrefix(setting, prefix)
+	}
+	return setting
+}
+
+func TestSecureEnvironment(t *testing.T) {
+	args := testArgs(Topology{Brokers: 3})
+	args.Security = Security{Enabled: true, Users: []string{"web-server", Admin}}
+	env := args.environment(args.Topology.pools()[0])
+	for name, want := range map[string]string{
+		"KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CLIENT:SASL_SSL,INTERNAL:SSL,CONTROLLER:SSL",
+		"KAFKA_LISTENER_NAME_CLIENT_PLAIN_SASL_JAAS_CONFIG": "org.apache.kafka.common.security.plain.PlainLoginModule required" +
+			` user_web-server="$(PASSWORD_WEB_SERVER)" user_admin="$(PASSWORD_ADMIN)";`,
+		"KAFKA_SUPER_USERS":                    "User:CN=kafka;User:admin",
+		"KAFKA_ALLOW_EVERYONE_IF_NO_ACL_FOUND": "false",
+	} {
+		if got := lookup(env, name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	// The image would look for Java key stores.
+	if got := lookup(env, "KAFKA_ADVERTISED_LISTENERS"); strings.Contains(got, "SSL://") {
+		t.Errorf("advertised listeners %q", got)
+	}
+	positions := map[string]int{}
+	for i, e := range env {
+		positions[e.Name] = i
+	}
+	for _, user := range args.Security.Users {
+		variable := passwordVariable(user)
+		if at, ok := positions[variable]; !ok || at > positions["KAFKA_LISTENER_NAME_CLIENT_PLAIN_SASL_JAAS_CONFIG"] {
+			t.Errorf("%s stands after what refers to it", variable)
+		}
+		if env[positions[variable]].Secret != CredentialsSecret {
+			t.Errorf("%s does not come from the Secret", variable)
+		}
+	}
+}
+
+func TestGrantArguments(t *testing.T) {
+	for want, grant := range map[string]Grant{
+		"--add --force --allow-principal User:a --operation Read --operation Describe --topic t": {
+			User: "a", Operations: []string{"Read", "Describe"}, Topic: "t",
+		},
+		"--add --force --allow-principal User:a --operation Read --group g": {
+			User: "a", Operations: []string{"Read"}, Group: "g",
+		},
+		"--add --force --allow-principal User:a --operation Write --transactional-id x --resource-pattern-type prefixed": {
+			User: "a", Operations: []string{"Write"}, TransactionalID: "x",
+		},
+		"--add --force --allow-principal User:a --operation Describe --cluster": {
+			User: "a", Operations: []string{"Describe"}, Cluster: true,
+		},
+	} {
+		if got := strings.Join(grant.arguments(), " "); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
 }
 
 func TestEnvironmentOfCombinedNodes(t *testing.T) {

@@ -25,12 +25,14 @@ const (
 	controllerListener = "CONTROLLER"
 )
 
-// listeners returns every listener of the cluster.
-func listeners() []listener {
+// listeners returns every listener of the cluster. Their names are never protocols: the image's start script would take
+// SSL:// for a request to look for Java key stores.
+func listeners(s Security) []listener {
+	clients, nodes := s.protocols()
 	return []listener{
-		{name: clientListener, port: ClientPort, role: roleBroker, protocol: "PLAINTEXT", advertised: true},
-		{name: internalListener, port: InternalPort, role: roleBroker, protocol: "PLAINTEXT", advertised: true},
-		{name: controllerListener, port: ControllerPort, role: roleController, protocol: "PLAINTEXT"},
+		{name: clientListener, port: ClientPort, role: roleBroker, protocol: clients, advertised: true},
+		{name: internalListener, port: InternalPort, role: roleBroker, protocol: nodes, advertised: true},
+		{name: controllerListener, port: ControllerPort, role: roleController, protocol: nodes},
 	}
 }
 

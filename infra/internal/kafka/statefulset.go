@@ -73,9 +73,14 @@ func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
 		Name: pulumi.String(dataVolume), MountPath: pulumi.String("/var/lib/kafka/data"),
 	}}
 	mounts = append(mounts, pod.Mounts(scratchMounts())...)
+	volumes := pod.Scratch(scratchMounts())
+	if args.Security.Enabled {
+		volumes = append(volumes, pod.SecretVolume(certificateVolume, CertificateSecret))
+		mounts = append(mounts, pod.ReadOnlyMount(certificateVolume, certificateFolder))
+	}
 
 	ports := corev1.ContainerPortArray{}
-	for _, l := range listeners() {
+	for _, l := range listeners(args.Security) {
 		if p.has(l.role) {
 			ports = append(ports, corev1.ContainerPortArgs{
 				Name: pulumi.String(l.portName()), ContainerPort: pulumi.Int(l.port),
@@ -96,7 +101,7 @@ func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
 		TopologySpreadConstraints:    pod.Spread(label.Selector(p.name), args.Zones),
 		// Handing over the leadership of many partitions takes longer than the usual half minute.
 		TerminationGracePeriodSeconds: pulumi.Int(120),
-		Volumes:                       pod.Scratch(scratchMounts()),
+		Volumes:                       volumes,
 		Containers: corev1.ContainerArray{corev1.ContainerArgs{
 			Name:            pulumi.String("kafka"),
 			Image:           pulumi.String(args.Image),

@@ -35,8 +35,9 @@ type TopicsArgs struct {
 	Resources pod.Resources
 	Topics    []Topic
 
-	// Env is what the Job needs to connect.
-	Env []pod.Env
+	// Env and Files are what the Job needs to connect.
+	Env   []pod.Env
+	Files []pod.File
 }
 
 // Topics is the finished declaration of the topics: what depends on it finds them.
@@ -68,6 +69,7 @@ func NewTopics(ctx *pulumi.Context, name string, args *TopicsArgs, opts ...pulum
 					EnableServiceLinks:           pulumi.Bool(false),
 					AutomountServiceAccountToken: pulumi.Bool(false),
 					SecurityContext:              pod.Security(args.User),
+					Volumes:                      pod.FileVolumes(args.Files),
 					Containers: corev1.ContainerArray{corev1.ContainerArgs{
 						Name:            pulumi.String(TopicsName),
 						Image:           pulumi.String(args.Image),
@@ -75,6 +77,7 @@ func NewTopics(ctx *pulumi.Context, name string, args *TopicsArgs, opts ...pulum
 						Env:             pod.EnvVars(env),
 						Resources:       args.Resources.Requirements(),
 						SecurityContext: pod.ContainerSecurity(),
+						VolumeMounts:    pod.FileMounts(args.Files),
 					}},
 				},
 			},

@@ -45,7 +45,7 @@ func (d *Database) initiate(ctx *pulumi.Context, set pulumi.Resource) error {
 			Template: &corev1.PodTemplateSpecArgs{
 				Metadata: &metav1.ObjectMetaArgs{
 					Labels:      pulumi.ToStringMap(label.Standard(InitiateName, "job")),
-					Annotations: pulumi.StringMap{secret.ChecksumAnnotation: d.admin.Checksum()},
+					Annotations: pulumi.StringMap{secret.ChecksumAnnotation: secret.Checksum(d.admin)},
 				},
 				Spec: &corev1.PodSpecArgs{
 					RestartPolicy:                pulumi.String("OnFailure"),

@@ -30,3 +30,41 @@ func Mounts(paths map[string]string) corev1.VolumeMountArray {
 	}
 	return mounts
 }
+
+// File is a Secret that a container sees as files in a folder.
+type File struct {
+	Volume, Secret, Folder string
+}
+
+// FileVolumes returns the volumes of some files, or nothing for none.
+func FileVolumes(files []File) corev1.VolumeArray {
+	var volumes corev1.VolumeArray
+	for _, f := range files {
+		volumes = append(volumes, SecretVolume(f.Volume, f.Secret))
+	}
+	return volumes
+}
+
+// FileMounts returns the mounts of some files, or nothing for none.
+func FileMounts(files []File) corev1.VolumeMountArray {
+	var mounts corev1.VolumeMountArray
+	for _, f := range files {
+		mounts = append(mounts, ReadOnlyMount(f.Volume, f.Folder))
+	}
+	return mounts
+}
+
+// SecretVolume returns a volume that holds what is in a Secret.
+func SecretVolume(name, secret string) corev1.VolumeArgs {
+	return corev1.VolumeArgs{
+		Name:   pulumi.String(name),
+		Secret: &corev1.SecretVolumeSourceArgs{SecretName: pulumi.String(secret)},
+	}
+}
+
+// ReadOnlyMount returns the mount of a volume that is only read.
+func ReadOnlyMount(name, folder string) corev1.VolumeMountArgs {
+	return corev1.VolumeMountArgs{
+		Name: pulumi.String(name), MountPath: pulumi.String(folder), ReadOnly: pulumi.Bool(true),
+	}
+}

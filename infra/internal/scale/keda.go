@@ -30,11 +30,14 @@ type Lag struct {
 
 	// Threshold is the lag that one pod may have.
 	Threshold int
+
+	// Authentication names the TriggerAuthentication to come in with; empty means that the brokers ask for none.
+	Authentication string
 }
 
 // Trigger scales on the group's lag.
 func (l Lag) Trigger() Trigger {
-	return Trigger{
+	trigger := Trigger{
 		"type": "kafka",
 		"metadata": map[string]any{
 			"bootstrapServers": l.BootstrapServers,
@@ -49,7 +52,52 @@ func (l Lag) Trigger() Trigger {
 			"version": "3.0.0",
 		},
 	}
+	if l.Authentication != "" {
+		trigger["authenticationRef"] = map[string]any{"name": l.Authentication}
+	}
+	return trigger
 }
+
+// KafkaAuthentication says where KEDA finds what it comes in to the brokers with: keys of Secrets in the same
+// namespace.
+type KafkaAuthentication struct {
+	Secret, UsernameKey, PasswordKey string
+	AuthoritySecret, AuthorityKey    string
+}
+
+// NewKafkaAuthentication makes a TriggerAuthentication. Like a ScaledObject, it goes before KEDA does.
+func NewKafkaAuthentication(
+	ctx *pulumi.Context, name string, namespace pulumi.StringInput, from KafkaAuthentication,
+	opts ...pulumi.ResourceOption,
+) (*apiextensions.CustomResource, error) {
+	reference := func(parameter, secret, key string) map[string]any {
+		return map[string]any{"parameter": parameter, "name": secret, "key": key}
+	}
+	spec := map[string]any{"secretTargetRef": []any{
+		reference("username", from.Secret, from.UsernameKey),
+		reference("password", from.Secret, from.PasswordKey),
+		reference("sasl", from.Secret, SASLKey),
+		reference("tls", from.Secret, TLSKey),
+		reference("ca", from.AuthoritySecret, from.AuthorityKey),
+	}}
+	object, err := apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
+		ApiVersion:  pulumi.String("keda.sh/v1alpha1"),
+		Kind:        pulumi.String("TriggerAuthentication"),
+		Metadata:    label.Meta(name, namespace, label.Standard(name, "autoscaler")),
+		OtherFields: kubernetes.UntypedArgs{"spec": pulumi.ToMap(spec)},
+	}, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("creating trigger authentication %q: %w", name, err)
+	}
+	return object, nil
+}
+
+// SASLKey and TLSKey are where the Secret says how to come in: KEDA reads these two from there, once a trigger has an
+// authentication.
+const (
+	SASLKey = "keda-sasl"
+	TLSKey  = "keda-tls"
+)
 
 // NewScaledObject makes a ScaledObject with one trigger. It has to go before KEDA does, which alone can finish its
 // deletion: depend on KEDA's release.

@@ -41,7 +41,7 @@ func Generated(random io.Reader, bytes int) (Value, error) {
 
 // Secret is a Kubernetes Secret.
 type Secret struct {
-	object *corev1.Secret
+	*corev1.Secret
 }
 
 // New makes a Secret.
@@ -61,12 +61,12 @@ func New(
 	if err != nil {
 		return nil, fmt.Errorf("creating secret %q: %w", name, err)
 	}
-	return &Secret{object: object}, nil
+	return &Secret{Secret: object}, nil
 }
 
 // Value returns the value of a key as the cluster has it, which for a generated one is that of the first run.
 func (s *Secret) Value(key string) Value {
-	encoded := s.object.Data.MapIndex(pulumi.String(key))
+	encoded := s.Data.MapIndex(pulumi.String(key))
 	text := encoded.ApplyT(func(value string) (string, error) {
 		decoded, err := base64.StdEncoding.DecodeString(value)
 		return string(decoded), err
@@ -74,13 +74,20 @@ func (s *Secret) Value(key string) Value {
 	return Given(pulumi.ToSecret(text).(pulumi.StringOutput))
 }
 
-// Checksum changes with the Secret's content. In a pod's annotations it makes a changed secret roll the pods that read
-// it. Eight bytes of a digest give nothing away, so it is no secret itself.
-func (s *Secret) Checksum() pulumi.StringOutput {
-	sum := s.object.Data.ApplyT(func(data map[string]string) string {
+// Checksum changes with the content of any of the Secrets. In a pod's annotations it makes a changed secret roll the
+// pods that read it. Eight bytes of a digest give nothing away, so it is no secret itself.
+func Checksum(secrets ...*Secret) pulumi.StringOutput {
+	contents := make([]any, 0, len(secrets))
+	for _, s := range secrets {
+		contents = append(contents, s.Data)
+	}
+	sum := pulumi.All(contents...).ApplyT(func(all []any) string {
 		digest := sha256.New()
-		for _, key := range slices.Sorted(maps.Keys(data)) {
-			fmt.Fprintln(digest, key, data[key])
+		for _, content := range all {
+			data, _ := content.(map[string]string)
+			for _, key := range slices.Sorted(maps.Keys(data)) {
+				fmt.Fprintln(digest, key, data[key])
+			}
 		}
 		return hex.EncodeToString(digest.Sum(nil)[:8])
 	}).(pulumi.StringOutput)

@@ -1,0 +1,50 @@
+package secret
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"testing"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+func TestCertificate(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	combined, authority, err := Certificate("kafka", []string{"kafka.data.svc", "*.kafka-nodes.data.svc"}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !combined.once || !authority.once {
+		t.Error("a later run would make new ones")
+	}
+	text := func(v Value) []byte { return []byte(v.text.(pulumi.String)) }
+
+	pair, err := tls.X509KeyPair(text(combined), text(combined))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text(authority)) {
+		t.Fatal("the authority is no certificate")
+	}
+	for host, trusted := range map[string]bool{
+		"kafka.data.svc": true, "kafka-0.kafka-nodes.data.svc": true, "mongodb.data.svc": false,
+	} {
+		_, err := leaf.Verify(x509.VerifyOptions{
+			DNSName: host, Roots: roots, CurrentTime: now.Add(24 * time.Hour),
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		})
+		if (err == nil) != trusted {
+			t.Errorf("%s: trusted %v, want %v: %v", host, err == nil, trusted, err)
+		}
+	}
+	// The brokers' super user is this name and nothing more.
+	if got := leaf.Subject.String(); got != "CN=kafka" {
+		t.Errorf("subject %q", got)
+	}
+}
