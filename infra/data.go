@@ -47,6 +47,12 @@ func (p platform) declareData(
 	if err := p.declareCredentials(ctx, namespaces, &d, opts...); err != nil {
 		return data{}, err
 	}
+	// First of all: a component that depends on one that is not ready yet holds up everything that is declared after it,
+	// and so both start at the same time.
+	database, err := p.declareDatabase(ctx, namespaces, &d, opts...)
+	if err != nil {
+		return data{}, err
+	}
 	cluster, err := kafka.NewCluster(ctx, kafka.Name, &kafka.ClusterArgs{
 		Namespace:     namespaces[dataNamespace],
 		ClusterDomain: c.Cluster.Domain,
@@ -66,7 +72,7 @@ func (p platform) declareData(
 		return data{}, err
 	}
 	d.cluster = cluster
-	d.ready = []pulumi.Resource{cluster, images}
+	brokers := []pulumi.Resource{cluster, images}
 	if c.Kafka.Secure {
 		access, err := kafka.NewAccess(ctx, kafka.AccessName, &kafka.AccessArgs{
 			Namespace:        namespaces[dataNamespace],
@@ -77,7 +83,7 @@ func (p platform) declareData(
 		if err != nil {
 			return data{}, err
 		}
-		d.ready = append(d.ready, access)
+		brokers = append(brokers, access)
 	}
 
 	topics, err := kafka.NewTopics(ctx, topicsJob, &kafka.TopicsArgs{
@@ -88,18 +94,19 @@ func (p platform) declareData(
 		Topics:    c.declarations(),
 		Env:       cluster.EnvVars(topicsJob, kafkaSecret),
 		Files:     d.kafkaFiles,
-	}, append(opts, pulumi.DependsOn(d.ready))...)
+	}, append(opts, pulumi.DependsOn(brokers))...)
 	if err != nil {
 		return data{}, err
 	}
-	d.ready = append(d.ready, topics)
-	return d, p.declareDatabase(ctx, namespaces, &d, opts...)
+	d.ready = append(database, images, topics)
+	return d, nil
 }
 
-// declareDatabase makes the database, or only the Secret with the address of one that stands elsewhere.
+// declareDatabase makes the database, or only the Secret with the address of one that stands elsewhere. It returns what
+// must be there before a service starts.
 func (p platform) declareDatabase(
 	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, d *data, opts ...pulumi.ResourceOption,
-) error {
+) ([]pulumi.Resource, error) {
 	shop := namespaces[appNamespace]
 	meta := label.Meta(mongoSecret, shop.Ref, label.Standard(mongoSecret, "credentials"))
 	name := pod.Value("MONGO_DATABASE", p.config.Mongo.Database)
@@ -108,30 +115,29 @@ func (p platform) declareDatabase(
 		values := map[string]secret.Value{"uri": secret.Given(pulumi.String(p.secrets.MongoURI))}
 		address, err := secret.New(ctx, mongoSecret, meta, values, opts...)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		d.mongoSecret = address
 		d.mongoEnv = []pod.Env{pod.Secret("MONGO_URI", mongoSecret, "uri"), name}
-		return nil
+		return []pulumi.Resource{address}, nil
 	}
 
 	args, err := p.databaseArgs(namespaces[dataNamespace])
 	if err != nil {
-		return err
+		return nil, err
 	}
 	database, err := mongo.NewDatabase(ctx, mongo.Name, args, opts...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	values := map[string]secret.Value{"password": database.AppPassword()}
 	password, err := secret.New(ctx, mongoSecret, meta, values, opts...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d.mongoSecret = password
 	d.mongoEnv = append(database.EnvVars(mongoSecret, "password"), name)
-	d.ready = append(d.ready, database)
-	return nil
+	return []pulumi.Resource{database, password}, nil
 }
 
 func (p platform) databaseArgs(ns *namespace.Namespace) (*mongo.DatabaseArgs, error) {

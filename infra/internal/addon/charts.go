@@ -20,6 +20,17 @@ func resources(cpu, memory string) pod.Resources {
 	}
 }
 
+// values is the resources of a chart's container. Unlike the platform's own, its memory limit is far above its request:
+// how much others' programs need at their busiest is not known here, and one that is held close to its limit does not
+// fail, it crawls, because the kernel takes its code out of memory and reads it in again and again.
+func values(r pod.Resources) map[string]any {
+	limit := resource.NewQuantity(4*r.Memory.Value(), resource.BinarySI)
+	return map[string]any{
+		"requests": map[string]any{"cpu": r.CPU.String(), "memory": r.Memory.String()},
+		"limits":   map[string]any{"cpu": r.CPULimit.String(), "memory": limit.String()},
+	}
+}
+
 // IngressNginxArgs is what a stack chooses about the ingress controller.
 type IngressNginxArgs struct {
 	Namespace   string
@@ -40,7 +51,7 @@ func IngressNginx(args IngressNginxArgs) Chart {
 				"allowSnippetAnnotations": false,
 				"ingressClassResource":    map[string]any{"name": args.Class},
 				"ingressClass":            args.Class,
-				"resources":               controller.Resources.Values(),
+				"resources":               values(controller.Resources),
 				"service":                 map[string]any{"type": args.ServiceType},
 			},
 		},
@@ -61,7 +72,7 @@ func KEDA(namespace string) Chart {
 		Values: map[string]any{
 			"image": map[string]any{"pullPolicy": "IfNotPresent"},
 			"resources": map[string]any{
-				"operator": part.Values(), "metricServer": part.Values(), "webhooks": part.Values(),
+				"operator": values(part), "metricServer": values(part), "webhooks": values(part),
 			},
 		},
 	}
@@ -70,15 +81,15 @@ func KEDA(namespace string) Chart {
 // MetricsServer serves the CPU use that autoscalers look at.
 func MetricsServer(namespace string, kubeletInsecureTLS bool) Chart {
 	server := Demand{Name: "metrics-server", Resources: resources("50m", "100Mi")}
-	values := map[string]any{"resources": server.Resources.Values()}
+	settings := map[string]any{"resources": values(server.Resources)}
 	if kubeletInsecureTLS {
-		values["args"] = []any{"--kubelet-insecure-tls"}
+		settings["args"] = []any{"--kubelet-insecure-tls"}
 	}
 	return Chart{
 		Name: "metrics-server", Version: "3.13.1", Namespace: namespace,
 		Repository: "https://kubernetes-sigs.github.io/metrics-server/",
 		Demands:    []Demand{server},
-		Values:     values,
+		Values:     settings,
 	}
 }
 

@@ -60,14 +60,14 @@ func Prometheus(args PrometheusArgs) Chart {
 			"configmapReload": map[string]any{
 				"prometheus": map[string]any{
 					"containerSecurityContext": restricted,
-					"resources":                reload.Resources.Values(),
+					"resources":                values(reload.Resources),
 				},
 			},
-			"kube-state-metrics": map[string]any{"resources": state.Resources.Values()},
+			"kube-state-metrics": map[string]any{"resources": values(state.Resources)},
 			"server": map[string]any{
 				"containerSecurityContext": restricted,
 				"persistentVolume":         volume,
-				"resources":                server.Resources.Values(),
+				"resources":                values(server.Resources),
 				"retention":                args.Retention,
 			},
 			"scrapeConfigs": scrapeConfigs,

@@ -29,14 +29,6 @@ func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
 	}
 }
 
-// Values is the same in the form that a Helm chart takes.
-func (r Resources) Values() map[string]any {
-	return map[string]any{
-		"requests": map[string]any{"cpu": r.CPU.String(), "memory": r.Memory.String()},
-		"limits":   map[string]any{"cpu": r.CPULimit.String(), "memory": r.Memory.String()},
-	}
-}
-
 // Spread keeps the pods with these labels apart: on different nodes where that is possible and, in a cluster with
 // zones, in different zones. It prefers rather than insists, so that the loss of a node does not keep a pod from
 // starting on what is left.
