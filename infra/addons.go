@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -60,8 +61,14 @@ func (a addons) after(names ...string) pulumi.ResourceOption {
 }
 
 func newAddons(
-	ctx *pulumi.Context, c Config, namespaces map[string]*namespace.Namespace, opts ...pulumi.ResourceOption,
+	ctx *pulumi.Context, c Config, namespaces map[string]*namespace.Namespace, unlock addon.Unlock,
+	opts ...pulumi.ResourceOption,
 ) (addons, error) {
+	hooks, err := addon.UnlockFirst(ctx, unlock)
+	if err != nil {
+		return nil, err
+	}
+	opts = slices.Concat(opts, hooks)
 	installed := addons{}
 	for _, chart := range c.charts() {
 		release, err := addon.NewRelease(ctx, namespaces[chart.Namespace].Ref, chart, opts...)

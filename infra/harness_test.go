@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/image"
 	"shopstream/infra/internal/record"
 )
@@ -45,6 +46,7 @@ func testWorld(t *testing.T, settings map[string]string) world {
 		staging:  t.TempDir(),
 		daemon:   func(string) error { return nil },
 		loader:   func([]string) image.Load { return nil },
+		unlocker: func(string) addon.Unlock { return nil },
 		random:   zeros{},
 		setKeys: func(string) []string {
 			var keys []string

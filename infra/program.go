@@ -86,7 +86,7 @@ func (p platform) declare(ctx *pulumi.Context) error {
 	// Everything with pods comes after the policies, so that no first connection meets a closed door.
 	afterPolicies := pulumi.DependsOn([]pulumi.Resource{policies})
 
-	installed, err := newAddons(ctx, p.config, namespaces, cluster, afterPolicies)
+	installed, err := newAddons(ctx, p.config, namespaces, p.world.unlocker(p.config.Cluster.Context), cluster, afterPolicies)
 	if err != nil {
 		return err
 	}

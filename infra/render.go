@@ -16,6 +16,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"sigs.k8s.io/yaml"
 
+	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/image"
 	"shopstream/infra/internal/record"
 )
@@ -70,6 +71,7 @@ func render(root, stack string) ([]manifest, error) {
 	// The images are named and not built: manifests are for the cluster alone.
 	w.daemon = func(string) error { return errNotAsked }
 	w.loader = func([]string) image.Load { return nil }
+	w.unlocker = func(string) addon.Unlock { return nil }
 	resources, err := record.Run(program(w), record.Stack{
 		Project: project, Name: stack, Config: settings, Preview: true, Root: root,
 	})

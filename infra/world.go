@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/image"
 )
 
@@ -28,6 +29,9 @@ type world struct {
 	// loader returns what brings an image to the nodes by that command.
 	loader func(command []string) image.Load
 
+	// unlocker returns what frees the Helm releases of the cluster in that kubeconfig context.
+	unlocker func(kubeContext string) addon.Unlock
+
 	// random is where generated secrets come from.
 	random io.Reader
 
@@ -42,6 +46,7 @@ func machine(config string) world {
 		staging:  ".build",
 		daemon:   func(host string) error { return image.Daemon(context.Background(), host) },
 		loader:   commandLoader,
+		unlocker: kubectlUnlocker,
 		random:   rand.Reader,
 		setKeys:  func(project string) []string { return setKeys(config, project) },
 	}
@@ -59,4 +64,28 @@ func commandLoader(command []string) image.Load {
 		}
 		return nil
 	}
+}
+
+// kubectlUnlocker removes what Helm keeps of an operation that was never finished. The revision before it, if there is
+// one, is then the latest again.
+func kubectlUnlocker(kubeContext string) addon.Unlock {
+	return func(namespace, release string) error {
+		arguments := unlockArguments(kubeContext, namespace, release)
+		output, err := exec.CommandContext(context.Background(), "kubectl", arguments...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("freeing release %q: %w: %s", release, err, output)
+		}
+		return nil
+	}
+}
+
+func unlockArguments(kubeContext, namespace, release string) []string {
+	arguments := []string{
+		"delete", "secret", "--ignore-not-found", "--namespace", namespace, "--selector",
+		"owner=helm,name=" + release + ",status in (pending-install,pending-upgrade,pending-rollback)",
+	}
+	if kubeContext != "" {
+		arguments = append(arguments, "--context", kubeContext)
+	}
+	return arguments
 }

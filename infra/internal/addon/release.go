@@ -75,3 +75,25 @@ func NewRelease(
 	}
 	return release, nil
 }
+
+// Unlock frees a release that a run left in the middle of an operation when it was cut off.
+type Unlock func(namespace, release string) error
+
+// UnlockFirst has each release freed before it is installed or upgraded: Helm refuses to touch one that looks as if
+// somebody were still at it, and after a run that was killed nobody is. No unlock means that there is nothing to free.
+func UnlockFirst(ctx *pulumi.Context, unlock Unlock) ([]pulumi.ResourceOption, error) {
+	if unlock == nil {
+		return nil, nil
+	}
+	hook, err := ctx.RegisterResourceHook("unlock-release", func(release *pulumi.ResourceHookArgs) error {
+		return unlock(release.NewInputs["namespace"].StringValue(), release.Name)
+		// Without it, Helm still says what is wrong where something is.
+	}, &pulumi.ResourceHookOptions{IgnoreErrors: true})
+	if err != nil {
+		return nil, fmt.Errorf("registering the hook that frees releases: %w", err)
+	}
+	before := []*pulumi.ResourceHook{hook}
+	return []pulumi.ResourceOption{
+		pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeCreate: before, BeforeUpdate: before}),
+	}, nil
+}
