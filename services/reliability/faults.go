@@ -28,7 +28,7 @@ func faults() []fault {
 		{"a broker freezes", freezeBroker},
 		{"a broker's disk is full", fillDisk},
 		{"the network is slow", slowNetwork},
-		{"all connections are cut, again and again", cutNetwork},
+		{"all connections are cut again and again", cutNetwork},
 		{"a broker answers nobody", stallBroker},
 		{"no broker can be reached", isolateBrokers},
 		{"consumers join and leave every second", rebalanceStorm},
