@@ -42,6 +42,7 @@ func (p platform) declareServices(
 			Zones:     p.config.Cluster.Zones,
 			Drain:     drainDelay,
 			Step:      shutdownStep,
+			Options:   images.LoadFirst(),
 		}
 		connections := d.cluster.EnvVars(s.name, kafkaSecret)
 		args.Files = d.kafkaFiles

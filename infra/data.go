@@ -94,6 +94,7 @@ func (p platform) declareData(
 		Topics:    c.declarations(),
 		Env:       cluster.EnvVars(topicsJob, kafkaSecret),
 		Files:     d.kafkaFiles,
+		Options:   images.LoadFirst(),
 	}, append(opts, pulumi.DependsOn(brokers))...)
 	if err != nil {
 		return data{}, err

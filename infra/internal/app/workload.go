@@ -4,6 +4,7 @@ package app
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
@@ -43,6 +44,9 @@ type WorkloadArgs struct {
 
 	// Files are what the service reads from Secrets as files.
 	Files []pod.File
+
+	// Options are further ones of the Deployment.
+	Options []pulumi.ResourceOption
 
 	// Secrets are what the environment's secrets are read from.
 	Secrets []*secret.Secret
@@ -90,7 +94,9 @@ func (w *Workload) provision(ctx *pulumi.Context, name string, args *WorkloadArg
 	deployment, err := appsv1.NewDeployment(ctx, name, &appsv1.DeploymentArgs{
 		Metadata: meta,
 		Spec:     args.deployment(name),
-	}, pulumi.Parent(w), pulumi.DependsOn([]pulumi.Resource{account}))
+	}, slices.Concat([]pulumi.ResourceOption{
+		pulumi.Parent(w), pulumi.DependsOn([]pulumi.Resource{account}),
+	}, args.Options)...)
 	if err != nil {
 		return fmt.Errorf("creating deployment %q: %w", name, err)
 	}

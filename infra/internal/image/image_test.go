@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
 func tree() fstest.MapFS {
@@ -144,5 +146,24 @@ func TestDaemon(t *testing.T) {
 	defer listener.Close()
 	if err := Daemon(t.Context(), "unix://"+socket); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestImageOfAWorkload(t *testing.T) {
+	workload := func(containers ...any) resource.PropertyMap {
+		return resource.NewPropertyMapFromMap(map[string]any{"spec": map[string]any{
+			"template": map[string]any{"spec": map[string]any{"containers": containers}},
+		}})
+	}
+	one := map[string]any{"name": "api", "image": "shopstream/api:1"}
+	if got, err := imageOf(workload(one)); err != nil || got != "shopstream/api:1" {
+		t.Errorf("got %q: %v", got, err)
+	}
+	for name, odd := range map[string]resource.PropertyMap{
+		"nothing": {}, "two containers": workload(one, one), "no image": workload(map[string]any{"name": "api"}),
+	} {
+		if got, err := imageOf(odd); err == nil {
+			t.Errorf("%s: got %q", name, got)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/pulumi/pulumi-docker/sdk/v4/go/docker"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
@@ -37,7 +39,7 @@ type Args struct {
 	GoImage, BaseImage string
 	DockerHost         string
 
-	// Load runs after an image was built. It is nil where the nodes need no help.
+	// Load runs before a workload gets its image. It is nil where the nodes need no help.
 	Load Load
 }
 
@@ -46,7 +48,11 @@ type Images struct {
 	pulumi.ResourceState
 
 	references map[string]string
+	loadFirst  []pulumi.ResourceOption
 }
+
+// LoadFirst returns the options of a workload that runs one of the images.
+func (i *Images) LoadFirst() []pulumi.ResourceOption { return i.loadFirst }
 
 // Reference returns the name of a service's image.
 func (i *Images) Reference(service string) string { return i.references[service] }
@@ -82,6 +88,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		if err := images.provision(ctx, name, args); err != nil {
 			return nil, err
 		}
+		if images.loadFirst, err = args.loadFirst(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return images, ctx.RegisterResourceOutputs(images, pulumi.Map{"references": pulumi.ToStringMap(references)})
 }
@@ -92,10 +101,6 @@ func (i *Images) provision(ctx *pulumi.Context, name string, args *Args) error {
 	provider, err := docker.NewProvider(ctx, name, args.provider(), pulumi.Parent(i))
 	if err != nil {
 		return fmt.Errorf("configuring docker: %w", err)
-	}
-	hooks, err := args.hooks(ctx)
-	if err != nil {
-		return err
 	}
 	var previous []pulumi.Resource
 	for _, service := range args.Names {
@@ -109,10 +114,8 @@ func (i *Images) provision(ctx *pulumi.Context, name string, args *Args) error {
 		}
 		// One after the other: the images share most of what is compiled, and each finds what the one before it left in
 		// the cache. At the same time, every one of them would compile it all.
-		opts := append([]pulumi.ResourceOption{
-			pulumi.Parent(i), pulumi.Provider(provider), pulumi.DependsOn(previous),
-		}, hooks...)
-		built, err := docker.NewImage(ctx, service, args.image(service, folder, i.references[service]), opts...)
+		built, err := docker.NewImage(ctx, service, args.image(service, folder, i.references[service]),
+			pulumi.Parent(i), pulumi.Provider(provider), pulumi.DependsOn(previous))
 		if err != nil {
 			return fmt.Errorf("building the image of %q: %w", service, err)
 		}
@@ -157,21 +160,46 @@ func (args Args) buildArguments(service string) map[string]string {
 	}
 }
 
-// hooks has an image loaded right after it was built, before anything that needs it starts.
-func (args Args) hooks(ctx *pulumi.Context) ([]pulumi.ResourceOption, error) {
+// loadFirst has the image of a workload loaded before the workload is made or changed. It belongs to the workload and
+// not to the build: when loading fails, or the nodes are new, the next run gets there again, and the build has nothing
+// left to do then.
+func (args Args) loadFirst(ctx *pulumi.Context) ([]pulumi.ResourceOption, error) {
 	if args.Load == nil {
 		return nil, nil
 	}
-	hook, err := ctx.RegisterResourceHook("load-image", func(built *pulumi.ResourceHookArgs) error {
-		return args.Load(built.NewInputs["imageName"].StringValue())
+	hook, err := ctx.RegisterResourceHook("load-image", func(workload *pulumi.ResourceHookArgs) error {
+		reference, err := imageOf(workload.NewInputs)
+		if err != nil {
+			return err
+		}
+		return args.Load(reference)
 	}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("registering the hook that loads images: %w", err)
 	}
-	after := []*pulumi.ResourceHook{hook}
+	before := []*pulumi.ResourceHook{hook}
 	return []pulumi.ResourceOption{
-		pulumi.ResourceHooks(&pulumi.ResourceHookBinding{AfterCreate: after, AfterUpdate: after}),
+		pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeCreate: before, BeforeUpdate: before}),
 	}, nil
+}
+
+// imageOf finds the image of a workload that has one container.
+func imageOf(workload resource.PropertyMap) (string, error) {
+	value := resource.NewObjectProperty(workload)
+	for _, key := range []resource.PropertyKey{"spec", "template", "spec", "containers"} {
+		if !value.IsObject() {
+			return "", fmt.Errorf("finding the image of a workload: there is no %q", key)
+		}
+		value = value.ObjectValue()[key]
+	}
+	if !value.IsArray() || len(value.ArrayValue()) != 1 || !value.ArrayValue()[0].IsObject() {
+		return "", errors.New("finding the image of a workload: it has not one container")
+	}
+	image := value.ArrayValue()[0].ObjectValue()["image"]
+	if !image.IsString() {
+		return "", errors.New("finding the image of a workload: its container has none")
+	}
+	return image.StringValue(), nil
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	batchv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/batch/v1"
@@ -38,6 +39,9 @@ type TopicsArgs struct {
 	// Env and Files are what the Job needs to connect.
 	Env   []pod.Env
 	Files []pod.File
+
+	// Options are further ones of the Job.
+	Options []pulumi.ResourceOption
 }
 
 // Topics is the finished declaration of the topics: what depends on it finds them.
@@ -82,7 +86,7 @@ func NewTopics(ctx *pulumi.Context, name string, args *TopicsArgs, opts ...pulum
 				},
 			},
 		},
-	}, pulumi.Parent(t))
+	}, slices.Concat([]pulumi.ResourceOption{pulumi.Parent(t)}, args.Options)...)
 	if err != nil {
 		return nil, fmt.Errorf("creating job %q: %w", jobName, err)
 	}
