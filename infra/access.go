@@ -10,9 +10,13 @@ func (c Config) users() []string {
 	return append(c.clients(), kafka.Admin)
 }
 
-// clients returns the users whose passwords are in the services' namespace.
+// clients returns the users who may do what is granted to them: the services and the autoscaler.
 func (c Config) clients() []string {
-	return append(c.images(), kedaUser)
+	var names []string
+	for _, s := range c.services() {
+		names = append(names, s.name)
+	}
+	return append(names, kedaUser)
 }
 
 // grants is what each user may do, and no more than it has to.
@@ -20,7 +24,7 @@ func (c Config) grants() []kafka.Grant {
 	t := c.Topics
 	read := []string{"Read", "Describe"}
 	write := []string{"Write", "Describe"}
-	grants := []kafka.Grant{
+	return []kafka.Grant{
 		{User: webServer, Operations: write, Topic: t.Purchases.Name},
 
 		// It also puts dead letters back, so it reads its own and writes where they came from.
@@ -33,7 +37,7 @@ func (c Config) grants() []kafka.Grant {
 		{User: consumer, Operations: write, Topic: t.OrdersDLQ.Name},
 		{User: consumer, Operations: []string{"Read", "Write", "Describe"}, Topic: t.ProductTotals.Name},
 		{User: consumer, Operations: read, Group: consumerGroup},
-		{User: consumer, Operations: write, TransactionalID: consumerGroup},
+		{User: consumer, Operations: write, TransactionalID: consumerGroup + "-", Prefixed: true},
 
 		{User: producer, Operations: write, Topic: t.Orders.Name},
 		// As a load generator it makes purchases too.
@@ -49,11 +53,4 @@ func (c Config) grants() []kafka.Grant {
 		{User: kedaUser, Operations: []string{"Describe"}, Group: managementGroup},
 		{User: kedaUser, Operations: []string{"Describe"}, Group: consumerGroup},
 	}
-	for _, topic := range t.all() {
-		grants = append(grants, kafka.Grant{
-			User: topicsJob, Topic: topic.Name,
-			Operations: []string{"Create", "Describe", "Alter", "DescribeConfigs", "AlterConfigs"},
-		})
-	}
-	return grants
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"shopstream/infra/internal/kafka"
@@ -53,4 +56,50 @@ func TestGrantsAreWhatServicesNeed(t *testing.T) {
 			t.Errorf("%s can come in, and may do nothing", user)
 		}
 	}
+}
+
+// TestAccessPage generates docs/infra-access.md from the grants, and fails when the page is stale.
+func TestAccessPage(t *testing.T) {
+	c, err := defaults(profileProduction)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page bytes.Buffer
+	page.WriteString(`<!-- Generated from infra/access.go: go test -trimpath -run TestAccessPage -update -->
+# Who may do what on Kafka
+
+With ` + "`kafka.secure`" + `, each service comes in with a name and a password of its own, and may do what is in this table: the
+brokers refuse everything else. The Job of ` + "`topics`" + ` makes the brokers' list equal to it in every run. Read and Write let a
+client see what it reads or writes (Describe), as Kafka has it.
+
+| user | operations | on |
+|---|---|---|
+`)
+	for _, g := range c.grants() {
+		fmt.Fprintf(&page, "| `%s` | %s | %s |\n", g.User, strings.Join(g.Operations, ", "), target(g))
+	}
+	fmt.Fprintf(&page, "| `%s` | everything | the cluster: only the Job of `topics` has its password |\n", kafka.Admin)
+	fmt.Fprintf(&page, "| `CN=%s` | everything | the brokers and controllers among themselves, known by their certificates |\n", kafka.NodeName)
+	golden(t, "../docs/infra-access.md", page.Bytes())
+}
+
+func target(g kafka.Grant) string {
+	name := func(kind, name string) string {
+		switch {
+		case name == "*":
+			return "every " + kind
+		case g.Prefixed:
+			return kind + "s that begin with `" + name + "`"
+		}
+		return kind + " `" + name + "`"
+	}
+	switch {
+	case g.Topic != "":
+		return name("topic", g.Topic)
+	case g.Group != "":
+		return name("group", g.Group)
+	case g.TransactionalID != "":
+		return name("transactional id", g.TransactionalID)
+	}
+	return "the cluster"
 }

@@ -28,9 +28,6 @@ func (c Config) demands() []demand {
 	if c.Kafka.Controllers > 0 {
 		list = append(list, demand{name: "kafka controllers", pods: c.Kafka.Controllers, resources: node})
 	}
-	if c.Kafka.Secure {
-		list = append(list, demand{name: "kafka access job", pods: 1, resources: kafka.AccessResources()})
-	}
 	if !c.Mongo.External {
 		list = append(list,
 			demand{name: "mongodb", pods: c.Mongo.Members, resources: c.mongoResources()},

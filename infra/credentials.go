@@ -68,8 +68,12 @@ func (p platform) declareCredentials(
 	if err != nil {
 		return err
 	}
+	admin, err := newSecret(shop, kafkaAdminSecret, map[string]secret.Value{kafka.Admin: users.Value(kafka.Admin)})
+	if err != nil {
+		return err
+	}
 	d.kafkaFiles = []pod.File{kafka.Authority(kafkaAuthority)}
-	d.ready = []pulumi.Resource{users, certificate, d.kafkaSecret, trusted}
+	d.ready = []pulumi.Resource{users, certificate, d.kafkaSecret, admin, trusted}
 	return nil
 }
 

@@ -21,6 +21,9 @@ const (
 	// kafkaSecret holds the password of each client of the brokers; kafkaAuthority is what they check the brokers with.
 	kafkaSecret    = "kafka-clients"
 	kafkaAuthority = "kafka-authority"
+
+	// kafkaAdminSecret holds the administrator's password, apart from what the services mount: only the topics Job has it.
+	kafkaAdminSecret = "kafka-admin"
 )
 
 // data is what the services build on.
@@ -73,29 +76,20 @@ func (p platform) declareData(
 	}
 	d.cluster = cluster
 	brokers := []pulumi.Resource{cluster, images}
-	if c.Kafka.Secure {
-		access, err := kafka.NewAccess(ctx, kafka.AccessName, &kafka.AccessArgs{
-			Namespace:        namespaces[dataNamespace],
-			Image:            c.Kafka.Image,
-			BootstrapServers: cluster.BootstrapServers(),
-			Grants:           c.grants(),
-		}, append(opts, pulumi.DependsOn([]pulumi.Resource{cluster}))...)
-		if err != nil {
-			return data{}, err
-		}
-		brokers = append(brokers, access)
-	}
-
-	topics, err := kafka.NewTopics(ctx, topicsJob, &kafka.TopicsArgs{
+	declaration := &kafka.TopicsArgs{
 		Namespace: namespaces[appNamespace],
 		Image:     images.Reference(topicsJob),
 		User:      app.User,
 		Resources: topicsResources(),
 		Topics:    c.declarations(),
-		Env:       cluster.EnvVars(topicsJob, kafkaSecret),
+		Env:       cluster.EnvVars(kafka.Admin, kafkaAdminSecret),
 		Files:     d.kafkaFiles,
 		Options:   images.LoadFirst(),
-	}, append(opts, pulumi.DependsOn(brokers))...)
+	}
+	if c.Kafka.Secure {
+		declaration.Users, declaration.Grants = c.clients(), c.grants()
+	}
+	topics, err := kafka.NewTopics(ctx, topicsJob, declaration, append(opts, pulumi.DependsOn(brokers))...)
 	if err != nil {
 		return data{}, err
 	}

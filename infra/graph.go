@@ -44,11 +44,8 @@ func (c Config) graph() netpol.Graph {
 	for _, s := range c.services() {
 		add(app.Pods(s.name, appNamespace), brokers, netpol.TCP(kafka.ClientPort), "events")
 	}
-	if c.Kafka.Secure {
-		add(kafka.AccessPods(dataNamespace), brokers, netpol.TCP(kafka.ClientPort), "writes the access list")
-	}
 	topicsPods := netpol.Peer{Name: topicsJob, Namespace: appNamespace, Labels: label.Selector(topicsJob)}
-	add(topicsPods, brokers, netpol.TCP(kafka.ClientPort), "creates the topics")
+	add(topicsPods, brokers, netpol.TCP(kafka.ClientPort), "makes the topics and the access list")
 	add(app.Pods(webServer, appNamespace), app.Pods(managementAPI, appNamespace), netpol.TCP(managementPort),
 		"purchase history")
 

@@ -76,11 +76,13 @@ func testStacks() []testStack {
 		{name: "small", file: "small"},
 		{name: "prod", file: "prod", settings: token},
 		{name: "prod with an external database", file: "prod", settings: external},
-		{name: "dev without addons", file: "dev", settings: map[string]string{
-			"shopstream:addons": `{"ingressNginx": false, "keda": false, "metricsServer": false, "prometheus": false}`,
-		}},
+		{name: "dev without addons", file: "dev", settings: map[string]string{"shopstream:addons": noAddons}},
+		// The tests on real brokers start these.
+		{name: "dev secured", file: "dev", settings: map[string]string{"shopstream:addons": noAddons, "shopstream:kafka": `{"secure": true}`}},
 	}
 }
+
+const noAddons = `{"ingressNginx": false, "keda": false, "metricsServer": false, "prometheus": false}`
 
 func (s testStack) config(t *testing.T) map[string]string {
 	t.Helper()

@@ -186,7 +186,7 @@ func final(err error) bool {
 	}
 	switch ke.Code() {
 	case kafka.ErrInvalidConfig, kafka.ErrInvalidRequest, kafka.ErrInvalidArg, kafka.ErrPolicyViolation, kafka.ErrTopicException, kafka.ErrUnsupportedVersion,
-		kafka.ErrTopicAuthorizationFailed, kafka.ErrClusterAuthorizationFailed:
+		kafka.ErrTopicAuthorizationFailed, kafka.ErrClusterAuthorizationFailed, kafka.ErrSecurityDisabled:
 		return true
 	}
 	return false

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,10 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	access, err := parseAccess(cfg.ACLs)
+	if err != nil {
+		return err
+	}
 	log := telemetry.NewLogger(stdout, cfg.Log, "topics")
 
 	c, err := connect(cfg.Kafka, log)
@@ -27,11 +32,18 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	defer c.close()
 
-	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Timeout, fmt.Errorf("the topics are not as declared after TIMEOUT (%s)", cfg.Timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Timeout, fmt.Errorf("what is declared is not so after TIMEOUT (%s)", cfg.Timeout))
 	defer cancel()
+	var refused error
+	if len(access) > 0 {
+		// What is granted need not exist yet.
+		if refused = authorize(ctx, log, c, access); ctx.Err() != nil {
+			return refused
+		}
+	}
 	outcomes, err := reconcile(ctx, log, c, declared)
 	report(log, outcomes)
-	return err
+	return errors.Join(refused, err)
 }
 
 // report logs one line a topic: together, the table of what was done.

@@ -103,24 +103,20 @@ func TestSecureEnvironment(t *testing.T) {
 	}
 }
 
-func TestGrantArguments(t *testing.T) {
-	for want, grant := range map[string]Grant{
-		"--add --force --allow-principal User:a --operation Read --operation Describe --topic t": {
-			User: "a", Operations: []string{"Read", "Describe"}, Topic: "t",
-		},
-		"--add --force --allow-principal User:a --operation Read --group g": {
-			User: "a", Operations: []string{"Read"}, Group: "g",
-		},
-		"--add --force --allow-principal User:a --operation Write --transactional-id x --resource-pattern-type prefixed": {
-			User: "a", Operations: []string{"Write"}, TransactionalID: "x",
-		},
-		"--add --force --allow-principal User:a --operation Describe --cluster": {
-			User: "a", Operations: []string{"Describe"}, Cluster: true,
-		},
-	} {
-		if got := strings.Join(grant.arguments(), " "); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
+func TestTheAccessListNamesEveryUserAndTakesFromEveryone(t *testing.T) {
+	env, err := TopicsArgs{Users: []string{"a", "b"}, Grants: []Grant{
+		{User: "a", Operations: []string{"Read", "Describe"}, Topic: "t"},
+		{User: "a", Operations: []string{"Write"}, TransactionalID: "x-", Prefixed: true},
+		{User: "a", Operations: []string{"Describe"}, Cluster: true},
+	}}.Environment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `[{"user":"a","grants":[{"operations":["Read","Describe"],"topic":"t"},` +
+		`{"operations":["Write"],"transactionalId":"x-","prefixed":true},{"operations":["Describe"],"cluster":true}]},` +
+		`{"user":"b","grants":[]},{"user":"*","grants":[]}]`
+	if got := lookup(env, "ACLS"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

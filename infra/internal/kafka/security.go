@@ -30,7 +30,7 @@ const (
 	CombinedKey  = "tls-combined.pem"
 	AuthorityKey = "ca.crt"
 
-	// Admin is the user who may do everything; only the Job that writes the access list is it.
+	// Admin is the user who may do everything; only the Job that makes topics and access list is it.
 	Admin = "admin"
 
 	// NodeName is the common name in the nodes' certificate, by which they are known to one another.

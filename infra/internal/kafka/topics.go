@@ -28,13 +28,17 @@ type Topic struct {
 	Config            map[string]string `json:"config,omitempty"`
 }
 
-// TopicsArgs describes the Job that makes the topics what they are declared to be.
+// TopicsArgs describes the Job that makes the topics, and who may do what, what they are declared to be.
 type TopicsArgs struct {
 	Namespace *namespace.Namespace
 	Image     string
 	User      int
 	Resources pod.Resources
 	Topics    []Topic
+
+	// Users may do what is granted to them and nothing else. Without any, there is no access list.
+	Users  []string
+	Grants []Grant
 
 	// Env and Files are what the Job needs to connect.
 	Env   []pod.Env
@@ -99,7 +103,15 @@ func (args TopicsArgs) Environment() ([]pod.Env, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding topics: %w", err)
 	}
-	return append([]pod.Env{pod.Value("TOPICS", string(declaration))}, args.Env...), nil
+	env := []pod.Env{pod.Value("TOPICS", string(declaration))}
+	if len(args.Users) > 0 {
+		access, err := json.Marshal(accessList(args.Users, args.Grants))
+		if err != nil {
+			return nil, fmt.Errorf("encoding the access list: %w", err)
+		}
+		env = append(env, pod.Value("ACLS", string(access)))
+	}
+	return append(env, args.Env...), nil
 }
 
 func digest(image string, env []pod.Env) string {
