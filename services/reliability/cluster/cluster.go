@@ -31,6 +31,8 @@ type Options struct {
 	// Advertise, where given, says which address clients are told for a
 	// node's client listener, such as a proxy's. It gets the real address.
 	Advertise func(node int, real string) string
+	// Secrets are what the manifest refers to, where the brokers are secured.
+	Secrets Secrets
 	// Env is set on top of what the manifest declares.
 	Env map[string]string
 }
@@ -65,15 +67,16 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{options: o, java: java, jars: jars, ports: map[[2]int]string{}}
-	for i := range o.Manifest.nodes {
-		env, err := o.Manifest.environment(i)
+	for i := range o.Manifest.replicas {
+		dir := filepath.Join(o.Dir, fmt.Sprintf("kafka-%d", i))
+		env, err := o.Manifest.environment(i, o.Secrets, dir)
 		if err != nil {
 			return nil, fmt.Errorf("configuring node %d: %w", i, err)
 		}
 		if c.client, err = clientPort(env); err != nil {
 			return nil, fmt.Errorf("configuring node %d: %w", i, err)
 		}
-		c.nodes = append(c.nodes, &node{dir: filepath.Join(o.Dir, fmt.Sprintf("kafka-%d", i)), env: env})
+		c.nodes = append(c.nodes, &node{dir: dir, env: env})
 	}
 	var missing error
 	listen := func(node, port int) string {
@@ -317,7 +320,13 @@ func (c *Cluster) connect() (*kgo.Client, error) {
 	for i := range c.nodes {
 		servers = append(servers, c.Address(i))
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(servers...), kgo.RetryTimeout(2*time.Second), kgo.DialTimeout(time.Second))
+	options := []kgo.Opt{kgo.SeedBrokers(servers...), kgo.RetryTimeout(2 * time.Second)}
+	if c.options.Secrets == nil {
+		options = append(options, kgo.DialTimeout(time.Second))
+	} else {
+		options = append(options, c.options.Secrets.As(AdminUser)...)
+	}
+	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the brokers: %w", err)
 	}

@@ -30,7 +30,7 @@ func TestANodesEnvironmentMovesToLoopback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env, err := m.environment(2)
+	env, err := m.environment(2, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestWhatOnlyAClusterHasIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.environment(0); err == nil || !strings.Contains(err.Error(), "status.podIP") {
+	if _, err := m.environment(0, nil, ""); err == nil || !strings.Contains(err.Error(), "status.podIP") {
 		t.Errorf("err = %v", err)
 	}
 	if _, err := ParseManifest([]byte("kind: Deployment")); err == nil {

@@ -1,0 +1,162 @@
+package cluster
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+)
+
+// Secrets are the values of Secrets, by their names and keys.
+type Secrets map[string]map[string]string
+
+// DeclaredSecrets returns the Secrets of a file of manifests, with whatever
+// stands there in place of their values.
+func DeclaredSecrets(data []byte) Secrets {
+	secrets := Secrets{}
+	_ = declarations(data, func(d declaration) bool {
+		if d.Kind == "Secret" {
+			secrets[d.Metadata.Name] = d.StringData
+		}
+		return false // the end of the file is what is looked for
+	})
+	return secrets
+}
+
+// Names of the Secrets that the brokers read, as infra has them.
+const (
+	usersSecret       = "kafka-users"
+	certificateSecret = "kafka-certificate"
+	combinedKey       = "tls-combined.pem"
+	authorityKey      = "ca.crt"
+
+	// NodeName is the common name by which nodes know one another.
+	NodeName = "kafka"
+	// AdminUser may do everything.
+	AdminUser = "admin"
+)
+
+// Fill gives every declared Secret its values: each user a password, the same
+// wherever it stands; the nodes' certificate, and who signed it.
+func (s Secrets) Fill(authority *Authority, combined string) error {
+	for user := range s[usersSecret] {
+		raw := make([]byte, 16)
+		if _, err := rand.Read(raw); err != nil {
+			return fmt.Errorf("making a password: %w", err)
+		}
+		s[usersSecret][user] = hex.EncodeToString(raw)
+	}
+	for name, values := range s {
+		for key := range values {
+			if password, ok := s[usersSecret][key]; ok && name != usersSecret {
+				values[key] = password
+			}
+			if key == authorityKey {
+				values[key] = authority.PEM()
+			}
+		}
+	}
+	if s[certificateSecret] == nil || s[usersSecret] == nil {
+		return errors.New("the manifests declare no secured brokers")
+	}
+	s[certificateSecret][combinedKey] = combined
+	return nil
+}
+
+// Password is a user's.
+func (s Secrets) Password(user string) string { return s[usersSecret][user] }
+
+// As returns what makes a client that user, one that checks the brokers'
+// certificates.
+func (s Secrets) As(user string) []kgo.Opt {
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM([]byte(s[certificateSecret][authorityKey]))
+	return []kgo.Opt{
+		kgo.DialTLSConfig(&tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}),
+		kgo.SASL(plain.Auth{User: user, Pass: s.Password(user)}.AsMechanism()),
+	}
+}
+
+// SetCertificate gives a node another key and certificate. The node reads them
+// when it is started again.
+func (c *Cluster) SetCertificate(i int, combined string) error {
+	n := c.nodes[i]
+	secrets := Secrets{certificateSecret: {combinedKey: combined}}
+	return Workload{mounts: c.options.Manifest.mounts}.place(secrets, n.dir)
+}
+
+// Authority signs certificates.
+type Authority struct {
+	key         *ecdsa.PrivateKey
+	certificate *x509.Certificate
+}
+
+// NewAuthority makes one.
+func NewAuthority(name string) (*Authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making the authority's key: %w", err)
+	}
+	now := time.Now()
+	root := &x509.Certificate{
+		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(1, 0, 0),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, root, root, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("signing the authority: %w", err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("reading the authority: %w", err)
+	}
+	return &Authority{key, certificate}, nil
+}
+
+// PEM is the authority's certificate, for those who shall trust it.
+func (a *Authority) PEM() string { return encode("CERTIFICATE", a.certificate.Raw) }
+
+// Issue makes a node's key and certificate for a host name or address.
+func (a *Authority) Issue(host string, until time.Time) (combined string, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", fmt.Errorf("making a key: %w", err)
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: NodeName},
+		NotBefore: until.AddDate(-1, 0, 0), NotAfter: until,
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		leaf.IPAddresses = []net.IP{ip}
+	} else {
+		leaf.DNSNames = []string{host}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, a.certificate, key.Public(), a.key)
+	if err != nil {
+		return "", fmt.Errorf("signing a certificate: %w", err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return "", fmt.Errorf("encoding a key: %w", err)
+	}
+	return encode("PRIVATE KEY", private) + encode("CERTIFICATE", der), nil
+}
+
+func encode(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
