@@ -58,10 +58,12 @@ func transaction(t testing.TB, k *brokertest.Kafka, end string, records ...*kgo.
 		if err := client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 			t.Fatal(err)
 		}
+		awaitMarkers(t, k, records)
 	case "abort":
 		if err := client.EndTransaction(ctx, kgo.TryAbort); err != nil {
 			t.Fatal(err)
 		}
+		awaitMarkers(t, k, records)
 	case "open":
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -69,6 +71,22 @@ func transaction(t testing.TB, k *brokertest.Kafka, end string, records ...*kgo.
 			_ = client.EndTransaction(ctx, kgo.TryAbort)
 		})
 	}
+}
+
+// awaitMarkers waits until the end of the records' transaction is in their
+// partitions: a real coordinator answers before it has written that.
+func awaitMarkers(t testing.TB, k *brokertest.Kafka, records []*kgo.Record) {
+	t.Helper()
+	eventually(t, "the transaction's markers", func() bool {
+		ends, err := k.Admin().ListCommittedOffsets(t.Context(), records[0].Topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !slices.ContainsFunc(records, func(r *kgo.Record) bool {
+			end, ok := ends.Lookup(r.Topic, r.Partition)
+			return !ok || end.Offset <= r.Offset
+		})
+	})
 }
 
 func deleteBefore(t testing.TB, k *brokertest.Kafka, topic string, partition int32, offset int64) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"time"
 
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/health"
@@ -11,6 +12,10 @@ import (
 	"shopstream/services/internal/mongox"
 	"shopstream/services/internal/telemetry"
 )
+
+// farewell bounds taking leave of the database, which would wait for one that
+// is away for as long as a request does.
+const farewell = time.Second
 
 func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	cfg, err := envconf.Load[config](environ)
@@ -57,7 +62,11 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		lifecycle.Actor{
 			Name: "database",
 			Run:  func(ctx context.Context) error { <-ctx.Done(); return nil },
-			Stop: func(ctx context.Context) { _ = database.Disconnect(ctx) }, // last: all others use it
+			Stop: func(ctx context.Context) { // last: all others use it
+				ctx, cancel := context.WithTimeout(ctx, farewell)
+				defer cancel()
+				_ = database.Disconnect(ctx)
+			},
 		},
 	)
 }

@@ -6,7 +6,9 @@ package brokertest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/embedded/broker"
 )
@@ -77,6 +80,46 @@ func (k *Kafka) CreateTopic(t testing.TB, topic string, partitions int32, config
 	if _, err := k.admin.CreateTopic(ctx, partitions, -1, pointers, topic); err != nil {
 		t.Fatalf("creating topic %q: %v", topic, err)
 	}
+	if err := k.awaitEverywhere(ctx, topic); err != nil {
+		t.Fatalf("creating topic %q: %v", topic, err)
+	}
+}
+
+// awaitEverywhere waits until each broker knows a leader of every partition:
+// real ones learn of a topic one after the other.
+func (k *Kafka) awaitEverywhere(ctx context.Context, topic string) error {
+	brokers, err := k.admin.ListBrokers(ctx)
+	if err != nil {
+		return err
+	}
+	request := kmsg.NewPtrMetadataRequest()
+	asked := kmsg.NewMetadataRequestTopic()
+	asked.Topic = &topic
+	request.Topics = append(request.Topics, asked)
+	for _, broker := range brokers {
+		for known := false; !known; {
+			answer, err := k.client.Broker(int(broker.NodeID)).RetriableRequest(ctx, request)
+			if err != nil {
+				return fmt.Errorf("asking broker %d for it: %w", broker.NodeID, err)
+			}
+			if known = led(answer.(*kmsg.MetadataResponse)); known {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("broker %d doesn't know it: %w", broker.NodeID, ctx.Err())
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+// led reports that the topic of an answer is there, each partition with its
+// leader.
+func led(m *kmsg.MetadataResponse) bool {
+	return len(m.Topics) == 1 && m.Topics[0].ErrorCode == 0 &&
+		!slices.ContainsFunc(m.Topics[0].Partitions, func(p kmsg.MetadataResponseTopicPartition) bool { return p.ErrorCode != 0 || p.Leader < 0 })
 }
 
 // Admin is for what the other methods don't do.
