@@ -61,7 +61,7 @@ func (a addons) after(names ...string) pulumi.ResourceOption {
 }
 
 func newAddons(
-	ctx *pulumi.Context, c Config, namespaces map[string]*namespace.Namespace, unlock addon.Unlock,
+	ctx *pulumi.Context, charts []addon.Chart, namespaces map[string]*namespace.Namespace, unlock addon.Unlock,
 	opts ...pulumi.ResourceOption,
 ) (addons, error) {
 	hooks, err := addon.UnlockFirst(ctx, unlock)
@@ -70,7 +70,7 @@ func newAddons(
 	}
 	opts = slices.Concat(opts, hooks)
 	installed := addons{}
-	for _, chart := range c.charts() {
+	for _, chart := range charts {
 		release, err := addon.NewRelease(ctx, namespaces[chart.Namespace].Ref, chart, opts...)
 		if err != nil {
 			return nil, fmt.Errorf("installing addons: %w", err)

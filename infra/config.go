@@ -17,7 +17,9 @@ type Config struct {
 	// LogLevel is how much the services log: `debug`, `info`, `warn` or `error`.
 	LogLevel string `json:"logLevel"`
 
-	// KeepVolumes keeps the volumes of Kafka and MongoDB when the stack is destroyed.
+	// KeepVolumes keeps the volumes of Kafka and MongoDB when the stack is taken down, with their namespace and the
+	// database's passwords, so that the next up finds the data again. They are protected: `make down` leaves them out, and
+	// a plain `pulumi destroy` refuses.
 	KeepVolumes bool `json:"keepVolumes"`
 
 	// Cluster is the Kubernetes cluster that the stack stands on.
@@ -294,7 +296,8 @@ type AddonsConfig struct {
 	// PrometheusStorage is the size of Prometheus's volume. 0 keeps the metrics as long as the pod lives.
 	PrometheusStorage resource.Quantity `json:"prometheusStorage"`
 
-	// Repository is a chart repository that all charts come from, in place of each one's own.
+	// Repository is where all charts come from, in place of each one's own: a chart repository (`https://…`), or a
+	// folder of an OCI registry (`oci://…`).
 	Repository string `json:"repository"`
 
 	// Folder is a folder that all charts come from, for a closed network. Use a path relative to `infra/`.

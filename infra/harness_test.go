@@ -45,6 +45,7 @@ func testWorld(t *testing.T, settings map[string]string) world {
 		services: func(string) fs.FS { return sources },
 		staging:  t.TempDir(),
 		daemon:   func(string) error { return nil },
+		chart:    func(addon.Chart) error { return nil },
 		loader:   func([]string) image.Load { return nil },
 		unlocker: func(string) addon.Unlock { return nil },
 		random:   zeros{},

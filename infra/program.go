@@ -24,31 +24,12 @@ func program(w world) pulumi.RunFunc {
 		if err := validate(c, secrets, ctx.DryRun()); err != nil {
 			return fmt.Errorf("checking the configuration of stack %q:\n%w", ctx.Stack(), err)
 		}
-		if err := w.checkDaemon(ctx, &c); err != nil {
-			return err
+		missing, err := w.look(ctx, c)
+		if err != nil {
+			return fmt.Errorf("looking for what stack %q is made of:\n%w", ctx.Stack(), err)
 		}
-		return platform{world: w, config: c, secrets: secrets}.declare(ctx)
+		return platform{world: w, config: c, secrets: secrets, away: missing}.declare(ctx)
 	}
-}
-
-// checkDaemon leaves the builds out of a preview where nothing could build, and stops everything else.
-func (w world) checkDaemon(ctx *pulumi.Context, c *Config) error {
-	if !c.Images.Build {
-		return nil
-	}
-	err := w.daemon(c.Images.DockerHost)
-	if err == nil {
-		return nil
-	}
-	if !ctx.DryRun() {
-		return fmt.Errorf("the images can't be built: %w: start Docker, or set images.build to false", err)
-	}
-	c.Images.Build = false
-	warning := fmt.Sprintf("No Docker daemon answers, so this preview shows everything but the builds of images (%v).", err)
-	if err := ctx.Log.Warn(warning, nil); err != nil {
-		return fmt.Errorf("logging: %w", err)
-	}
-	return nil
 }
 
 // platform is the state of one run.
@@ -56,6 +37,7 @@ type platform struct {
 	world   world
 	config  Config
 	secrets Secrets
+	away    away
 }
 
 func (p platform) declare(ctx *pulumi.Context) error {
@@ -72,7 +54,12 @@ func (p platform) declare(ctx *pulumi.Context) error {
 
 	namespaces := map[string]*namespace.Namespace{}
 	for _, name := range p.config.closedNamespaces() {
-		if namespaces[name], err = namespace.New(ctx, name, cluster); err != nil {
+		opts := []pulumi.ResourceOption{cluster}
+		if name == dataNamespace {
+			// With its namespace a volume's claim would go, and what is in a volume is worth nothing without its passwords.
+			opts = append(opts, pulumi.Protect(p.config.KeepVolumes))
+		}
+		if namespaces[name], err = namespace.New(ctx, name, opts...); err != nil {
 			return err
 		}
 	}
@@ -86,7 +73,8 @@ func (p platform) declare(ctx *pulumi.Context) error {
 	// Everything with pods comes after the policies, so that no first connection meets a closed door.
 	afterPolicies := pulumi.DependsOn([]pulumi.Resource{policies})
 
-	installed, err := newAddons(ctx, p.config, namespaces, p.world.unlocker(p.config.Cluster.Context), cluster, afterPolicies)
+	charts := p.away.without(p.config.charts())
+	installed, err := newAddons(ctx, charts, namespaces, p.world.unlocker(p.config.Cluster.Context), cluster, afterPolicies)
 	if err != nil {
 		return err
 	}
@@ -110,6 +98,7 @@ func (p platform) imageArgs(ctx *pulumi.Context) *image.Args {
 		Services:   p.world.services(ctx.RootDirectory()),
 		Names:      p.config.images(),
 		Build:      settings.Build,
+		Away:       p.away.daemon,
 		Staging:    p.world.staging,
 		Registry:   settings.Registry,
 		Username:   settings.RegistryUsername,

@@ -19,6 +19,7 @@ import (
 	psapi "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 
+	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/record"
 )
@@ -397,6 +398,41 @@ func TestDestroyGoesInOrder(t *testing.T) {
 	})
 }
 
+// TestVolumesAreKeptWithWhatTheyNeed: whoever keeps the volumes keeps their namespace and the passwords of what is in
+// them, and nothing else: pulumi spares what a protected resource depends on, too.
+func TestVolumesAreKeptWithWhatTheyNeed(t *testing.T) {
+	eachStack(t, func(t *testing.T, stack testStack, declared resources) {
+		c, _ := stack.parsed(t)
+		var want []string
+		if c.KeepVolumes {
+			want = []string{"Namespace shop-data", "NetworkPolicy shop-data-deny-all"}
+			if !c.Mongo.External {
+				want = append(want, "Secret mongodb-admin")
+			}
+		}
+		before := dependencies(declared)
+		var kept []string
+		for _, r := range declared {
+			spared := r.Protected || slices.ContainsFunc(declared, func(other record.Resource) bool {
+				return other.Protected && before[other.URN][r.URN]
+			})
+			if spared && r.Custom && strings.HasPrefix(r.Type, "kubernetes:") {
+				kept = append(kept, r.Type[strings.LastIndex(r.Type, ":")+1:]+" "+r.Name)
+			}
+		}
+		slices.Sort(kept)
+		if !slices.Equal(kept, want) {
+			t.Errorf("make down leaves %q, want %q", kept, want)
+		}
+		for name, s := range objects[appsv1.StatefulSet](t, declared, "StatefulSet") {
+			policy := s.Spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted
+			if retained := policy == appsv1.RetainPersistentVolumeClaimRetentionPolicyType; retained != c.KeepVolumes {
+				t.Errorf("%s: the claims' fate is %q, and keepVolumes is %v", name, policy, c.KeepVolumes)
+			}
+		}
+	})
+}
+
 const releaseToken = "kubernetes:helm.sh/v3:Release"
 
 func namespaceOf(r record.Resource) string {
@@ -449,11 +485,19 @@ func TestResourcesBelongToTheirComponents(t *testing.T) {
 	})
 }
 
-func TestPreviewNeedsNoSecretsAndNoDaemon(t *testing.T) {
-	stack := testStack{file: "prod"}
+func TestPreviewNeedsNoSecretsNoDaemonAndNoCharts(t *testing.T) {
+	stack := testStack{file: "prod", settings: map[string]string{
+		"shopstream:images": `{"registry": "registry.example.com", "platform": "linux/amd64", "dockerHost": "tcp://builder:2375"}`,
+	}}
 	settings := stack.config(t)
 	w := testWorld(t, settings)
 	w.daemon = func(string) error { return fmt.Errorf("nobody answers") }
+	w.chart = func(c addon.Chart) error {
+		if c.Name == "keda" {
+			return fmt.Errorf("no route to it")
+		}
+		return nil
+	}
 	preview := func(dryRun bool) (resources, error) {
 		return record.Run(program(w), record.Stack{Project: project, Name: "prod", Config: settings, Preview: dryRun})
 	}
@@ -462,8 +506,12 @@ func TestPreviewNeedsNoSecretsAndNoDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range declared {
-		if strings.HasPrefix(r.Type, "docker:") || r.Type == "pulumi:providers:docker" {
+		// What is not known yet is left out of what a provider is given here.
+		if r.Type == "pulumi:providers:docker" && r.Inputs["host"].IsString() {
 			t.Errorf("%s %q would dial the daemon", r.Type, r.Name)
+		}
+		if r.Type == releaseToken && r.Inputs["version"].IsString() != (r.Name != "keda") {
+			t.Errorf("release %q: version %v", r.Name, r.Inputs["version"])
 		}
 	}
 	_, err = preview(false)
@@ -472,14 +520,20 @@ func TestPreviewNeedsNoSecretsAndNoDaemon(t *testing.T) {
 	}
 }
 
-func TestUpNeedsADaemonAndSaysSo(t *testing.T) {
+func TestUpNamesAllThatIsAway(t *testing.T) {
 	stack := testStacks()[0]
 	settings := stack.config(t)
 	w := testWorld(t, settings)
 	w.daemon = func(string) error { return fmt.Errorf("nobody answers") }
+	w.chart = func(addon.Chart) error { return fmt.Errorf("no route to it") }
 	_, err := record.Run(program(w), record.Stack{Project: project, Name: "dev", Config: settings})
-	if err == nil || !strings.Contains(err.Error(), "nobody answers: start Docker") {
-		t.Errorf("got %v", err)
+	if err == nil {
+		t.Fatal("it was brought up all the same")
+	}
+	for _, want := range []string{"nobody answers: start Docker", "chart keda: no route to it: set addons", "chart prometheus: "} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("does not say %q: %v", want, err)
+		}
 	}
 }
 

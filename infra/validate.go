@@ -268,6 +268,9 @@ func (c Config) validateEdge() []error {
 		faults = append(faults, fault("ingress.tlsSecret",
 			"is empty, and ingress.clusterIssuer is set: name the secret that it shall fill"))
 	}
+	if c.Addons.Repository != "" && !regexp.MustCompile(`^(https?|oci)://[^/]+`).MatchString(c.Addons.Repository) {
+		faults = append(faults, fault("addons.repository", "%q: write it like https://… or oci://…", c.Addons.Repository))
+	}
 	if c.Addons.Repository != "" && c.Addons.Folder != "" {
 		faults = append(faults, fault("addons.folder", "is set, and addons.repository too: set one of the two"))
 	}

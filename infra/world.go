@@ -26,6 +26,9 @@ type world struct {
 	// daemon returns nil when a Docker daemon answers at that address.
 	daemon func(host string) error
 
+	// chart returns nil when a chart is where it is said to be.
+	chart func(addon.Chart) error
+
 	// loader returns what brings an image to the nodes by that command.
 	loader func(command []string) image.Load
 
@@ -45,6 +48,7 @@ func machine(config string) world {
 		services: func(root string) fs.FS { return os.DirFS(filepath.Join(root, "services")) },
 		staging:  ".build",
 		daemon:   func(host string) error { return image.Daemon(context.Background(), host) },
+		chart:    findChart,
 		loader:   commandLoader,
 		unlocker: kubectlUnlocker,
 		random:   rand.Reader,

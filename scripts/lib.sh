@@ -5,6 +5,8 @@
 STACK=${STACK:-dev}
 STACK_FILE=Pulumi.$STACK.yaml
 SHOP=shop
+# shellcheck disable=SC2034 # used by those who read this file
+DATA=shop-data
 
 say() { printf '%s\n' "$*"; }
 step() { printf '\n\033[1m%s\033[0m\n' "$*"; }

@@ -94,6 +94,10 @@ func TestSource(t *testing.T) {
 	if got := (Source{Repository: "https://mirror"}).Apply(chart); got.location() != "keda" || got.Repository != "https://mirror" {
 		t.Errorf("mirror: %+v", got)
 	}
+	got := (Source{Repository: "oci://registry.example.com/charts/"}).Apply(chart)
+	if got.location() != "oci://registry.example.com/charts/keda" {
+		t.Errorf("registry: %q", got.location())
+	}
 	if got := (Source{Folder: "charts"}).Apply(chart); got.location() != "charts/keda" || got.Repository != "" {
 		t.Errorf("folder: %+v", got)
 	}

@@ -2,6 +2,7 @@ package addon
 
 import (
 	"path"
+	"strings"
 )
 
 // Chart is one line of the table of addons.
@@ -16,6 +17,9 @@ type Chart struct {
 	Folder     string
 
 	Values map[string]any
+
+	// Unknown charts are out of reach. A preview shows them, and can't tell whether they would change.
+	Unknown bool
 
 	// Demands is what its pods ask for.
 	Demands []Demand
@@ -41,10 +45,17 @@ func (s Source) Apply(c Chart) Chart {
 	return c
 }
 
-// location is a name in the repository or a path.
+// InRegistry says whether the chart comes from an OCI registry, which has no index of what is in it.
+func (c Chart) InRegistry() bool { return strings.HasPrefix(c.Repository, "oci://") }
+
+// location is a name in the repository, an address in a registry, or a path.
 func (c Chart) location() string {
-	if c.Folder != "" {
+	switch {
+	case c.Folder != "":
 		return path.Join(c.Folder, c.Name)
+	case c.InRegistry():
+		return strings.TrimSuffix(c.Repository, "/") + "/" + c.Name
+	default:
+		return c.Name
 	}
-	return c.Name
 }

@@ -67,7 +67,11 @@ func NewRelease(
 		Values:        pulumi.ToMap(chart.Values),
 		Version:       pulumi.String(chart.Version),
 	}
-	if chart.Repository != "" {
+	if chart.Unknown {
+		// The provider reads the chart even for a preview, and only fails; unless something about it is not known yet.
+		args.Version = pulumi.UnsafeUnknownOutput(nil).ApplyT(func(any) string { return "" }).(pulumi.StringOutput)
+	}
+	if chart.Repository != "" && !chart.InRegistry() {
 		args.RepositoryOpts = pulumi.Map{"repo": pulumi.String(chart.Repository)}
 	}
 	if err := ctx.RegisterResource(releaseType, chart.Name, args, release, opts...); err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // Daemon returns nil when a Docker daemon answers, and says which one did not otherwise. The provider can only fail,
-// even in a preview; this lets the program leave the builds out and show everything else.
+// even in a preview; this lets the program show everything else.
 func Daemon(ctx context.Context, host string) error {
 	if host != "" {
 		return dial(ctx, host)

@@ -25,6 +25,9 @@ type Args struct {
 	// Build makes the images; without it only their names are worked out.
 	Build bool
 
+	// Away means that no daemon answers. A preview shows the images, and can't tell whether they would be built.
+	Away bool
+
 	// Staging is a folder where the sources of each image are put together. Its name is part of what pulumi compares,
 	// so it has to be the same on every machine.
 	Staging string
@@ -96,8 +99,6 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 }
 
 func (i *Images) provision(ctx *pulumi.Context, name string, args *Args) error {
-	// The provider of its own is what keeps a machine without Docker able to preview: it dials the daemon as soon as it
-	// is made, so it is made only where something is built.
 	provider, err := docker.NewProvider(ctx, name, args.provider(), pulumi.Parent(i))
 	if err != nil {
 		return fmt.Errorf("configuring docker: %w", err)
@@ -109,8 +110,10 @@ func (i *Images) provision(ctx *pulumi.Context, name string, args *Args) error {
 		if err != nil {
 			return err
 		}
-		if err := stage(args.Services, files, folder); err != nil {
-			return err
+		if !args.Away {
+			if err := stage(args.Services, files, folder); err != nil {
+				return err
+			}
 		}
 		// One after the other: the images share most of what is compiled, and each finds what the one before it left in
 		// the cache. At the same time, every one of them would compile it all.
@@ -128,6 +131,10 @@ func (args Args) provider() *docker.ProviderArgs {
 	provider := &docker.ProviderArgs{}
 	if args.DockerHost != "" {
 		provider.Host = pulumi.String(args.DockerHost)
+	}
+	if args.Away {
+		// The provider dials the daemon as soon as it is made, and only fails; unless where it is is not known yet.
+		provider.Host = pulumi.UnsafeUnknownOutput(nil).ApplyT(func(any) string { return "" }).(pulumi.StringOutput)
 	}
 	return provider
 }

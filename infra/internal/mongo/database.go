@@ -131,7 +131,8 @@ func (d *Database) provision(ctx *pulumi.Context) error {
 	}
 	admin, err := secret.New(ctx, adminSecret, meta(adminSecret), map[string]secret.Value{
 		passwordKey: d.args.RootPassword, appKey: d.args.AppPassword, replicaSetKey: d.args.KeyFile,
-	}, pulumi.Parent(d))
+		// Part of the namespace, because it is kept together with the volumes, and then everything that it depends on stays.
+	}, pulumi.Parent(d.args.Namespace))
 	if err != nil {
 		return err
 	}

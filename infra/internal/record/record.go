@@ -22,6 +22,7 @@ type Resource struct {
 	Inputs       resource.PropertyMap
 	Dependencies []string
 	Ignored      []string
+	Protected    bool
 }
 
 // Stack is what the program is told about where it runs.
@@ -70,6 +71,7 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 		recorded.Parent = rpc.GetParent()
 		recorded.Dependencies = rpc.GetDependencies()
 		recorded.Ignored = rpc.GetIgnoreChanges()
+		recorded.Protected = rpc.GetProtect()
 	}
 	recorded.URN = r.urn(recorded)
 	r.resources = append(r.resources, recorded)
