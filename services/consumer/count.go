@@ -45,7 +45,7 @@ func (w *worker) count(ctx context.Context) (aborted bool, err error) {
 	case err == nil:
 		w.done(s, time.Since(start))
 		return false, nil
-	case isFatal(err), isFenced(err), ctx.Err() != nil:
+	case isFatal(err), isFenced(err), errors.Is(err, errStuck), ctx.Err() != nil:
 		// After a stop the outcome may still be open; the next process learns it.
 		return false, err
 	}

@@ -21,6 +21,10 @@ const (
 	patience = 5 * time.Second
 )
 
+// errStuck says that the client doesn't come back from a call. The process has
+// to start anew: nothing else ends the call.
+var errStuck = errors.New("the client hangs")
+
 // errNotMember says that the group has gone on without this instance.
 var errNotMember = errors.New("no longer a member of the group")
 
@@ -30,6 +34,10 @@ type transactor struct {
 	group  string
 	id     string
 	log    *slog.Logger
+
+	// stuckAfter is how long a call may take, whatever timeout it was given.
+	stuckAfter time.Duration
+	stuck      chan struct{} // closed once a call took longer
 }
 
 func newTransactor(cfg config, id string, log *slog.Logger) (*transactor, error) {
@@ -47,21 +55,39 @@ func newTransactor(cfg config, id string, log *slog.Logger) (*transactor, error)
 		return nil, fmt.Errorf("creating the transactional producer: %w", err)
 	}
 	go kafkax.PumpLogs(client.Logs(), log)
-	return &transactor{client: client, group: cfg.GroupID, id: id, log: log}, nil
+	return &transactor{
+		client: client, group: cfg.GroupID, id: id, log: log,
+		// Longer than Kafka keeps a transaction open: nothing is lost by giving up.
+		stuckAfter: cfg.TransactionTimeout + patience,
+		stuck:      make(chan struct{}),
+	}, nil
 }
 
-// run serves the client's events until it is closed.
+// run serves the client's events until it is closed or hangs.
 func (t *transactor) run(context.Context) error {
-	for event := range t.client.Events() {
-		// What is fatal shows in the next call too, which ends the process.
-		if err, ok := event.(kafka.Error); ok {
-			kafkax.LogError(t.log, err)
+	for {
+		select {
+		case event, open := <-t.client.Events():
+			if !open {
+				return nil
+			}
+			// What is fatal shows in the next call too, which ends the process.
+			if err, ok := event.(kafka.Error); ok {
+				kafkax.LogError(t.log, err)
+			}
+		case <-t.stuck:
+			return nil
 		}
 	}
-	return nil
 }
 
-func (t *transactor) stop(context.Context) { t.client.Close() }
+func (t *transactor) stop(context.Context) {
+	select {
+	case <-t.stuck: // closing would wait for the call that hangs
+	default:
+		t.client.Close()
+	}
+}
 
 // init fences an earlier process of the same transactional id and aborts what
 // it left open. It returns when that is done or ctx ends.
@@ -130,9 +156,7 @@ func (t *transactor) anonymous(member *kafka.ConsumerGroupMetadata) bool {
 func (t *transactor) attempt(ctx context.Context, action string, grace time.Duration, op func(context.Context) error) error {
 	var ended time.Time
 	for told := false; ; told = true {
-		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
-		err := op(try)
-		cancel()
+		err := t.call(ctx, grace, op)
 		if err == nil {
 			return nil
 		}
@@ -145,6 +169,29 @@ func (t *transactor) attempt(ctx context.Context, action string, grace time.Dura
 		}
 		if !told {
 			t.log.Warn("kafka doesn't answer yet", "action", action, "error", err)
+		}
+	}
+}
+
+// call makes one call of the client and gives it up when it hangs. Adding
+// offsets does when the group's coordinator goes away at that moment: librdkafka
+// (2.11 and all since) waits for it without regard to the timeout,
+// https://github.com/confluentinc/librdkafka/issues/5456.
+func (t *transactor) call(ctx context.Context, grace time.Duration, op func(context.Context) error) error {
+	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
+	defer cancel()
+	result := make(chan error, 1)
+	go func() { result <- op(try) }()
+	bound := time.After(t.stuckAfter)
+	for stop := ctx.Done(); ; {
+		select {
+		case err := <-result:
+			return err
+		case <-stop:
+			stop, bound = nil, time.After(grace+tryTimeout)
+		case <-bound:
+			close(t.stuck) // once: the process ends
+			return errStuck
 		}
 	}
 }

@@ -24,7 +24,7 @@ type audit struct {
 	Stored     int
 	Lost       []string // acknowledged, not stored
 	Duplicates []string // one purchase stored more than once
-	OutOfOrder []string // a user's acknowledged purchases in another order
+	OutOfOrder []string // a user's acknowledged purchases in another order, in the log or as listed
 	DLQ        int
 	Totals     []string // totals that differ from the sum of the orders
 	Orders     int
@@ -114,7 +114,7 @@ func (a *auditor) lag(ctx context.Context) (int64, error) {
 }
 
 // audit counts. The ledger's shoppers must have stopped and settle returned.
-func (a *auditor) audit(ctx context.Context, l *ledger) (*audit, error) {
+func (a *auditor) audit(ctx context.Context, l ledger) (*audit, error) {
 	result := &audit{}
 	if err := a.countStored(ctx, l, result); err != nil {
 		return nil, err
@@ -135,31 +135,43 @@ func (a *auditor) audit(ctx context.Context, l *ledger) (*audit, error) {
 	return result, nil
 }
 
-func (a *auditor) countStored(ctx context.Context, l *ledger, result *audit) error {
-	cursor, err := a.store.Find(ctx, bson.D{}, options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}, {Key: "userid", Value: 1}, {Key: "price", Value: 1}}))
+func (a *auditor) countStored(ctx context.Context, l ledger, result *audit) error {
+	cursor, err := a.store.Find(ctx, bson.D{}, options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}, {Key: "userid", Value: 1}, {Key: "price", Value: 1}, {Key: "timestamp", Value: 1}}))
 	if err != nil {
 		return fmt.Errorf("reading what is stored: %w", err)
 	}
-	var documents []struct {
-		ID     string  `bson:"_id"`
-		UserID string  `bson:"userid"`
-		Price  float64 `bson:"price"`
+	type document struct {
+		ID        string  `bson:"_id"`
+		UserID    string  `bson:"userid"`
+		Price     float64 `bson:"price"`
+		Timestamp float64 `bson:"timestamp"`
 	}
+	var documents []document
 	if err := cursor.All(ctx, &documents); err != nil {
 		return fmt.Errorf("reading what is stored: %w", err)
 	}
 	result.Stored = len(documents)
+	// As management-api lists them, the other way round.
+	slices.SortFunc(documents, func(x, y document) int {
+		return cmp.Or(cmp.Compare(x.Timestamp, y.Timestamp), cmp.Compare(x.ID, y.ID))
+	})
 	ids := map[string]bool{}
 	purchases := map[string]bool{}
+	last := map[string]int{}
 	for _, d := range documents {
 		ids[d.ID] = true
-		what := fmt.Sprintf("%s #%d", d.UserID, int(math.Round(d.Price)))
+		number := int(math.Round(d.Price))
+		what := fmt.Sprintf("%s #%d", d.UserID, number)
 		if purchases[what] {
 			result.Duplicates = append(result.Duplicates, what)
 		}
 		purchases[what] = true
+		if number < last[d.UserID] {
+			result.OutOfOrder = append(result.OutOfOrder, fmt.Sprintf("%s listed after #%d", what, last[d.UserID]))
+		}
+		last[d.UserID] = number
 	}
-	for user, numbers := range l.Acknowledged {
+	for user, numbers := range l {
 		for number, id := range numbers {
 			if !ids[id] {
 				result.Lost = append(result.Lost, fmt.Sprintf("%s #%d %s", user, number, id))
@@ -170,19 +182,24 @@ func (a *auditor) countStored(ctx context.Context, l *ledger, result *audit) err
 }
 
 // checkOrder compares the order of each user's acknowledged purchases in the
-// log with the order in which they were acknowledged.
-func (a *auditor) checkOrder(ctx context.Context, l *ledger, result *audit) error {
+// log with the order in which they were acknowledged. A user has one partition,
+// until partitions are added: then, one in each period.
+func (a *auditor) checkOrder(ctx context.Context, l ledger, result *audit) error {
 	records, err := a.read(ctx, "purchases")
 	if err != nil {
 		return err
 	}
 	numberOf := map[string]int{}
-	for _, numbers := range l.Acknowledged {
+	for _, numbers := range l {
 		for number, id := range numbers {
 			numberOf[id] = number
 		}
 	}
-	last := map[string]int{}
+	type row struct {
+		user      string
+		partition int32
+	}
+	last := map[row]int{}
 	for _, r := range records {
 		p, err := event.DecodePurchase(r.Value, event.Source{}, "USD")
 		if err != nil {
@@ -192,10 +209,11 @@ func (a *auditor) checkOrder(ctx context.Context, l *ledger, result *audit) erro
 		if !acknowledged {
 			continue
 		}
-		if number < last[p.UserID] {
-			result.OutOfOrder = append(result.OutOfOrder, fmt.Sprintf("%s #%d after #%d", p.UserID, number, last[p.UserID]))
+		at := row{p.UserID, r.Partition}
+		if number < last[at] {
+			result.OutOfOrder = append(result.OutOfOrder, fmt.Sprintf("%s #%d after #%d", p.UserID, number, last[at]))
 		}
-		last[p.UserID] = number
+		last[at] = number
 	}
 	return nil
 }
@@ -282,23 +300,4 @@ func (a *auditor) read(ctx context.Context, topic string) ([]*kgo.Record, error)
 		return cmp.Or(cmp.Compare(x.Partition, y.Partition), cmp.Compare(x.Offset, y.Offset))
 	})
 	return records, nil
-}
-
-// summary is the audit as lines of a table.
-func (a *audit) summary(l *ledger) [][2]string {
-	return [][2]string{
-		{"sent", fmt.Sprint(l.Sent)},
-		{"acknowledged", fmt.Sprint(l.acknowledged())},
-		{"refused (503)", fmt.Sprint(l.Refused)},
-		{"cut off", fmt.Sprint(l.Cut)},
-		{"stored", fmt.Sprint(a.Stored)},
-		{"duplicates", fmt.Sprint(len(a.Duplicates))},
-		{"lost", fmt.Sprint(len(a.Lost))},
-		{"out of order", fmt.Sprint(len(a.OutOfOrder))},
-		{"dead letters", fmt.Sprint(a.DLQ)},
-		{"orders counted", fmt.Sprint(a.Orders)},
-		{"totals wrong", fmt.Sprint(len(a.Totals))},
-		{"slowest refusal", l.SlowestRefusal.Round(time.Millisecond).String()},
-		{"longest stall", l.Stall.Round(time.Millisecond).String()},
-	}
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 )
@@ -33,59 +35,96 @@ func buildServices(t *testing.T) string {
 
 // Every fault happens under load; afterwards every acknowledged purchase is
 // stored once, each user's purchases are in order, and the totals are those
-// of the orders.
+// of the orders. What one fault left in order serves the next.
 func TestNothingIsLost(t *testing.T) {
-	manifest := manifestOrSkip(t)
-	bin := buildServices(t)
+	stages := stages{manifest: manifestOrSkip(t), bin: buildServices(t)}
+	t.Cleanup(stages.discard)
+	var table strings.Builder
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
-			starting, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-			defer cancel()
-			s, err := newStage(starting, stageOptions{Manifest: manifest, Bin: bin, Dir: t.TempDir(), OrdersPerSecond: 50})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.close()
-
-			load, endLoad := context.WithCancel(t.Context())
-			defer endLoad()
-			buyers := newShoppers(s.platform.url("web-server"), 16, 50*time.Millisecond)
-			done := make(chan struct{})
-			go func() { defer close(done); buyers.buy(load) }()
-			pause(load, 2*time.Second)
-
-			injecting, cancelInject := context.WithTimeout(t.Context(), 3*time.Minute)
-			defer cancelInject()
-			if err := f.inject(injecting, s, rand.New(rand.NewPCG(1, 2))); err != nil {
-				t.Fatal(err)
-			}
-			healed := time.Now()
-			before := buyers.acknowledged()
-			for buyers.acknowledged() < before+50 {
-				if time.Since(healed) > time.Minute {
-					t.Fatalf("a minute after the fault only %d more purchases are acknowledged", buyers.acknowledged()-before)
+			s := stages.take(t)
+			defer func() {
+				if t.Failed() {
+					t.Logf("logs are kept in %s", s.dir)
+					stages.fail()
 				}
-				pause(load, 10*time.Millisecond)
-			}
-			t.Logf("fifty purchases acknowledged %s after the fault", time.Since(healed).Round(time.Millisecond))
-			endLoad()
-			<-done
-
-			settling := time.Now()
-			counted, audited, err := s.conclude(t.Context(), buyers)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("consumers caught up within %s", time.Since(settling).Round(time.Millisecond))
-			for _, row := range counted.summary(audited) {
-				t.Logf("%-18s %s", row[0], row[1])
-			}
-			if err := counted.faults(); err != nil {
-				t.Error(err)
-			}
-			if err := audited.faults(); err != nil {
-				t.Error(err)
-			}
+			}()
+			r := try(t, s, f)
+			fmt.Fprintf(&table, "| %s | %d | %d | %d | %d | %d | %s | %s | %s |\n", f.name, r.Acknowledged, r.Refused+r.Cut, r.New,
+				len(r.Lost), len(r.Duplicates), r.Stall.Round(time.Millisecond), r.Recovery.Round(time.Millisecond), r.CatchUp.Round(time.Millisecond))
 		})
 	}
+	t.Logf("as docs/reliability.md shows it:\n%s", table.String())
+}
+
+// try lets one fault happen under load and judges what became of it.
+func try(t *testing.T, s *stage, f fault) result {
+	t.Helper()
+	load, err := s.begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pause(t.Context(), 2*time.Second)
+	if err := s.inject(t.Context(), f, rand.New(rand.NewPCG(1, 2))); err != nil {
+		t.Fatal(err)
+	}
+	recovery, err := load.recover(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	r, err := load.conclude(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Recovery = recovery
+	t.Logf("fifty purchases acknowledged %s after the fault", recovery.Round(time.Millisecond))
+	for _, row := range r.rows() {
+		t.Logf("%-18s %s", row[0], row[1])
+	}
+	if err := r.tally.faults(); err != nil {
+		t.Error(err)
+	}
+	if err := r.audit.faults(); err != nil {
+		t.Error(err)
+	}
+	return r
+}
+
+// stages hands out a stage, the same one until a test on it fails.
+type stages struct {
+	manifest, bin string
+	current       *stage
+}
+
+func (s *stages) take(t *testing.T) *stage {
+	t.Helper()
+	if s.current != nil {
+		return s.current
+	}
+	dir, err := os.MkdirTemp("", "shopstream-stage-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	starting, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	if s.current, err = newStage(starting, stageOptions{Manifest: s.manifest, Bin: s.bin, Dir: dir}); err != nil {
+		t.Fatalf("%v (logs are kept in %s)", err, dir)
+	}
+	return s.current
+}
+
+// fail ends the stage and keeps its folder, with what each service was doing.
+func (s *stages) fail() {
+	s.current.platform.dump()
+	s.current.close()
+	s.current = nil
+}
+
+// discard ends the stage, if there is one, and removes its folder.
+func (s *stages) discard() {
+	if s.current == nil {
+		return
+	}
+	s.current.close()
+	_ = os.RemoveAll(s.current.dir)
 }

@@ -10,11 +10,13 @@ import (
 	"shopstream/services/reliability/cluster"
 )
 
-// network stands between the services and the brokers: each broker advertises
-// a proxy of its own, which can delay, stall and cut what passes.
+// network stands between the services and what they need: each broker
+// advertises a proxy of its own, and the database has one. They can delay,
+// stall and cut what passes.
 type network struct {
-	mu      sync.Mutex
-	proxies []*proxy
+	mu       sync.Mutex
+	proxies  []*proxy // of the brokers
+	database *proxy
 }
 
 type proxy struct {
@@ -25,26 +27,32 @@ type proxy struct {
 	listener net.Listener
 	pairs    map[net.Conn]net.Conn
 	delay    time.Duration
+	loss     float64
 	stalled  bool
 	refuse   bool
 }
 
 func newNetwork() *network { return &network{} }
 
+func (p *proxy) listen() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("opening a proxy: %w", err)
+	}
+	p.listener, p.addr, p.pairs = l, l.Addr().String(), map[net.Conn]net.Conn{}
+	return nil
+}
+
 // advertise gives node its proxy's address. The proxy opens later, in open.
 func (n *network) advertise(node int, real string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for len(n.proxies) <= node {
-		n.proxies = append(n.proxies, &proxy{pairs: map[net.Conn]net.Conn{}})
+		n.proxies = append(n.proxies, &proxy{})
 	}
 	p := n.proxies[node]
-	if p.addr == "" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return real // open reports it
-		}
-		p.listener, p.addr = l, l.Addr().String()
+	if p.listener == nil && p.listen() != nil {
+		return real // open reports it
 	}
 	return p.addr
 }
@@ -65,10 +73,27 @@ func (n *network) open(c *cluster.Cluster) error {
 	return nil
 }
 
+// openDatabase puts a proxy before the database and returns the URI for the
+// services.
+func (n *network) openDatabase(target string) (string, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.database = &proxy{target: target}
+	if err := n.database.listen(); err != nil {
+		return "", err
+	}
+	go n.database.serve()
+	return "mongodb://" + n.database.addr + "/?directConnection=true", nil
+}
+
 func (n *network) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, p := range n.proxies {
+	all := n.proxies
+	if n.database != nil {
+		all = append(all, n.database)
+	}
+	for _, p := range all {
 		if p.listener != nil {
 			_ = p.listener.Close()
 		}
@@ -76,7 +101,14 @@ func (n *network) close() {
 	}
 }
 
-// each applies a change to every proxy.
+// broker is the proxy of a node.
+func (n *network) broker(node int) *proxy {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.proxies[node]
+}
+
+// each applies a change to every broker's proxy.
 func (n *network) each(change func(*proxy)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -139,11 +171,14 @@ func (p *proxy) pipe(to, from net.Conn) {
 func (p *proxy) wait() {
 	for {
 		p.mu.Lock()
-		delay, stalled := p.delay, p.stalled
+		delay, loss, stalled := p.delay, p.loss, p.stalled
 		p.mu.Unlock()
 		if !stalled {
 			if delay > 0 {
 				time.Sleep(delay/2 + rand.N(delay))
+			}
+			if rand.Float64() < loss {
+				time.Sleep(resend)
 			}
 			return
 		}
@@ -156,6 +191,17 @@ func (p *proxy) slow(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
+}
+
+// resend is what a lost packet costs: TCP sends it again after a while, and all
+// behind it waits.
+const resend = 400 * time.Millisecond
+
+// lose loses that share of the pieces of traffic.
+func (p *proxy) lose(share float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.loss = share
 }
 
 // stall holds all traffic back: connections stay open and nothing arrives.

@@ -6,14 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
+
+	"shopstream/services/reliability/cluster"
 )
 
 // platform is the real services, as processes of their own, against given
@@ -25,15 +29,17 @@ type platform struct {
 
 	mu        sync.Mutex
 	processes map[string]*process
+	revived   int // processes that ended by themselves and were started again
 }
 
 type process struct {
 	name, binary string
 	environ      []string
-	addr         string // of its HTTP routes; empty: none
+	addr         string // of its HTTP routes
 
 	command *exec.Cmd
 	exited  chan struct{}
+	told    bool // to end
 }
 
 func newPlatform(bin, dir, bootstrapServers, mongoURI string) *platform {
@@ -89,16 +95,23 @@ func (p *platform) declareTopics(ctx context.Context, replication int, partition
 	return err
 }
 
-// start starts an instance of a service. name tells instances apart.
+// start starts an instance of a service. name tells instances apart; one that
+// ran before keeps its address.
 func (p *platform) start(name, binary string, environ ...string) error {
-	addr, err := freeAddress()
-	if err != nil {
-		return err
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.startLocked(name, binary, environ)
+}
+
+func (p *platform) startLocked(name, binary string, environ []string) error {
+	var addr string
 	if known, ok := p.processes[name]; ok {
-		addr, environ = known.addr, known.environ // the same again, after a kill
+		addr = known.addr
+	} else {
+		var err error
+		if addr, err = freeAddress(); err != nil {
+			return err
+		}
 	}
 	log, err := os.OpenFile(filepath.Join(p.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -108,6 +121,7 @@ func (p *platform) start(name, binary string, environ ...string) error {
 	command := exec.Command(filepath.Join(p.bin, binary))
 	command.Env = append(append(append([]string{}, p.environ...), "HTTP_ADDR="+addr), environ...)
 	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = cluster.EndWithParent()
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("starting %s: %w", name, err)
 	}
@@ -115,33 +129,56 @@ func (p *platform) start(name, binary string, environ ...string) error {
 	go func() {
 		_ = command.Wait() // killed on purpose, mostly
 		close(started.exited)
+		time.AfterFunc(time.Second, func() { p.revive(started) })
 	}()
 	p.processes[name] = started
 	return nil
 }
 
+// revive starts an instance again that ended by itself, as the kubelet does.
+func (p *platform) revive(ended *process) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ended.told || p.processes[ended.name] != ended {
+		return
+	}
+	p.revived++
+	_ = p.startLocked(ended.name, ended.binary, ended.environ) // whoever waits for it tells
+}
+
+// restarts is how often an instance ended by itself so far.
+func (p *platform) restarts() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.revived
+}
+
 // restart starts an instance again, with the environment it had.
 func (p *platform) restart(name string) error {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	known := p.processes[name]
-	p.mu.Unlock()
 	if known == nil {
 		return fmt.Errorf("restarting %s: it never ran", name)
 	}
-	return p.start(name, known.binary)
+	return p.startLocked(name, known.binary, known.environ)
 }
 
 // end sends a signal that ends an instance and waits for its end.
 func (p *platform) end(name string, signal syscall.Signal) error {
 	p.mu.Lock()
 	known := p.processes[name]
+	if known != nil {
+		known.told = true
+	}
 	p.mu.Unlock()
 	if known == nil {
 		return fmt.Errorf("ending %s: it never ran", name)
 	}
-	if err := known.command.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("signalling %s: %w", name, err)
+	if err := known.signal(signal); err != nil {
+		return err
 	}
+	_ = known.signal(syscall.SIGCONT) // in case it is frozen
 	select {
 	case <-known.exited:
 		return nil
@@ -149,6 +186,27 @@ func (p *platform) end(name string, signal syscall.Signal) error {
 		_ = known.command.Process.Kill()
 		return fmt.Errorf("%s did not end within 90 s of %s", name, signal)
 	}
+}
+
+// freeze lets an instance stand still; thaw lets it go on.
+func (p *platform) freeze(name string) error { return p.signal(name, syscall.SIGSTOP) }
+func (p *platform) thaw(name string) error   { return p.signal(name, syscall.SIGCONT) }
+
+func (p *platform) signal(name string, signal syscall.Signal) error {
+	p.mu.Lock()
+	known := p.processes[name]
+	p.mu.Unlock()
+	if known == nil {
+		return fmt.Errorf("signalling %s: it never ran", name)
+	}
+	return known.signal(signal)
+}
+
+func (p *process) signal(signal syscall.Signal) error {
+	if err := p.command.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signalling %s: %w", p.name, err)
+	}
+	return nil
 }
 
 // endIfRunning ends an instance gracefully; one that never ran is no fault.
@@ -162,13 +220,20 @@ func (p *platform) endIfRunning(name string) error {
 	return p.end(name, syscall.SIGTERM)
 }
 
+// dump lets every instance write what its goroutines do into its log, and end.
+func (p *platform) dump() {
+	p.mu.Lock()
+	names := slices.Collect(maps.Keys(p.processes))
+	p.mu.Unlock()
+	for _, name := range names {
+		_ = p.end(name, syscall.SIGQUIT)
+	}
+}
+
 // close ends everything that still runs, gracefully where it can.
 func (p *platform) close() {
 	p.mu.Lock()
-	names := make([]string, 0, len(p.processes))
-	for name := range p.processes {
-		names = append(names, name)
-	}
+	names := slices.Collect(maps.Keys(p.processes))
 	p.mu.Unlock()
 	var wg sync.WaitGroup
 	for _, name := range names {

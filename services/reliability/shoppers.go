@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,56 +16,58 @@ import (
 // of the answers. The price of a purchase is its number in the shopper's row,
 // so that what is stored can be told apart and its order seen.
 type shoppers struct {
-	url   string
-	count int
-	pause time.Duration // between one shopper's purchases
+	url    string
+	pause  time.Duration // between one shopper's purchases
+	number []int         // each shopper's last purchase
 
-	mu     sync.Mutex
-	ledger ledger
-}
-
-// ledger is what the shoppers were told.
-type ledger struct {
-	// Acknowledged purchases: eventId by user and number.
-	Acknowledged map[string]map[int]string
-	Sent         int
-	Refused      int // 503: not acknowledged, and said so
-	Cut          int // no answer: the connection broke
-	Faults       []string
-	// SlowestRefusal is the longest wait for a 503.
-	SlowestRefusal time.Duration
-	// Stall is the longest time without any acknowledgement.
-	Stall   time.Duration
+	mu      sync.Mutex
+	ledger  ledger
+	tally   tally
 	lastAck time.Time
 }
 
+// ledger is the acknowledged purchases: their eventIds by user and number.
+type ledger map[string]map[int]string
+
+// tally is what the shoppers were told during one load.
+type tally struct {
+	Sent         int
+	Acknowledged int
+	Refused      int // 503: not acknowledged, and said so
+	Cut          int // no answer: the connection broke
+	Wrong        []string
+	// SlowestRefusal is the longest wait for a 503.
+	SlowestRefusal time.Duration
+	// Stall is the longest time without any acknowledgement.
+	Stall time.Duration
+}
+
 func newShoppers(url string, count int, pause time.Duration) *shoppers {
-	return &shoppers{url: url, count: count, pause: pause, ledger: ledger{Acknowledged: map[string]map[int]string{}}}
+	return &shoppers{url: url, pause: pause, number: make([]int, count), ledger: ledger{}}
 }
 
 // buy lets the shoppers buy until ctx ends; requests under way are finished.
+// Another load goes on where this one ended, with a new tally.
 func (s *shoppers) buy(ctx context.Context) {
-	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: s.count}}
+	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: len(s.number)}}
 	defer client.CloseIdleConnections()
 	s.mu.Lock()
-	s.ledger.lastAck = time.Now()
+	s.tally, s.lastAck = tally{}, time.Now()
 	s.mu.Unlock()
 	var wg sync.WaitGroup
-	for i := range s.count {
+	for i := range s.number {
 		user := fmt.Sprintf("shopper-%03d", i)
 		wg.Go(func() {
-			for number := 1; ctx.Err() == nil; number++ {
-				s.one(client, user, number)
-				select {
-				case <-ctx.Done():
-				case <-time.After(s.pause):
-				}
+			for ctx.Err() == nil {
+				s.number[i]++
+				s.one(client, user, s.number[i])
+				pause(ctx, s.pause)
 			}
 		})
 	}
 	wg.Wait()
 	s.mu.Lock()
-	s.ledger.Stall = max(s.ledger.Stall, time.Since(s.ledger.lastAck))
+	s.tally.Stall = max(s.tally.Stall, time.Since(s.lastAck))
 	s.mu.Unlock()
 }
 
@@ -75,16 +78,16 @@ func (s *shoppers) one(client *http.Client, user string, number int) {
 	took := time.Since(start)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ledger.Sent++
+	s.tally.Sent++
 	if err != nil {
-		s.ledger.Cut++
+		s.tally.Cut++
 		return
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	switch {
 	case err != nil:
-		s.ledger.Cut++
+		s.tally.Cut++
 	case response.StatusCode == http.StatusAccepted:
 		var accepted struct {
 			Data struct {
@@ -92,37 +95,49 @@ func (s *shoppers) one(client *http.Client, user string, number int) {
 			} `json:"data"`
 		}
 		if json.Unmarshal(answer, &accepted) != nil || accepted.Data.EventID == "" {
-			s.ledger.Faults = append(s.ledger.Faults, fmt.Sprintf("202 without an eventId: %s", answer))
+			s.tally.Wrong = append(s.tally.Wrong, fmt.Sprintf("202 without an eventId: %s", answer))
 			return
 		}
-		if s.ledger.Acknowledged[user] == nil {
-			s.ledger.Acknowledged[user] = map[int]string{}
+		if s.ledger[user] == nil {
+			s.ledger[user] = map[int]string{}
 		}
-		s.ledger.Acknowledged[user][number] = accepted.Data.EventID
-		s.ledger.Stall = max(s.ledger.Stall, time.Since(s.ledger.lastAck))
-		s.ledger.lastAck = time.Now()
+		s.ledger[user][number] = accepted.Data.EventID
+		s.tally.Acknowledged++
+		s.tally.Stall = max(s.tally.Stall, time.Since(s.lastAck))
+		s.lastAck = time.Now()
 	case response.StatusCode == http.StatusServiceUnavailable:
-		s.ledger.Refused++
-		s.ledger.SlowestRefusal = max(s.ledger.SlowestRefusal, took)
+		s.tally.Refused++
+		s.tally.SlowestRefusal = max(s.tally.SlowestRefusal, took)
 		if response.Header.Get("Retry-After") == "" {
-			s.ledger.Faults = append(s.ledger.Faults, "503 without Retry-After")
+			s.tally.Wrong = append(s.tally.Wrong, "503 without Retry-After")
 		}
 	default:
-		s.ledger.Faults = append(s.ledger.Faults, fmt.Sprintf("%d: %s", response.StatusCode, answer))
+		s.tally.Wrong = append(s.tally.Wrong, fmt.Sprintf("%d: %s", response.StatusCode, answer))
 	}
 }
 
-// acknowledged is how many purchases were acknowledged so far.
+// acknowledged is how many purchases this load has had acknowledged so far.
 func (s *shoppers) acknowledged() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ledger.acknowledged()
+	return s.tally.Acknowledged
 }
 
-func (l *ledger) acknowledged() int {
-	n := 0
-	for _, numbers := range l.Acknowledged {
-		n += len(numbers)
+// faults lists what no shopper may be told.
+func (t *tally) faults() error {
+	var all []error
+	for _, wrong := range t.Wrong[:min(5, len(t.Wrong))] {
+		all = append(all, errors.New(wrong))
 	}
-	return n
+	if len(t.Wrong) > 5 {
+		all = append(all, fmt.Errorf("and %d more wrong answers", len(t.Wrong)-5))
+	}
+	// Five seconds, and one for a machine that runs everything at once.
+	if t.SlowestRefusal > 6*time.Second {
+		all = append(all, fmt.Errorf("a refusal took %s", t.SlowestRefusal))
+	}
+	if t.Acknowledged == 0 {
+		all = append(all, errors.New("nothing was acknowledged"))
+	}
+	return errors.Join(all...)
 }

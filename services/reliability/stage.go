@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -24,9 +24,14 @@ type stage struct {
 	brokers  *cluster.Cluster
 	network  *network
 	database *database.Database
-	mongoURI string
-	platform *platform
-	auditor  *auditor
+	// databaseAddr is where the database really serves, past its proxy.
+	databaseAddr string
+	platform     *platform
+	auditor      *auditor
+	shoppers     *shoppers
+
+	ordersPerSecond float64
+	stored          int // purchases, by the last audit
 }
 
 // stageOptions configure a stage.
@@ -37,8 +42,6 @@ type stageOptions struct {
 	Bin string
 	// Dir gets the brokers' data, the database and all logs.
 	Dir string
-	// OrdersPerSecond is the producer's rate.
-	OrdersPerSecond float64
 }
 
 // newStage starts everything and waits until it is ready.
@@ -51,7 +54,7 @@ func newStage(ctx context.Context, o stageOptions) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{dir: o.Dir, network: newNetwork()}
+	s := &stage{dir: o.Dir, network: newNetwork(), ordersPerSecond: 50}
 	if s.brokers, err = cluster.Start(ctx, cluster.Options{Manifest: manifest, Dir: filepath.Join(o.Dir, "brokers"), Advertise: s.network.advertise}); err != nil {
 		return nil, fmt.Errorf("starting the brokers: %w", err)
 	}
@@ -66,15 +69,18 @@ func (s *stage) prepare(ctx context.Context, o stageOptions) error {
 	if err := s.network.open(s.brokers); err != nil {
 		return err
 	}
-	addr, err := freeAddress()
-	if err != nil {
+	var err error
+	if s.databaseAddr, err = freeAddress(); err != nil {
 		return err
 	}
-	s.mongoURI = "mongodb://" + addr + "/"
 	if err := s.startDatabase(); err != nil {
 		return err
 	}
-	client, err := mongo.Connect(options.Client().ApplyURI(s.mongoURI).SetServerSelectionTimeout(5 * time.Second))
+	mongoURI, err := s.network.openDatabase(s.databaseAddr)
+	if err != nil {
+		return err
+	}
+	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + s.databaseAddr + "/").SetServerSelectionTimeout(5 * time.Second))
 	if err != nil {
 		return fmt.Errorf("connecting the auditor to the database: %w", err)
 	}
@@ -84,13 +90,13 @@ func (s *stage) prepare(ctx context.Context, o stageOptions) error {
 	}
 	s.auditor = &auditor{servers: real, store: client.Database("shopping").Collection("purchases")}
 
-	s.platform = newPlatform(o.Bin, s.dir, s.brokers.BootstrapServers(), s.mongoURI)
+	s.platform = newPlatform(o.Bin, s.dir, s.brokers.BootstrapServers(), mongoURI)
 	if err := s.platform.declareTopics(ctx, min(3, s.brokers.Nodes()), nil); err != nil {
 		return err
 	}
 	starts := errors.Join(
 		s.platform.start("management-api", "management-api"),
-		s.platform.start("consumer", "consumer", "TRANSACTIONAL_ID=consumer-0"),
+		s.platform.start("consumer", "consumer", "TRANSACTIONAL_ID="+transactionalID),
 		s.platform.start("api", "api"),
 	)
 	if starts != nil {
@@ -99,11 +105,12 @@ func (s *stage) prepare(ctx context.Context, o stageOptions) error {
 	if err := s.platform.start("web-server", "web-server", "MANAGEMENT_API_URL="+s.platform.url("management-api")); err != nil {
 		return err
 	}
-	if o.OrdersPerSecond > 0 {
-		if err := s.platform.start("producer", "producer", fmt.Sprintf("RATE=%g", o.OrdersPerSecond)); err != nil {
-			return err
-		}
-	}
+	s.shoppers = newShoppers(s.platform.url("web-server"), 16, 50*time.Millisecond)
+	return s.awaitReady(ctx)
+}
+
+// awaitReady waits until every service says that it is ready.
+func (s *stage) awaitReady(ctx context.Context) error {
 	for _, name := range []string{"web-server", "management-api", "consumer", "api"} {
 		if err := s.platform.awaitReady(ctx, name); err != nil {
 			return err
@@ -112,8 +119,15 @@ func (s *stage) prepare(ctx context.Context, o stageOptions) error {
 	return nil
 }
 
+// inject lets a fault happen, in bounded time.
+func (s *stage) inject(ctx context.Context, f fault, random *rand.Rand) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	return f.inject(ctx, s, random)
+}
+
 func (s *stage) startDatabase() error {
-	db, err := database.Start(strings.TrimSuffix(strings.TrimPrefix(s.mongoURI, "mongodb://"), "/"), filepath.Join(s.dir, "database"), slog.New(slog.DiscardHandler))
+	db, err := database.Start(s.databaseAddr, filepath.Join(s.dir, "database"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

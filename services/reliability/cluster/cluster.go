@@ -119,6 +119,10 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		c.Close()
 		return nil, err
 	}
+	if err := c.checkSettings(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -237,7 +241,7 @@ func (c *Cluster) StartNode(i int) error {
 		"kafka.Kafka", filepath.Join(n.dir, "final", "server.properties"))
 	process := exec.Command(c.java, arguments...)
 	process.Env, process.Stdout, process.Stderr = n.environ(), log, log
-	process.SysProcAttr = endWithParent()
+	process.SysProcAttr = EndWithParent()
 	if err := process.Start(); err != nil {
 		return fmt.Errorf("starting node %d: %w", i, err)
 	}
@@ -251,6 +255,16 @@ func (c *Cluster) StartNode(i int) error {
 		close(exited)
 	}()
 	return nil
+}
+
+// Wipe empties the storage of a node that isn't running and formats it anew,
+// as when its volume was replaced.
+func (c *Cluster) Wipe(ctx context.Context, i int) error {
+	n := c.nodes[i]
+	if err := os.RemoveAll(c.DataDir(i)); err != nil {
+		return fmt.Errorf("wiping node %d: %w", i, err)
+	}
+	return c.format(ctx, n)
 }
 
 // LogPath is the file with the node's log.
@@ -353,19 +367,23 @@ func (c *Cluster) Controller(ctx context.Context) (int, error) {
 	if len(response.Topics) != 1 || len(response.Topics[0].Partitions) != 1 {
 		return 0, fmt.Errorf("asking who leads the quorum: no answer, error code %d", response.ErrorCode)
 	}
-	leader := response.Topics[0].Partitions[0].LeaderID
+	return c.Node(response.Topics[0].Partitions[0].LeaderID)
+}
+
+// Node finds the node with a broker's id.
+func (c *Cluster) Node(id int32) (int, error) {
 	for i := range c.nodes {
-		if id, err := c.Property(i, "node.id"); err == nil && id == fmt.Sprint(leader) {
+		if known, err := c.Property(i, "node.id"); err == nil && known == fmt.Sprint(id) {
 			return i, nil
 		}
 	}
-	return 0, fmt.Errorf("no node has the id %d of the quorum's leader", leader)
+	return 0, fmt.Errorf("no node has the id %d", id)
 }
 
 // AwaitBrokers waits until that many brokers are registered.
 func (c *Cluster) AwaitBrokers(ctx context.Context, count int) error {
-	return c.await(ctx, fmt.Sprintf("%d registered brokers", count), func(ctx context.Context, admin *kadm.Client) error {
-		md, err := admin.BrokerMetadata(ctx)
+	return c.await(ctx, fmt.Sprintf("%d registered brokers", count), func(ctx context.Context, client *kgo.Client) error {
+		md, err := kadm.NewClient(client).BrokerMetadata(ctx)
 		if err == nil && len(md.Brokers) != count {
 			err = fmt.Errorf("registered: %v", md.Brokers.NodeIDs())
 		}
@@ -373,18 +391,21 @@ func (c *Cluster) AwaitBrokers(ctx context.Context, count int) error {
 	})
 }
 
-// AwaitInSync waits until every partition has a leader and all its replicas
-// are in sync: what a rolling restart has to wait for between two nodes.
+// AwaitInSync waits until every node says that each partition has a leader and
+// all its replicas in sync: what a rolling restart has to wait for between two
+// nodes. One that was left alone keeps saying what was true before.
 func (c *Cluster) AwaitInSync(ctx context.Context) error {
-	return c.await(ctx, "all replicas in sync", func(ctx context.Context, admin *kadm.Client) error {
-		topics, err := admin.ListTopicsWithInternal(ctx)
-		if err != nil {
-			return err
-		}
-		for _, t := range topics {
-			for _, p := range t.Partitions {
-				if p.Leader < 0 || len(p.ISR) < len(p.Replicas) {
-					return fmt.Errorf("partition %d of %s: leader %d, in sync %v of %v", p.Partition, t.Topic, p.Leader, p.ISR, p.Replicas)
+	return c.await(ctx, "all replicas in sync", func(ctx context.Context, client *kgo.Client) error {
+		for i, node := range client.SeedBrokers() {
+			response, err := node.Request(ctx, kmsg.NewPtrMetadataRequest())
+			if err != nil {
+				return fmt.Errorf("asking node %d: %w", i, err)
+			}
+			for _, t := range response.(*kmsg.MetadataResponse).Topics {
+				for _, p := range t.Partitions {
+					if p.Leader < 0 || len(p.ISR) < len(p.Replicas) {
+						return fmt.Errorf("node %d: partition %d of %s: leader %d, in sync %v of %v", i, p.Partition, *t.Topic, p.Leader, p.ISR, p.Replicas)
+					}
 				}
 			}
 		}
@@ -392,7 +413,7 @@ func (c *Cluster) AwaitInSync(ctx context.Context) error {
 	})
 }
 
-func (c *Cluster) await(ctx context.Context, what string, reached func(context.Context, *kadm.Client) error) error {
+func (c *Cluster) await(ctx context.Context, what string, reached func(context.Context, *kgo.Client) error) error {
 	for {
 		err := c.attempt(ctx, reached)
 		if err == nil {
@@ -408,13 +429,13 @@ func (c *Cluster) await(ctx context.Context, what string, reached func(context.C
 
 // attempt asks with a client of its own: one that lives longer answers
 // metadata requests from its cache.
-func (c *Cluster) attempt(ctx context.Context, reached func(context.Context, *kadm.Client) error) error {
-	admin, err := c.Admin()
+func (c *Cluster) attempt(ctx context.Context, reached func(context.Context, *kgo.Client) error) error {
+	client, err := c.connect()
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
+	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	return reached(ctx, admin)
+	return reached(ctx, client)
 }

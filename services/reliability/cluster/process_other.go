@@ -4,4 +4,4 @@ package cluster
 
 import "syscall"
 
-func endWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+func EndWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+func loseDatabase(ctx context.Context, s *stage, _ *rand.Rand) error {
+	s.database.Close()
+	pause(ctx, 8*time.Second)
+	return s.startDatabase()
+}
+
+func slowDatabase(ctx context.Context, s *stage, _ *rand.Rand) error {
+	s.network.database.slow(500 * time.Millisecond)
+	pause(ctx, 10*time.Second)
+	s.network.database.slow(0)
+	return nil
+}
+
+func stallDatabase(ctx context.Context, s *stage, _ *rand.Rand) error {
+	s.network.database.stall(true)
+	pause(ctx, 15*time.Second)
+	s.network.database.stall(false)
+	return nil
+}
+
+// addPartitions adds some to every topic that is read and written meanwhile.
+// From then on a key may belong to another partition than before.
+func addPartitions(ctx context.Context, s *stage, _ *rand.Rand) error {
+	admin, err := s.brokers.Admin()
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	for range 2 {
+		added, err := admin.CreatePartitions(ctx, 2, "purchases", "orders", "product-totals")
+		if err == nil {
+			err = added.Error()
+		}
+		if err != nil {
+			return fmt.Errorf("adding partitions: %w", err)
+		}
+		pause(ctx, 6*time.Second) // the clients look for new ones every few seconds
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+func slowNetwork(ctx context.Context, s *stage, _ *rand.Rand) error {
+	s.network.each(func(p *proxy) { p.slow(300 * time.Millisecond) })
+	pause(ctx, 8*time.Second)
+	s.network.each(func(p *proxy) { p.slow(0) })
+	return nil
+}
+
+func slowBroker(ctx context.Context, s *stage, random *rand.Rand) error {
+	link := s.network.broker(random.IntN(s.brokers.Nodes()))
+	link.slow(time.Second)
+	pause(ctx, 10*time.Second)
+	link.slow(0)
+	return nil
+}
+
+func losePackets(ctx context.Context, s *stage, _ *rand.Rand) error {
+	s.network.each(func(p *proxy) { p.lose(0.1) })
+	pause(ctx, 10*time.Second)
+	s.network.each(func(p *proxy) { p.lose(0) })
+	return nil
+}
+
+func cutNetwork(ctx context.Context, s *stage, random *rand.Rand) error {
+	for range 10 {
+		s.network.each(func(p *proxy) {
+			if random.IntN(2) == 0 {
+				p.cut()
+			}
+		})
+		pause(ctx, 700*time.Millisecond)
+	}
+	return nil
+}
+
+func isolateBrokers(ctx context.Context, s *stage, _ *rand.Rand) error {
+	s.network.each(func(p *proxy) { p.shut(true) })
+	pause(ctx, 8*time.Second)
+	s.network.each(func(p *proxy) { p.shut(false) })
+	return nil
+}
+
+func stallBroker(ctx context.Context, s *stage, random *rand.Rand) error {
+	link := s.network.broker(random.IntN(s.brokers.Nodes()))
+	link.stall(true)
+	pause(ctx, 10*time.Second)
+	link.stall(false)
+	return nil
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// trial is a load on a stage: shoppers and orders at work, from its start to
+// the audit of what became of it.
+type trial struct {
+	stage  *stage
+	cancel context.CancelFunc
+	ended  chan struct{}
+
+	restarts int
+	settled  int // purchases stored before
+}
+
+// result is what a trial came to.
+type result struct {
+	tally
+	audit
+	// New is how many purchases were stored during the trial.
+	New int
+	// Restarts counts the services that ended by themselves and came back.
+	Restarts int
+	// Recovery is the time from the fault's end to fifty more
+	// acknowledgements, CatchUp from the load's end to consumers without lag.
+	Recovery, CatchUp time.Duration
+}
+
+// begin lets orders and purchases flow until the trial is concluded, or ctx
+// ends.
+func (s *stage) begin(ctx context.Context) (*trial, error) {
+	if s.ordersPerSecond > 0 {
+		if err := s.platform.start("producer", "producer", fmt.Sprintf("RATE=%g", s.ordersPerSecond)); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	t := &trial{stage: s, cancel: cancel, ended: make(chan struct{}), restarts: s.platform.restarts(), settled: s.stored}
+	go func() { defer close(t.ended); s.shoppers.buy(ctx) }()
+	return t, nil
+}
+
+// recover waits until fifty more purchases are acknowledged and returns how
+// long that took.
+func (t *trial) recover(ctx context.Context) (time.Duration, error) {
+	start := time.Now()
+	before := t.stage.shoppers.acknowledged()
+	for {
+		more := t.stage.shoppers.acknowledged() - before
+		if more >= 50 {
+			return time.Since(start), nil
+		}
+		if time.Since(start) > time.Minute || ctx.Err() != nil {
+			return 0, fmt.Errorf("%s after the fault only %d more purchases are acknowledged", time.Since(start).Round(time.Second), more)
+		}
+		pause(ctx, 10*time.Millisecond)
+	}
+}
+
+// conclude ends the load, waits until everything is behind its consumer, and
+// counts: past the services, and from the stage's first purchase on.
+func (t *trial) conclude(ctx context.Context) (result, error) {
+	s := t.stage
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	t.cancel()
+	<-t.ended
+	start := time.Now()
+	if err := s.platform.endIfRunning("producer"); err != nil {
+		return result{}, err
+	}
+	if err := s.brokers.AwaitInSync(ctx); err != nil {
+		return result{}, err
+	}
+	if err := s.auditor.settle(ctx); err != nil {
+		return result{}, err
+	}
+	r := result{tally: s.shoppers.tally, CatchUp: time.Since(start)}
+	if err := s.awaitReady(ctx); err != nil {
+		return r, err
+	}
+	counted, err := s.auditor.audit(ctx, s.shoppers.ledger)
+	if err != nil {
+		return r, err
+	}
+	r.audit, r.New, r.Restarts = *counted, counted.Stored-t.settled, s.platform.restarts()-t.restarts
+	s.stored = counted.Stored
+	return r, nil
+}
+
+// rows are the result as lines of a table.
+func (r *result) rows() [][2]string {
+	return [][2]string{
+		{"sent", fmt.Sprint(r.Sent)},
+		{"acknowledged", fmt.Sprint(r.Acknowledged)},
+		{"refused (503)", fmt.Sprint(r.Refused)},
+		{"cut off", fmt.Sprint(r.Cut)},
+		{"stored", fmt.Sprint(r.New)},
+		{"duplicates", fmt.Sprint(len(r.Duplicates))},
+		{"lost", fmt.Sprint(len(r.Lost))},
+		{"out of order", fmt.Sprint(len(r.OutOfOrder))},
+		{"dead letters", fmt.Sprint(r.DLQ)},
+		{"orders", fmt.Sprint(r.Orders)},
+		{"totals wrong", fmt.Sprint(len(r.Totals))},
+		{"slowest refusal", r.SlowestRefusal.Round(time.Millisecond).String()},
+		{"longest stall", r.Stall.Round(time.Millisecond).String()},
+		{"caught up after", r.CatchUp.Round(time.Millisecond).String()},
+		{"restarts", fmt.Sprint(r.Restarts)},
+	}
+}
