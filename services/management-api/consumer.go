@@ -78,6 +78,8 @@ func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg promethe
 		"session.timeout.ms":     6000,
 		"heartbeat.interval.ms":  2000,
 		"statistics.interval.ms": kafkax.StatisticsInterval,
+		// How soon an added partition is read; five minutes otherwise.
+		"topic.metadata.refresh.interval.ms": 5000,
 		// What is fetched ahead is bounded, so that a backlog doesn't become
 		// memory.
 		"queued.min.messages":        20000,

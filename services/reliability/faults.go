@@ -38,6 +38,8 @@ func faults() []fault {
 		{"all connections are cut again and again", cutNetwork},
 		{"a broker answers nobody", stallBroker},
 		{"no broker can be reached", isolateBrokers},
+		{"a broker is cut off from the others", partBroker},
+		{"the active controller is cut off from the others", partController},
 
 		{"consumers join and leave every second", rebalanceStorm},
 		{"management-api is killed (-9)", kill("management-api")},

@@ -54,3 +54,25 @@ func stallBroker(ctx context.Context, s *stage, random *rand.Rand) error {
 	link.stall(false)
 	return nil
 }
+
+// partBroker cuts a broker off from the others, and not from its clients: what
+// it is told it can't keep any more, and must not acknowledge.
+func partBroker(ctx context.Context, s *stage, random *rand.Rand) error {
+	node := random.IntN(s.brokers.Nodes())
+	s.network.part(node, true)
+	pause(ctx, 20*time.Second) // until it has been given up
+	s.network.part(node, false)
+	return s.brokers.AwaitInSync(ctx)
+}
+
+// partController does so with the one that leads the controllers.
+func partController(ctx context.Context, s *stage, _ *rand.Rand) error {
+	node, err := s.brokers.Controller(ctx)
+	if err != nil {
+		return err
+	}
+	s.network.part(node, true)
+	pause(ctx, 20*time.Second)
+	s.network.part(node, false)
+	return s.brokers.AwaitInSync(ctx)
+}

@@ -10,14 +10,18 @@ import (
 	"shopstream/services/reliability/cluster"
 )
 
-// network stands between the services and what they need: each broker
-// advertises a proxy of its own, and the database has one. They can delay,
+// network stands between the brokers and whoever goes to them, the other
+// brokers too, and before the database. Each way has a proxy, which can delay,
 // stall and cut what passes.
 type network struct {
 	mu       sync.Mutex
-	proxies  []*proxy // of the brokers
+	ways     map[way]*proxy // to brokers
 	database *proxy
+	fault    error
 }
+
+// way is one from somebody, as cluster.Options.Route has it, to a node.
+type way struct{ from, to int }
 
 type proxy struct {
 	addr   string // where clients connect
@@ -32,45 +36,40 @@ type proxy struct {
 	refuse   bool
 }
 
-func newNetwork() *network { return &network{} }
+func newNetwork() *network { return &network{ways: map[way]*proxy{}} }
 
-func (p *proxy) listen() error {
+// open makes a proxy to a target.
+func open(target string) (*proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("opening a proxy: %w", err)
+		return nil, fmt.Errorf("opening a proxy: %w", err)
 	}
-	p.listener, p.addr, p.pairs = l, l.Addr().String(), map[net.Conn]net.Conn{}
-	return nil
+	p := &proxy{addr: l.Addr().String(), target: target, listener: l, pairs: map[net.Conn]net.Conn{}}
+	go p.serve()
+	return p, nil
 }
 
-// advertise gives node its proxy's address. The proxy opens later, in open.
-func (n *network) advertise(node int, real string) string {
+// route gives a way its proxy's address.
+func (n *network) route(from, to int, real string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for len(n.proxies) <= node {
-		n.proxies = append(n.proxies, &proxy{})
-	}
-	p := n.proxies[node]
-	if p.listener == nil && p.listen() != nil {
-		return real // open reports it
+	p, ok := n.ways[way{from, to}]
+	if !ok {
+		var err error
+		if p, err = open(real); err != nil {
+			n.fault = err
+			return real
+		}
+		n.ways[way{from, to}] = p
 	}
 	return p.addr
 }
 
-func (n *network) open(c *cluster.Cluster) error {
+// failed says why a proxy is missing.
+func (n *network) failed() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.proxies) != c.Nodes() {
-		return fmt.Errorf("opening the network: %d proxies for %d brokers", len(n.proxies), c.Nodes())
-	}
-	for i, p := range n.proxies {
-		if p.listener == nil {
-			return fmt.Errorf("opening the network: no port for broker %d", i)
-		}
-		p.target = c.Address(i)
-		go p.serve()
-	}
-	return nil
+	return n.fault
 }
 
 // openDatabase puts a proxy before the database and returns the URI for the
@@ -78,42 +77,57 @@ func (n *network) open(c *cluster.Cluster) error {
 func (n *network) openDatabase(target string) (string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.database = &proxy{target: target}
-	if err := n.database.listen(); err != nil {
+	var err error
+	if n.database, err = open(target); err != nil {
 		return "", err
 	}
-	go n.database.serve()
 	return "mongodb://" + n.database.addr + "/?directConnection=true", nil
 }
 
 func (n *network) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	all := n.proxies
-	if n.database != nil {
-		all = append(all, n.database)
+	for _, p := range n.ways {
+		p.close()
 	}
-	for _, p := range all {
-		if p.listener != nil {
-			_ = p.listener.Close()
-		}
-		p.cut()
+	if n.database != nil {
+		n.database.close()
 	}
 }
 
-// broker is the proxy of a node.
+func (p *proxy) close() {
+	_ = p.listener.Close()
+	p.cut()
+}
+
+// broker is the clients' way to a node.
 func (n *network) broker(node int) *proxy {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.proxies[node]
+	return n.ways[way{cluster.Clients, node}]
 }
 
-// each applies a change to every broker's proxy.
+// each applies a change to the clients' way to every broker.
 func (n *network) each(change func(*proxy)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, p := range n.proxies {
-		change(p)
+	for w, p := range n.ways {
+		if w.from == cluster.Clients {
+			change(p)
+		}
+	}
+}
+
+// part stalls all ways from the other nodes to a node, and its own to their
+// controllers. What it fetches from other brokers still passes: they all go to
+// a broker by the same way.
+func (n *network) part(node int, on bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for w, p := range n.ways {
+		if w.from != cluster.Clients && (w.from == node || w.to == node) {
+			p.stall(on)
+		}
 	}
 }
 

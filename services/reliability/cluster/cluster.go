@@ -28,14 +28,21 @@ type Options struct {
 	Manifest Manifest
 	// Dir gets a folder for each node: its configuration, data and log.
 	Dir string
-	// Advertise, where given, says which address clients are told for a
-	// node's client listener, such as a proxy's. It gets the real address.
-	Advertise func(node int, real string) string
+	// Route, where given, says which address leads to a node, such as a proxy's.
+	// from is who wants to go there: a node to its controllers, Clients, or
+	// Brokers to each other. It gets the real address.
+	Route func(from, to int, real string) string
 	// Secrets are what the manifest refers to, where the brokers are secured.
 	Secrets Secrets
 	// Env is set on top of what the manifest declares.
 	Env map[string]string
 }
+
+// Who goes to a node, beside single nodes.
+const (
+	Clients = -1
+	Brokers = -2
+)
 
 // Cluster is a set of running brokers.
 type Cluster struct {
@@ -85,14 +92,14 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return addr
 	}
 	advertise := func(node, port int) string {
-		real := listen(node, port)
-		if o.Advertise != nil && port == c.client {
-			return o.Advertise(node, real)
+		if port == c.client {
+			return c.route(Clients, node, listen(node, port))
 		}
-		return real
+		return c.route(Brokers, node, listen(node, port))
 	}
 	for i, n := range c.nodes {
-		n.env = onLoopback(n.env, i, filepath.Join(n.dir, "data"), listen, advertise)
+		voter := func(node, port int) string { return c.route(i, node, listen(node, port)) }
+		n.env = onLoopback(n.env, i, filepath.Join(n.dir, "data"), listen, voter, advertise)
 		for key, value := range o.Env {
 			n.env[key] = value
 		}
@@ -124,6 +131,13 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+func (c *Cluster) route(from, to int, real string) string {
+	if c.options.Route == nil || from == to {
+		return real
+	}
+	return c.options.Route(from, to, real)
 }
 
 // address gives a node's declared port a free one of loopback, once.
@@ -199,11 +213,7 @@ func (c *Cluster) Address(i int) string { return c.ports[[2]int{i, c.client}] }
 func (c *Cluster) BootstrapServers() string {
 	var servers []string
 	for i := range c.nodes {
-		addr := c.Address(i)
-		if c.options.Advertise != nil {
-			addr = c.options.Advertise(i, addr)
-		}
-		servers = append(servers, addr)
+		servers = append(servers, c.route(Clients, i, c.Address(i)))
 	}
 	return strings.Join(servers, ",")
 }

@@ -48,7 +48,7 @@ type address func(node, port int) string
 // onLoopback moves a node's environment from the cluster to this machine:
 // names of pods become addresses of loopback, and the data goes to dir.
 // Everything else stays as declared.
-func onLoopback(env map[string]string, node int, dir string, listen, advertise address) map[string]string {
+func onLoopback(env map[string]string, node int, dir string, listen, voter, advertise address) map[string]string {
 	moved := maps.Clone(env)
 	rewrite := func(key string, names address) {
 		value, ok := moved[key]
@@ -66,8 +66,8 @@ func onLoopback(env map[string]string, node int, dir string, listen, advertise a
 			return "://" + listen(node, port)
 		})
 	}
-	rewrite("KAFKA_CONTROLLER_QUORUM_VOTERS", listen)
-	rewrite("KAFKA_CONTROLLER_QUORUM_BOOTSTRAP_SERVERS", listen)
+	rewrite("KAFKA_CONTROLLER_QUORUM_VOTERS", voter)
+	rewrite("KAFKA_CONTROLLER_QUORUM_BOOTSTRAP_SERVERS", voter)
 	rewrite("KAFKA_LISTENERS", listen)
 	rewrite("KAFKA_ADVERTISED_LISTENERS", advertise)
 	moved["KAFKA_LOG_DIRS"] = dir

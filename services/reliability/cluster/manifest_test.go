@@ -38,7 +38,7 @@ func TestANodesEnvironmentMovesToLoopback(t *testing.T) {
 		return "127.0.0.1:" + string(rune('0'+node)) + "00" + string(rune('0'+port%10))
 	}
 	advertise := func(node, port int) string { return strings.Replace(listen(node, port), "127.0.0.1", "127.0.0.9", 1) }
-	got := onLoopback(env, 2, "/tmp/data", listen, advertise)
+	got := onLoopback(env, 2, "/tmp/data", listen, listen, advertise)
 	want := map[string]string{
 		"POD_NAME":                       "kafka-2",
 		"KAFKA_NODE_ID":                  "12",
