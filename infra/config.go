@@ -235,7 +235,8 @@ type ServiceConfig struct {
 	// CPULimit is the most that each pod gets.
 	CPULimit resource.Quantity `json:"cpuLimit"`
 
-	// Memory is what each pod gets.
+	// Memory is what each pod gets. Half of it is for Go's heap (`GOMEMLIMIT`), half for what Kafka's client holds; how
+	// much `api` reads at once (`READ_CONCURRENCY`, `READ_BYTES_LIMIT`) follows from it.
 	Memory resource.Quantity `json:"memory"`
 
 	// Env is further environment variables of the service, such as `RATE` of the producer.

@@ -55,6 +55,13 @@ func positive(key string, q resource.Quantity) []error {
 	return []error{fault(key, "is %s: set more than nothing", q.String())}
 }
 
+func atLeast(key string, q resource.Quantity, least *resource.Quantity) []error {
+	if q.Cmp(*least) >= 0 {
+		return nil
+	}
+	return []error{fault(key, "%s: set %s or more", q.String(), least.String())}
+}
+
 func atMost(key string, q resource.Quantity, limitKey string, limit resource.Quantity) []error {
 	if q.Cmp(limit) <= 0 {
 		return nil
@@ -232,7 +239,7 @@ func (c Config) validateServices() []error {
 		key, size := "services."+s.key, s.size
 		faults = append(faults, slices.Concat(
 			positive(key+".cpu", size.CPU),
-			positive(key+".memory", size.Memory),
+			atLeast(key+".memory", size.Memory, resource.NewQuantity(leastMemory, resource.BinarySI)),
 			atMost(key+".cpu", size.CPU, key+".cpuLimit", size.CPULimit),
 		)...)
 		if size.Min < 1 {
