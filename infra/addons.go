@@ -9,6 +9,7 @@ import (
 	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/app"
 	"shopstream/infra/internal/kafka"
+	"shopstream/infra/internal/mongo"
 	"shopstream/infra/internal/namespace"
 )
 
@@ -34,6 +35,7 @@ func (c Config) charts() []addon.Chart {
 			AppNamespace:  appNamespace,
 			DataNamespace: dataNamespace,
 			Broker:        kafka.Name,
+			Database:      mongo.Name,
 			PortName:      app.PortName,
 		}))
 	}

@@ -39,8 +39,13 @@ func rules(args PrometheusArgs) map[string]any {
 
 // healthRules say that a part is missing or fails.
 func healthRules(args PrometheusArgs) []rule {
-	brokers := fmt.Sprintf("{namespace=%q,statefulset=%q}", args.DataNamespace, args.Broker)
+	brokers := fmt.Sprintf(`{namespace=%q,statefulset=~"%s(-.+)?"}`, args.DataNamespace, args.Broker)
+	database := fmt.Sprintf("{namespace=%q,statefulset=%q}", args.DataNamespace, args.Database)
+	data := fmt.Sprintf("{namespace=%q}", args.DataNamespace)
 	services := fmt.Sprintf("{namespace=%q}", args.AppNamespace)
+	// Requests of people, not of the kubelet: a probe that says "not ready" is no error, and the many that say "ready"
+	// would hide one.
+	const requests = `http_requests_total{route!~"/-/.*|/health|/metrics"`
 	return []rule{
 		{
 			name:     "KafkaUnreachable",
@@ -54,14 +59,28 @@ func healthRules(args PrometheusArgs) []rule {
 			expr:     "kube_statefulset_status_replicas_ready" + brokers + " < kube_statefulset_replicas" + brokers,
 			wait:     "5m",
 			severity: warning,
-			summary:  "A broker is not ready. Nothing is lost; with one more away, nothing can be written.",
+			summary:  "A node of {{ $labels.statefulset }} is not ready. Nothing is lost; with one more away, nothing can be written.",
 		},
 		{
 			name:     "DatabaseUnreachable",
-			expr:     `max(dependency_up{dependency="mongo"}) == 0`,
+			expr:     `max(dependency_up{dependency="mongo"}) == 0 or absent(dependency_up{dependency="mongo"})`,
 			wait:     "2m",
 			severity: critical,
 			summary:  "Purchases are accepted and kept in Kafka, but can be neither stored nor shown.",
+		},
+		{
+			name:     "DatabaseMemberMissing",
+			expr:     "kube_statefulset_status_replicas_ready" + database + " < kube_statefulset_replicas" + database,
+			wait:     "5m",
+			severity: warning,
+			summary:  "A member of the database is not ready. Of three, two go on; with one more away, nothing is stored.",
+		},
+		{
+			name:     "VolumeFillsUp",
+			expr:     "kubelet_volume_stats_available_bytes" + data + " / kubelet_volume_stats_capacity_bytes" + data + " < 0.15",
+			wait:     "5m",
+			severity: warning,
+			summary:  "{{ $labels.persistentvolumeclaim }} is nearly full: a broker or a database that can't write stops.",
 		},
 		{
 			name:     "ServiceDown",
@@ -72,15 +91,23 @@ func healthRules(args PrometheusArgs) []rule {
 		},
 		{
 			name:     "ScrapeFailed",
-			expr:     `up{job="shopstream"} == 0`,
+			expr:     `up == 0`,
 			wait:     "5m",
 			severity: warning,
-			summary:  "The metrics of {{ $labels.pod }} can't be read.",
+			summary:  "The metrics of {{ $labels.job }} at {{ $labels.instance }} can't be read.",
+		},
+		{
+			// Without it, no rule on what is missing can ever fire.
+			name:     "ClusterStateUnknown",
+			expr:     `absent(kube_deployment_status_replicas_available` + services + `)`,
+			wait:     "5m",
+			severity: warning,
+			summary:  "Nobody tells which pods are there: kube-state-metrics is missing.",
 		},
 		{
 			name: "ErrorRate",
-			expr: `sum by (service) (rate(http_requests_total{code=~"5.."}[5m]))` +
-				` / sum by (service) (rate(http_requests_total[5m])) > 0.01`,
+			expr: "sum by (service) (rate(" + requests + `,code=~"5.."}[5m]))` +
+				" / sum by (service) (rate(" + requests + "}[5m])) > 0.01",
 			wait:     "5m",
 			severity: critical,
 			summary:  "More than one request in a hundred to {{ $labels.service }} fails.",
@@ -91,6 +118,15 @@ func healthRules(args PrometheusArgs) []rule {
 			wait:     "10m",
 			severity: warning,
 			summary:  "{{ $labels.service }} is {{ $value }} records behind on {{ $labels.topic }} and does not catch up.",
+		},
+		{
+			// However small the lag is: a partition that is consumed catches up now and then.
+			name: "ConsumerStuck",
+			expr: `sum by (service, topic, partition) (min_over_time(kafka_consumer_lag[10m]) > 0` +
+				` and resets(kafka_consumer_lag[10m]) == 0 and kafka_consumer_lag offset 10m)`,
+			wait:     "5m",
+			severity: critical,
+			summary:  "{{ $labels.service }} is stuck at partition {{ $labels.partition }} of {{ $labels.topic }}, or far too slow for it.",
 		},
 		{
 			name:     "DeadLetters",

@@ -86,6 +86,7 @@ func (p Places) PrometheusCalls(apiServerPorts []int) []netpol.Call {
 		map[string]string{"app.kubernetes.io/name": "kube-state-metrics"})
 	return []netpol.Call{
 		{From: server, To: state, Ports: netpol.TCP(8080), Why: "state of the cluster"},
+		{From: server, To: anywhere("kubelets"), Ports: netpol.TCP(10250), Why: "how full the volumes are"},
 		apiServer(server, apiServerPorts),
 		apiServer(state, apiServerPorts),
 	}

@@ -17,8 +17,8 @@ type PrometheusArgs struct {
 	// AppNamespace holds the services, DataNamespace the brokers.
 	AppNamespace, DataNamespace string
 
-	// Broker is the name of the brokers' StatefulSet.
-	Broker string
+	// Broker is the name of the brokers' StatefulSet, and the beginning of the controllers'; Database is the database's.
+	Broker, Database string
 
 	// PortName is the name of the services' port, which serves their metrics too.
 	PortName string
@@ -45,6 +45,7 @@ func Prometheus(args PrometheusArgs) Chart {
 	scrapeConfigs := map[string]any{
 		"shopstream":         args.servicesJob(),
 		"kube-state-metrics": stateJob(),
+		"kubernetes-nodes":   volumesJob(),
 	}
 	for _, job := range unusedJobs() {
 		scrapeConfigs[job] = off
@@ -79,7 +80,7 @@ func Prometheus(args PrometheusArgs) Chart {
 // unusedJobs are scrape jobs of the chart that would read what no rule here looks at, or need more rights.
 func unusedJobs() []string {
 	return []string{
-		"kubernetes-api-servers", "kubernetes-nodes", "kubernetes-nodes-cadvisor",
+		"kubernetes-api-servers", "kubernetes-nodes-cadvisor",
 		"kubernetes-service-endpoints", "kubernetes-service-endpoints-slow",
 		"prometheus-pushgateway", "kubernetes-services", "kubernetes-pods", "kubernetes-pods-slow",
 	}
@@ -116,5 +117,16 @@ func (args PrometheusArgs) servicesJob() map[string]any {
 func stateJob() map[string]any {
 	return map[string]any{
 		"static_configs": []any{map[string]any{"targets": []any{"prometheus-kube-state-metrics:8080"}}},
+	}
+}
+
+// volumesJob is the chart's own job for the kubelets, of which only how full the volumes are is kept.
+func volumesJob() map[string]any {
+	return map[string]any{
+		"metric_relabel_configs": []any{map[string]any{
+			"source_labels": []any{"__name__"},
+			"regex":         "kubelet_volume_stats_(available|capacity)_bytes",
+			"action":        "keep",
+		}},
 	}
 }
