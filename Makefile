@@ -20,6 +20,10 @@ ACTIONLINT := bin/actionlint-$(ACTIONLINT_VERSION)
 # SDK, which takes minutes to compile, is compiled once for both.
 INFRA := cd infra && GOFLAGS="$$GOFLAGS -trimpath"
 
+# The alert rules are tested in a module outside of the workspace: what
+# Prometheus is made of decides no version of the program.
+ALERTS := cd infra/alerts && GOWORK=off
+
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "; print "make TARGET"} \
@@ -90,20 +94,23 @@ down: ## Take it all away again, and look that nothing is left
 test: check ## Run every check and every test that needs no cluster
 	$(GO) test $(filter-out ./services/local/...,$(PACKAGES))
 	$(INFRA) $(GO) test ./...
+	$(ALERTS) $(GO) test ./...
 	scripts/platform_test
 	$(GO) test -count=1 ./services/local/...
 
 test-%: ## Test one service, such as test-api; test-internal and test-infra too
-	@if [ "$*" = infra ]; then $(INFRA) $(GO) test ./...; else $(GO) test -count=1 ./services/$*/...; fi
+	@if [ "$*" = infra ]; then ($(INFRA) $(GO) test ./...) && ($(ALERTS) $(GO) test ./...); else $(GO) test -count=1 ./services/$*/...; fi
 
 # Each module is vetted as it is built in its image: alone, without go.work.
 .PHONY: check
 check: ## Check format, vet, module files, and that the pages name real targets
-	@unformatted=$$(gofmt -s -l $(MODULES)); if [ -n "$$unformatted" ]; then \
+	@unformatted=$$(gofmt -s -l $(MODULES) infra/alerts); if [ -n "$$unformatted" ]; then \
 		echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; fi
 	@for module in $(SERVICES); do \
 		(cd $$module && GOWORK=off $(GO) vet ./...) || { echo "in $$module"; exit 1; }; done
 	@$(INFRA) GOWORK=off $(GO) vet ./...
+	@$(ALERTS) $(GO) vet ./...
+	@$(ALERTS) $(GO) mod tidy -diff || { echo "run 'go mod tidy' in infra/alerts"; exit 1; }
 	@for module in $(MODULES); do \
 		(cd $$module && GOWORK=off $(GO) mod tidy -diff) || { echo "run 'go mod tidy' in $$module"; exit 1; }; done
 	@for target in $$(grep -ohE '(^|^    |`)make [a-z][a-z0-9-]*' $(wildcard README.md CONTRIBUTING.md docs/*.md services/*/README.md) | sed 's/.*make //' | sort -u); do \
@@ -113,6 +120,7 @@ check: ## Check format, vet, module files, and that the pages name real targets
 lint: $(GOLANGCI) $(ACTIONLINT) ## Run the linters over Go code, shell scripts and workflows
 	$(GOLANGCI) run $(PACKAGES)
 	$(INFRA) ../$(GOLANGCI) run ./...
+	$(ALERTS) ../../$(GOLANGCI) run ./...
 	@if command -v shellcheck >/dev/null; then \
 		shellcheck $$(git grep -lE '^#!/.*[ /](ba)?sh' -- ':!*.md'); \
 	else echo "SKIP shellcheck: it is not installed"; fi

@@ -122,8 +122,8 @@ func healthRules(args PrometheusArgs) []rule {
 		{
 			// However small the lag is: a partition that is consumed catches up now and then.
 			name: "ConsumerStuck",
-			expr: `sum by (service, topic, partition) (min_over_time(kafka_consumer_lag[10m]) > 0` +
-				` and resets(kafka_consumer_lag[10m]) == 0 and kafka_consumer_lag offset 10m)`,
+			expr: `sum by (service, topic, partition) (kafka_consumer_lag and kafka_consumer_lag offset 10m` +
+				` and min_over_time(kafka_consumer_lag[10m]) > 0 and resets(kafka_consumer_lag[10m]) == 0)`,
 			wait:     "5m",
 			severity: critical,
 			summary:  "{{ $labels.service }} is stuck at partition {{ $labels.partition }} of {{ $labels.topic }}, or far too slow for it.",

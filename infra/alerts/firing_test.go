@@ -1,0 +1,258 @@
+package alerts
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+const (
+	reading    = `messages_read_duration_seconds_bucket{pod="a",complete="true"`
+	buying     = `http_request_duration_seconds_bucket{service="web-server",method="POST",route="/api/v1/buy"`
+	storing    = `purchase_end_to_end_seconds_bucket{service="management-api"`
+	accepted   = `http_requests_total{service="web-server",route="/buy",code="202"} 0+10x60`
+	asked      = `http_requests_total{service="web-server",route="/buy",code="202"} 0+100x60`
+	deployed   = `kube_deployment_status_replicas_available{namespace="shop",deployment="api"} 1x60`
+	noneIsGone = `kube_statefulset_replicas{namespace="shop-data",statefulset="kafka"} 3x60`
+)
+
+// Each rule, with series that must make it fire within an hour and series that must not. The notation is promtool's: a
+// sample a minute.
+var cases = map[string]struct{ fires, rests [][]string }{
+	"KafkaUnreachable": {
+		fires: [][]string{{}, {`dependency_up{dependency="kafka",pod="a"} 1x10 0x50`, `dependency_up{dependency="kafka",pod="b"} 1x20 0x40`}},
+		rests: [][]string{{`dependency_up{dependency="kafka",pod="a"} 0x60`, `dependency_up{dependency="kafka",pod="b"} 1x60`}},
+	},
+	"KafkaBrokerMissing": {
+		fires: [][]string{
+			{noneIsGone, `kube_statefulset_status_replicas_ready{namespace="shop-data",statefulset="kafka"} 3x20 2x40`},
+			{`kube_statefulset_replicas{namespace="shop-data",statefulset="kafka-controller"} 3x60`, `kube_statefulset_status_replicas_ready{namespace="shop-data",statefulset="kafka-controller"} 2x60`},
+		},
+		rests: [][]string{
+			{noneIsGone, `kube_statefulset_status_replicas_ready{namespace="shop-data",statefulset="kafka"} 3x60`},
+			{noneIsGone, `kube_statefulset_status_replicas_ready{namespace="shop-data",statefulset="kafka"} 3x20 2x3 3x37`}, // a restart
+		},
+	},
+	"DatabaseUnreachable": {
+		fires: [][]string{{`dependency_up{dependency="mongo"} 1x10 0x50`}, {}},
+		rests: [][]string{{`dependency_up{dependency="mongo"} 1x60`}},
+	},
+	"DatabaseMemberMissing": {
+		fires: [][]string{{`kube_statefulset_replicas{namespace="shop-data",statefulset="mongodb"} 3x60`, `kube_statefulset_status_replicas_ready{namespace="shop-data",statefulset="mongodb"} 2x60`}},
+		rests: [][]string{{`kube_statefulset_replicas{namespace="shop-data",statefulset="mongodb"} 3x60`, `kube_statefulset_status_replicas_ready{namespace="shop-data",statefulset="mongodb"} 3x60`}},
+	},
+	"VolumeFillsUp": {
+		fires: [][]string{{`kubelet_volume_stats_available_bytes{namespace="shop-data",persistentvolumeclaim="data-kafka-0"} 100-2x60`, `kubelet_volume_stats_capacity_bytes{namespace="shop-data",persistentvolumeclaim="data-kafka-0"} 100x60`}},
+		rests: [][]string{{`kubelet_volume_stats_available_bytes{namespace="shop-data",persistentvolumeclaim="data-kafka-0"} 100-1x60`, `kubelet_volume_stats_capacity_bytes{namespace="shop-data",persistentvolumeclaim="data-kafka-0"} 100x60`}},
+	},
+	"ServiceDown": {
+		fires: [][]string{{`kube_deployment_status_replicas_available{namespace="shop",deployment="api"} 1x10 0x50`}},
+		rests: [][]string{{deployed}, {`kube_deployment_status_replicas_available{namespace="elsewhere",deployment="api"} 0x60`}},
+	},
+	"ScrapeFailed": {
+		fires: [][]string{{`up{job="shopstream",instance="a"} 1x10 0x50`}, {`up{job="kube-state-metrics",instance="a"} 0x60`}},
+		rests: [][]string{{`up{job="shopstream",instance="a"} 1x10 0x4 1x46`}},
+	},
+	"ClusterStateUnknown": {
+		fires: [][]string{{}},
+		rests: [][]string{{deployed}},
+	},
+	"ErrorRate": {
+		fires: [][]string{{asked, `http_requests_total{service="web-server",route="/buy",code="503"} 0+2x60`}},
+		rests: [][]string{
+			{asked, `http_requests_total{service="web-server",route="/buy",code="400"} 0+50x60`},                // the caller's fault
+			{asked, `http_requests_total{service="web-server",route="/-/ready",code="503"} 0+50x60`},            // a probe
+			{`http_requests_total{service="consumer",route="/-/ready",code="503"} 0+12x60`},                     // nothing but probes
+			{asked, `http_requests_total{service="web-server",route="/api/v1/buy",code="503"} 0+0x30 3 3+0x28`}, // one of many
+		},
+	},
+	"ConsumerLag": {
+		fires: [][]string{{`kafka_consumer_lag{service="consumer",topic="orders",partition="0"} 0+50x60`, `kafka_consumer_lag{service="consumer",topic="orders",partition="1"} 0+50x60`}},
+		rests: [][]string{{`kafka_consumer_lag{service="consumer",topic="orders",partition="0"} 0x20 5000x5 0x35`}},
+	},
+	"ConsumerStuck": {
+		fires: [][]string{{`kafka_consumer_lag{service="consumer",topic="orders",partition="0"} 0x20 5x40`}, {`kafka_consumer_lag{service="consumer",topic="orders",partition="0"} 0+1x60`}},
+		rests: [][]string{
+			{`kafka_consumer_lag{service="consumer",topic="orders",partition="0"} 0x60`},
+			{`kafka_consumer_lag{service="consumer",topic="orders",partition="0"} 9 8 7 9 8 9 7 8 9 8 7 9 8 9 7 8 9 8 7 9 8 9 7 8 9 8 7 9 8 9 7 8`}, // it is worked on
+			{`kafka_consumer_lag{service="consumer",topic="orders",partition="0",pod="a"} 3x9`, `kafka_consumer_lag{service="consumer",topic="orders",partition="0",pod="b"} _x9 2 0x50`},
+		},
+	},
+	"DeadLetters": {
+		fires: [][]string{{`dead_letters_total{service="consumer",topic="orders.dlq",reason="malformed"} 0x20 1x40`}},
+		rests: [][]string{{`dead_letters_total{service="consumer",topic="orders.dlq",reason="malformed"} 7x60`}},
+	},
+	"AutoscalerAtItsLimit": {
+		fires: [][]string{{`kube_horizontalpodautoscaler_status_current_replicas{namespace="shop",horizontalpodautoscaler="api"} 5x60`, `kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop",horizontalpodautoscaler="api"} 5x60`}},
+		rests: [][]string{{`kube_horizontalpodautoscaler_status_current_replicas{namespace="shop",horizontalpodautoscaler="api"} 4x60`, `kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop",horizontalpodautoscaler="api"} 5x60`}},
+	},
+	"BuyIsSlow": {
+		fires: [][]string{{buying + `,le="1"} 0+95x60`, buying + `,le="2.5"} 0+100x60`, buying + `,le="+Inf"} 0+100x60`}},
+		rests: [][]string{{buying + `,le="1"} 0+100x60`, buying + `,le="2.5"} 0+100x60`, buying + `,le="+Inf"} 0+100x60`}},
+	},
+	"EventsRefused": {
+		fires: [][]string{{`kafka_produce_errors_total{service="web-server",topic="purchases",reason="timeout"} 0x10 1+1x50`}},
+		rests: [][]string{{`kafka_produce_errors_total{service="web-server",topic="purchases",reason="timeout"} 5x60`}},
+	},
+	"PurchasesAreNotStored": {
+		fires: [][]string{{accepted, `purchases_stored_total{pod="a"} 0+10x20 200x40`}, {accepted}},
+		rests: [][]string{{accepted, `purchases_stored_total{pod="a"} 0+10x60`}, {`purchases_stored_total{pod="a"} 0x60`}, {}},
+	},
+	"PurchasesAreLate": {
+		fires: [][]string{{storing + `,le="5"} 0+95x60`, storing + `,le="10"} 0+100x60`, storing + `,le="+Inf"} 0+100x60`}},
+		rests: [][]string{{storing + `,le="5"} 0+100x60`, storing + `,le="10"} 0+100x60`, storing + `,le="+Inf"} 0+100x60`}},
+	},
+	"TransactionsAbort": {
+		fires: [][]string{{`transactions_total{outcome="committed"} 0+90x60`, `transactions_total{outcome="aborted"} 0+10x60`}},
+		rests: [][]string{{`transactions_total{outcome="committed"} 0+98x60`, `transactions_total{outcome="aborted"} 0+2x60`}, {}},
+	},
+	"MessagesAreSlow": {
+		fires: [][]string{{reading + `,le="2.5"} 0+90x60`, reading + `,le="5"} 0+100x60`, reading + `,le="+Inf"} 0+100x60`}},
+		rests: [][]string{{reading + `,le="1"} 0+100x60`, reading + `,le="2.5"} 0+100x60`, reading + `,le="+Inf"} 0+100x60`}},
+	},
+	"MessagesAreIncomplete": {
+		fires: [][]string{{`messages_read_duration_seconds_count{complete="true"} 0+8x60`, `messages_read_duration_seconds_count{complete="false"} 0+2x60`}},
+		rests: [][]string{{`messages_read_duration_seconds_count{complete="true"} 0+99x60`, `messages_read_duration_seconds_count{complete="false"} 0+1x60`}},
+	},
+}
+
+func TestAlertsFireWhenTheyShould(t *testing.T) {
+	known := rules(t)
+	for name := range known {
+		if _, tried := cases[name]; !tried {
+			t.Errorf("nobody tries %s", name)
+		}
+	}
+	for name, c := range cases {
+		rule, there := known[name]
+		if !there {
+			t.Errorf("there is no alert %s", name)
+			continue
+		}
+		for _, series := range c.fires {
+			if !fires(t, rule.Expr, rule.For, series) {
+				t.Errorf("%s does not fire on %q", name, series)
+			}
+		}
+		for _, series := range c.rests {
+			if fires(t, rule.Expr, rule.For, series) {
+				t.Errorf("%s fires on %q", name, series)
+			}
+		}
+	}
+}
+
+// fires evaluates a rule every minute, and says whether for any labels it held as long as it has to.
+func fires(t *testing.T, expr string, wait model.Duration, notations []string) bool {
+	t.Helper()
+	engine := promql.NewEngine(promql.EngineOpts{
+		MaxSamples: 1e6, Timeout: time.Minute, LookbackDelta: 5 * time.Minute, Parser: language,
+	})
+	defer func() { _ = engine.Close() }()
+	data := load(t, notations)
+	since := map[string]time.Time{}
+	for minute := range 60 {
+		now := time.Unix(0, 0).Add(time.Duration(minute) * time.Minute)
+		query, err := engine.NewInstantQuery(t.Context(), data, nil, expr, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held, err := query.Exec(t.Context()).Vector()
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := since
+		since = map[string]time.Time{}
+		for _, sample := range held {
+			key := sample.Metric.String()
+			if start, ok := before[key]; ok {
+				since[key] = start
+			} else {
+				since[key] = now
+			}
+			if now.Sub(since[key]) >= time.Duration(wait) {
+				return true
+			}
+		}
+		query.Close()
+	}
+	return false
+}
+
+// samples is series in memory.
+type samples []storage.Series
+
+func load(t *testing.T, notations []string) samples {
+	t.Helper()
+	var all samples
+	for _, notation := range notations {
+		name, values, err := language.ParseSeriesDesc(notation)
+		if err != nil {
+			t.Fatalf("%s: %v", notation, err)
+		}
+		series := promql.Series{Metric: name}
+		for minute, value := range values {
+			if !value.Omitted {
+				at := (time.Duration(minute) * time.Minute).Milliseconds()
+				series.Floats = append(series.Floats, promql.FPoint{T: at, F: value.Value})
+			}
+		}
+		all = append(all, promql.NewStorageSeries(series))
+	}
+	return all
+}
+
+func (s samples) Querier(int64, int64) (storage.Querier, error) { return s, nil }
+
+func (s samples) Select(_ context.Context, _ bool, _ *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
+	var found samples
+	for _, series := range s {
+		if matches(series.Labels(), matchers) {
+			found = append(found, series)
+		}
+	}
+	return &set{rest: found}
+}
+
+func matches(l labels.Labels, matchers []*labels.Matcher) bool {
+	for _, m := range matchers {
+		if !m.Matches(l.Get(m.Name)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s samples) LabelValues(context.Context, string, *storage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return nil, nil, errors.ErrUnsupported
+}
+
+func (s samples) LabelNames(context.Context, *storage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return nil, nil, errors.ErrUnsupported
+}
+
+func (s samples) Close() error { return nil }
+
+type set struct {
+	at   storage.Series
+	rest samples
+}
+
+func (s *set) Next() bool {
+	if len(s.rest) == 0 {
+		return false
+	}
+	s.at, s.rest = s.rest[0], s.rest[1:]
+	return true
+}
+
+func (s *set) At() storage.Series                { return s.at }
+func (s *set) Err() error                        { return nil }
+func (s *set) Warnings() annotations.Annotations { return nil }

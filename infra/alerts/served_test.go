@@ -1,0 +1,192 @@
+package alerts
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	promql "github.com/prometheus/prometheus/promql/parser"
+)
+
+// scraped is the labels that Prometheus itself puts on what it reads from the services.
+var scraped = []string{"job", "instance", "service", "pod"}
+
+// others is what the rules look at that is not the services': the labels by metric.
+var others = map[string][]string{
+	"up":                                                   {"job", "instance"},
+	"kubelet_volume_stats_available_bytes":                 {"namespace", "persistentvolumeclaim"},
+	"kubelet_volume_stats_capacity_bytes":                  {"namespace", "persistentvolumeclaim"},
+	"kube_statefulset_replicas":                            {"namespace", "statefulset"},
+	"kube_statefulset_status_replicas_ready":               {"namespace", "statefulset"},
+	"kube_deployment_status_replicas_available":            {"namespace", "deployment"},
+	"kube_horizontalpodautoscaler_spec_max_replicas":       {"namespace", "horizontalpodautoscaler"},
+	"kube_horizontalpodautoscaler_status_current_replicas": {"namespace", "horizontalpodautoscaler"},
+}
+
+// source is what is known of the services from their source: their metrics with the labels, and every text in it.
+type source struct {
+	metrics map[string][]string
+	texts   map[string]bool
+}
+
+func readServices(t *testing.T) source {
+	t.Helper()
+	found := source{metrics: maps.Clone(others), texts: map[string]bool{}}
+	err := filepath.WalkDir("../../services", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, found.note)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// note keeps a text, and a metric with its labels: a call with prometheus.…Opts as its first argument.
+func (s source) note(node ast.Node) bool {
+	if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+		s.texts[text(literal)] = true
+	}
+	call, ok := node.(*ast.CallExpr)
+	if !ok || len(call.Args) == 0 {
+		return true
+	}
+	options, ok := call.Args[0].(*ast.CompositeLit)
+	if !ok {
+		return true
+	}
+	if kind, ok := options.Type.(*ast.SelectorExpr); !ok || !strings.HasSuffix(kind.Sel.Name, "Opts") {
+		return true
+	}
+	name, kind := "", options.Type.(*ast.SelectorExpr).Sel.Name
+	for _, element := range options.Elts {
+		if pair, ok := element.(*ast.KeyValueExpr); ok && pair.Key.(*ast.Ident).Name == "Name" {
+			name = text(pair.Value)
+		}
+	}
+	names := slices.Clone(scraped)
+	for _, argument := range call.Args[1:] {
+		if list, ok := argument.(*ast.CompositeLit); ok {
+			for _, element := range list.Elts {
+				names = append(names, text(element))
+			}
+		}
+	}
+	if kind == "HistogramOpts" {
+		s.metrics[name+"_bucket"] = append(slices.Clone(names), "le")
+		s.metrics[name+"_count"], s.metrics[name+"_sum"] = names, names
+		return true
+	}
+	s.metrics[name] = names
+	return true
+}
+
+func text(node ast.Node) string {
+	literal, ok := node.(*ast.BasicLit)
+	if !ok {
+		return ""
+	}
+	value, _ := strconv.Unquote(literal.Value)
+	return value
+}
+
+// cluster is the label values that come from the cluster and not from the services.
+var cluster = []string{"shop", "shop-data", "kafka(-.+)?", "mongodb", "web-server"}
+
+// says whether a matcher's value is one that there can be.
+func (s source) says(m *labels.Matcher) bool {
+	if slices.Contains(cluster, m.Value) {
+		return true
+	}
+	if m.Name == "code" {
+		return regexp.MustCompile(`^[2-5](\.\.|[0-9]{2})$`).MatchString(m.Value)
+	}
+	if _, err := strconv.ParseBool(m.Value); err == nil {
+		return true
+	}
+	for _, choice := range strings.Split(m.Value, "|") {
+		plain := strings.ReplaceAll(choice, ".*", "")
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(s.texts)), func(text string) bool {
+			return text == plain || plain != choice && strings.Contains(text, plain)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// TestAlertsLookAtWhatIsServed holds every metric, label and value in the rules against the sources of the services.
+func TestAlertsLookAtWhatIsServed(t *testing.T) {
+	services := readServices(t)
+	for name, rule := range rules(t) {
+		expression, err := language.ParseExpr(rule.Expr)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		known := map[string]bool{}
+		metrics := 0
+		promql.Inspect(expression, func(node promql.Node, _ []promql.Node) error {
+			selector, ok := node.(*promql.VectorSelector)
+			if !ok {
+				return nil
+			}
+			metrics++
+			served, ok := services.metrics[selector.Name]
+			if !ok {
+				t.Errorf("%s looks at %s, which nobody serves", name, selector.Name)
+				return nil
+			}
+			for _, label := range served {
+				known[label] = true
+			}
+			for _, m := range selector.LabelMatchers {
+				if m.Name == model.MetricNameLabel {
+					continue
+				}
+				if !slices.Contains(served, m.Name) {
+					t.Errorf("%s: %s has no label %s", name, selector.Name, m.Name)
+				}
+				if !services.says(m) {
+					t.Errorf("%s: nothing sets %s to %q", name, m.Name, m.Value)
+				}
+			}
+			return nil
+		})
+		promql.Inspect(expression, func(node promql.Node, _ []promql.Node) error {
+			if aggregate, ok := node.(*promql.AggregateExpr); ok {
+				for _, label := range aggregate.Grouping {
+					if !known[label] {
+						t.Errorf("%s: groups by %s, which none of its metrics has", name, label)
+					}
+				}
+			}
+			return nil
+		})
+		if metrics == 0 {
+			t.Errorf("%s looks at no metric", name)
+		}
+		for _, field := range regexp.MustCompile(`\$labels\.(\w+)`).FindAllStringSubmatch(rule.Annotations["summary"], -1) {
+			if !known[field[1]] {
+				t.Errorf("%s: its summary names the label %s, which none of its metrics has", name, field[1])
+			}
+		}
+	}
+}
