@@ -86,8 +86,8 @@ var cases = map[string]struct{ fires, rests [][]string }{
 		},
 	},
 	"DeadLetters": {
-		fires: [][]string{{`dead_letters_total{service="consumer",topic="orders.dlq",reason="malformed"} 0x20 1x40`}},
-		rests: [][]string{{`dead_letters_total{service="consumer",topic="orders.dlq",reason="malformed"} 7x60`}},
+		fires: [][]string{{`dead_letters_total{service="consumer",topic="orders",reason="decode"} 0x20 1x40`}},
+		rests: [][]string{{`dead_letters_total{service="consumer",topic="orders",reason="decode"} 7x60`}},
 	},
 	"AutoscalerAtItsLimit": {
 		fires: [][]string{{`kube_horizontalpodautoscaler_status_current_replicas{namespace="shop",horizontalpodautoscaler="api"} 5x60`, `kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop",horizontalpodautoscaler="api"} 5x60`}},

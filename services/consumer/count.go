@@ -21,6 +21,12 @@ type sums struct {
 	skipped int
 }
 
+// Why an order can't be counted.
+const (
+	reasonDecode  = "decode"
+	reasonInvalid = "invalid"
+)
+
 // refusal is an order that can't be counted.
 type refusal struct {
 	message *kafka.Message
@@ -70,9 +76,9 @@ func (w *worker) add(now time.Time) sums {
 		order, err := event.DecodeOrder(m.Value)
 		if err != nil {
 			// Poison never blocks: it will be the same when it comes again.
-			reason := "invalid"
+			reason := reasonInvalid
 			if errors.Is(err, event.ErrMalformed) {
-				reason = "decode"
+				reason = reasonDecode
 			}
 			s.refused = append(s.refused, refusal{m, reason, err})
 			continue
@@ -129,7 +135,7 @@ func (w *worker) done(s sums, took time.Duration) {
 	w.metrics.counted.Add(float64(s.counted))
 	w.metrics.skipped.Add(float64(s.skipped))
 	for _, r := range s.refused {
-		w.metrics.letters.WithLabelValues(w.cfg.OrdersDLQTopic, r.reason).Inc()
+		w.metrics.letters.WithLabelValues(w.cfg.OrdersTopic, r.reason).Inc()
 	}
 	w.metrics.products.Set(float64(w.products()))
 	w.log.Debug("batch committed", "orders", s.counted, "totals", len(s.changed), "dead_letters", len(s.refused), "skipped", s.skipped, "took", took)

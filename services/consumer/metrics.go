@@ -21,9 +21,9 @@ type metrics struct {
 	lag          *kafkax.Lag
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer, topic string) *metrics {
 	f := promauto.With(reg)
-	return &metrics{
+	m := &metrics{
 		messages: f.NewCounter(prometheus.CounterOpts{
 			Name: "consumer_messages_total",
 			Help: "Records of the orders topic that are done with: counted, dead-lettered or skipped.",
@@ -38,7 +38,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		letters: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "dead_letters_total",
-			Help: "Records refused to the dead letters.",
+			Help: "Records of the topic that were refused to the dead letters.",
 		}, []string{"topic", "reason"}),
 		transactions: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "transactions_total",
@@ -55,4 +55,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		lag: kafkax.NewLag(reg),
 	}
+	for _, reason := range []string{reasonDecode, reasonInvalid} {
+		m.letters.WithLabelValues(topic, reason) // there from the start, so that an alert on its increase sees the first
+	}
+	return m
 }

@@ -35,7 +35,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	worker, err := newWorker(cfg, txn, log, newMetrics(reg))
+	worker, err := newWorker(cfg, txn, log, newMetrics(reg, cfg.OrdersTopic))
 	if err != nil {
 		txn.client.Close()
 		return err
