@@ -135,6 +135,7 @@ bench: ## Run the benchmarks; each prints its ratio against a named peer
 # Three brokers from Apache's jars (needs Java 17 and Maven; fetched once),
 # configured by the environment that infra declares for the StatefulSet.
 KAFKA_MANIFEST := $(CURDIR)/infra/testdata/manifests/dev.yaml
+KAFKA_SECURED_MANIFEST := $(CURDIR)/infra/testdata/manifests/dev-secured.yaml
 KAFKA_TESTED := $(addprefix ./services/,topics producer consumer management-api web-server api)
 
 .PHONY: test-kafka
@@ -142,7 +143,8 @@ test-kafka: ## Run the services' tests and every fault on real brokers
 	@mkdir -p bin
 	$(GO) build -o bin/ ./services/reliability
 	bin/reliability brokers -manifest $(KAFKA_MANIFEST) -- $(GO) test -count=1 -p 1 $(KAFKA_TESTED)
-	KAFKA_MANIFEST=$(KAFKA_MANIFEST) $(GO) test -count=1 -timeout 60m -v ./services/reliability
+	KAFKA_MANIFEST=$(KAFKA_MANIFEST) KAFKA_SECURED_MANIFEST=$(KAFKA_SECURED_MANIFEST) \
+		$(GO) test -count=1 -timeout 60m -v ./services/reliability
 
 DURATION ?= 10m
 SEED ?= 0

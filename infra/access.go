@@ -44,9 +44,8 @@ func (c Config) grants() []kafka.Grant {
 		{User: producer, Operations: write, Topic: t.Purchases.Name},
 
 		// It shows any topic and any group, and changes none.
-		{User: apiService, Operations: []string{"Read", "Describe", "DescribeConfigs"}, Topic: "*"},
+		{User: apiService, Operations: read, Topic: "*"},
 		{User: apiService, Operations: []string{"Describe"}, Group: "*"},
-		{User: apiService, Operations: []string{"Describe"}, Cluster: true},
 
 		{User: kedaUser, Operations: []string{"Describe"}, Topic: t.Purchases.Name},
 		{User: kedaUser, Operations: []string{"Describe"}, Topic: t.Orders.Name},
