@@ -15,6 +15,7 @@ import (
 // cluster answers what can be known about Kafka without reading records:
 // whether it is there, its topics, its groups. Safe for concurrent use.
 type cluster struct {
+	config kafkax.Config
 	client client
 	log    *slog.Logger
 
@@ -28,7 +29,7 @@ func newCluster(cfg kafkax.Config, log *slog.Logger) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{client: c, log: log}, nil
+	return &cluster{config: cfg, client: c, log: log}, nil
 }
 
 // Run takes the client's events, which would pile up otherwise.
@@ -63,10 +64,14 @@ func (c *cluster) use(f func(client) error) error {
 // reachable is the health probe: some broker answers. It names no topic, since
 // the service is ready for all of them.
 func (c *cluster) reachable(ctx context.Context) error {
-	return c.use(func(cl client) error {
+	err := c.use(func(cl client) error {
 		return ask(ctx, "describing the cluster", func(ctx context.Context, timeout time.Duration) error {
 			_, err := cl.admin.DescribeCluster(ctx, kafka.SetAdminRequestTimeout(timeout))
 			return err
 		})
 	})
+	if err != nil {
+		return c.config.Explained(ctx, err)
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/lifecycle"
 	"shopstream/services/internal/telemetry"
 )
@@ -32,7 +33,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	readers := newPool(cfg.Kafka, cfg.ReadConcurrency, log)
 
-	h := health.New(reg, health.Check{Name: "kafka", Probe: kafka.reachable})
+	h := health.New(reg, health.Check{Name: "kafka", Probe: kafkax.Announce(log, kafka.reachable)})
 	engine := httpx.NewEngine(log, reg, h)
 	if err := newServer(cfg, kafka, readers, h, log, reg).routes(engine); err != nil {
 		return errors.Join(err, listener.Close())

@@ -50,6 +50,14 @@ func (c config) Validate() error {
 	return errors.Join(faults...)
 }
 
+// needs is what the service must be let do, beside its transactions.
+func (c config) needs() []kafkax.Need {
+	return []kafkax.Need{
+		kafkax.Reads(c.OrdersTopic), kafkax.Writes(c.OrdersDLQTopic), kafkax.Reads(c.TotalsTopic), kafkax.Writes(c.TotalsTopic),
+		kafkax.Joins(c.GroupID),
+	}
+}
+
 // transactionalID is the same after a restart of the same instance, so that
 // the new process ends what the old one left open at once.
 func (c config) transactionalID() (string, error) {

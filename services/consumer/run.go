@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 
-	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
-
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
@@ -40,7 +38,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		txn.client.Close()
 		return err
 	}
-	h := health.New(reg, health.Check{Name: "kafka", Probe: reachable(txn.client, cfg.OrdersTopic, cfg.OrdersDLQTopic, cfg.TotalsTopic)})
+	h := health.New(reg, health.Check{Name: "kafka", Probe: kafkax.Announce(log, cfg.Kafka.Probe(txn.client, cfg.needs()...))})
 
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
 		httpx.Server(log, cfg.HTTP, listener, httpx.NewEngine(log, reg, h), h),
@@ -48,16 +46,4 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		lifecycle.Actor{Name: "health", Run: h.Run}, // before the client that it asks
 		lifecycle.Actor{Name: "transactions", Run: txn.run, Stop: txn.stop},
 	)
-}
-
-// reachable wants all the topics that a transaction may write to or read.
-func reachable(client *kafka.Producer, topics ...string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		for _, topic := range topics {
-			if err := kafkax.Reachable(ctx, client, topic); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 }

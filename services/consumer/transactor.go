@@ -33,6 +33,7 @@ type transactor struct {
 	client *kafka.Producer
 	group  string
 	id     string
+	user   string
 	log    *slog.Logger
 
 	// stuckAfter is how long a call may take, whatever timeout it was given.
@@ -56,7 +57,7 @@ func newTransactor(cfg config, id string, log *slog.Logger) (*transactor, error)
 	}
 	go kafkax.PumpLogs(client.Logs(), log)
 	return &transactor{
-		client: client, group: cfg.GroupID, id: id, log: log,
+		client: client, group: cfg.GroupID, id: id, user: cfg.Kafka.SASLUsername, log: log,
 		// Longer than Kafka keeps a transaction open: nothing is lost by giving up.
 		stuckAfter: cfg.TransactionTimeout + patience,
 		stuck:      make(chan struct{}),
@@ -198,6 +199,9 @@ func (t *transactor) call(ctx context.Context, grace time.Duration, op func(cont
 
 // explain adds what to do about an error that users can mend.
 func (t *transactor) explain(err error) error {
+	if codeOf(err) == kafka.ErrTransactionalIDAuthorizationFailed {
+		return fmt.Errorf("%w (user %q may not write with TRANSACTIONAL_ID %q: grant it (ACLS of topics), or give the service its own credential)", err, t.user, t.id)
+	}
 	if isFenced(err) {
 		return fmt.Errorf("%w (another process uses TRANSACTIONAL_ID %q, or this one stood still for longer than TRANSACTION_TIMEOUT)", err, t.id)
 	}

@@ -78,6 +78,11 @@ func replayDLQ(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 		return err
 	}
 	defer reader.close()
+	answer, cancel := context.WithTimeout(ctx, brokerTimeout)
+	defer cancel()
+	if err := cfg.Kafka.Reachable(answer, reader.client, cfg.Topics.DeadLetters); err != nil {
+		return err
+	}
 	producer, err := newLetterProducer(cfg.Kafka, replayChunk, log, prometheus.NewRegistry())
 	if err != nil {
 		return err

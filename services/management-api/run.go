@@ -8,6 +8,7 @@ import (
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/lifecycle"
 	"shopstream/services/internal/mongox"
 	"shopstream/services/internal/telemetry"
@@ -46,7 +47,8 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		return err
 	}
 	h := health.New(reg,
-		health.Check{Name: "kafka", Probe: producer.Reachable(cfg.Topics.Purchases)},
+		health.Check{Name: "kafka", Probe: kafkax.Announce(log, producer.Probe(
+			kafkax.Reads(cfg.Topics.Purchases), kafkax.Writes(cfg.Topics.DeadLetters), kafkax.Joins(cfg.GroupID)))},
 		health.Check{Name: "mongo", Probe: mongox.Ping(database)},
 	)
 	engine := httpx.NewEngine(log, reg, h)

@@ -45,7 +45,7 @@ type generator struct {
 func newGenerator(cfg config, m *maker, p *kafkax.Producer, log *slog.Logger, reg prometheus.Registerer) *generator {
 	g := &generator{
 		topic: cfg.Topic, perSecond: cfg.perSecond(), count: cfg.Count,
-		next: m.order, reachable: p.Reachable(cfg.Topic), producer: p,
+		next: m.order, reachable: p.Probe(kafkax.Writes(cfg.Topic)), producer: p,
 		tally: &tally{}, log: log,
 		room: make(chan struct{}, maxPending),
 		acknowledged: promauto.With(reg).NewCounter(prometheus.CounterOpts{

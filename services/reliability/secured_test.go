@@ -249,6 +249,10 @@ func TestSecured(t *testing.T) {
 		{"topics makes the access list", s.testAuthorize},
 		{"every service does its work", s.testWork},
 		{"nobody may do more than is granted", s.testAccess},
+		{"a service that is not let in says why", s.testIdentity},
+		{"a service with another's credential says what it may not do", s.testSwapped},
+		{"grants that go and come back", s.testRevoked},
+		{"a certificate that expires and is renewed", s.testExpired},
 	} {
 		if !t.Run(part.name, part.run) {
 			return // the next ones build on it

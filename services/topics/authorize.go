@@ -124,7 +124,7 @@ func (c *cluster) access(ctx context.Context) ([]kafka.ACLBinding, error) {
 		Operation: kafka.ACLOperationAny, PermissionType: kafka.ACLPermissionTypeAny,
 	}, kafka.SetAdminRequestTimeout(requestTimeout))
 	if err != nil {
-		return nil, fmt.Errorf("reading the access list: %w", err)
+		return nil, c.config.Explained(ctx, fmt.Errorf("reading the access list: %w", err))
 	}
 	if found.Error.Code() != kafka.ErrNoError {
 		return nil, fmt.Errorf("reading the access list: %w", found.Error)

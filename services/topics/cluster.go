@@ -20,6 +20,7 @@ const requestTimeout = 5 * time.Second
 
 // cluster reads and changes topics.
 type cluster struct {
+	config kafkax.Config
 	client *kafka.Producer
 	admin  *kafka.AdminClient
 }
@@ -45,7 +46,7 @@ func connect(cfg kafkax.Config, log *slog.Logger) (*cluster, error) {
 		client.Close()
 		return nil, fmt.Errorf("creating the admin client: %w", err)
 	}
-	return &cluster{client: client, admin: admin}, nil
+	return &cluster{config: cfg, client: client, admin: admin}, nil
 }
 
 func (c *cluster) close() {
@@ -62,7 +63,7 @@ func (c *cluster) read(ctx context.Context, declared []topic) (brokers int, now 
 	// All topics: asking for one by name that isn't there is an error.
 	md, err := c.admin.GetMetadata(nil, true, int(wait.Milliseconds()))
 	if err != nil {
-		return 0, nil, fmt.Errorf("no broker answers: %w", err)
+		return 0, nil, c.config.Explained(ctx, fmt.Errorf("no broker answers: %w", err))
 	}
 	now = map[string]*actual{}
 	var resources []kafka.ConfigResource

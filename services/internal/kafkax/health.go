@@ -2,7 +2,11 @@ package kafkax
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -15,17 +19,16 @@ type MetadataClient interface {
 
 // Reachable asks for a topic's metadata. It fails when no broker answers
 // before ctx ends, when the topic is not there or when a partition of it has
-// no leader.
-func Reachable(ctx context.Context, client MetadataClient, topic string) error {
-	wait := 2 * time.Second
-	if deadline, ok := ctx.Deadline(); ok {
-		wait = max(time.Until(deadline), time.Millisecond)
-	}
-	md, err := client.GetMetadata(&topic, false, int(wait.Milliseconds()))
+// no leader. Where it can tell, it says what keeps the client out.
+func (c Config) Reachable(ctx context.Context, client MetadataClient, topic string) error {
+	md, err := client.GetMetadata(&topic, false, int(remaining(ctx).Milliseconds()))
 	if err != nil {
-		return fmt.Errorf("no broker answers: %w", err)
+		return c.Explained(ctx, fmt.Errorf("no broker answers: %w", err))
 	}
 	t, ok := md.Topics[topic]
+	if ok && t.Error.Code() == kafka.ErrTopicAuthorizationFailed {
+		return c.lacks(Need{Topic: topic, Operation: kafka.ACLOperationDescribe})
+	}
 	if !ok || t.Error.Code() == kafka.ErrUnknownTopicOrPart || len(t.Partitions) == 0 {
 		return fmt.Errorf("topic %q does not exist", topic)
 	}
@@ -35,4 +38,141 @@ func Reachable(ctx context.Context, client MetadataClient, topic string) error {
 		}
 	}
 	return nil
+}
+
+func remaining(ctx context.Context) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return max(time.Until(deadline), time.Millisecond)
+	}
+	return 2 * time.Second
+}
+
+// Explained returns what Explain finds in place of err, no broker's answer, if
+// that does not pass by itself; else err.
+func (c Config) Explained(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return err
+	}
+	// The time is over by now that brokers had to answer: this has its own.
+	if why := c.Explain(context.WithoutCancel(ctx)); errors.Is(why, ErrRefused) {
+		return fmt.Errorf("no broker lets this service in: %w", why)
+	}
+	return err
+}
+
+// Need is something that a service can't do its work without.
+type Need struct {
+	Topic     string
+	Group     string // where there is no topic
+	Operation kafka.ACLOperation
+}
+
+// Reads is the need to read a topic.
+func Reads(topic string) Need { return Need{Topic: topic, Operation: kafka.ACLOperationRead} }
+
+// Writes is the need to write to a topic.
+func Writes(topic string) Need { return Need{Topic: topic, Operation: kafka.ACLOperationWrite} }
+
+// Joins is the need to be a member of a group.
+func Joins(group string) Need { return Need{Group: group, Operation: kafka.ACLOperationRead} }
+
+// lacks is the error of a need that isn't granted.
+func (c Config) lacks(n Need) error {
+	kind, name := "topic", n.Topic
+	if n.Group != "" {
+		kind, name = "group", n.Group
+	}
+	return refusal("user %q may not %s %s %q: grant it (ACLS of topics), or give the service its own credential", c.SASLUsername, n.Operation, kind, name)
+}
+
+// Probe returns the health check of Kafka for a service with such needs: some
+// broker answers, the topics are there, and the brokers let the service do
+// what it needs. A client that is refused goes on trying without a word.
+func (c Config) Probe(client *kafka.Producer, needs ...Need) func(context.Context) error {
+	var topics, groups []string
+	for _, n := range needs {
+		if n.Topic != "" && !slices.Contains(topics, n.Topic) {
+			topics = append(topics, n.Topic)
+		}
+		if n.Group != "" {
+			groups = append(groups, n.Group)
+		}
+	}
+	return func(ctx context.Context) error {
+		for _, topic := range topics {
+			if err := c.Reachable(ctx, client, topic); err != nil {
+				return err
+			}
+		}
+		if c.SecurityProtocol == "plaintext" {
+			return nil // nobody is anybody there
+		}
+		return c.permitted(ctx, client, needs, topics, groups)
+	}
+}
+
+// permitted asks the brokers what this client may do.
+func (c Config) permitted(ctx context.Context, client *kafka.Producer, needs []Need, topics, groups []string) error {
+	admin, err := kafka.NewAdminClientFromProducer(client)
+	if err != nil {
+		return fmt.Errorf("creating the admin client: %w", err)
+	}
+	defer admin.Close()
+	granted := map[Need][]kafka.ACLOperation{} // by need without operation
+	if len(topics) > 0 {
+		described, err := admin.DescribeTopics(ctx, kafka.NewTopicCollectionOfTopicNames(topics),
+			kafka.SetAdminOptionIncludeAuthorizedOperations(true), kafka.SetAdminRequestTimeout(remaining(ctx)))
+		if err != nil {
+			return c.Explained(ctx, fmt.Errorf("asking what this service may do: %w", err))
+		}
+		for _, t := range described.TopicDescriptions {
+			if t.Error.Code() == kafka.ErrNoError {
+				granted[Need{Topic: t.Name}] = t.AuthorizedOperations
+			}
+		}
+	}
+	if len(groups) > 0 {
+		described, err := admin.DescribeConsumerGroups(ctx, groups,
+			kafka.SetAdminOptionIncludeAuthorizedOperations(true), kafka.SetAdminRequestTimeout(remaining(ctx)))
+		if err != nil {
+			return c.Explained(ctx, fmt.Errorf("asking what this service may do: %w", err))
+		}
+		for _, g := range described.ConsumerGroupDescriptions {
+			switch g.Error.Code() {
+			case kafka.ErrNoError:
+				granted[Need{Group: g.GroupID}] = g.AuthorizedOperations
+			case kafka.ErrGroupAuthorizationFailed:
+				return c.lacks(Need{Group: g.GroupID, Operation: kafka.ACLOperationRead})
+			}
+		}
+	}
+	for _, n := range needs {
+		// Brokers that don't tell have nothing to say: none that tells leaves out that it may be asked.
+		operations := granted[Need{Topic: n.Topic, Group: n.Group}]
+		if len(operations) > 0 && !slices.Contains(operations, n.Operation) && !slices.Contains(operations, kafka.ACLOperationAll) {
+			return c.lacks(n)
+		}
+	}
+	return nil
+}
+
+// Announce returns a probe that also logs when the brokers begin to refuse the
+// service, and when they no longer do.
+func Announce(log *slog.Logger, probe func(context.Context) error) func(context.Context) error {
+	var mu sync.Mutex
+	var told string
+	return func(ctx context.Context) error {
+		err := probe(ctx)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case errors.Is(err, ErrRefused) && err.Error() != told:
+			told = err.Error()
+			log.Error("kafka refuses this service", "error", err)
+		case err == nil && told != "":
+			told = ""
+			log.Info("kafka no longer refuses this service")
+		}
+		return err
+	}
 }

@@ -33,11 +33,13 @@ func levelOf(severity int) slog.Level {
 // codes (below -100) are conditions from which the client recovers by itself.
 // Lost connections come twenty times a second here while a broker is away, and
 // again, less often, among the client's log lines: here they are for debugging.
+// So do refused certificates and passwords, which the health check explains.
 func LogError(log *slog.Logger, err kafka.Error) {
 	level := slog.LevelError
 	switch {
 	case err.IsFatal():
-	case err.Code() == kafka.ErrAllBrokersDown, err.Code() == kafka.ErrTransport:
+	case err.Code() == kafka.ErrAllBrokersDown, err.Code() == kafka.ErrTransport,
+		err.Code() == kafka.ErrAuthentication, err.Code() == kafka.ErrSsl:
 		level = slog.LevelDebug
 	case int(err.Code()) <= -100:
 		level = slog.LevelWarn

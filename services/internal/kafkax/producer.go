@@ -53,6 +53,7 @@ type ProducerConfig struct {
 // it. Safe for concurrent use. Run must be running for Send to return.
 type Producer struct {
 	client   *kafka.Producer
+	config   Config
 	log      *slog.Logger
 	duration *prometheus.HistogramVec
 	failures *prometheus.CounterVec
@@ -85,6 +86,7 @@ func NewProducer(cfg Config, pc ProducerConfig, clientID string, log *slog.Logge
 	go PumpLogs(client.Logs(), log)
 	return &Producer{
 		client: client,
+		config: cfg,
 		log:    log,
 		duration: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "kafka_produce_duration_seconds",
@@ -162,6 +164,11 @@ func (p *Producer) Run(context.Context) error {
 			w.done(Placed{Topic: topic, Partition: e.TopicPartition.Partition, Offset: int64(e.TopicPartition.Offset)}, nil)
 		case kafka.Error:
 			LogError(p.log, e)
+			if e.IsFatal() && e.Code() == kafka.ErrClusterAuthorizationFailed {
+				// So brokers refuse an idempotent producer who may write nowhere.
+				return fmt.Errorf("producer cannot go on: %w: %w", e,
+					refusal("user %q may not write to any topic: grant it (ACLS of topics), or give the service its own credential", p.config.SASLUsername))
+			}
 			if e.IsFatal() {
 				return fmt.Errorf("producer cannot go on: %w", e)
 			}
@@ -182,9 +189,9 @@ func (p *Producer) Stop(ctx context.Context) {
 	p.client.Close()
 }
 
-// Reachable is the health probe of Kafka: some broker answers for the topic.
-func (p *Producer) Reachable(topic string) func(context.Context) error {
-	return func(ctx context.Context) error { return Reachable(ctx, p.client, topic) }
+// Probe is the health check of Kafka for a service with these needs.
+func (p *Producer) Probe(needs ...Need) func(context.Context) error {
+	return p.config.Probe(p.client, needs...)
 }
 
 func (p *Producer) failed(topic string, err error) error {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,8 +14,11 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
@@ -89,12 +93,39 @@ func (s Secrets) As(user string) []kgo.Opt {
 	}
 }
 
-// SetCertificate gives a node another key and certificate. The node reads them
-// when it is started again.
-func (c *Cluster) SetCertificate(i int, combined string) error {
-	n := c.nodes[i]
-	secrets := Secrets{certificateSecret: {combinedKey: combined}}
-	return Workload{mounts: c.options.Manifest.mounts}.place(secrets, n.dir)
+// SetClientCertificate shows clients another key and certificate from now on;
+// empty, the node's own again. Nodes go on with theirs among themselves, as
+// connections that stand do when a certificate's time is over.
+func (c *Cluster) SetClientCertificate(ctx context.Context, combined string) error {
+	// Whoever changes a certificate that clients refuse can't be one of them.
+	client, err := kgo.NewClient(append(c.options.Secrets.As(AdminUser), kgo.SeedBrokers(c.Address(0)),
+		kgo.DialTLSConfig(&tls.Config{InsecureSkipVerify: true}))...)
+	if err != nil {
+		return fmt.Errorf("connecting to the brokers: %w", err)
+	}
+	defer client.Close()
+	for i, n := range c.nodes {
+		path := filepath.Join(n.dir, "clients.pem")
+		if err := os.WriteFile(path, []byte(combined), 0o600); err != nil {
+			return fmt.Errorf("writing a certificate: %w", err)
+		}
+		change := func(key, value string) kadm.AlterConfig {
+			if combined == "" {
+				return kadm.AlterConfig{Op: kadm.DeleteConfig, Name: "listener.name.client.ssl.keystore." + key}
+			}
+			return kadm.AlterConfig{Op: kadm.SetConfig, Name: "listener.name.client.ssl.keystore." + key, Value: &value}
+		}
+		changed, err := kadm.NewClient(client).AlterBrokerConfigs(ctx, []kadm.AlterConfig{change("type", "PEM"), change("location", path)}, int32(i))
+		if err != nil {
+			return fmt.Errorf("changing node %d's certificate: %w", i, err)
+		}
+		for _, answer := range changed {
+			if answer.Err != nil {
+				return fmt.Errorf("changing node %d's certificate: %w: %s", i, answer.Err, answer.ErrMessage)
+			}
+		}
+	}
+	return nil
 }
 
 // Authority signs certificates.

@@ -1,0 +1,211 @@
+package kafkax
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+)
+
+// Explain says why no broker answers, where that is because the brokers and
+// this client don't take each other for who they are: librdkafka's own errors
+// name neither the fault of a certificate nor what to do. It connects as a
+// client does and looks how far it gets. Nil means that it got in, or that it
+// can't tell.
+func (c Config) Explain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, knockTimeout)
+	defer cancel()
+	var errs []error
+	for _, server := range strings.Split(c.BootstrapServers, ",") {
+		server = strings.TrimSpace(server)
+		err := c.knock(ctx, server)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", server, err))
+		if errors.Is(err, ErrRefused) {
+			return errs[len(errs)-1] // all brokers are set up alike
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ErrRefused is wrapped by what does not pass by itself: somebody has to put a
+// credential, a certificate or a grant right.
+var ErrRefused = errors.New("refused")
+
+func refusal(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrRefused}, args...)...)
+}
+
+// knockTimeout bounds the look at all brokers.
+const knockTimeout = time.Second
+
+func (c Config) knock(ctx context.Context, server string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", server)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(knockTimeout)); err != nil {
+		return err
+	}
+	if strings.HasSuffix(c.SecurityProtocol, "ssl") {
+		if conn, err = c.handshake(ctx, conn, server); err != nil {
+			return err
+		}
+	}
+	return c.introduce(conn)
+}
+
+// handshake checks the broker's certificate, with its faults by name.
+func (c Config) handshake(ctx context.Context, conn net.Conn, server string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(server)
+	if err != nil {
+		return nil, err
+	}
+	settings := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+	trusted := "the system's authorities"
+	if c.TLSCAFile != "" {
+		trusted = "KAFKA_TLS_CA_FILE (" + c.TLSCAFile + ")"
+		authorities, err := os.ReadFile(c.TLSCAFile)
+		if err != nil {
+			return nil, fmt.Errorf("%w: reading KAFKA_TLS_CA_FILE: %w", ErrRefused, err)
+		}
+		settings.RootCAs = x509.NewCertPool()
+		if !settings.RootCAs.AppendCertsFromPEM(authorities) {
+			return nil, refusal("%s holds no certificate", trusted)
+		}
+	}
+	if c.TLSCertFile != "" {
+		own, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("%w: reading KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE: %w", ErrRefused, err)
+		}
+		settings.Certificates = []tls.Certificate{own}
+	}
+	secured := tls.Client(conn, settings)
+	err = secured.HandshakeContext(ctx)
+	var (
+		unknown  x509.UnknownAuthorityError
+		name     x509.HostnameError
+		invalid  x509.CertificateInvalidError
+		noTLS    tls.RecordHeaderError
+		refusing *net.OpError
+	)
+	switch {
+	case err == nil:
+		return secured, nil
+	case errors.As(err, &unknown):
+		return nil, refusal("the broker's certificate is signed by nobody in %s: give the authority that signed it, or the broker a certificate of this one", trusted)
+	case errors.As(err, &name):
+		return nil, refusal("%v: connect by a name that is in the certificate, or give the broker a certificate with this one", name)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return nil, refusal("the broker's certificate is not valid now (%s to %s): renew it, or set this machine's clock",
+			invalid.Cert.NotBefore.Format(time.RFC3339), invalid.Cert.NotAfter.Format(time.RFC3339))
+	case errors.As(err, &invalid):
+		return nil, refusal("the broker's certificate: %v", invalid)
+	case errors.As(err, &noTLS), errors.Is(err, io.EOF):
+		return nil, refusal("the broker speaks no TLS here, and KAFKA_SECURITY_PROTOCOL is %s: take the port that does, or another protocol", c.SecurityProtocol)
+	case errors.As(err, &refusing) && refusing.Op == "remote error":
+		return nil, refusal("the broker ends the handshake (%v): it may ask for a certificate, KAFKA_TLS_CERT_FILE", err)
+	}
+	return nil, err
+}
+
+// Kafka's requests and error codes that introduce a client.
+const (
+	metadata         = 3
+	saslHandshake    = 17
+	saslAuthenticate = 36
+
+	unsupportedMechanism = 33
+	illegalState         = 34
+)
+
+// introduce says who the client is, or sees that nobody asks.
+func (c Config) introduce(conn net.Conn) error {
+	if !strings.HasPrefix(c.SecurityProtocol, "sasl") {
+		return c.anonymous(conn)
+	}
+	answer, err := request(conn, saslHandshake, 1, text(c.SASLMechanism))
+	if err != nil {
+		return fmt.Errorf("the broker hangs up: %w", err)
+	}
+	switch code := binary.BigEndian.Uint16(answer); {
+	case code == illegalState:
+		return refusal("the broker asks nobody who calls, and KAFKA_SECURITY_PROTOCOL is %s: take the port that does, or another protocol", c.SecurityProtocol)
+	case code == unsupportedMechanism:
+		return refusal("the broker doesn't take KAFKA_SASL_MECHANISM %s", c.SASLMechanism)
+	case c.SASLMechanism != "PLAIN":
+		return nil // what SCRAM would come to is not known here
+	}
+	token := "\x00" + c.SASLUsername + "\x00" + c.SASLPassword.Reveal()
+	answer, err = request(conn, saslAuthenticate, 0, append(binary.BigEndian.AppendUint32(nil, uint32(len(token))), token...))
+	if errors.Is(err, io.EOF) || err == nil && binary.BigEndian.Uint16(answer) != 0 {
+		return refusal("the broker does not let in user %q: KAFKA_SASL_PASSWORD is not its password, or there is no such user", c.SASLUsername)
+	}
+	return err
+}
+
+// anonymous asks for the metadata of no topic: brokers that ask who calls hang
+// up on that, and such that speak TLS on anything.
+func (c Config) anonymous(conn net.Conn) error {
+	_, err := request(conn, metadata, 1, binary.BigEndian.AppendUint32(nil, 0))
+	switch {
+	case err == nil:
+		return nil
+	case c.SecurityProtocol == "plaintext" && speaksTLS(conn.RemoteAddr().String()):
+		return refusal("the broker speaks TLS here, and KAFKA_SECURITY_PROTOCOL is plaintext: set ssl or sasl_ssl")
+	case errors.Is(err, io.EOF):
+		return refusal("the broker hangs up on who doesn't say who calls, and KAFKA_SECURITY_PROTOCOL is %s: "+
+			"it may want sasl_ssl, with KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD", c.SecurityProtocol)
+	}
+	return err
+}
+
+// request makes one of Kafka's requests and returns the answer's body.
+func request(conn net.Conn, key, version uint16, body []byte) ([]byte, error) {
+	frame := binary.BigEndian.AppendUint16(nil, key)
+	frame = binary.BigEndian.AppendUint16(frame, version)
+	frame = binary.BigEndian.AppendUint32(frame, 1) // correlates answers, and there is one at a time
+	frame = append(append(frame, text("explain")...), body...)
+	if _, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(frame))), frame...)); err != nil {
+		return nil, err
+	}
+	reader := bufio.NewReader(conn)
+	var head struct{ Size, Correlation uint32 }
+	if err := binary.Read(reader, binary.BigEndian, &head); err != nil {
+		return nil, err
+	}
+	if head.Size < 6 || head.Size > 1<<16 {
+		return nil, fmt.Errorf("an answer of %d bytes is none of Kafka's", head.Size)
+	}
+	answer := make([]byte, head.Size-4)
+	_, err := io.ReadFull(reader, answer)
+	return answer, err
+}
+
+func text(s string) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(s))), s...)
+}
+
+func speaksTLS(server string) bool {
+	dialer := &net.Dialer{Timeout: knockTimeout}
+	// Nothing is sent: what matters is whether there is a handshake at all.
+	conn, err := tls.DialWithDialer(dialer, "tcp", server, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // see above
+	if err != nil {
+		var answer tls.AlertError
+		return errors.As(err, &answer)
+	}
+	_ = conn.Close()
+	return true
+}
