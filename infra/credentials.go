@@ -1,6 +1,14 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -27,8 +35,16 @@ func (p platform) declareCredentials(
 		return secret.New(ctx, name, label.Meta(name, ns.Ref, label.Standard(name, "credentials")), values, opts...)
 	}
 
+	given, err := p.secrets.passwords()
+	if err != nil {
+		return err
+	}
 	passwords := map[string]secret.Value{}
 	for _, user := range p.config.users() {
+		if given[user] != "" {
+			passwords[user] = secret.Given(pulumi.String(given[user]))
+			continue
+		}
 		password, err := secret.Generated(p.world.random, 24)
 		if err != nil {
 			return err
@@ -73,6 +89,11 @@ func (p platform) declareCredentials(
 		return err
 	}
 	d.kafkaFiles = []pod.File{kafka.Authority(kafkaAuthority)}
+	read := []*secret.Secret{users}
+	if p.secrets.KafkaCertificate != "" {
+		read = append(read, certificate) // the one that is made stays as it is
+	}
+	d.kafkaChecksum = secret.Checksum(read...)
 	d.ready = []pulumi.Resource{users, certificate, d.kafkaSecret, admin, trusted}
 	return nil
 }
@@ -87,4 +108,94 @@ func (p platform) certificate() (node, authority secret.Value, err error) {
 	}
 	hosts := kafka.Hosts(dataNamespace, p.config.Cluster.Domain)
 	return secret.Certificate(kafka.NodeName, hosts, time.Now())
+}
+
+// passwords returns the given passwords by user.
+func (s Secrets) passwords() (map[string]string, error) {
+	if s.KafkaPasswords == "" {
+		return nil, nil
+	}
+	var passwords map[string]string
+	if err := json.Unmarshal([]byte(s.KafkaPasswords), &passwords); err != nil {
+		// Not the error itself, which may quote a password.
+		return nil, errors.New("kafkaPasswords: is no JSON object of passwords by user")
+	}
+	return passwords, nil
+}
+
+// validateCredentials finds in given credentials what would keep the brokers from starting, or clients from coming in.
+func (c Config) validateCredentials(s Secrets, now time.Time) []error {
+	var faults []error
+	for _, given := range []struct{ key, value string }{
+		{"kafkaCertificate", s.KafkaCertificate}, {"kafkaAuthority", s.KafkaAuthority}, {"kafkaPasswords", s.KafkaPasswords},
+	} {
+		if given.value != "" && !c.Kafka.Secure {
+			faults = append(faults, fault(given.key, "is set, and kafka.secure is not: set it to true, or remove what is set"))
+		}
+	}
+	passwords, err := s.passwords()
+	if err != nil {
+		faults = append(faults, err)
+	}
+	for _, user := range slices.Sorted(maps.Keys(passwords)) {
+		faults = append(faults, oneOf("kafkaPasswords", user, c.users()...)...)
+		if !strongPassword.MatchString(passwords[user]) {
+			faults = append(faults, fault("kafkaPasswords",
+				"that of %q stands in the brokers' settings as it is: use 16 letters and digits or more, and nothing else", user))
+		}
+	}
+	switch {
+	case (s.KafkaCertificate == "") != (s.KafkaAuthority == ""):
+		faults = append(faults, fault("kafkaCertificate", "goes together with kafkaAuthority: set both, or neither"))
+	case s.KafkaCertificate != "":
+		faults = append(faults, c.validateCertificate(s, now)...)
+	}
+	return faults
+}
+
+var strongPassword = regexp.MustCompile(`^[a-zA-Z0-9]{16,}$`)
+
+// validateCertificate looks at a given certificate as nodes and clients will.
+func (c Config) validateCertificate(s Secrets, now time.Time) []error {
+	pair, err := tls.X509KeyPair([]byte(s.KafkaCertificate), []byte(s.KafkaCertificate))
+	if err != nil {
+		return []error{fault("kafkaCertificate", "is no key with its certificate, both PEM: %v", err)}
+	}
+	if !strings.HasPrefix(strings.TrimSpace(s.KafkaCertificate), "-----BEGIN PRIVATE KEY") {
+		return []error{fault("kafkaCertificate", "doesn't begin with its key in PKCS #8, which is all that brokers read: "+
+			"convert it with openssl pkcs8 -topk8 -nocrypt")}
+	}
+	authorities := x509.NewCertPool()
+	if !authorities.AppendCertsFromPEM([]byte(s.KafkaAuthority)) {
+		return []error{fault("kafkaAuthority", "is no certificate in PEM")}
+	}
+	var faults []error
+	leaf := pair.Leaf
+	if got := leaf.Subject.String(); got != "CN="+kafka.NodeName {
+		faults = append(faults, fault("kafkaCertificate", "is for %q: nodes know one another by CN=%s and nothing more", got, kafka.NodeName))
+	}
+	between := x509.NewCertPool()
+	for _, der := range pair.Certificate[1:] {
+		if certificate, err := x509.ParseCertificate(der); err == nil {
+			between.AddCert(certificate)
+		}
+	}
+	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+		_, err := leaf.Verify(x509.VerifyOptions{
+			Roots: authorities, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage},
+		})
+		if err != nil {
+			faults = append(faults, fault("kafkaCertificate", "would be refused, by clients or between nodes: %v", err))
+			break
+		}
+	}
+	for _, host := range kafka.Hosts(dataNamespace, c.Cluster.Domain) {
+		if c.Kafka.Controllers == 0 && strings.Contains(host, kafka.ControllerName) {
+			continue
+		}
+		if err := leaf.VerifyHostname(strings.Replace(host, "*", kafka.Name+"-0", 1)); err != nil {
+			faults = append(faults, fault("kafkaCertificate", "is not for the name %s", host))
+		}
+	}
+	return faults
 }

@@ -34,6 +34,9 @@ type data struct {
 	kafkaFiles  []pod.File
 	kafkaSecret *secret.Secret
 
+	// kafkaChecksum changes with what the brokers know others and themselves by.
+	kafkaChecksum pulumi.StringInput
+
 	// mongoEnv is what a service needs to connect to the database.
 	mongoEnv    []pod.Env
 	mongoSecret *secret.Secret
@@ -69,7 +72,7 @@ func (p platform) declareData(
 		StorageSize:   c.Kafka.Storage,
 		DeleteVolumes: !c.KeepVolumes,
 		Zones:         c.Cluster.Zones,
-		Security:      kafka.Security{Enabled: c.Kafka.Secure, Users: c.users()},
+		Security:      kafka.Security{Enabled: c.Kafka.Secure, Users: c.users(), Checksum: d.kafkaChecksum},
 	}, append(opts, pulumi.DependsOn(d.ready))...)
 	if err != nil {
 		return data{}, err

@@ -25,12 +25,18 @@ type Secrets struct {
 	MongoPassword string `json:"mongoPassword"`
 
 	// KafkaCertificate is the key of the Kafka nodes followed by their certificate, both PEM, for every name in
-	// `*.kafka-nodes.shop-data.svc`, `*.kafka-controller-nodes.shop-data.svc` and `kafka.shop-data.svc`, with the common
-	// name `kafka`. With `kafka.secure`, one is made that lasts five years when it is not set.
+	// `*.kafka-nodes.shop-data.svc.cluster.local`, `*.kafka-controller-nodes.shop-data.svc.cluster.local` and
+	// `kafka.shop-data.svc.cluster.local`, with the common name `kafka`, for servers and clients. With `kafka.secure`, one is
+	// made that lasts five years when it is not set.
 	KafkaCertificate string `json:"kafkaCertificate"`
 
-	// KafkaAuthority is the certificate that signed `kafkaCertificate`.
+	// KafkaAuthority is the certificate of who signed `kafkaCertificate`, or several one after the other while one takes the
+	// place of another.
 	KafkaAuthority string `json:"kafkaAuthority"`
+
+	// KafkaPasswords is passwords of users of Kafka as JSON, such as `{"web-server": "…"}`: 16 letters and digits or more.
+	// The others' are generated.
+	KafkaPasswords string `json:"kafkaPasswords"`
 
 	// RegistryPassword goes with `images.registryUsername`.
 	RegistryPassword string `json:"registryPassword"`

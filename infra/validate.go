@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -154,12 +155,7 @@ func (c Config) validateKafka(s Secrets) []error {
 	if err := c.topology().Check(); err != nil {
 		faults = append(faults, fmt.Errorf("kafka: %w", err))
 	}
-	if (s.KafkaCertificate == "") != (s.KafkaAuthority == "") {
-		faults = append(faults, fault("kafkaCertificate", "goes together with kafkaAuthority: set both, or neither"))
-	}
-	if s.KafkaCertificate != "" && !c.Kafka.Secure {
-		faults = append(faults, fault("kafkaCertificate", "is set, and kafka.secure is not: set it to true, or remove the certificate"))
-	}
+	faults = append(faults, c.validateCredentials(s, time.Now())...)
 	if least := quantity("256Mi"); c.Kafka.Heap.Cmp(least) < 0 {
 		faults = append(faults, fault("kafka.heap", "%s: a broker needs %s or more", c.Kafka.Heap.String(), least.String()))
 	}

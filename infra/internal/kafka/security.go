@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"shopstream/infra/internal/pod"
+	"shopstream/infra/internal/secret"
 )
 
 // Security is how the cluster knows who calls, and keeps others from listening. The zero value is neither.
@@ -16,6 +19,9 @@ type Security struct {
 
 	// Users are those who may come in. Each one's password is in the Secret of CredentialsSecret, under the user's name.
 	Users []string
+
+	// Checksum changes with the content of the Secrets: nodes read them when they start, so they are started anew then.
+	Checksum pulumi.StringInput
 }
 
 // Names of the Secrets, and of what is in them.
@@ -78,6 +84,14 @@ func (s Security) environment() []pod.Env {
 		pod.Value("KAFKA_ALLOW_EVERYONE_IF_NO_ACL_FOUND", "false"),
 		pod.Value("KAFKA_SUPER_USERS", "User:CN="+NodeName+";User:"+Admin),
 	)
+}
+
+// annotations are those of every node's pod.
+func (s Security) annotations() pulumi.StringMap {
+	if !s.Enabled {
+		return nil
+	}
+	return pulumi.StringMap{secret.ChecksumAnnotation: s.Checksum}
 }
 
 // jaas lists the users with references to their passwords, so that no password stands in the pod's specification.

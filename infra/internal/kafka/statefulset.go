@@ -38,8 +38,11 @@ func (args ClusterArgs) statefulSet(p pool) *appsv1.StatefulSetSpecArgs {
 		},
 		VolumeClaimTemplates: corev1.PersistentVolumeClaimTypeArray{args.volumeClaim()},
 		Template: &corev1.PodTemplateSpecArgs{
-			Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(label.Standard(p.name, "kafka"))},
-			Spec:     args.podSpec(p),
+			Metadata: &metav1.ObjectMetaArgs{
+				Labels:      pulumi.ToStringMap(label.Standard(p.name, "kafka")),
+				Annotations: args.Security.annotations(),
+			},
+			Spec: args.podSpec(p),
 		},
 	}
 }
