@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -101,9 +102,11 @@ func (s *secured) testIdentity(t *testing.T) {
 		if _, err := s.buy(ctx, "web-server-"+fault.name, "ada"); err == nil || !strings.Contains(err.Error(), "503") {
 			t.Errorf("%s: a purchase: %v", fault.name, err)
 		}
+		var ends sync.WaitGroup
 		for _, service := range services() {
-			must(t, s.platform.end(service+"-"+fault.name, syscall.SIGTERM))
+			ends.Go(func() { _ = s.platform.end(service+"-"+fault.name, syscall.SIGTERM) })
 		}
+		ends.Wait()
 		for program, arguments := range map[string][]string{"topics": nil, "management-api": {"replay-dlq"}} {
 			kind := map[string]string{"topics": "Job", "management-api": "Deployment"}[program]
 			env, err := s.environ(kind, program)

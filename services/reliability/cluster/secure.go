@@ -105,6 +105,10 @@ func (c *Cluster) SetClientCertificate(ctx context.Context, combined string) err
 	}
 	defer client.Close()
 	for i, n := range c.nodes {
+		before, err := c.shown(i)
+		if err != nil {
+			return err
+		}
 		path := filepath.Join(n.dir, "clients.pem")
 		if err := os.WriteFile(path, []byte(combined), 0o600); err != nil {
 			return fmt.Errorf("writing a certificate: %w", err)
@@ -124,8 +128,28 @@ func (c *Cluster) SetClientCertificate(ctx context.Context, combined string) err
 				return fmt.Errorf("changing node %d's certificate: %w: %s", i, answer.Err, answer.ErrMessage)
 			}
 		}
+		err = c.await(ctx, "the other certificate", func(context.Context, *kgo.Client) error {
+			now, err := c.shown(i)
+			if err == nil && now.Equal(before) {
+				err = fmt.Errorf("node %d still shows the one before", i)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// shown is the certificate that a node shows to clients.
+func (c *Cluster) shown(i int) (*x509.Certificate, error) {
+	conn, err := tls.Dial("tcp", c.Address(i), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		return nil, fmt.Errorf("looking at node %d's certificate: %w", i, err)
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0], nil
 }
 
 // Authority signs certificates.
