@@ -46,9 +46,7 @@ func (p platform) declareServices(
 		}
 		connections := d.cluster.EnvVars(s.name, kafkaSecret)
 		args.Files = d.kafkaFiles
-		if d.kafkaSecret != nil {
-			args.Secrets = append(args.Secrets, d.kafkaSecret)
-		}
+		args.Secrets = append(args.Secrets, d.kafkaRead...)
 		switch s.name {
 		case managementAPI:
 			connections = append(connections, d.mongoEnv...)

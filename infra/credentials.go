@@ -90,8 +90,10 @@ func (p platform) declareCredentials(
 	}
 	d.kafkaFiles = []pod.File{kafka.Authority(kafkaAuthority)}
 	read := []*secret.Secret{users}
-	if p.secrets.KafkaCertificate != "" {
-		read = append(read, certificate) // the one that is made stays as it is
+	d.kafkaRead = []*secret.Secret{d.kafkaSecret}
+	if p.secrets.KafkaCertificate != "" { // one that is made stays as it is
+		read = append(read, certificate)
+		d.kafkaRead = append(d.kafkaRead, trusted)
 	}
 	d.kafkaChecksum = secret.Checksum(read...)
 	d.ready = []pulumi.Resource{users, certificate, d.kafkaSecret, admin, trusted}

@@ -97,21 +97,27 @@ func TestGivenCredentialsReachTheBrokers(t *testing.T) {
 		"shopstream:apiToken": "0123456789abcdef", "shopstream:kafkaCertificate": combined, "shopstream:kafkaAuthority": authority,
 		"shopstream:kafkaPasswords": `{"api": "0123456789abcdefX"}`,
 	}}
-	annotation := func() string {
+	annotation := func(workload string) string {
 		for _, p := range podTemplates(t, stack.run(t)) {
-			if p.name == kafka.Name {
+			if p.name == workload {
 				return p.meta.Annotations["shopstream/secret-checksum"]
 			}
 		}
 		return ""
 	}
-	before := annotation()
-	if before == "" || before != annotation() {
+	before := annotation(kafka.Name)
+	if before == "" || before != annotation(kafka.Name) {
 		t.Error("the same credentials start the nodes anew")
 	}
 	stack.settings["shopstream:kafkaPasswords"] = `{"api": "0123456789abcdefY"}`
-	if before == annotation() {
+	if before == annotation(kafka.Name) {
 		t.Error("another password doesn't start the nodes anew")
+	}
+	trusting := annotation(webServer)
+	_, another := signed(t, time.Now(), func(*x509.Certificate) {})
+	stack.settings["shopstream:kafkaAuthority"] += another
+	if trusting == annotation(webServer) {
+		t.Error("another authority doesn't start the services anew, which read it when they start")
 	}
 	c, secrets := stack.parsed(t)
 	if passwords, err := secrets.passwords(); err != nil || passwords[apiService] != "0123456789abcdefY" {

@@ -34,6 +34,9 @@ type data struct {
 	kafkaFiles  []pod.File
 	kafkaSecret *secret.Secret
 
+	// kafkaRead is what clients read when they start: another content starts them anew.
+	kafkaRead []*secret.Secret
+
 	// kafkaChecksum changes with what the brokers know others and themselves by.
 	kafkaChecksum pulumi.StringInput
 

@@ -260,11 +260,9 @@ func corrupt() []byte {
 
 // refused are the verdicts that are the authorizer's.
 func refused(code int16) bool {
-	switch kerr.ErrorForCode(code) {
-	case kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed, kerr.ClusterAuthorizationFailed:
-		return true
-	}
-	return false
+	return slices.ContainsFunc([]*kerr.Error{
+		kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed, kerr.ClusterAuthorizationFailed,
+	}, func(refusal *kerr.Error) bool { return code == refusal.Code })
 }
 
 // Every user tries every operation on everything there is. What is granted is

@@ -63,7 +63,7 @@ func (c Config) knock(ctx context.Context, server string) error {
 			return err
 		}
 	}
-	return c.introduce(conn)
+	return c.introduce(ctx, conn)
 }
 
 // handshake checks the broker's certificate, with its faults by name.
@@ -132,9 +132,9 @@ const (
 )
 
 // introduce says who the client is, or sees that nobody asks.
-func (c Config) introduce(conn net.Conn) error {
+func (c Config) introduce(ctx context.Context, conn net.Conn) error {
 	if !strings.HasPrefix(c.SecurityProtocol, "sasl") {
-		return c.anonymous(conn)
+		return c.anonymous(ctx, conn)
 	}
 	answer, err := request(conn, saslHandshake, 1, text(c.SASLMechanism))
 	if err != nil {
@@ -158,12 +158,12 @@ func (c Config) introduce(conn net.Conn) error {
 
 // anonymous asks for the metadata of no topic: brokers that ask who calls hang
 // up on that, and such that speak TLS on anything.
-func (c Config) anonymous(conn net.Conn) error {
+func (c Config) anonymous(ctx context.Context, conn net.Conn) error {
 	_, err := request(conn, metadata, 1, binary.BigEndian.AppendUint32(nil, 0))
 	switch {
 	case err == nil:
 		return nil
-	case c.SecurityProtocol == "plaintext" && speaksTLS(conn.RemoteAddr().String()):
+	case c.SecurityProtocol == "plaintext" && speaksTLS(ctx, conn.RemoteAddr().String()):
 		return refusal("the broker speaks TLS here, and KAFKA_SECURITY_PROTOCOL is plaintext: set ssl or sasl_ssl")
 	case errors.Is(err, io.EOF):
 		return refusal("the broker hangs up on who doesn't say who calls, and KAFKA_SECURITY_PROTOCOL is %s: "+
@@ -198,10 +198,10 @@ func text(s string) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(s))), s...)
 }
 
-func speaksTLS(server string) bool {
-	dialer := &net.Dialer{Timeout: knockTimeout}
+func speaksTLS(ctx context.Context, server string) bool {
 	// Nothing is sent: what matters is whether there is a handshake at all.
-	conn, err := tls.DialWithDialer(dialer, "tcp", server, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // see above
+	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // see above
+	conn, err := dialer.DialContext(ctx, "tcp", server)
 	if err != nil {
 		var answer tls.AlertError
 		return errors.As(err, &answer)

@@ -105,7 +105,7 @@ func (c *Cluster) SetClientCertificate(ctx context.Context, combined string) err
 	}
 	defer client.Close()
 	for i, n := range c.nodes {
-		before, err := c.shown(i)
+		before, err := c.shown(ctx, i)
 		if err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func (c *Cluster) SetClientCertificate(ctx context.Context, combined string) err
 			}
 		}
 		err = c.await(ctx, "the other certificate", func(context.Context, *kgo.Client) error {
-			now, err := c.shown(i)
+			now, err := c.shown(ctx, i)
 			if err == nil && now.Equal(before) {
 				err = fmt.Errorf("node %d still shows the one before", i)
 			}
@@ -143,13 +143,18 @@ func (c *Cluster) SetClientCertificate(ctx context.Context, combined string) err
 }
 
 // shown is the certificate that a node shows to clients.
-func (c *Cluster) shown(i int) (*x509.Certificate, error) {
-	conn, err := tls.Dial("tcp", c.Address(i), &tls.Config{InsecureSkipVerify: true})
+func (c *Cluster) shown(ctx context.Context, i int) (*x509.Certificate, error) {
+	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // it is looked at, not trusted
+	conn, err := dialer.DialContext(ctx, "tcp", c.Address(i))
 	if err != nil {
 		return nil, fmt.Errorf("looking at node %d's certificate: %w", i, err)
 	}
 	defer conn.Close()
-	return conn.ConnectionState().PeerCertificates[0], nil
+	secured, ok := conn.(*tls.Conn)
+	if !ok {
+		return nil, fmt.Errorf("looking at node %d's certificate: %T shows none", i, conn)
+	}
+	return secured.ConnectionState().PeerCertificates[0], nil
 }
 
 // Authority signs certificates.
