@@ -187,14 +187,18 @@ func ask(ctx context.Context, method, url, body string, into any) error {
 func eventually(ctx context.Context, within time.Duration, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
+	var last error // not that the time is over
 	for {
 		err := check(ctx)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("not within %s", within), err)
+			return errors.Join(fmt.Errorf("not within %s", within), last)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -211,9 +215,9 @@ func (s *secured) buy(ctx context.Context, shop, user string) (string, error) {
 	return answer.Data.EventID, err
 }
 
-// stored waits until a purchase is in the database, past the services.
+// listed waits until a purchase is among the user's.
 func (s *secured) listed(ctx context.Context, shop, user, eventID string) error {
-	return eventually(ctx, 30*time.Second, func(ctx context.Context) error {
+	return eventually(ctx, 90*time.Second, func(ctx context.Context) error {
 		var purchases []struct {
 			EventID string `json:"eventId"`
 		}
