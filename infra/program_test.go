@@ -181,8 +181,6 @@ type scaledObject struct {
 		} `json:"scaleTargetRef"`
 		MinReplicaCount int            `json:"minReplicaCount"`
 		MaxReplicaCount int            `json:"maxReplicaCount"`
-		PollingInterval int            `json:"pollingInterval"`
-		CooldownPeriod  int            `json:"cooldownPeriod"`
 		Advanced        map[string]any `json:"advanced"`
 		Fallback        map[string]any `json:"fallback"`
 		Triggers        []struct {

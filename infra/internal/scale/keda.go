@@ -122,8 +122,6 @@ func scaledObject(target Target, trigger Trigger) map[string]any {
 		"scaleTargetRef":  map[string]any{"name": target.Deployment},
 		"minReplicaCount": target.Range.Min,
 		"maxReplicaCount": target.Range.Max,
-		"pollingInterval": 15,
-		"cooldownPeriod":  60,
 		"advanced": map[string]any{
 			"horizontalPodAutoscalerConfig": map[string]any{
 				"behavior": map[string]any{
