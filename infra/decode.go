@@ -70,6 +70,8 @@ func kindName(t reflect.Type) string {
 		return "text"
 	case t.Kind() == reflect.Slice:
 		return "list of " + kindName(t.Elem()) + "s"
+	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.String:
+		return "object with texts in quotes"
 	default:
 		return "object"
 	}

@@ -82,6 +82,13 @@ func render(root, stack string) ([]manifest, error) {
 	return manifests(resources), nil
 }
 
+// isEncrypted tells `apiToken: {secure: AAAB…}` from `kafka: {secure: true}`, as pulumi does.
+func isEncrypted(value any) bool {
+	object, _ := value.(map[string]any)
+	_, isText := object["secure"].(string)
+	return isText && len(object) == 1
+}
+
 // readStack returns the plain configuration of a stack. Secrets are left out: they are encrypted, and a manifest would
 // not hold them anyway.
 func readStack(name string) (map[string]string, error) {
@@ -102,7 +109,7 @@ func readStack(name string) (map[string]string, error) {
 		}
 		text, isText := value.(string)
 		if !isText {
-			if object, ok := value.(map[string]any); ok && object["secure"] != nil {
+			if isEncrypted(value) {
 				continue
 			}
 			encoded, err := json.Marshal(value)

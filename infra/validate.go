@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"shopstream/infra/internal/kafka"
 )
@@ -39,7 +41,11 @@ func oneOf(key, value string, allowed ...string) []error {
 	if slices.Contains(allowed, value) {
 		return nil
 	}
-	return []error{fault(key, "%q: set one of %s", value, strings.Join(allowed, ", "))}
+	choices, optional := strings.Join(allowed, ", "), ""
+	if rest, ok := strings.CutPrefix(choices, ", "); ok {
+		choices, optional = rest, ", or nothing"
+	}
+	return []error{fault(key, "%q: set one of %s%s", value, choices, optional)}
 }
 
 func notEmpty(key, value, fix string) []error {
@@ -244,6 +250,9 @@ func (c Config) validateServices() []error {
 		if size.Max < size.Min {
 			faults = append(faults, fault(key+".max", "%d is less than %s.min, which is %d", size.Max, key, size.Min))
 		}
+		for _, name := range slices.Sorted(maps.Keys(size.Env)) {
+			faults = append(faults, variableName(key+".env", name)...)
+		}
 		if size.Target < 1 {
 			faults = append(faults, fault(key+".target", "%d: set 1 or more", size.Target))
 		}
@@ -256,8 +265,60 @@ func (c Config) validateServices() []error {
 	return faults
 }
 
+// variableName wants the name of an environment variable, and of none that follows from the rest.
+func variableName(key, name string) []error {
+	if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name) {
+		return []error{fault(key, "%q is no name of an environment variable", name)}
+	}
+	if slices.Contains([]string{"HTTP_ADDR", "DRAIN_DELAY", "SHUTDOWN_TIMEOUT"}, name) {
+		return []error{fault(key, "%s follows from the port and the time that a pod has to stop: leave it out", name)}
+	}
+	return nil
+}
+
+// validateNamespaces wants a namespace of its own for whatever the stack makes one for.
+func (c Config) validateNamespaces() []error {
+	var faults []error
+	used := map[string]string{appNamespace: "the services", dataNamespace: "Kafka and MongoDB"}
+	for _, place := range []struct {
+		key, name, who string
+		made           bool
+	}{
+		{"ingress.namespace", c.Ingress.Namespace, "the ingress controller", c.Addons.IngressNginx},
+		{"addons.kedaNamespace", c.Addons.KEDANamespace, "KEDA", c.Addons.KEDA},
+		{"addons.monitoringNamespace", c.Addons.MonitoringNamespace, "monitoring", c.Addons.Prometheus || c.Addons.MetricsServer},
+	} {
+		if place.name != "" {
+			for _, problem := range validation.IsDNS1123Label(place.name) {
+				faults = append(faults, fault(place.key, "%q: %s", place.name, problem))
+			}
+		}
+		if other, taken := used[place.name]; taken && place.made {
+			faults = append(faults, fault(place.key, "%q is the namespace of %s: name another", place.name, other))
+		}
+		if place.made {
+			used[place.name] = place.who
+		}
+	}
+	return faults
+}
+
+// objectName wants the name of a Kubernetes object, or nothing.
+func objectName(key, name string) []error {
+	if name == "" || len(validation.IsDNS1123Subdomain(name)) == 0 {
+		return nil
+	}
+	return []error{fault(key, "%q: use lower-case letters, digits, dots and dashes", name)}
+}
+
 func (c Config) validateEdge() []error {
 	faults := slices.Concat(
+		c.validateNamespaces(),
+		objectName("ingress.host", strings.TrimPrefix(c.Ingress.Host, "*.")),
+		objectName("ingress.class", c.Ingress.Class),
+		objectName("ingress.tlsSecret", c.Ingress.TLSSecret),
+		objectName("kafka.storageClass", c.Kafka.StorageClass),
+		objectName("mongo.storageClass", c.Mongo.StorageClass),
 		notEmpty("ingress.class", c.Ingress.Class, "set the class of the ingress controller"),
 		notEmpty("ingress.namespace", c.Ingress.Namespace, "name the namespace of the ingress controller"),
 		notEmpty("addons.kedaNamespace", c.Addons.KEDANamespace, "name the namespace of KEDA"),
