@@ -360,6 +360,7 @@ func writeJSON(c *gin.Context, v any) {
 func newTailClient(cfg kafkax.Config, isolation kafka.IsolationLevel, log *slog.Logger) (client, error) {
 	return newConsumer(cfg, isolation, log, kafka.ConfigMap{
 		"fetch.max.bytes":            2 << 20,
+		"queued.min.messages":        1000,
 		"queued.max.messages.kbytes": 2 << 10,
 		"fetch.queue.backoff.ms":     50,
 	})

@@ -170,8 +170,10 @@ func newReader(cfg kafkax.Config, isolation kafka.IsolationLevel, log *slog.Logg
 		// wait. But the client fetches ahead, and the fetch that is under way
 		// when a request ends keeps the next one's waiting.
 		"fetch.wait.max.ms": 1,
-		// Bounds on what a reader holds beyond the records it has returned.
+		// Bounds on what a reader holds beyond the records it has returned; in
+		// number too, since a small record takes several times its size.
 		"fetch.max.bytes":            8 << 20,
+		"queued.min.messages":        2000,
 		"queued.max.messages.kbytes": 16 << 10,
 		// The defaults of half a second and more are for consumers that stay.
 		"fetch.queue.backoff.ms": 10,

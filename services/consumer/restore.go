@@ -133,6 +133,7 @@ func (r *restorer) read(ctx context.Context, starts, ends map[int32]int64, ledge
 		"auto.offset.reset":          "earliest",
 		"fetch.wait.max.ms":          20, // the end is told by an empty answer
 		"fetch.queue.backoff.ms":     50,
+		"queued.min.messages":        5000,
 		"queued.max.messages.kbytes": 16 << 10,
 	}))
 	if err != nil {

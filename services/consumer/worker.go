@@ -57,7 +57,10 @@ func newWorker(cfg config, txn *transactor, log *slog.Logger, m *metrics) (*work
 		"statistics.interval.ms":             kafkax.StatisticsInterval,
 		"topic.metadata.refresh.interval.ms": 5_000, // how soon an added partition is read
 		"fetch.queue.backoff.ms":             50,
-		"queued.max.messages.kbytes":         16 << 10,
+		// What is fetched ahead of a backlog, in each partition and in all. In
+		// number too, since a small record takes several times its size.
+		"queued.min.messages":        5000,
+		"queued.max.messages.kbytes": 16 << 10,
 	}))
 	if err != nil {
 		return nil, fmt.Errorf("creating the consumer: %w", err)

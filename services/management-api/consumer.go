@@ -81,8 +81,8 @@ func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg promethe
 		// How soon an added partition is read; five minutes otherwise.
 		"topic.metadata.refresh.interval.ms": 5000,
 		// What is fetched ahead is bounded, so that a backlog doesn't become
-		// memory.
-		"queued.min.messages":        20000,
+		// memory: in number, since a small record takes several times its size.
+		"queued.min.messages":        5000,
 		"queued.max.messages.kbytes": 16384,
 		"fetch.queue.backoff.ms":     20,
 	}))
