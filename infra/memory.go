@@ -29,9 +29,14 @@ const (
 	leastMemory = 64 << 20
 )
 
-// heap has Go collect its garbage before the container's limit is met, and not after.
-func heap(memory resource.Quantity) pod.Env {
-	return pod.Value("GOMEMLIMIT", fmt.Sprintf("%dMiB", memory.Value()/2>>20))
+// allocators returns what the two allocators of a process read.
+func allocators(memory resource.Quantity) []pod.Env {
+	return []pod.Env{
+		// Go collects its garbage before the container's limit is met, and not after.
+		pod.Value("GOMEMLIMIT", fmt.Sprintf("%dMiB", memory.Value()/2>>20)),
+		// The C library keeps what is freed in as many places as the nodes have cores, times eight.
+		pod.Value("MALLOC_ARENA_MAX", "2"),
+	}
 }
 
 // reading bounds what api reads at once, so that no number of requests for large records gets it killed.

@@ -110,7 +110,7 @@ func (c Config) images() []string {
 // environment puts together what a service is started with: the table, what it was given to connect with, and what
 // the stack adds. The stack's own settings come last and win.
 func (s serviceSpec) environment(c Config, connections ...pod.Env) []pod.Env {
-	env := []pod.Env{pod.Value("LOG_LEVEL", c.LogLevel), heap(s.size.Memory)}
+	env := append([]pod.Env{pod.Value("LOG_LEVEL", c.LogLevel)}, allocators(s.size.Memory)...)
 	env = append(env, connections...)
 	env = append(env, s.env...)
 	for _, name := range slices.Sorted(maps.Keys(s.size.Env)) {

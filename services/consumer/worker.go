@@ -61,6 +61,7 @@ func newWorker(cfg config, txn *transactor, log *slog.Logger, m *metrics) (*work
 		// number too, since a small record takes several times its size.
 		"queued.min.messages":        5000,
 		"queued.max.messages.kbytes": 16 << 10,
+		"max.partition.fetch.bytes":  256 << 10, // a larger record comes all the same, alone
 	}))
 	if err != nil {
 		return nil, fmt.Errorf("creating the consumer: %w", err)
