@@ -84,6 +84,7 @@ func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg promethe
 		// memory: in number, since a small record takes several times its size.
 		"queued.min.messages":        5000,
 		"queued.max.messages.kbytes": 16384,
+		"max.partition.fetch.bytes":  256 << 10, // a larger record comes all the same, alone
 		"fetch.queue.backoff.ms":     20,
 	}))
 	if err != nil {
