@@ -158,9 +158,6 @@ func TestRecordsOfTheOriginalSystem(t *testing.T) {
 func TestALetterTooLargeIsCut(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
-	if p.kafka.Embedded == nil {
-		t.Skip("the topic's limit is the outside broker's own")
-	}
 	p.dlq = p.kafka.Topic(t, "small.dlq", 1, map[string]string{"max.message.bytes": "100000"})
 	huge := make([]byte, 300_000)
 	for i := range huge {

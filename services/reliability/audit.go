@@ -27,6 +27,7 @@ type audit struct {
 	OutOfOrder []string // a user's acknowledged purchases in another order, in the log or as listed
 	DLQ        int
 	Totals     []string // totals that differ from the sum of the orders
+	Messages   []string // topics of which /messages is not what the log says
 	Orders     int
 }
 
@@ -42,6 +43,7 @@ func (a *audit) faults() error {
 	add("purchases stored twice", a.Duplicates)
 	add("purchases out of order", a.OutOfOrder)
 	add("totals wrong", a.Totals)
+	add("answers of /messages wrong", a.Messages)
 	if a.DLQ > 0 {
 		all = append(all, fmt.Errorf("%d dead letters", a.DLQ))
 	}

@@ -81,10 +81,7 @@ func try(t *testing.T, s *stage, f fault) result {
 	for _, row := range r.rows() {
 		t.Logf("%-18s %s", row[0], row[1])
 	}
-	if err := r.tally.faults(); err != nil {
-		t.Error(err)
-	}
-	if err := r.audit.faults(); err != nil {
+	if err := r.faults(); err != nil {
 		t.Error(err)
 	}
 	return r

@@ -8,17 +8,20 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
 
 // shoppers buy over HTTP, each one purchase after the other, and keep a ledger
 // of the answers. The price of a purchase is its number in the shopper's row,
-// so that what is stored can be told apart and its order seen.
+// so that what is stored can be told apart and its order seen. Every other one
+// insists: it sends a purchase again, with the same Idempotency-Key, until it is
+// acknowledged.
 type shoppers struct {
 	url    string
 	pause  time.Duration // between one shopper's purchases
-	number []int         // each shopper's last purchase
+	number []int         // of each shopper's next purchase
 
 	mu      sync.Mutex
 	ledger  ledger
@@ -43,7 +46,7 @@ type tally struct {
 }
 
 func newShoppers(url string, count int, pause time.Duration) *shoppers {
-	return &shoppers{url: url, pause: pause, number: make([]int, count), ledger: ledger{}}
+	return &shoppers{url: url, pause: pause, number: slices.Repeat([]int{1}, count), ledger: ledger{}}
 }
 
 // buy lets the shoppers buy until ctx ends; requests under way are finished.
@@ -58,10 +61,10 @@ func (s *shoppers) buy(ctx context.Context) {
 	for i := range s.number {
 		user := fmt.Sprintf("shopper-%03d", i)
 		wg.Go(func() {
-			for ctx.Err() == nil {
-				s.number[i]++
-				s.one(client, user, s.number[i])
-				pause(ctx, s.pause)
+			for insists := i%2 == 0; ctx.Err() == nil; pause(ctx, s.pause) {
+				if accepted := s.one(client, user, s.number[i], insists); accepted || !insists {
+					s.number[i]++
+				}
 			}
 		})
 	}
@@ -71,20 +74,28 @@ func (s *shoppers) buy(ctx context.Context) {
 	s.mu.Unlock()
 }
 
-func (s *shoppers) one(client *http.Client, user string, number int) {
+// one sends a purchase and reports whether it was acknowledged.
+func (s *shoppers) one(client *http.Client, user string, number int, insists bool) bool {
 	body := fmt.Appendf(nil, `{"username":%q,"userid":%q,"price":%d}`, user, user, number)
+	request, err := http.NewRequest(http.MethodPost, s.url+"/api/v1/buy", bytes.NewReader(body))
+	if err != nil {
+		return false // no URL: nothing is ever acknowledged, and that is told
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if insists {
+		request.Header.Set("Idempotency-Key", fmt.Sprintf("%s-%d", user, number))
+	}
 	start := time.Now()
-	response, err := client.Post(s.url+"/api/v1/buy", "application/json", bytes.NewReader(body))
+	response, err := client.Do(request)
 	took := time.Since(start)
+	var answer []byte
+	if err == nil {
+		answer, err = io.ReadAll(response.Body)
+		response.Body.Close()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tally.Sent++
-	if err != nil {
-		s.tally.Cut++
-		return
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
 	switch {
 	case err != nil:
 		s.tally.Cut++
@@ -96,7 +107,7 @@ func (s *shoppers) one(client *http.Client, user string, number int) {
 		}
 		if json.Unmarshal(answer, &accepted) != nil || accepted.Data.EventID == "" {
 			s.tally.Wrong = append(s.tally.Wrong, fmt.Sprintf("202 without an eventId: %s", answer))
-			return
+			return true
 		}
 		if s.ledger[user] == nil {
 			s.ledger[user] = map[int]string{}
@@ -105,6 +116,7 @@ func (s *shoppers) one(client *http.Client, user string, number int) {
 		s.tally.Acknowledged++
 		s.tally.Stall = max(s.tally.Stall, time.Since(s.lastAck))
 		s.lastAck = time.Now()
+		return true
 	case response.StatusCode == http.StatusServiceUnavailable:
 		s.tally.Refused++
 		s.tally.SlowestRefusal = max(s.tally.SlowestRefusal, took)
@@ -114,6 +126,7 @@ func (s *shoppers) one(client *http.Client, user string, number int) {
 	default:
 		s.tally.Wrong = append(s.tally.Wrong, fmt.Sprintf("%d: %s", response.StatusCode, answer))
 	}
+	return false
 }
 
 // acknowledged is how many purchases this load has had acknowledged so far.

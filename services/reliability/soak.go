@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -68,7 +67,7 @@ func soak(ctx context.Context, o soakOptions, stdout io.Writer) error {
 	for _, row := range r.rows() {
 		fmt.Fprintf(stdout, "  %-22s %s\n", row[0], row[1])
 	}
-	if err := errors.Join(r.tally.faults(), r.audit.faults()); err != nil {
+	if err := r.faults(); err != nil {
 		return err
 	}
 	return os.RemoveAll(dir)

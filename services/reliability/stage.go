@@ -29,6 +29,7 @@ type stage struct {
 	platform     *platform
 	auditor      *auditor
 	shoppers     *shoppers
+	reader       *reader
 
 	ordersPerSecond float64
 	stored          int // purchases, by the last audit
@@ -106,6 +107,7 @@ func (s *stage) prepare(ctx context.Context, o stageOptions) error {
 		return err
 	}
 	s.shoppers = newShoppers(s.platform.url("web-server"), 16, 50*time.Millisecond)
+	s.reader = &reader{url: s.platform.url("api")}
 	return s.awaitReady(ctx)
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -21,6 +23,7 @@ type trial struct {
 type result struct {
 	tally
 	audit
+	reads reads
 	// New is how many purchases were stored during the trial.
 	New int
 	// Restarts counts the services that ended by themselves and came back.
@@ -40,7 +43,13 @@ func (s *stage) begin(ctx context.Context) (*trial, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	t := &trial{stage: s, cancel: cancel, ended: make(chan struct{}), restarts: s.platform.restarts(), settled: s.stored}
-	go func() { defer close(t.ended); s.shoppers.buy(ctx) }()
+	go func() {
+		defer close(t.ended)
+		var both sync.WaitGroup
+		both.Go(func() { s.shoppers.buy(ctx) })
+		both.Go(func() { s.reader.read(ctx) })
+		both.Wait()
+	}()
 	return t, nil
 }
 
@@ -79,7 +88,7 @@ func (t *trial) conclude(ctx context.Context) (result, error) {
 	if err := s.auditor.settle(ctx); err != nil {
 		return result{}, err
 	}
-	r := result{tally: s.shoppers.tally, CatchUp: time.Since(start)}
+	r := result{tally: s.shoppers.tally, reads: s.reader.tally, CatchUp: time.Since(start)}
 	if err := s.awaitReady(ctx); err != nil {
 		return r, err
 	}
@@ -87,9 +96,17 @@ func (t *trial) conclude(ctx context.Context) (result, error) {
 	if err != nil {
 		return r, err
 	}
+	if err := s.auditor.checkMessages(ctx, s.platform.url("api"), counted); err != nil {
+		return r, err
+	}
 	r.audit, r.New, r.Restarts = *counted, counted.Stored-t.settled, s.platform.restarts()-t.restarts
 	s.stored = counted.Stored
 	return r, nil
+}
+
+// faults lists the promises that were broken.
+func (r *result) faults() error {
+	return errors.Join(r.tally.faults(), r.reads.faults(), r.audit.faults())
 }
 
 // rows are the result as lines of a table.
@@ -109,6 +126,8 @@ func (r *result) rows() [][2]string {
 		{"slowest refusal", r.SlowestRefusal.Round(time.Millisecond).String()},
 		{"longest stall", r.Stall.Round(time.Millisecond).String()},
 		{"caught up after", r.CatchUp.Round(time.Millisecond).String()},
+		{"reads", fmt.Sprintf("%d answered, %d refused, slowest %s", r.reads.Answered, r.reads.Refused, r.reads.Slowest.Round(time.Millisecond))},
+		{"reads wrong", fmt.Sprint(len(r.reads.Wrong) + len(r.Messages))},
 		{"restarts", fmt.Sprint(r.Restarts)},
 	}
 }

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// readTopics are those that /messages is asked for: a plain one, one that is
+// read by transactions, and one that is compacted and written by them.
+var readTopics = []string{"purchases", "orders", "product-totals"}
+
+// reader asks api for the newest messages, one time after the other, and
+// judges the answers.
+type reader struct {
+	url string
+
+	mu    sync.Mutex
+	tally reads
+}
+
+// reads is what became of the reader's requests during one load.
+type reads struct {
+	Answered, Refused int
+	Slowest           time.Duration
+	Wrong             []string
+}
+
+// message is the part of api's answer that tells where a record stands.
+type message struct {
+	Partition int32     `json:"partition"`
+	Offset    string    `json:"offset"`
+	Timestamp time.Time `json:"timestamp"`
+}
+
+func (m message) place() string { return fmt.Sprintf("%d/%s", m.Partition, m.Offset) }
+
+// read asks until ctx ends.
+func (r *reader) read(ctx context.Context) {
+	client := &http.Client{Timeout: 15 * time.Second}
+	defer client.CloseIdleConnections()
+	r.mu.Lock()
+	r.tally = reads{}
+	r.mu.Unlock()
+	for i := 0; ctx.Err() == nil; i++ {
+		r.one(client, readTopics[i%len(readTopics)])
+		pause(ctx, 500*time.Millisecond)
+	}
+}
+
+func (r *reader) one(client *http.Client, topic string) {
+	start := time.Now()
+	list, status, err := messages(client, r.url, topic, 50)
+	took := time.Since(start)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tally.Slowest = max(r.tally.Slowest, took)
+	switch {
+	case err != nil:
+		r.tally.Wrong = append(r.tally.Wrong, fmt.Sprintf("/messages of %s: %v", topic, err))
+	case status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+		r.tally.Refused++
+	case !slices.IsSortedFunc(list, func(x, y message) int { return y.Timestamp.Compare(x.Timestamp) }):
+		r.tally.Wrong = append(r.tally.Wrong, fmt.Sprintf("/messages of %s: not the newest first", topic))
+	default:
+		r.tally.Answered++
+	}
+}
+
+// messages asks once. No list comes with a status that says "not now".
+func messages(client *http.Client, url, topic string, limit int) ([]message, int, error) {
+	response, err := client.Get(fmt.Sprintf("%s/messages?topic=%s&limit=%d", url, topic, limit))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, 0, err
+	}
+	switch response.StatusCode {
+	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return nil, response.StatusCode, nil
+	case http.StatusOK:
+	default:
+		return nil, 0, fmt.Errorf("%d: %s", response.StatusCode, body)
+	}
+	var list []message
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, 0, err
+	}
+	return list, response.StatusCode, nil
+}
+
+// faults lists what no reader may be told.
+func (r *reads) faults() error {
+	var all []error
+	for _, wrong := range r.Wrong[:min(5, len(r.Wrong))] {
+		all = append(all, errors.New(wrong))
+	}
+	// READ_TIMEOUT, and some for a machine that runs everything at once.
+	if r.Slowest > 8*time.Second {
+		all = append(all, fmt.Errorf("/messages took %s", r.Slowest))
+	}
+	return errors.Join(all...)
+}
+
+// checkMessages compares what api answers with what an independent client
+// reads, record by record.
+func (a *auditor) checkMessages(ctx context.Context, url string, result *audit) error {
+	client := &http.Client{Timeout: 15 * time.Second}
+	defer client.CloseIdleConnections()
+	const limit = 1000
+	for _, topic := range readTopics {
+		records, err := a.read(ctx, topic)
+		if err != nil {
+			return err
+		}
+		list, status, err := messages(client, url, topic, limit)
+		if err != nil || status != http.StatusOK {
+			return fmt.Errorf("asking api for %s: status %d, %w", topic, status, err)
+		}
+		var got []string
+		for _, m := range list {
+			got = append(got, m.place())
+		}
+		if want := newest(records, limit); !slices.Equal(got, want) {
+			result.Messages = append(result.Messages, fmt.Sprintf("%s: %d messages beginning with %s, want %d with %s", topic,
+				len(got), strings.Join(got[:min(3, len(got))], " "), len(want), strings.Join(want[:min(3, len(want))], " ")))
+		}
+	}
+	return nil
+}
+
+// newest returns the places of what /messages promises: of each partition the
+// last records, and of these the newest.
+func newest(records []*kgo.Record, limit int) []string {
+	var all []*kgo.Record
+	for rest := records; len(rest) > 0; {
+		next := slices.IndexFunc(rest, func(r *kgo.Record) bool { return r.Partition != rest[0].Partition })
+		if next < 0 {
+			next = len(rest)
+		}
+		all = append(all, rest[max(0, next-limit):next]...)
+		rest = rest[next:]
+	}
+	slices.SortFunc(all, func(x, y *kgo.Record) int {
+		return cmp.Or(y.Timestamp.Compare(x.Timestamp), cmp.Compare(y.Partition, x.Partition), cmp.Compare(y.Offset, x.Offset))
+	})
+	var places []string
+	for _, r := range all[:min(limit, len(all))] {
+		places = append(places, message{Partition: r.Partition, Offset: strconv.FormatInt(r.Offset, 10)}.place())
+	}
+	return places
+}
