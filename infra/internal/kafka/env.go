@@ -42,6 +42,10 @@ func (args ClusterArgs) environment(p pool) []pod.Env {
 		pod.Value("KAFKA_MIN_INSYNC_REPLICAS", minISR),
 		pod.Value("KAFKA_DEFAULT_REPLICATION_FACTOR", replication),
 		pod.Value("KAFKA_UNCLEAN_LEADER_ELECTION_ENABLE", "false"),
+		// How soon the controllers give up a broker that died without a word, which holds up the partitions that it takes
+		// part in. Kafka's own nine seconds are three more; four heartbeats have to be missed, as there.
+		pod.Value("KAFKA_BROKER_SESSION_TIMEOUT_MS", "6000"),
+		pod.Value("KAFKA_BROKER_HEARTBEAT_INTERVAL_MS", "1500"),
 		// Topics come from their declaration and from nowhere else.
 		pod.Value("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false"),
 	}
