@@ -188,6 +188,10 @@ func (c client) offsets(ctx context.Context, places []place, spec kafka.OffsetSp
 			var last error
 			for tp, info := range result.ResultInfos {
 				switch {
+				case info.Error.Code() == kafka.ErrNoError && info.Offset < 0:
+					// The question come back as if it were the answer: its leader
+					// didn't give one.
+					last = kafka.NewError(kafka.ErrTimedOut, "a leader doesn't answer", false)
 				case info.Error.Code() == kafka.ErrNoError:
 					found[place{*tp.Topic, tp.Partition}] = int64(info.Offset)
 				case !passes(info.Error):

@@ -334,3 +334,37 @@ func ours() (n int) {
 	}
 	return n
 }
+
+// Which broker is the controller concerns writers of metadata only: without it
+// everything that can be read is read.
+func TestOneBrokerAwayIsNoOutage(t *testing.T) {
+	var ports []int
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		l.Close()
+	}
+	b, err := broker.Start(broker.Options{Ports: ports})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	s := start(t, b.BootstrapServers())
+	t.Setenv("KAFKA_BOOTSTRAP_SERVERS", b.BootstrapServers())
+	metadata, err := brokertest.Start(t).Admin().BrokerMetadata(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Cluster.RemoveNode(metadata.Controller); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(100 * time.Millisecond) {
+		if a := s.get(t, "/-/ready"); a.status != http.StatusOK {
+			t.Fatalf("after %v: %s", time.Since(began), a.body)
+		}
+	}
+}

@@ -45,7 +45,7 @@ func (w *worker) count(ctx context.Context) (aborted bool, err error) {
 	}
 	err = w.produce(s)
 	if err == nil {
-		err = w.txn.commit(ctx, w.consumer, s.positions(w.cfg.OrdersTopic))
+		err = w.txn.commit(ctx, w.consumer, w.positions(s))
 	}
 	switch {
 	case err == nil:
@@ -118,17 +118,19 @@ func (w *worker) produce(s sums) error {
 	return nil
 }
 
-func (s sums) positions(topic string) []kafka.TopicPartition {
+// positions are the offsets that the batch commits, each with its seal.
+func (w *worker) positions(s sums) []kafka.TopicPartition {
 	positions := make([]kafka.TopicPartition, 0, len(s.offsets))
 	for p, next := range s.offsets {
-		positions = append(positions, kafka.TopicPartition{Topic: &topic, Partition: p, Offset: kafka.Offset(next)})
+		seal := w.ledgers[p].seal()
+		positions = append(positions, kafka.TopicPartition{Topic: &w.cfg.OrdersTopic, Partition: p, Offset: kafka.Offset(next), Metadata: &seal})
 	}
 	return positions
 }
 
 // done does the accounts of a committed batch.
 func (w *worker) done(s sums, took time.Duration) {
-	w.store(s.positions(w.cfg.OrdersTopic))
+	w.store(w.positions(s))
 	w.metrics.transactions.WithLabelValues("committed").Inc()
 	w.metrics.duration.Observe(took.Seconds())
 	w.metrics.messages.Add(float64(len(w.batch)))

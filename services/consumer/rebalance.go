@@ -71,6 +71,9 @@ func (w *worker) take(ctx context.Context, partitions []int32) ([]kafka.TopicPar
 		if err == nil {
 			var ledgers map[int32]*ledger
 			if ledgers, err = w.restorer.restore(ctx, partitions); err == nil {
+				err = complete(positions, ledgers)
+			}
+			if err == nil {
 				w.adopt(positions, ledgers)
 				return positions, nil
 			}
@@ -87,6 +90,15 @@ func (w *worker) take(ctx context.Context, partitions []int32) ([]kafka.TopicPar
 		case <-ctx.Done():
 		}
 	}
+}
+
+// complete holds the ledgers to the seals of the committed offsets.
+func complete(positions []kafka.TopicPartition, ledgers map[int32]*ledger) error {
+	var faults []error
+	for _, tp := range positions {
+		faults = append(faults, ledgers[tp.Partition].matches(tp.Metadata))
+	}
+	return errors.Join(faults...)
 }
 
 func (w *worker) adopt(positions []kafka.TopicPartition, ledgers map[int32]*ledger) {

@@ -101,6 +101,11 @@ func (r *restorer) offsets(ctx context.Context, spec kafka.OffsetSpec, topic str
 		if info.Error.Code() != kafka.ErrNoError {
 			return nil, fmt.Errorf("listing the offsets of partition %d of %q: %w", tp.Partition, topic, info.Error)
 		}
+		// Where a broker didn't answer, librdkafka returns the question (-1: the
+		// end) as if it were the answer.
+		if info.Offset < 0 {
+			return nil, fmt.Errorf("listing the offsets of partition %d of %q: its leader doesn't answer", tp.Partition, topic)
+		}
 		offsets[tp.Partition] = int64(info.Offset)
 	}
 	return offsets, nil

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -328,6 +329,51 @@ func TestARecreatedOrdersTopicIsNoticed(t *testing.T) {
 	err = w.start(t, "a").end(t)
 	if err == nil || !strings.Contains(err.Error(), "ends at offset 10, but its order 99 is in") {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// Where a topic ends is asked for when partitions are taken. No answer doesn't
+// mean that there is nothing in it.
+func TestALeaderThatDoesNotAnswerIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	if w.Embedded == nil {
+		t.Skip("injects faults into the embedded broker")
+	}
+	w.Produce(t, w.some(0, 200)...)
+	w.start(t, "a").stoppedAfter(t, w)
+	var asked atomic.Int32
+	w.Embedded.Cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.Embedded.Cluster.KeepControl()
+		return nil, nil, asked.Add(1) <= 2 // handled, with no answer
+	})
+	w.Produce(t, w.some(200, 50)...)
+	i := w.start(t, "a")
+	await(t, "the new ones are counted", func() bool { return i.metric(t, "orders_counted_total") == 50 })
+	w.check(t)
+	if asked.Load() < 3 {
+		t.Errorf("the ends were asked for %d times", asked.Load())
+	}
+}
+
+// To go on from totals that are not all there would count a product anew from
+// less than it had.
+func TestIncompleteTotalsAreNotGoneOnFrom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.Produce(t, w.some(0, 100)...)
+	w.start(t, "a").stoppedAfter(t, w)
+	lost := w.Read(t, w.totals)[0].Partition
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(w.totals, lost, -1, -1) // -1: all there is
+	if deleted, err := w.Admin().DeleteRecords(t.Context(), offsets); err != nil || deleted.Error() != nil {
+		t.Fatal(err, deleted.Error())
+	}
+	w.Produce(t, w.some(100, 10)...)
+	i := w.start(t, "a")
+	await(t, "it says what is wrong", func() bool { return strings.Contains(i.out.String(), "the last transaction to orders=100") })
+	if got := i.metric(t, "orders_counted_total"); got != 0 {
+		t.Errorf("%v orders counted", got)
 	}
 }
 

@@ -73,11 +73,10 @@ func (h *Health) Run(ctx context.Context) error {
 		wg.Go(func() {
 			tick := time.NewTicker(interval)
 			defer tick.Stop()
-			for {
+			for ctx.Err() == nil { // a tick that is due must not win over the end
 				h.probe(ctx, c)
 				select {
 				case <-ctx.Done():
-					return
 				case <-tick.C:
 				}
 			}
