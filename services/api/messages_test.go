@@ -346,9 +346,7 @@ func TestNewTopicsAndPartitionsAreSeenAtOnce(t *testing.T) {
 		s.check(t, k, topic, 10)
 		write(t, client, &kgo.Record{Topic: topic, Partition: 1})
 		s.check(t, k, topic, 10)
-		if _, err := k.Admin().CreatePartitions(t.Context(), 2, topic); err != nil {
-			t.Fatal(err)
-		}
+		k.GrowTopic(t, topic, 4)
 		fresh := writer(t, k) // it knows all four
 		write(t, fresh, &kgo.Record{Topic: topic, Partition: 3})
 		start := time.Now()

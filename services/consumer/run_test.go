@@ -199,9 +199,7 @@ func TestAddedPartitionsAreRead(t *testing.T) {
 	w.Produce(t, w.some(0, 100)...)
 	i := w.start(t, "a")
 	w.check(t)
-	if _, err := w.Admin().UpdatePartitions(t.Context(), 5, w.orders); err != nil {
-		t.Fatal(err)
-	}
+	w.GrowTopic(t, w.orders, 5)
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(w.BootstrapServers, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
@@ -364,6 +362,11 @@ func TestIncompleteTotalsAreNotGoneOnFrom(t *testing.T) {
 	w.Produce(t, w.some(0, 100)...)
 	w.start(t, "a").stoppedAfter(t, w)
 	lost := w.Read(t, w.totals)[0].Partition
+	// What is only compacted can't be deleted.
+	policy := []kadm.AlterConfig{{Name: "cleanup.policy", Value: kadm.StringPtr("compact,delete")}}
+	if _, err := w.Admin().AlterTopicConfigs(t.Context(), policy, w.totals); err != nil {
+		t.Fatal(err)
+	}
 	offsets := kadm.Offsets{}
 	offsets.AddOffset(w.totals, lost, -1, -1) // -1: all there is
 	if deleted, err := w.Admin().DeleteRecords(t.Context(), offsets); err != nil || deleted.Error() != nil {

@@ -17,9 +17,7 @@ func TestAddedPartitionsAreRead(t *testing.T) {
 	p.kafka.Produce(t, records[:30]...)
 	p.wantStored(t, events[:30])
 
-	if _, err := p.kafka.Admin().UpdatePartitions(t.Context(), 5, p.topic); err != nil {
-		t.Fatal(err)
-	}
+	p.kafka.GrowTopic(t, p.topic, 5)
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(p.kafka.BootstrapServers, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)

@@ -80,14 +80,27 @@ func (k *Kafka) CreateTopic(t testing.TB, topic string, partitions int32, config
 	if _, err := k.admin.CreateTopic(ctx, partitions, -1, pointers, topic); err != nil {
 		t.Fatalf("creating topic %q: %v", topic, err)
 	}
-	if err := k.awaitEverywhere(ctx, topic); err != nil {
+	if err := k.awaitEverywhere(ctx, topic, int(partitions)); err != nil {
 		t.Fatalf("creating topic %q: %v", topic, err)
+	}
+}
+
+// GrowTopic adds partitions to a topic until it has that many.
+func (k *Kafka) GrowTopic(t testing.TB, topic string, partitions int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if _, err := k.admin.UpdatePartitions(ctx, partitions, topic); err != nil {
+		t.Fatalf("adding partitions to topic %q: %v", topic, err)
+	}
+	if err := k.awaitEverywhere(ctx, topic, partitions); err != nil {
+		t.Fatalf("adding partitions to topic %q: %v", topic, err)
 	}
 }
 
 // awaitEverywhere waits until each broker knows a leader of every partition:
 // real ones learn of a topic one after the other.
-func (k *Kafka) awaitEverywhere(ctx context.Context, topic string) error {
+func (k *Kafka) awaitEverywhere(ctx context.Context, topic string, partitions int) error {
 	brokers, err := k.admin.ListBrokers(ctx)
 	if err != nil {
 		return err
@@ -102,7 +115,7 @@ func (k *Kafka) awaitEverywhere(ctx context.Context, topic string) error {
 			if err != nil {
 				return fmt.Errorf("asking broker %d for it: %w", broker.NodeID, err)
 			}
-			if known = led(answer.(*kmsg.MetadataResponse)); known {
+			if known = led(answer.(*kmsg.MetadataResponse), partitions); known {
 				break
 			}
 			select {
@@ -117,8 +130,8 @@ func (k *Kafka) awaitEverywhere(ctx context.Context, topic string) error {
 
 // led reports that the topic of an answer is there, each partition with its
 // leader.
-func led(m *kmsg.MetadataResponse) bool {
-	return len(m.Topics) == 1 && m.Topics[0].ErrorCode == 0 &&
+func led(m *kmsg.MetadataResponse, partitions int) bool {
+	return len(m.Topics) == 1 && m.Topics[0].ErrorCode == 0 && len(m.Topics[0].Partitions) == partitions &&
 		!slices.ContainsFunc(m.Topics[0].Partitions, func(p kmsg.MetadataResponseTopicPartition) bool { return p.ErrorCode != 0 || p.Leader < 0 })
 }
 
