@@ -55,7 +55,7 @@ func soak(ctx context.Context, o soakOptions, stdout io.Writer) error {
 		if err := s.inject(ctx, f, random); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("injecting %q: %w", f.name, err)
 		}
-		pause(ctx, min(left(), 3*time.Second+rand.N(5*time.Second)))
+		pause(ctx, min(left(), 3*time.Second+time.Duration(random.Int64N(int64(5*time.Second)))))
 	}
 	for _, name := range services {
 		fmt.Fprintf(stdout, "  %-22s %d MiB at the start, %d MiB at the end\n", "memory "+name, memory[name]>>20, s.platform.resident(name)>>20)
