@@ -3,7 +3,7 @@
 SHELL := bash
 GO ?= go
 
-BINARIES := web-server management-api api producer consumer topics local
+BINARIES := web-server management-api api producer consumer topics dev/local
 MODULES := $(shell sed -n 's|^[[:space:]]*\(\./[a-z/-]*\).*|\1|p' go.work)
 SERVICES := $(filter ./services/%,$(MODULES))
 PACKAGES := $(addsuffix /...,$(SERVICES))
@@ -49,7 +49,7 @@ fmt: $(GOLANGCI) ## Format the Go files
 docs: ## Write what is generated: each service's env.json and docs/configuration.md
 	$(GO) test -run '^TestEnvironmentIsDocumented$$' -count=1 $(addprefix ./services/,$(BINARIES)) -update
 	@mkdir -p docs
-	$(GO) run ./services/internal/confdoc
+	$(GO) run ./services/internal/testkit/confdoc
 
 .PHONY: clean
 clean: ## Remove what was built; the data of `make run` stays in data/
@@ -92,14 +92,14 @@ down: ## Take it all away again, and look that nothing is left
 # taken from the cache, which knows nothing of the binaries that they run.
 .PHONY: test
 test: check ## Run every check and every test that needs no cluster
-	$(GO) test $(filter-out ./services/local/...,$(PACKAGES))
+	$(GO) test $(filter-out ./services/dev/local/...,$(PACKAGES))
 	$(INFRA) $(GO) test ./...
 	$(ALERTS) $(GO) test ./...
 	scripts/platform_test
-	$(GO) test -count=1 ./services/local/...
+	$(GO) test -count=1 ./services/dev/local/...
 
 test-%: ## Test one service, such as test-api; test-internal and test-infra too
-	@if [ "$*" = infra ]; then ($(INFRA) $(GO) test ./...) && ($(ALERTS) $(GO) test ./...); else $(GO) test -count=1 ./services/$*/...; fi
+	@if [ "$*" = infra ]; then ($(INFRA) $(GO) test ./...) && ($(ALERTS) $(GO) test ./...); else $(GO) test -count=1 $(addsuffix /...,$(filter %/$*,$(SERVICES))); fi
 
 # Each module is vetted as it is built in its image: alone, without go.work.
 .PHONY: check
@@ -141,17 +141,17 @@ KAFKA_TESTED := $(addprefix ./services/,topics producer consumer management-api 
 .PHONY: test-kafka
 test-kafka: ## Run the services' tests and every fault on real brokers
 	@mkdir -p bin
-	$(GO) build -o bin/ ./services/reliability
+	$(GO) build -o bin/ ./services/dev/reliability
 	bin/reliability brokers -manifest $(KAFKA_MANIFEST) -- $(GO) test -count=1 -p 1 $(KAFKA_TESTED)
 	KAFKA_MANIFEST=$(KAFKA_MANIFEST) KAFKA_SECURED_MANIFEST=$(KAFKA_SECURED_MANIFEST) \
-		$(GO) test -count=1 -timeout 60m -v ./services/reliability
+		$(GO) test -count=1 -timeout 60m -v ./services/dev/reliability
 
 DURATION ?= 10m
 SEED ?= 0
 
 .PHONY: soak
 soak: build ## Steady load with random faults for DURATION, then a table of what became of it; SEED repeats a run
-	$(GO) build -o bin/ ./services/reliability
+	$(GO) build -o bin/ ./services/dev/reliability
 	bin/reliability soak -manifest $(KAFKA_MANIFEST) -bin bin -duration $(DURATION) -seed $(SEED)
 
 $(GOLANGCI):

@@ -17,8 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"shopstream/services/internal/embedded/broker"
-	"shopstream/services/internal/embedded/brokertest"
+	"shopstream/services/internal/testkit/broker"
+	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/health"
 )
@@ -328,7 +328,7 @@ func ours() (n int) {
 	stacks := make([]byte, 4<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	for _, stack := range strings.Split(string(stacks), "\n\n") {
-		if !strings.Contains(stack, "franz-go/pkg/") && !strings.Contains(stack, "embedded/broker.") {
+		if !strings.Contains(stack, "franz-go/pkg/") && !strings.Contains(stack, "testkit/broker.") {
 			n++
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"shopstream/services/internal/embedded/brokertest"
+	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/envconf"
 )
 

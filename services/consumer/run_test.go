@@ -15,8 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"shopstream/services/internal/embedded/broker"
-	"shopstream/services/internal/embedded/brokertest"
+	"shopstream/services/internal/testkit/broker"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 func TestTotalsAreTheSumOfTheOrders(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"shopstream/services/internal/envconf"
-	"shopstream/services/internal/envconf/envconftest"
+	"shopstream/services/internal/testkit/envconftest"
 )
 
 func TestEnvironmentIsDocumented(t *testing.T) { envconftest.Golden[config](t) }

@@ -22,8 +22,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"shopstream/services/internal/embedded/brokertest"
-	"shopstream/services/internal/embedded/databasetest"
+	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/databasetest"
 	"shopstream/services/internal/event"
 )
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"shopstream/services/internal/embedded/database"
+	"shopstream/services/internal/testkit/database"
 )
 
 // The service starts before anything it needs, stays alive, and works once

@@ -19,8 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"shopstream/services/internal/embedded/broker"
-	"shopstream/services/internal/embedded/brokertest"
+	"shopstream/services/internal/testkit/broker"
+	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/kafkax"
 )

@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"shopstream/services/internal/embedded/brokertest"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 // authorizing runs the program with an access list, and returns what became of
@@ -66,7 +66,7 @@ func embeddedOrSkip(t *testing.T) *brokertest.Kafka {
 	t.Helper()
 	k := brokertest.Start(t)
 	if k.Embedded == nil {
-		t.Skip("these brokers have no access list; the secured ones are tried by services/reliability")
+		t.Skip("these brokers have no access list; the secured ones are tried by services/dev/reliability")
 	}
 	return k
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"shopstream/services/internal/envconf/envconftest"
+	"shopstream/services/internal/testkit/envconftest"
 )
 
 func TestEnvironmentIsDocumented(t *testing.T) { envconftest.Golden[config](t) }

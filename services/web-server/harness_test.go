@@ -22,7 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"shopstream/services/internal/embedded/brokertest"
+	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"shopstream/services/internal/embedded/brokertest"
+	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/httpx"
 )
 

@@ -12,8 +12,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"shopstream/services/internal/embedded/broker"
-	"shopstream/services/internal/embedded/brokertest"
+	"shopstream/services/internal/testkit/broker"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 // mustRefuse expects 503 with Retry-After within the promised five seconds,

@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"shopstream/services/internal/embedded/brokertest"
+	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/kafkax"
 )
 

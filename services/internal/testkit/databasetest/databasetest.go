@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"shopstream/services/internal/embedded/database"
+	"shopstream/services/internal/testkit/database"
 )
 
 // Start returns the URI of a database server that stops with the test, and a

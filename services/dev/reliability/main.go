@@ -21,7 +21,7 @@ import (
 	"syscall"
 	"time"
 
-	"shopstream/services/reliability/cluster"
+	"shopstream/services/dev/reliability/cluster"
 )
 
 func main() {

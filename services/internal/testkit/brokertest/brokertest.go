@@ -18,7 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"shopstream/services/internal/embedded/broker"
+	"shopstream/services/internal/testkit/broker"
 )
 
 // Kafka is a broker for one test. It talks through an independent client

@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"shopstream/services/internal/embedded/broker"
-	"shopstream/services/internal/embedded/database"
+	"shopstream/services/internal/testkit/broker"
+	"shopstream/services/internal/testkit/database"
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/lifecycle"
 	"shopstream/services/internal/telemetry"

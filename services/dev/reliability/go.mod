@@ -1,4 +1,4 @@
-module shopstream/services/reliability
+module shopstream/services/dev/reliability
 
 go 1.26.0
 
@@ -77,4 +77,4 @@ require (
 	modernc.org/token v1.1.0 // indirect
 )
 
-replace shopstream/services/internal => ../internal
+replace shopstream/services/internal => ../../internal

@@ -8,7 +8,7 @@ import (
 )
 
 func TestThePageIsCurrent(t *testing.T) {
-	root := filepath.Join("..", "..", "..")
+	root := filepath.Join("..", "..", "..", "..")
 	want, err := generate(root)
 	if err != nil {
 		t.Fatal(err)

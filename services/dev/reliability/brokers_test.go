@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"shopstream/services/reliability/cluster"
+	"shopstream/services/dev/reliability/cluster"
 )
 
 // A variable that the brokers don't know, or whose value they refuse, ends the

@@ -15,9 +15,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"shopstream/services/internal/embedded/brokertest"
-	"shopstream/services/internal/embedded/database"
-	"shopstream/services/internal/embedded/databasetest"
+	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/database"
+	"shopstream/services/internal/testkit/databasetest"
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/kafkax"
 )

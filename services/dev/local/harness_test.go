@@ -42,7 +42,7 @@ func inBinDir(m *testing.M) int {
 // build builds the real binaries, once for all tests of the package.
 var build = sync.OnceValue(func() error {
 	start := time.Now()
-	cmd := exec.Command("go", "build", "-ldflags=-w", "-o", binDir+"/", ".", "../topics", "../web-server", "../management-api", "../api", "../producer", "../consumer")
+	cmd := exec.Command("go", "build", "-ldflags=-w", "-o", binDir+"/", ".", "../../topics", "../../web-server", "../../management-api", "../../api", "../../producer", "../../consumer")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the binaries: %w\n%s", err, out)
 	}

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"shopstream/services/reliability/cluster"
+	"shopstream/services/dev/reliability/cluster"
 )
 
 // network stands between the brokers and whoever goes to them, the other

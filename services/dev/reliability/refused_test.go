@@ -18,7 +18,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
-	"shopstream/services/reliability/cluster"
+	"shopstream/services/dev/reliability/cluster"
 )
 
 func services() []string {

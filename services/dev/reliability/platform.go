@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"shopstream/services/reliability/cluster"
+	"shopstream/services/dev/reliability/cluster"
 )
 
 // platform is the real services, as processes of their own, against given

@@ -35,12 +35,16 @@ func run(root string) error {
 }
 
 func generate(root string) ([]byte, error) {
-	paths, err := filepath.Glob(filepath.Join(root, "services", "*", "env.json"))
-	if err != nil {
-		return nil, fmt.Errorf("listing env.json files: %w", err)
-	}
-	if len(paths) == 0 {
-		return nil, fmt.Errorf("no services/*/env.json below %q", root)
+	var paths []string
+	for _, pattern := range []string{"services/*/env.json", "services/dev/*/env.json"} {
+		found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
+		if err != nil {
+			return nil, fmt.Errorf("listing env.json files: %w", err)
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("no %s below %q", pattern, root)
+		}
+		paths = append(paths, found...)
 	}
 	var page strings.Builder
 	page.WriteString(`# Configuration of the services
