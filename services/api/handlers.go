@@ -66,7 +66,7 @@ type metrics struct {
 }
 
 func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, log *slog.Logger, reg prometheus.Registerer) *server {
-	return &server{
+	s := &server{
 		cfg:     cfg,
 		cluster: cluster,
 		readers: readers,
@@ -96,6 +96,10 @@ func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, lo
 		listings:  make(chan struct{}, cfg.ReadConcurrency),
 		heartbeat: 15 * time.Second,
 	}
+	for _, complete := range []bool{true, false} {
+		s.metrics.duration.WithLabelValues(strconv.FormatBool(complete)) // there from the start, so that a rate sees the first
+	}
+	return s
 }
 
 // selection is what part of Kafka a request asks for.

@@ -59,7 +59,7 @@ func (w *worker) count(ctx context.Context) (aborted bool, err error) {
 	if err := w.txn.abort(ctx); err != nil {
 		return false, err
 	}
-	w.metrics.transactions.WithLabelValues("aborted").Inc()
+	w.metrics.transactions.WithLabelValues(outcomeAborted).Inc()
 	return true, nil
 }
 
@@ -131,7 +131,7 @@ func (w *worker) positions(s sums) []kafka.TopicPartition {
 // done does the accounts of a committed batch.
 func (w *worker) done(s sums, took time.Duration) {
 	w.store(w.positions(s))
-	w.metrics.transactions.WithLabelValues("committed").Inc()
+	w.metrics.transactions.WithLabelValues(outcomeCommitted).Inc()
 	w.metrics.duration.Observe(took.Seconds())
 	w.metrics.messages.Add(float64(len(w.batch)))
 	w.metrics.counted.Add(float64(s.counted))

@@ -7,6 +7,12 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
+// Outcomes of transactions_total.
+const (
+	outcomeCommitted = "committed"
+	outcomeAborted   = "aborted"
+)
+
 // metrics count what is committed: an order whose transaction was aborted is
 // counted when it comes again. Product names come from outside and are never
 // a label.
@@ -57,6 +63,9 @@ func newMetrics(reg prometheus.Registerer, topic string) *metrics {
 	}
 	for _, reason := range []string{reasonDecode, reasonInvalid} {
 		m.letters.WithLabelValues(topic, reason) // there from the start, so that an alert on its increase sees the first
+	}
+	for _, outcome := range []string{outcomeCommitted, outcomeAborted} {
+		m.transactions.WithLabelValues(outcome)
 	}
 	return m
 }

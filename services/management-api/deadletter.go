@@ -114,11 +114,11 @@ func eventIDOf(value []byte) (string, bool) {
 	return id.String(), err == nil
 }
 
-// newLetterProducer returns a producer that tries letters of any size: how
-// large a record may be is for the topic to say.
-func newLetterProducer(cfg kafkax.Config, batchSize int, log *slog.Logger, reg prometheus.Registerer) (*kafkax.Producer, error) {
+// newLetterProducer returns a producer to a topic that tries letters of any
+// size: how large a record may be is for the topic to say.
+func newLetterProducer(cfg kafkax.Config, topic string, batchSize int, log *slog.Logger, reg prometheus.Registerer) (*kafkax.Producer, error) {
 	return kafkax.NewProducer(cfg, kafkax.ProducerConfig{
-		AckTimeout: 5 * time.Second, MaxPending: max(1000, batchSize), MaxRecordBytes: 64 << 20,
+		Topics: []string{topic}, AckTimeout: 5 * time.Second, MaxPending: max(1000, batchSize), MaxRecordBytes: 64 << 20,
 	}, "management-api", log, reg)
 }
 

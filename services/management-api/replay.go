@@ -83,7 +83,7 @@ func replayDLQ(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 	if err := cfg.Kafka.Reachable(answer, reader.client, cfg.Topics.DeadLetters); err != nil {
 		return err
 	}
-	producer, err := newLetterProducer(cfg.Kafka, replayChunk, log, prometheus.NewRegistry())
+	producer, err := newLetterProducer(cfg.Kafka, cfg.Topics.Purchases, replayChunk, log, prometheus.NewRegistry())
 	if err != nil {
 		return err
 	}

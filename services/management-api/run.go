@@ -37,7 +37,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	producer, err := newLetterProducer(cfg.Kafka, cfg.BatchSize, log, reg)
+	producer, err := newLetterProducer(cfg.Kafka, cfg.Topics.DeadLetters, cfg.BatchSize, log, reg)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	defer func() { _ = listener.Close() }() // the server has closed it, unless it never ran
 	producer, err := kafkax.NewProducer(cfg.Kafka, kafkax.ProducerConfig{
+		Topics:     []string{cfg.Topic},
 		AckTimeout: ackTimeout,
 		// The client frees a record's place after its answer: room for both.
 		MaxPending: 2 * maxPending,

@@ -65,5 +65,7 @@ func checkBaseURL(text string) error {
 }
 
 func (c config) producer() kafkax.ProducerConfig {
-	return kafkax.ProducerConfig{AckTimeout: c.AckTimeout, MaxPending: c.MaxPending, Linger: linger}
+	return kafkax.ProducerConfig{
+		Topics: []string{c.PurchasesTopic}, AckTimeout: c.AckTimeout, MaxPending: c.MaxPending, Linger: linger,
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -35,7 +36,7 @@ func NewEngine(log *slog.Logger, reg *prometheus.Registry, h *health.Health) *gi
 	// No proxy is trusted: nothing here depends on the client's address.
 	_ = engine.SetTrustedProxies(nil)
 
-	engine.Use(measure(reg), recoverer(log), logger(log))
+	engine.Use(measure(reg, engine.Routes), recoverer(log), logger(log))
 	engine.NoRoute(func(c *gin.Context) { Abort(c, http.StatusNotFound, "no such route") })
 	engine.NoMethod(func(c *gin.Context) { Abort(c, http.StatusMethodNotAllowed, "method not allowed on this route") })
 
@@ -71,8 +72,10 @@ func ServeSpec(engine *gin.Engine, spec []byte) {
 }
 
 // measure counts and times requests by route template, never by raw path:
-// label values stay bounded whatever clients ask for.
-func measure(reg prometheus.Registerer) gin.HandlerFunc {
+// label values stay bounded whatever clients ask for. With the first request,
+// which is a probe or a scrape, every route gets the series that alerts read:
+// the increase of a counter that appears with its first error is 0.
+func measure(reg prometheus.Registerer, routes func() gin.RoutesInfo) gin.HandlerFunc {
 	requests := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "http_requests_total",
 		Help: "HTTP requests answered.",
@@ -82,8 +85,17 @@ func measure(reg prometheus.Registerer) gin.HandlerFunc {
 		Help:    "Time to answer an HTTP request.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"method", "route"})
+	initialise := sync.OnceFunc(func() {
+		for _, r := range routes() {
+			duration.WithLabelValues(r.Method, r.Path)
+			for _, code := range watchedCodes {
+				requests.WithLabelValues(r.Method, r.Path, strconv.Itoa(code))
+			}
+		}
+	})
 	return func(c *gin.Context) {
 		start := time.Now()
+		initialise()
 		c.Next()
 		route := c.FullPath()
 		if route == "" {
@@ -93,6 +105,13 @@ func measure(reg prometheus.Registerer) gin.HandlerFunc {
 		requests.WithLabelValues(method, route, strconv.Itoa(c.Writer.Status())).Inc()
 		duration.WithLabelValues(method, route).Observe(time.Since(start).Seconds())
 	}
+}
+
+// watchedCodes are the status codes that alerts count: purchases accepted, and
+// everything that a service answers when it fails.
+var watchedCodes = []int{
+	http.StatusAccepted,
+	http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 }
 
 func boundedMethod(method string) string {

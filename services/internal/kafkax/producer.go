@@ -36,6 +36,9 @@ type Placed struct {
 // ProducerConfig says how long a record may wait for its acknowledgement and
 // how many may wait at once.
 type ProducerConfig struct {
+	// Topics are those that it writes to. Their error counters exist from the
+	// start: the increase of a counter that appears with its first error is 0.
+	Topics []string
 	// AckTimeout bounds the time from Send to acknowledgement or error.
 	AckTimeout time.Duration
 	// MaxPending bounds the records in the queue; beyond it Send answers
@@ -84,7 +87,7 @@ func NewProducer(cfg Config, pc ProducerConfig, clientID string, log *slog.Logge
 		return nil, fmt.Errorf("creating the producer: %w", err)
 	}
 	go PumpLogs(client.Logs(), log)
-	return &Producer{
+	p := &Producer{
 		client: client,
 		config: cfg,
 		log:    log,
@@ -97,7 +100,27 @@ func NewProducer(cfg Config, pc ProducerConfig, clientID string, log *slog.Logge
 			Name: "kafka_produce_errors_total",
 			Help: "Records that were not acknowledged.",
 		}, []string{"topic", "reason"}),
-	}, nil
+	}
+	for _, topic := range pc.Topics {
+		for _, reason := range produceErrors {
+			p.failures.WithLabelValues(topic, reason)
+		}
+	}
+	return p, nil
+}
+
+// Reasons of kafka_produce_errors_total.
+const (
+	reasonRejected          = "rejected"
+	reasonQueueFull         = "queue_full"
+	reasonTimeout           = "timeout"
+	reasonNotEnoughReplicas = "not_enough_replicas"
+	reasonUnknownTopic      = "unknown_topic"
+	reasonInvalid           = "invalid" // the record itself is at fault: trying again would not help
+)
+
+var produceErrors = []string{
+	reasonRejected, reasonQueueFull, reasonTimeout, reasonNotEnoughReplicas, reasonUnknownTopic, reasonInvalid,
 }
 
 type report struct {
@@ -195,24 +218,31 @@ func (p *Producer) Probe(needs ...Need) func(context.Context) error {
 }
 
 func (p *Producer) failed(topic string, err error) error {
-	reason := "rejected"
-	var ke kafka.Error
-	if errors.As(err, &ke) {
-		switch ke.Code() {
-		case kafka.ErrQueueFull:
-			reason = "queue_full"
-		case kafka.ErrMsgTimedOut, kafka.ErrTimedOut, kafka.ErrRequestTimedOut:
-			reason = "timeout"
-		case kafka.ErrNotEnoughReplicas, kafka.ErrNotEnoughReplicasAfterAppend:
-			reason = "not_enough_replicas"
-		case kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownTopic:
-			reason = "unknown_topic"
-		case kafka.ErrMsgSizeTooLarge, kafka.ErrInvalidRecord, kafka.ErrInvalidMsg:
-			// The record itself is at fault: trying again would not help.
-			p.failures.WithLabelValues(topic, "invalid").Inc()
-			return fmt.Errorf("producing to %q: %w", topic, err)
-		}
-	}
+	reason := produceError(err)
 	p.failures.WithLabelValues(topic, reason).Inc()
+	if reason == reasonInvalid {
+		return fmt.Errorf("producing to %q: %w", topic, err)
+	}
 	return fmt.Errorf("%w: producing to %q: %w", ErrUnavailable, topic, err)
+}
+
+// produceError returns the reason that an error is counted under.
+func produceError(err error) string {
+	var ke kafka.Error
+	if !errors.As(err, &ke) {
+		return reasonRejected
+	}
+	switch ke.Code() {
+	case kafka.ErrQueueFull:
+		return reasonQueueFull
+	case kafka.ErrMsgTimedOut, kafka.ErrTimedOut, kafka.ErrRequestTimedOut:
+		return reasonTimeout
+	case kafka.ErrNotEnoughReplicas, kafka.ErrNotEnoughReplicasAfterAppend:
+		return reasonNotEnoughReplicas
+	case kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownTopic:
+		return reasonUnknownTopic
+	case kafka.ErrMsgSizeTooLarge, kafka.ErrInvalidRecord, kafka.ErrInvalidMsg:
+		return reasonInvalid
+	}
+	return reasonRejected
 }
