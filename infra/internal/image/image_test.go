@@ -5,6 +5,8 @@ import (
 	"maps"
 	"net"
 	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,14 +20,19 @@ func tree() fstest.MapFS {
 	return fstest.MapFS{
 		"Dockerfile":               {Data: []byte("FROM scratch")},
 		".dockerignore":            {Data: []byte("**/*.md")},
+		"internal/go.mod":          {Data: []byte("module " + module)},
+		"internal/go.sum":          {Data: []byte("sums")},
 		"internal/event/e.go":      {Data: []byte("package event")},
 		"internal/event/README.md": {Data: []byte("notes")},
-		"api/main.go":              {Data: []byte("package main")},
-		"api/main_test.go":         {Data: []byte("package main")},
+		"internal/httpx/h.go":      {Data: []byte("package httpx; import (\"net/http\"; e \"" + module + "/event\")")},
+		"internal/kafkax/k.go":     {Data: []byte("package kafkax")},
+		"internal/testkit/b/b.go":  {Data: []byte("package b")},
+		"api/main.go":              {Data: []byte("package main; import \"" + module + "/httpx\"")},
+		"api/main_test.go":         {Data: []byte("package main; import \"" + module + "/testkit/b\"")},
 		"api/testdata/golden":      {Data: []byte("golden")},
 		"api/viewer/index.html":    {Data: []byte("<html>")},
 		"api/.hidden":              {Data: []byte("x")},
-		"consumer/main.go":         {Data: []byte("package main")},
+		"consumer/main.go":         {Data: []byte("package main; import (\"" + module + "/event\"; \"" + module + "/kafkax\")")},
 	}
 }
 
@@ -47,7 +54,10 @@ func TestSourcesAreWhatGoesIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"Dockerfile", "api/main.go", "api/viewer/index.html", "internal/event/e.go"}
+	want := []string{
+		"Dockerfile", "api/main.go", "api/viewer/index.html",
+		"internal/event/e.go", "internal/go.mod", "internal/go.sum", "internal/httpx/h.go",
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -64,18 +74,22 @@ func TestTagsChangeWithWhatGoesIn(t *testing.T) {
 		change   func(*Args)
 		api, con bool // whether the image is another one
 	}{
-		"nothing":        {edit: func(fstest.MapFS) {}},
-		"a test":         {edit: func(f fstest.MapFS) { f["api/new_test.go"] = &fstest.MapFile{} }},
-		"test data":      {edit: func(f fstest.MapFS) { f["api/testdata/more"] = &fstest.MapFile{} }},
-		"notes":          {edit: func(f fstest.MapFS) { f["internal/event/README.md"].Data = []byte("more") }},
-		"another folder": {edit: func(f fstest.MapFS) { f["local/main.go"] = &fstest.MapFile{} }},
-		"one service":    {edit: func(f fstest.MapFS) { f["api/main.go"].Data = []byte("package main // new") }, api: true},
-		"a page":         {edit: func(f fstest.MapFS) { f["api/viewer/index.html"].Data = []byte("<body>") }, api: true},
-		"a new file":     {edit: func(f fstest.MapFS) { f["consumer/more.go"] = &fstest.MapFile{} }, con: true},
-		"a removed file": {edit: func(f fstest.MapFS) { delete(f, "api/viewer/index.html") }, api: true},
-		"what is shared": {edit: func(f fstest.MapFS) { f["internal/event/e.go"].Data = []byte("package event // new") }, api: true, con: true},
-		"the Dockerfile": {edit: func(f fstest.MapFS) { f["Dockerfile"].Data = []byte("FROM x") }, api: true, con: true},
-		"the base":       {edit: func(fstest.MapFS) {}, change: func(a *Args) { a.BaseImage = "base:2" }, api: true, con: true},
+		"nothing":               {edit: func(fstest.MapFS) {}},
+		"a test":                {edit: func(f fstest.MapFS) { f["api/new_test.go"] = &fstest.MapFile{} }},
+		"test data":             {edit: func(f fstest.MapFS) { f["api/testdata/more"] = &fstest.MapFile{} }},
+		"notes":                 {edit: func(f fstest.MapFS) { f["internal/event/README.md"].Data = []byte("more") }},
+		"another folder":        {edit: func(f fstest.MapFS) { f["dev/local/main.go"] = &fstest.MapFile{} }},
+		"one service":           {edit: func(f fstest.MapFS) { f["api/main.go"].Data = []byte("package main // new") }, api: true},
+		"a page":                {edit: func(f fstest.MapFS) { f["api/viewer/index.html"].Data = []byte("<body>") }, api: true},
+		"a new file":            {edit: func(f fstest.MapFS) { f["consumer/more.go"] = &fstest.MapFile{Data: []byte("package main")} }, con: true},
+		"a removed file":        {edit: func(f fstest.MapFS) { delete(f, "api/viewer/index.html") }, api: true},
+		"a test helper":         {edit: func(f fstest.MapFS) { f["internal/testkit/b/b.go"].Data = []byte("package b // new") }},
+		"what api imports":      {edit: func(f fstest.MapFS) { f["internal/httpx/h.go"].Data = []byte("package httpx // new") }, api: true},
+		"what consumer imports": {edit: func(f fstest.MapFS) { f["internal/kafkax/k.go"].Data = []byte("package kafkax // new") }, con: true},
+		"the versions":          {edit: func(f fstest.MapFS) { f["internal/go.sum"].Data = []byte("others") }, api: true, con: true},
+		"what is shared":        {edit: func(f fstest.MapFS) { f["internal/event/e.go"].Data = []byte("package event // new") }, api: true, con: true},
+		"the Dockerfile":        {edit: func(f fstest.MapFS) { f["Dockerfile"].Data = []byte("FROM x") }, api: true, con: true},
+		"the base":              {edit: func(fstest.MapFS) {}, change: func(a *Args) { a.BaseImage = "base:2" }, api: true, con: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			services := maps.Clone(tree())
@@ -88,6 +102,42 @@ func TestTagsChangeWithWhatGoesIn(t *testing.T) {
 				t.Errorf("consumer is another image: %v", got)
 			}
 		})
+	}
+}
+
+// TestSourcesAreWhatGoBuilds holds what is read from the import lines against the Go tool's own answer.
+func TestSourcesAreWhatGoBuilds(t *testing.T) {
+	services := os.DirFS("../../../services")
+	for _, service := range []string{"web-server", "management-api", "api", "producer", "consumer", "topics"} {
+		files, err := sources(services, service)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]bool{}
+		for _, file := range files {
+			if folder := path.Dir(file); strings.HasPrefix(folder, "internal/") {
+				got[folder] = true
+			}
+		}
+		list := exec.CommandContext(t.Context(), "go", "list", "-deps", ".")
+		list.Dir = filepath.Join("../../../services", service)
+		list.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=1")
+		output, err := list.Output()
+		if err != nil {
+			t.Fatalf("go list in %s: %v", service, err)
+		}
+		want := map[string]bool{}
+		for _, name := range strings.Fields(string(output)) {
+			if folder, ok := strings.CutPrefix(name, module+"/"); ok {
+				want["internal/"+folder] = true
+			}
+		}
+		if !maps.Equal(got, want) || len(want) == 0 {
+			t.Errorf("%s is made of %q, and go builds it of %q", service, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+		}
+		if slices.ContainsFunc(files, func(f string) bool { return strings.Contains(f, "testkit") }) {
+			t.Errorf("%s ships what only tests use: %q", service, files)
+		}
 	}
 }
 

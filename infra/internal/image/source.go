@@ -6,39 +6,102 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // dockerfile is the one that builds every service.
 const dockerfile = "Dockerfile"
 
-// sources returns the files that go into the image of a service, sorted: the Dockerfile, what the services share, and
-// the service itself. Tests and notes are left out, so that changing them changes no image.
+// module is the import path of what the services share.
+const module = "shopstream/services/internal"
+
+// sources returns the files that go into the image of a service, sorted: the Dockerfile, the service's folder, and of
+// what the services share the packages that it imports, directly or through others. Tests and notes are left out, so
+// that changing them changes no image.
 func sources(services fs.FS, service string) ([]string, error) {
 	files := []string{dockerfile}
-	for _, folder := range []string{"internal", service} {
-		err := fs.WalkDir(services, folder, func(name string, entry fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return err
-			case entry.IsDir() && skippedFolder(entry.Name()):
-				return fs.SkipDir
-			case entry.Type().IsRegular() && !skippedFile(entry.Name()):
-				files = append(files, name)
-			}
+	seen := map[string]bool{}
+	imported := []string{"internal"} // folders whose files are still to be added; the first has go.mod and go.sum
+	add := func(name string) error {
+		files = append(files, name)
+		if path.Ext(name) != ".go" {
 			return nil
-		})
+		}
+		imports, err := sharedImports(services, name)
+		for _, folder := range imports {
+			if !seen[folder] {
+				seen[folder] = true
+				imported = append(imported, folder)
+			}
+		}
+		return err
+	}
+	if err := walk(services, service, add); err != nil {
+		return nil, fmt.Errorf("reading the sources of %q: %w", service, err)
+	}
+	for len(imported) > 0 {
+		folder := imported[0]
+		imported = imported[1:]
+		entries, err := fs.ReadDir(services, folder)
 		if err != nil {
 			return nil, fmt.Errorf("reading the sources of %q: %w", service, err)
+		}
+		for _, entry := range entries {
+			if entry.Type().IsRegular() && !skippedFile(entry.Name()) {
+				if err := add(path.Join(folder, entry.Name())); err != nil {
+					return nil, fmt.Errorf("reading the sources of %q: %w", service, err)
+				}
+			}
 		}
 	}
 	slices.Sort(files)
 	return files, nil
+}
+
+// sharedImports returns the folders of the shared packages that a Go file imports.
+func sharedImports(services fs.FS, name string) ([]string, error) {
+	content, err := fs.ReadFile(services, name)
+	if err != nil {
+		return nil, err
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), name, content, parser.ImportsOnly)
+	if err != nil {
+		return nil, err
+	}
+	var folders []string
+	for _, spec := range file.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if folder, ok := strings.CutPrefix(imported, module+"/"); ok {
+			folders = append(folders, path.Join("internal", folder))
+		}
+	}
+	return folders, nil
+}
+
+// walk calls visit with every file in a folder that ships.
+func walk(services fs.FS, folder string, visit func(name string) error) error {
+	return fs.WalkDir(services, folder, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && skippedFolder(entry.Name()):
+			return fs.SkipDir
+		case entry.Type().IsRegular() && !skippedFile(entry.Name()):
+			return visit(name)
+		}
+		return nil
+	})
 }
 
 func skippedFolder(name string) bool {
