@@ -1,0 +1,407 @@
+package kafkax
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/klauspost/compress/zstd"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Batch is a record batch as it stands in the log and comes with a Fetch:
+// checked, and not inflated yet. To read all batches of a fetch's answer:
+//
+//	for data := partition.RecordBatches; len(data) > 0; {
+//		batch, rest, err := kafkax.NextBatch(topic, partition, data)
+//		if errors.Is(err, kafkax.ErrShortBatch) {
+//			break // cut off by the fetch's own limit: fetch again from where it starts
+//		}
+//		data = rest
+//		// Any other error is an *Unreadable: it says from where to where.
+//		records := batch.Records(kafkax.Limits{Record: 8 << 20, Batch: 256 << 20})
+//		for {
+//			message, err := records.Next() // io.EOF ends; an *Unreadable is passed over
+//		}
+//	}
+//
+// What is in memory at a time is the batch as it came and one record, whatever
+// the batch inflates to.
+type Batch struct {
+	Topic     string
+	Partition int32
+	// First and Last are the offsets that the batch stands for. After
+	// compaction there may be no record with them.
+	First, Last int64
+	// LeaderEpoch is that of the leader who took the batch.
+	LeaderEpoch int32
+	// ProducerID is negative without an idempotent producer.
+	ProducerID int64
+	// Raw is the whole batch, header included.
+	Raw []byte
+
+	header kmsg.RecordBatch
+}
+
+// Bits of a batch's attributes.
+const (
+	codecBits     = 0x07
+	logAppendTime = 0x08
+	transactional = 0x10
+	control       = 0x20
+)
+
+// Transactional reports whether the batch belongs to a transaction; then only
+// the log's control records tell whether it counts.
+func (b Batch) Transactional() bool { return b.header.Attributes&transactional != 0 }
+
+// Control reports whether the batch holds a transaction's marker in place of
+// records.
+func (b Batch) Control() bool { return b.header.Attributes&control != 0 }
+
+// ErrShortBatch is wrapped when data ends before the batch does.
+var ErrShortBatch = errors.New("the batch is cut off")
+
+// Unreadable is a stretch of a partition that can't be read, now or later.
+type Unreadable struct {
+	Topic     string
+	Partition int32
+	// First and Last are the offsets that can't be read; all of them.
+	First, Last int64
+	// Cause is what is wrong, one of "crc", "codec", "format" and "size".
+	Cause string
+	Err   error
+	// Raw is the batch that they are in, as it stands in the log.
+	Raw []byte
+}
+
+// Causes of an Unreadable.
+const (
+	CauseCRC    = "crc"    // the checksum differs from the content
+	CauseCodec  = "codec"  // unknown compression, or compressed data that is broken
+	CauseFormat = "format" // bytes that are no records
+	CauseSize   = "size"   // more than the limits allow
+)
+
+func (u *Unreadable) Error() string {
+	return fmt.Sprintf("offsets %d to %d of partition %d of %q can't be read (%s): %v", u.First, u.Last, u.Partition, u.Topic, u.Cause, u.Err)
+}
+
+func (u *Unreadable) Unwrap() error { return u.Err }
+
+const (
+	batchPrefix = 12 // first offset and length, which counts what follows it
+	batchHeader = 61
+	crcStart    = 21 // the checksum covers all from here
+	mostOffsets = 1 << 24
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// NextBatch takes the first batch off data. The error wraps ErrShortBatch where
+// data ends first, or is an *Unreadable; then rest is what follows it all the
+// same.
+func NextBatch(topic string, partition int32, data []byte) (b Batch, rest []byte, err error) {
+	if len(data) < batchHeader {
+		return Batch{}, data, fmt.Errorf("%w: %d bytes hold no header", ErrShortBatch, len(data))
+	}
+	first, length := int64(binary.BigEndian.Uint64(data)), int(int32(binary.BigEndian.Uint32(data[8:])))
+	u := &Unreadable{Topic: topic, Partition: partition, First: first, Last: first, Cause: CauseFormat, Raw: data}
+	if length < batchHeader-batchPrefix {
+		// Where it ends is not known, so that nothing behind it can be found.
+		u.Err = fmt.Errorf("a length of %d bytes is less than a header", length)
+		return Batch{}, nil, u
+	}
+	size := batchPrefix + length
+	if len(data) < size {
+		return Batch{First: first}, data, fmt.Errorf("%w: %d of %d bytes", ErrShortBatch, len(data), size)
+	}
+	data, rest = data[:size:size], data[size:]
+	u.Raw = data
+	if magic := data[16]; magic != 2 {
+		u.Err = fmt.Errorf("message format %d is not supported, only 2", magic)
+		return Batch{}, rest, u
+	}
+	b = Batch{Topic: topic, Partition: partition, First: first, Raw: data}
+	if err := b.header.ReadFrom(data); err != nil {
+		u.Err = fmt.Errorf("reading the header: %w", err)
+		return Batch{}, rest, u
+	}
+	b.Last = first + int64(b.header.LastOffsetDelta)
+	b.LeaderEpoch, b.ProducerID = b.header.PartitionLeaderEpoch, b.header.ProducerID
+	// Where the header itself is damaged, it doesn't tell where the batch ends.
+	sane := first >= 0 && first < math.MaxInt64-mostOffsets && b.header.LastOffsetDelta >= 0 && b.header.LastOffsetDelta < mostOffsets
+	if sane {
+		u.Last = b.Last
+	}
+	if sum := crc32.Checksum(data[crcStart:], castagnoli); sum != uint32(b.header.CRC) {
+		u.Cause, u.Err = CauseCRC, fmt.Errorf("checksum %08x, but its content comes to %08x", uint32(b.header.CRC), sum)
+		return Batch{}, rest, u
+	}
+	if !sane || b.header.NumRecords < 0 {
+		u.Err = fmt.Errorf("a header with %d records up to the offset %d", b.header.NumRecords, b.Last)
+		return Batch{}, rest, u
+	}
+	return b, rest, nil
+}
+
+// SizeOf returns how many bytes the first batch of data takes, so far as that
+// can be told; else 0.
+func SizeOf(data []byte) int {
+	if len(data) < batchPrefix {
+		return 0
+	}
+	return batchPrefix + int(max(0, int32(binary.BigEndian.Uint32(data[8:]))))
+}
+
+// Aborts reports whether a control batch ends its producer's transaction by
+// taking it back.
+func (b Batch) Aborts() bool {
+	// A marker's key is a version and a type; 0 stands for an abort.
+	records := b.Records(Limits{Record: 1 << 10, Batch: 1 << 12})
+	defer records.Close()
+	m, err := records.Next()
+	return err == nil && len(m.Key) >= 4 && binary.BigEndian.Uint16(m.Key[2:]) == 0
+}
+
+// Limits bound what becomes of a batch, in bytes.
+type Limits struct {
+	// Record is the most that one record may take, its headers reckoned with
+	// what they take in memory. A larger one is passed over.
+	Record int
+	// Batch is the most that a batch may inflate to. It bounds time, not
+	// memory: nothing is kept of what is passed over.
+	Batch int64
+}
+
+// headerCost is what a header takes in memory beside its bytes.
+const headerCost = 64
+
+// Records reads a batch's records one by one.
+type Records struct {
+	batch  Batch
+	limits Limits
+	raw    *io.LimitedReader // what is inflated, up to the limit
+	in     *bufio.Reader
+	zstd   *zstd.Decoder
+	left   int32 // records
+	next   int64 // the least offset that the next one can have
+	ended  bool
+}
+
+// Records starts reading. Close has to be called where Next is not called up
+// to its end.
+func (b Batch) Records(limits Limits) *Records {
+	return &Records{batch: b, limits: limits, left: b.header.NumRecords, next: b.First}
+}
+
+// Close frees what reading took.
+func (r *Records) Close() {
+	if r.zstd != nil {
+		r.zstd.Close()
+		r.zstd = nil
+	}
+	r.ended, r.in, r.raw = true, nil, nil
+}
+
+// Next returns the next record, io.EOF at the end, or an *Unreadable for what
+// is left out; reading goes on behind it.
+func (r *Records) Next() (*kafka.Message, error) {
+	if r.ended || r.left == 0 || r.next > r.batch.Last {
+		r.Close()
+		return nil, io.EOF
+	}
+	if r.in == nil {
+		source, err := r.inflate()
+		if err != nil {
+			return nil, r.end(err)
+		}
+		r.raw = &io.LimitedReader{R: source, N: r.limits.Batch}
+		r.in = bufio.NewReaderSize(r.raw, 16<<10)
+	}
+	r.left--
+	length, err := binary.ReadVarint(r.in)
+	switch {
+	case err != nil:
+		return nil, r.end(err)
+	case length < 0:
+		return nil, r.end(fmt.Errorf("%w: a record of %d bytes", errFormat, length))
+	case length > int64(r.limits.Record):
+		return nil, r.passOver(length)
+	}
+	data := make([]byte, length)
+	if _, err := io.ReadFull(r.in, data); err != nil {
+		return nil, r.end(err)
+	}
+	m, err := r.parse(data)
+	var large *Unreadable
+	if err != nil && !errors.As(err, &large) {
+		return nil, r.end(err)
+	}
+	return m, err
+}
+
+var (
+	errFormat = errors.New("no record")
+	errSize   = errors.New("too large")
+)
+
+// end gives the rest of the batch up.
+func (r *Records) end(err error) error {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // records are missing
+	}
+	u := r.unreadable(r.next, r.batch.Last, CauseCodec, err)
+	switch {
+	case r.raw != nil && r.raw.N <= 0:
+		u.Cause, u.Err = CauseSize, fmt.Errorf("%w: the batch of %d bytes inflates to more than %d", errSize, len(r.batch.Raw), r.limits.Batch)
+	case errors.Is(err, errSize), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
+		u.Cause = CauseSize
+	case errors.Is(err, errFormat), r.batch.header.Attributes&codecBits == 0:
+		u.Cause = CauseFormat
+	}
+	r.Close()
+	return u
+}
+
+func (r *Records) unreadable(first, last int64, cause string, err error) *Unreadable {
+	return &Unreadable{Topic: r.batch.Topic, Partition: r.batch.Partition, First: first, Last: last, Cause: cause, Err: err, Raw: r.batch.Raw}
+}
+
+// passOver leaves a record out that is too large, without holding it.
+func (r *Records) passOver(length int64) error {
+	body := &io.LimitedReader{R: r.in, N: length}
+	head := bufio.NewReaderSize(body, 32)
+	_, err := head.ReadByte() // attributes
+	if err == nil {
+		_, err = binary.ReadVarint(head) // time
+	}
+	var delta int64
+	if err == nil {
+		delta, err = binary.ReadVarint(head)
+	}
+	if err == nil {
+		err = r.advance(delta)
+	}
+	if err != nil {
+		return r.end(err)
+	}
+	if _, err := io.Copy(io.Discard, head); err != nil {
+		return r.end(err)
+	}
+	if body.N > 0 {
+		r.next-- // this record is among those that are lost
+		return r.end(io.ErrUnexpectedEOF)
+	}
+	at := r.next - 1
+	return r.unreadable(at, at, CauseSize, fmt.Errorf("%w: a record of %d bytes, %d are allowed", errSize, length, r.limits.Record))
+}
+
+// advance takes a record's offset, which counts from the batch's first.
+func (r *Records) advance(delta int64) error {
+	at := r.batch.First + delta
+	if at < r.next || at > r.batch.Last {
+		return fmt.Errorf("%w: offset %d between %d and %d", errFormat, at, r.next, r.batch.Last)
+	}
+	r.next = at + 1
+	return nil
+}
+
+// parse reads a record from its bytes, which the message keeps.
+func (r *Records) parse(data []byte) (*kafka.Message, error) {
+	f := fields{data: data}
+	f.skip(1) // attributes
+	since, delta := f.varint(), f.varint()
+	key, value := f.bytes(), f.bytes()
+	count := f.varint()
+	if f.bad || count < 0 || count > int64(len(f.data)/2) {
+		return nil, fmt.Errorf("%w: %d bytes that don't add up", errFormat, len(data))
+	}
+	if err := r.advance(delta); err != nil {
+		return nil, err
+	}
+	at := r.next - 1
+	if cost := int64(len(data)) + count*headerCost; cost > int64(r.limits.Record) {
+		return nil, r.unreadable(at, at, CauseSize, fmt.Errorf("%w: %d headers", errSize, count))
+	}
+	headers := make([]kafka.Header, 0, count)
+	for range count {
+		name := f.bytes()
+		headers = append(headers, kafka.Header{Key: string(name), Value: f.bytes()})
+	}
+	if f.bad {
+		r.next--
+		return nil, fmt.Errorf("%w: headers that don't add up", errFormat)
+	}
+	m := &kafka.Message{
+		TopicPartition: kafka.TopicPartition{Topic: &r.batch.Topic, Partition: r.batch.Partition, Offset: kafka.Offset(at), LeaderEpoch: &r.batch.LeaderEpoch},
+		Key:            key, Value: value, Headers: headers,
+		Timestamp: time.UnixMilli(r.batch.header.FirstTimestamp + since), TimestampType: kafka.TimestampCreateTime,
+	}
+	if r.batch.header.Attributes&logAppendTime != 0 {
+		m.Timestamp, m.TimestampType = time.UnixMilli(r.batch.header.MaxTimestamp), kafka.TimestampLogAppendTime
+	}
+	if len(headers) == 0 {
+		m.Headers = nil
+	}
+	return m, nil
+}
+
+// fields reads a record's fields off its bytes.
+type fields struct {
+	data []byte
+	bad  bool
+}
+
+func (f *fields) skip(n int) []byte {
+	if n < 0 || n > len(f.data) {
+		f.bad, f.data = true, nil
+		return nil
+	}
+	taken := f.data[:n:n]
+	f.data = f.data[n:]
+	return taken
+}
+
+func (f *fields) varint() int64 {
+	v, n := binary.Varint(f.data)
+	if n <= 0 {
+		f.bad, f.data = true, nil
+		return 0
+	}
+	f.data = f.data[n:]
+	return v
+}
+
+// bytes returns nil for a null, which is not the same as an empty value.
+func (f *fields) bytes() []byte {
+	n := f.varint()
+	if n == -1 {
+		return nil
+	}
+	if n < 0 || n > int64(len(f.data)) {
+		f.bad, f.data = true, nil
+		return nil
+	}
+	return f.skip(int(n))
+}
+
+// inflate returns the batch's records as they were before they were
+// compressed.
+func (r *Records) inflate() (io.Reader, error) {
+	data := r.batch.header.Records
+	codec := r.batch.header.Attributes & codecBits
+	if codec == codecZstd {
+		decoder, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(largestBlock))
+		r.zstd = decoder
+		return decoder, err
+	}
+	return inflate(codec, data)
+}
