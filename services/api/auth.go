@@ -31,7 +31,11 @@ func authenticate(token envconf.Secret) gin.HandlerFunc {
 	}
 }
 
+// credential returns what one Authorization header shows; of two, none counts.
 func credential(r *http.Request) (string, bool) {
+	if len(r.Header.Values("Authorization")) != 1 {
+		return "", false
+	}
 	if _, password, ok := r.BasicAuth(); ok {
 		return password, true
 	}

@@ -39,7 +39,8 @@ func newViewer(files fs.FS) (viewer, error) {
 			return err
 		}
 		sum := sha256.Sum256(content)
-		v[strings.TrimPrefix(name, "viewer/")] = asset{content, `"` + hex.EncodeToString(sum[:12]) + `"`}
+		// Weak: the same for the compressed form.
+		v[strings.TrimPrefix(name, "viewer/")] = asset{content, `W/"` + hex.EncodeToString(sum[:12]) + `"`}
 		return nil
 	})
 	return v, err

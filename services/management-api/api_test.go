@@ -23,9 +23,13 @@ func (p *platform) insert(t *testing.T, userID string, seconds ...float64) []doc
 	t.Helper()
 	var documents []document
 	for i, at := range seconds {
-		documents = append(documents, document{
+		d := document{
 			ID: uuid.NewString(), UserID: userID, Username: "Ann", Price: float64(i+1) / 100, PriceMinor: int64(i + 1), Currency: "EUR", Timestamp: at,
-		})
+		}
+		if i%2 == 1 { // every other one says what it was
+			d.Product = fmt.Sprintf("Wool & silk <%d>", i)
+		}
+		documents = append(documents, d)
 	}
 	if _, err := p.collection.InsertMany(t.Context(), documents); err != nil {
 		t.Fatal(err)
@@ -87,7 +91,7 @@ func TestUsersWithoutPurchases(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	s := start(t, p.environ())
-	for _, user := range []string{"nobody", "by-event", "by", "by-event2", "b", "%FF%FE", "%24where", "a%2Fb"} {
+	for _, user := range []string{"nobody", "by-event", "by", "by-event2", "b", "%24where", "a%2Fb"} {
 		response, body := s.get(t, "/api/v1/purchases/"+user)
 		if response.StatusCode != http.StatusOK || string(body) != "[]" {
 			t.Errorf("%s = %d %s, want 200 []", user, response.StatusCode, body)
@@ -109,6 +113,8 @@ func TestBadParametersAreNamed(t *testing.T) {
 		"/api/v1/purchases/ann?before=":                                               {"before"},
 		"/api/v1/purchases/ann?before=5":                                              {"before"},
 		"/api/v1/purchases/ann?before=a&limit=9999":                                   {"limit", "before"},
+		"/api/v1/purchases/%FF%FE":                                                    {"userid"},
+		"/api/v1/purchases/ann?limit=5&limit=6":                                       {"limit"},
 		"/api/v1/purchases/by-event/17":                                               {"eventId"},
 		"/api/v1/purchases/by-event/" + strings.ReplaceAll(uuid.NewString(), "-", ""): {"eventId"},
 	} {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"shopstream/services/internal/event"
@@ -101,18 +99,6 @@ func truncated(letter kafkax.Record) kafkax.Record {
 
 // isTooLarge reports whether the record itself is why it was not produced.
 func isTooLarge(err error) bool { return err != nil && !errors.Is(err, kafkax.ErrUnavailable) }
-
-// eventIDOf reads the event id from a value that may be invalid otherwise.
-func eventIDOf(value []byte) (string, bool) {
-	var v struct {
-		EventID string `json:"eventId"`
-	}
-	if json.Unmarshal(value, &v) != nil {
-		return "", false
-	}
-	id, err := uuid.Parse(v.EventID)
-	return id.String(), err == nil
-}
 
 // newLetterProducer returns a producer to a topic that tries letters of any
 // size: how large a record may be is for the topic to say.

@@ -22,9 +22,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"shopstream/services/internal/event"
 	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/testkit/databasetest"
-	"shopstream/services/internal/event"
 )
 
 // platform is what one test runs the service on: a broker, a database, and
@@ -233,13 +233,14 @@ func decodePage(t testing.TB, body []byte) []purchase {
 		EventID    string  `json:"eventId"`
 		PriceMinor int64   `json:"priceMinor"`
 		Currency   string  `json:"currency"`
+		Product    string  `json:"product"`
 	}
 	if err := json.Unmarshal(body, &raw); err != nil || raw == nil {
 		t.Fatalf("not a page: %s (%v)", body, err)
 	}
 	var page []purchase
 	for _, r := range raw {
-		page = append(page, purchase{r.UserID, r.Username, event.Price(r.Price), event.TimeOf(r.Timestamp), r.EventID, r.PriceMinor, r.Currency})
+		page = append(page, purchase{r.UserID, r.Username, event.Price(r.Price), event.TimeOf(r.Timestamp), r.EventID, r.PriceMinor, r.Currency, r.Product})
 	}
 	return page
 }

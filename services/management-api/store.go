@@ -28,12 +28,14 @@ type document struct {
 	// Timestamp is in seconds, as on the wire: the database's own dates end at
 	// the millisecond, too coarse to keep the order of buying.
 	Timestamp float64 `bson:"timestamp"`
+	Product   string  `bson:"product,omitempty"`
 }
 
 func documentOf(p event.Purchase) document {
 	return document{
 		ID: p.EventID, UserID: p.UserID, Username: p.Username,
 		Price: float64(p.Price), PriceMinor: p.PriceMinor, Currency: p.Currency, Timestamp: p.Timestamp.Seconds(),
+		Product: p.Product,
 	}
 }
 

@@ -195,7 +195,7 @@ func (w *writer) note(ctx context.Context, items []*item, now time.Time) error {
 			continue
 		}
 		noted = append(noted, i)
-		if id, ok := eventIDOf(i.message.Value); ok && !seen[id] {
+		if id, ok := event.IDIn(i.message.Value); ok && !seen[id] {
 			seen[id] = true
 			notes = append(notes, deadLetter{ID: id, Reason: i.refusal.reason, Error: i.refusal.err.Error(), At: now.UTC()})
 		}

@@ -99,6 +99,7 @@ func (m *maker) purchase(now time.Time) (kafkax.Record, error) {
 		UserID:     fmt.Sprintf("user-%d", user),
 		Price:      event.Price(float64(minor) / float64(units)),
 		PriceMinor: minor,
+		Product:    p.name,
 	}
 	value, err := event.NewPurchase(request, id, m.currency, now).Encode()
 	if err != nil {

@@ -82,7 +82,7 @@ func TestOrdersAreValidAndKeyedByTheirID(t *testing.T) {
 }
 
 func TestPurchasesAreValidAndKeyedByTheirUser(t *testing.T) {
-	want := fieldsOf(t, golden(t, "purchase.json"))
+	want := fieldsOf(t, golden(t, "purchase-with-product.json"))
 	for _, currency := range []string{"USD", "JPY", "KWD"} {
 		m := seeded(1000, currency)
 		users := map[string]int{}

@@ -19,10 +19,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"shopstream/services/internal/testkit/broker"
-	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/testkit/broker"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 // lines collects the program's output.

@@ -18,8 +18,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 // BenchmarkBuy compares acknowledged buys with a peer in the same run: the

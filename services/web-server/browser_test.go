@@ -19,8 +19,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/event"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 // tab is a browser with the shop page open.

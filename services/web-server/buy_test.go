@@ -16,8 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 // What the clients of the original systems send, on the paths they use.
@@ -86,8 +86,16 @@ func TestBadBodies(t *testing.T) {
 		"string":          {`"buy"`, 400, []string{"body"}},
 		"null":            {`null`, 400, []string{"body"}},
 		"two objects":     {purchaseOf("a", 1) + purchaseOf("b", 1), 400, []string{"body"}},
-		"not UTF-8":       {"{\"username\":\"\xff\",\"userid\":\"b\",\"price\":1}", 400, []string{"body"}},
+		"not UTF-8":       {"{\"username\":\"\xff\",\"userid\":\"b\",\"price\":1}", 400, []string{"username"}},
 		"deep nesting":    {`{"username":` + strings.Repeat("[", 30000) + strings.Repeat("]", 30000) + `,"userid":"b","price":1}`, 400, []string{"body"}},
+		"deep objects":    {`{"username":` + strings.Repeat(`{"a":`, 10000) + `1` + strings.Repeat("}", 10000) + `,"userid":"b","price":1}`, 400, []string{"body"}},
+		"half a pair":     {`{"username":"a","userid":"x\ud800","price":1}`, 400, []string{"userid"}},
+		"twice":           {`{"username":"a","userid":"b","userid":"c","price":1}`, 400, []string{"userid"}},
+		"capitals":        {`{"username":"a","userid":"b","Price":2,"price":1}`, 400, []string{"Price"}},
+		"bad product":     {`{"username":"a","userid":"b","price":1,"product":7}`, 400, []string{"product"}},
+		"byte order mark": {"\xef\xbb\xbf" + purchaseOf("b", 1), 400, []string{"body"}},
+		"many digits":     {`{"username":"a","userid":"b","price":1.` + strings.Repeat("0", 60000) + `1}`, 400, []string{"price"}},
+		"tiny":            {`{"username":"a","userid":"b","price":1e-400}`, 400, []string{"price"}},
 		"nested":          {`{"username":{"a":[{}]},"userid":"b","price":1}`, 400, []string{"username"}},
 		"nothing there":   {`{}`, 400, []string{"username", "userid", "price"}},
 		"wrong types":     {`{"username":1,"userid":true,"price":"1"}`, 400, []string{"username", "userid", "price"}},
@@ -123,6 +131,44 @@ func TestBadBodies(t *testing.T) {
 	}
 	if got := k.Read(t, topic); len(got) != 1 {
 		t.Errorf("%d records from one valid body", len(got))
+	}
+}
+
+// Two users whose ids would be repaired to one are two refusals, not one event.
+func TestTwoUsersStayTwo(t *testing.T) {
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "purchases", 1, nil)
+	s := start(t, k.BootstrapServers, topic, newUpstream(t).URL).ready(t)
+	for _, user := range []string{`x\ud800`, `x\udbff`} {
+		got := s.buy(t, `{"username":"Ann","userid":"`+user+`","price":1}`, idempotencyHeader, "k")
+		if got.status != http.StatusBadRequest || got.problem(t).Errors[0].Field != "userid" {
+			t.Errorf("%s = %d %s", user, got.status, got.body)
+		}
+	}
+	whole := s.buy(t, `{"username":"Ann","userid":"x\ud83d\ude00","price":1}`, idempotencyHeader, "k")
+	if whole.status != http.StatusAccepted || whole.data(t).UserID != "x😀" {
+		t.Errorf("%d %s", whole.status, whole.body)
+	}
+	if records := k.Read(t, topic); len(records) != 1 {
+		t.Errorf("%d records", len(records))
+	}
+}
+
+// What was bought travels with the purchase, where the buyer says it.
+func TestProductIsKept(t *testing.T) {
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "purchases", 1, nil)
+	s := start(t, k.BootstrapServers, topic, newUpstream(t).URL).ready(t)
+	got := s.buy(t, `{"username":"Ann","userid":"u","price":1,"product":"Wool & silk"}`)
+	if got.status != http.StatusAccepted || !strings.Contains(string(got.body), `"product":"Wool \u0026 silk"`) {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if without := s.buy(t, purchaseOf("u", 1)); strings.Contains(string(without.body), "product") {
+		t.Errorf("a product nobody named: %s", without.body)
+	}
+	records := k.Read(t, topic)
+	if a, b := decode(t, records[0]), decode(t, records[1]); a.Product != "Wool & silk" || b.Product != "" {
+		t.Errorf("%+v, %+v", a, b)
 	}
 }
 
@@ -288,8 +334,9 @@ func TestDrainLosesNothing(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Errorf("stopped with %v", err)
 	}
-	t.Logf("stopped after %v, %d accepted", time.Since(begin).Round(time.Millisecond), len(accepted))
+	took := time.Since(begin)
 	wg.Wait()
+	t.Logf("stopped after %v, %d accepted", took.Round(time.Millisecond), len(accepted))
 	seen := map[string]bool{}
 	for _, r := range k.Read(t, topic) {
 		id := decode(t, r).EventID

@@ -54,14 +54,15 @@ func newServer(cfg config, kafka sender, m *management, log *slog.Logger) *serve
 	}
 }
 
-// recorded is the data of the answer to a buy: the original's four fields and
-// the event's id.
+// recorded is the data of the answer to a buy: the original's four fields, the
+// event's id, and the product where the request has one.
 type recorded struct {
 	Username  string      `json:"username"`
 	UserID    string      `json:"userid"`
 	Price     event.Price `json:"price"`
 	Timestamp event.Time  `json:"timestamp"`
 	EventID   string      `json:"eventId"`
+	Product   string      `json:"product,omitempty"`
 }
 
 // buy puts a purchase on the topic and answers 202 once Kafka has it.
@@ -96,7 +97,7 @@ func (s *server) buy(c *gin.Context) {
 		c.JSON(http.StatusAccepted, gin.H{
 			"status":  "success",
 			"message": "Purchase recorded",
-			"data":    recorded{request.Username, request.UserID, request.Price, purchase.Timestamp, id},
+			"data":    recorded{request.Username, request.UserID, request.Price, purchase.Timestamp, id, request.Product},
 		})
 	case c.Request.Context().Err() != nil:
 		c.AbortWithStatus(statusClientGone)

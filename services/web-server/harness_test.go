@@ -22,11 +22,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 // service is the whole program, run in this process on a free port.
@@ -92,7 +92,7 @@ func newTestEngine(t testing.TB, cfg config, kafka sender) *gin.Engine {
 // serveWith serves it, and returns its URL.
 func serveWith(t testing.TB, cfg config, kafka sender) string {
 	t.Helper()
-	server := httptest.NewServer(newTestEngine(t, cfg, kafka))
+	server := httptest.NewServer(httpx.Handler(newTestEngine(t, cfg, kafka)))
 	t.Cleanup(server.Close)
 	return server.URL
 }

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 // withUpstream serves the API in front of a management-api of the test's own.

@@ -1,6 +1,8 @@
 package event_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"os"
@@ -22,12 +24,17 @@ func TestWireFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	named, err := event.ParseBuyRequest([]byte(`{"username":"Ann","userid":"u-1","price":19.99,"product":"Wool socks"}`), "USD")
+	if err != nil {
+		t.Fatal(err)
+	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 	id := "019b7b5c-5b1e-7a3c-8f00-0123456789ab"
 	events := map[string]interface{ Encode() ([]byte, error) }{
-		"purchase.json": event.NewPurchase(request, id, "USD", at),
-		"order.json":    event.Order{ID: 1767323045678, Product: "Laptop", Quantity: 3, EventID: id, SchemaVersion: 1},
-		"total.json":    event.Total{Product: "Laptop", Partition: 2, Quantity: 12, Orders: 4, Offset: 99, UpdatedAt: at, SchemaVersion: 1},
+		"purchase.json":              event.NewPurchase(request, id, "USD", at),
+		"purchase-with-product.json": event.NewPurchase(named, id, "USD", at),
+		"order.json":                 event.Order{ID: 1767323045678, Product: "Laptop", Quantity: 3, EventID: id, SchemaVersion: 1},
+		"total.json":                 event.Total{Product: "Laptop", Partition: 2, Quantity: 12, Orders: 4, Offset: 99, UpdatedAt: at, SchemaVersion: 1},
 	}
 	for name, e := range events {
 		t.Run(name, func(t *testing.T) {
@@ -53,7 +60,7 @@ func TestWireFormat(t *testing.T) {
 }
 
 func TestPurchaseSurvivesTheWire(t *testing.T) {
-	request := event.BuyRequest{Username: "Ann", UserID: "u/1 ü", Price: 0.1, PriceMinor: 10}
+	request := event.BuyRequest{Username: "Ann", UserID: "u/1 ü", Price: 0.1, PriceMinor: 10, Product: "Tea & <cups>"}
 	id, err := event.NewID()
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +93,7 @@ func TestBuyRequestNamesEachBadField(t *testing.T) {
 		"array":                  {`[]`, []string{""}},
 		"cut off":                {`{"username":"a"`, []string{""}},
 		"two objects":            {`{"username":"a","userid":"b","price":1}{}`, []string{""}},
-		"invalid UTF-8":          {"{\"username\":\"\xff\"}", []string{""}},
+		"invalid UTF-8":          {"{\"username\":\"\xff\"}", []string{"username"}},
 		"all missing":            {`{}`, []string{"username", "userid", "price"}},
 		"all of the wrong type":  {`{"username":1,"userid":{},"price":"12"}`, []string{"username", "userid", "price"}},
 		"blank and zero":         {`{"username":" ","userid":"","price":0}`, []string{"username", "userid", "price"}},
@@ -97,9 +104,13 @@ func TestBuyRequestNamesEachBadField(t *testing.T) {
 		"huge exponent":          {`{"username":"a","userid":"b","price":1e999999999}`, []string{"price"}},
 		"less than a cent":       {`{"username":"a","userid":"b","price":0.001}`, []string{"price"}},
 		"too much":               {`{"username":"a","userid":"b","price":1000000000.01}`, []string{"price"}},
-		"names differ in case":   {`{"Username":"a","userid":"b","PRICE":1}`, []string{"username", "price"}},
+		"names differ in case":   {`{"Username":"a","userid":"b","PRICE":1}`, []string{"Username", "PRICE", "username", "price"}},
 		"control character":      {`{"username":"a\u0000","userid":"b","price":1}`, []string{"username"}},
 		"long":                   {`{"username":"` + strings.Repeat("é", 129) + `","userid":"b","price":1}`, []string{"username"}},
+		"product is optional":    {`{"username":"a","userid":"b","product":null}`, []string{"price"}},
+		"product is no text":     {`{"username":"a","userid":"b","price":1,"product":{"name":"x"}}`, []string{"product"}},
+		"product is empty":       {`{"username":"a","userid":"b","price":1,"product":""}`, []string{"product"}},
+		"product is long":        {`{"username":"a","userid":"b","price":1,"product":"` + strings.Repeat("é", 201) + `"}`, []string{"product"}},
 		"boolean is not a price": {`{"username":"a","userid":"b","price":true}`, []string{"price"}},
 	}
 	for name, tt := range tests {
@@ -117,6 +128,79 @@ func TestBuyRequestNamesEachBadField(t *testing.T) {
 				t.Errorf("faults at %q, want %q: %v", got, tt.want, err)
 			}
 		})
+	}
+}
+
+// What encoding/json repairs without a word would make one event of two texts.
+func TestNothingIsRepairedSilently(t *testing.T) {
+	const rest = `"userid":"b","price":1,"timestamp":1,"product":"c","quantity":1`
+	tests := map[string]struct {
+		value string
+		field string // that the error names
+	}{
+		"half a surrogate pair":                 {`{"username":"x\ud800",` + rest + `}`, "username"},
+		"the other half":                        {`{"username":"x\udbff",` + rest + `}`, "username"},
+		"a low half alone":                      {`{"username":"\udc00x",` + rest + `}`, "username"},
+		"halves the wrong way round":            {`{"username":"\ude00\ud83d",` + rest + `}`, "username"},
+		"half a pair in a name":                 {`{"username":"x","\ud800":1,` + rest + `}`, ""},
+		"half a pair deep in an unknown field":  {`{"username":"x","extra":[{"a":"\ud800"}],` + rest + `}`, "extra"},
+		"invalid UTF-8":                         {"{\"username\":\"x\xff\"," + rest + `}`, "username"},
+		"an overlong UTF-8 form":                {"{\"username\":\"\xc0\xaf\"," + rest + `}`, "username"},
+		"a surrogate in UTF-8":                  {"{\"username\":\"\xed\xa0\x80\"," + rest + `}`, "username"},
+		"invalid UTF-8 in an unknown field":     {"{\"username\":\"x\",\"extra\":\"\xff\"," + rest + `}`, "extra"},
+		"a name twice":                          {`{"username":"x","username":"y",` + rest + `}`, "username"},
+		"a name twice, once escaped":            {`{"username":"x","user\u006eame":"y",` + rest + `}`, "username"},
+		"an unknown name twice":                 {`{"username":"x","extra":1,"extra":2,` + rest + `}`, "extra"},
+		"a name twice deep in an unknown field": {`{"username":"x","extra":{"a":{"b":1,"b":2}},` + rest + `}`, "extra"},
+		"a name in capitals beside the right":   {`{"username":"x","Username":"y",` + rest + `}`, "Username"},
+		"a name that only folds to the right":   {`{"username":"x","uſerid":"y",` + rest + `}`, "uſerid"},
+		"a byte order mark":                     {"\xef\xbb\xbf" + `{"username":"x",` + rest + `}`, ""},
+		"UTF-16":                                {"{\x00\"\x00", ""},
+		"UTF-16 with its mark":                  {"\xff\xfe{\x00", ""},
+		"gzip":                                  {"\x1f\x8b\x08", ""},
+		"something behind":                      {`{"username":"x",` + rest + `} x`, ""},
+		"objects in each other":                 {`{"username":"x","extra":` + strings.Repeat(`{"a":`, 9000) + `1` + strings.Repeat(`}`, 9000) + `,` + rest + `}`, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, request := event.ParseBuyRequest([]byte(tt.value), "USD")
+			_, purchase := event.DecodePurchase([]byte(tt.value), event.Source{}, "USD")
+			_, order := event.DecodeOrder([]byte(tt.value))
+			for reader, err := range map[string]error{"request": request, "purchase": purchase} {
+				invalid := &event.Invalid{}
+				if !errors.As(err, &invalid) || invalid.Faults[0].Field != tt.field {
+					t.Errorf("%s: %v, want a fault at %q", reader, err, tt.field)
+				}
+			}
+			if order == nil && tt.field != "Username" && tt.field != "uſerid" { // which are no names of an order
+				t.Error("taken as an order")
+			}
+		})
+	}
+	whole := `{"username":"\ud83d\ude00\ufffd","extra":[{"a":1},{"a":1}],` + rest + `}`
+	if r, err := event.ParseBuyRequest([]byte(whole), "USD"); err != nil || r.Username != "😀\ufffd" {
+		t.Errorf("%+v, %v: what is whole is taken as it is", r, err)
+	}
+}
+
+// However long its digits are, a number is what it says or refused.
+func TestNumbersAreWhatTheySay(t *testing.T) {
+	for quantity, want := range map[string]int64{
+		"3": 3, "3.0": 3, "3e0": 3, "0.3e1": 3, "30e-1": 3, "3000000e-6": 3,
+		"3.00000000000000000000000000000001": 0, "3e400": 0, "3e-400": 0, "1e-999999999999999999999": 0, "1e999999999999999999999": 0,
+		"0.1": 0, "-3": 0, "3." + strings.Repeat("0", 64): 0, strings.Repeat("9", 60000): 0,
+	} {
+		o, err := event.DecodeOrder([]byte(`{"product":"x","quantity":` + quantity + `}`))
+		if (err == nil) != (want != 0) || err == nil && o.Quantity != want {
+			t.Errorf("quantity %.40s = %d, %v; want %d", quantity, o.Quantity, err, want)
+		}
+	}
+	for _, price := range []string{"1e400", "1e-400", "0." + strings.Repeat("0", 400) + "1", strings.Repeat("1", 400), "1." + strings.Repeat("0", 60000)} {
+		_, err := event.ParseBuyRequest([]byte(`{"username":"a","userid":"b","price":`+price+`}`), "USD")
+		invalid := &event.Invalid{}
+		if !errors.As(err, &invalid) || len(invalid.Faults) != 1 || invalid.Faults[0].Field != "price" {
+			t.Errorf("price %.40s: %v", price, err)
+		}
 	}
 }
 
@@ -184,6 +268,24 @@ func TestDecodePurchase(t *testing.T) {
 	}
 }
 
+// A purchase that is refused has its id all the same, where that is beyond doubt.
+func TestIDOfWhatIsRefused(t *testing.T) {
+	const id = "019b7b5c-5b1e-7a3c-8f00-0123456789ab"
+	for value, want := range map[string]string{
+		`{"eventId":"` + id + `","price":"x"}`:                     id,
+		`{"eventId":"` + strings.ToUpper(id) + `"}`:                id,
+		`{"eventId":"` + id + `","username":"\ud800","a":1,"a":2}`: id,
+		`{"eventId":"` + id + `","eventId":"` + id + `"}`:          "",
+		`{"EventID":"` + id + `"}`:                                 "",
+		`{"eventId":"` + id + `","eventID":"` + id + `"}`:          "",
+		`{"eventId":17}`: "", `{"eventId":"17"}`: "", `{}`: "", `[]`: "", ``: "", `nonsense`: "", `{"eventId":"` + id: "",
+	} {
+		if got, ok := event.IDIn([]byte(value)); ok != (want != "") || ok && got != want {
+			t.Errorf("%s: %q, %v", value, got, ok)
+		}
+	}
+}
+
 func TestDecodeOrder(t *testing.T) {
 	o, err := event.DecodeOrder([]byte(`{"id":1764000000000,"product":"Laptop","quantity":3}`))
 	if err != nil || o.Product != "Laptop" || o.Quantity != 3 || o.ID != 1764000000000 {
@@ -213,6 +315,31 @@ func FuzzDecodePurchase(f *testing.F) {
 		again, err := event.DecodePurchase(encoded, event.Source{}, "USD")
 		if err != nil || again.PriceMinor != p.PriceMinor || again.EventID != p.EventID {
 			t.Fatalf("read %+v, wrote %s, read %+v, %v", p, encoded, again, err)
+		}
+	})
+}
+
+// What is accepted reads the same to everybody: encoding/json agrees. What
+// encoding/json writes is never malformed.
+func FuzzAgreesWithEncodingJSON(f *testing.F) {
+	f.Add([]byte(`{"username":"a\u0041","userid":"b\ud83d\ude00","price":1.5,"x":[{},{"a":null}]}`))
+	f.Add([]byte(`{"username":"\ud800","userid":"b","userid":"c","Price":1}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var other map[string]any
+		valid := json.Unmarshal(body, &other) == nil
+		r, err := event.ParseBuyRequest(body, "USD")
+		if err == nil && (!valid || other["username"] != r.Username || other["userid"] != r.UserID || other["price"] != float64(r.Price)) {
+			t.Fatalf("read %+v, encoding/json reads %v", r, other)
+		}
+		if !valid || other == nil || bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) > 30 {
+			return
+		}
+		written, err := json.Marshal(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := event.ParseBuyRequest(written, "USD"); errors.Is(err, event.ErrMalformed) {
+			t.Fatalf("%s is refused: %v", written, err)
 		}
 	})
 }

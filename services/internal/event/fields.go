@@ -1,15 +1,14 @@
 package event
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Fault is one thing wrong with one field of an event or a request body.
@@ -34,47 +33,16 @@ func (e *Invalid) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// ErrMalformed is wrapped by the error for bytes that are no JSON object, as
-// against an object with bad fields.
-var ErrMalformed = errors.New("not a JSON object")
-
-// fields reads an object field by field and collects all faults. Names match
-// exactly: encoding/json would also take "PRICE" for "price".
+// fields reads an object field by field and collects all faults.
 type fields struct {
-	raw    map[string]json.RawMessage
+	names  []string
+	values []jsontext.Value // by the index of the name; nil where absent
 	faults []Fault
 }
 
-// notANumber finds what other languages' encoders write for such prices.
-var notANumber = regexp.MustCompile(`"([A-Za-z]+)"\s*:\s*-?(NaN|Infinity|inf|nan)\b`)
-
-func parseObject(data []byte) (*fields, error) {
-	f := &fields{}
-	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, &malformed{Invalid{[]Fault{{"", "is empty: a JSON object is expected"}}}}
-	}
-	if !utf8.Valid(data) {
-		return nil, &malformed{Invalid{[]Fault{{"", "is not valid UTF-8"}}}}
-	}
-	if err := json.Unmarshal(data, &f.raw); err != nil {
-		if m := notANumber.FindSubmatch(data); m != nil {
-			return nil, &malformed{Invalid{[]Fault{{string(m[1]), "must be a finite number; JSON has no " + string(m[2])}}}}
-		}
-		var other *json.UnmarshalTypeError
-		if errors.As(err, &other) {
-			return nil, &malformed{Invalid{[]Fault{{"", "is a JSON " + other.Value + ": an object is expected"}}}}
-		}
-		return nil, &malformed{Invalid{[]Fault{{"", "is not valid JSON: " + err.Error()}}}}
-	}
-	if f.raw == nil { // the literal null
-		return nil, &malformed{Invalid{[]Fault{{"", "is null: a JSON object is expected"}}}}
-	}
-	return f, nil
+func newFields(names ...string) *fields {
+	return &fields{names: names, values: make([]jsontext.Value, len(names))}
 }
-
-type malformed struct{ Invalid }
-
-func (e *malformed) Unwrap() []error { return []error{ErrMalformed, &e.Invalid} }
 
 func (f *fields) fault(field, format string, args ...any) {
 	f.faults = append(f.faults, Fault{field, fmt.Sprintf(format, args...)})
@@ -87,9 +55,11 @@ func (f *fields) err() error {
 	return &Invalid{f.faults}
 }
 
+func (f *fields) value(name string) jsontext.Value { return f.values[slices.Index(f.names, name)] }
+
 func (f *fields) has(name string) bool {
-	raw, ok := f.raw[name]
-	return ok && string(raw) != "null"
+	value := f.value(name)
+	return value != nil && value.Kind() != 'n'
 }
 
 // text reads a required string of 1 to limit characters.
@@ -98,11 +68,13 @@ func (f *fields) text(name string, limit int) string {
 		f.fault(name, "is required")
 		return ""
 	}
-	var s string
-	if json.Unmarshal(f.raw[name], &s) != nil {
+	value := f.value(name)
+	if value.Kind() != '"' {
 		f.fault(name, "must be a string")
 		return ""
 	}
+	unquoted, _ := jsontext.AppendUnquote(nil, value) // read as valid
+	s := string(unquoted)
 	switch n := utf8.RuneCountInString(s); {
 	case strings.TrimSpace(s) == "":
 		f.fault(name, "must not be empty")
@@ -114,18 +86,30 @@ func (f *fields) text(name string, limit int) string {
 	return s
 }
 
+// optional reads a string that may be absent, and is "" then.
+func (f *fields) optional(name string, limit int) string {
+	if !f.has(name) {
+		return ""
+	}
+	return f.text(name, limit)
+}
+
 // number reads a required JSON number as its text.
 func (f *fields) number(name string) (text string, ok bool) {
 	if !f.has(name) {
 		f.fault(name, "is required")
 		return "", false
 	}
-	text = string(f.raw[name]) // valid JSON: the first character tells what it is
-	if text[0] != '-' && (text[0] < '0' || text[0] > '9') {
+	value := f.value(name)
+	switch {
+	case value.Kind() != '0':
 		f.fault(name, "must be a number")
 		return "", false
+	case len(value) > maxNumber:
+		f.fault(name, "must have at most %d digits", maxNumber)
+		return "", false
 	}
-	return text, true
+	return string(value), true
 }
 
 // double reads a required number that a double can hold.
@@ -153,7 +137,7 @@ func (f *fields) whole(name string, low, high int64) int64 {
 	if err != nil {
 		value, _ := strconv.ParseFloat(text, 64)
 		const exact = 1 << 53 // beyond, a double can't tell whole numbers apart
-		if value != math.Trunc(value) || math.Abs(value) > exact {
+		if !isWhole(text) || math.Abs(value) > exact {
 			f.fault(name, "must be a whole number from %d to %d", low, high)
 			return 0
 		}
@@ -164,4 +148,14 @@ func (f *fields) whole(name string, low, high int64) int64 {
 		return 0
 	}
 	return n
+}
+
+// isWhole looks at a JSON number's digits: as a double, 3.00000000000000000001
+// would be 3.
+func isWhole(text string) bool {
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(text, "-")), "e")
+	units, fraction, _ := strings.Cut(mantissa, ".")
+	significant := strings.TrimRight(units+fraction, "0")
+	shift, _ := strconv.Atoi(exponent) // absent: 0; out of range: the greatest, as it should be
+	return significant == "" || len(significant)-len(units) <= shift
 }

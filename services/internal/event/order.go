@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	strict "github.com/go-json-experiment/json"
 )
 
 // Bounds of an order.
@@ -30,7 +32,7 @@ func (o Order) Encode() ([]byte, error) { return json.Marshal(o) }
 // totals; id, eventId and schemaVersion may be absent, as from other writers.
 // The error is an *Invalid with every fault.
 func DecodeOrder(value []byte) (Order, error) {
-	f, err := parseObject(value)
+	f, err := parseObject(value, "id", "product", "quantity", "eventId", "schemaVersion")
 	if err != nil {
 		return Order{}, err
 	}
@@ -71,7 +73,7 @@ func (t Total) Encode() ([]byte, error) { return json.Marshal(t) }
 // DecodeTotal reads a record value.
 func DecodeTotal(value []byte) (Total, error) {
 	var t Total
-	if err := json.Unmarshal(value, &t); err != nil {
+	if err := strict.Unmarshal(value, &t); err != nil {
 		return Total{}, fmt.Errorf("decoding a total: %w", err)
 	}
 	if t.SchemaVersion != SchemaVersion {

@@ -4,6 +4,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 )
 
@@ -40,6 +42,8 @@ type Purchase struct {
 	// PriceMinor is the exact price in the currency's minor unit (cents).
 	PriceMinor int64  `json:"priceMinor"`
 	Currency   string `json:"currency"` // ISO 4217
+	// Product is what was bought, as people call it; "" where the buyer didn't say.
+	Product string `json:"product,omitempty"`
 }
 
 // Price is an amount in major units, kept as the double that the original
@@ -75,17 +79,20 @@ type BuyRequest struct {
 	UserID     string
 	Price      Price
 	PriceMinor int64
+	Product    string // "" where it was not said
 }
 
-// ParseBuyRequest reads a request body {username, userid, price}. Fields that
+// ParseBuyRequest reads a request body {username, userid, price}, to which a
+// product may be added. Fields that
 // it does not know are ignored. The error is an *Invalid with every fault.
 func ParseBuyRequest(body []byte, currency string) (BuyRequest, error) {
-	f, err := parseObject(body)
+	f, err := parseObject(body, "username", "userid", "price", "product")
 	if err != nil {
 		return BuyRequest{}, err
 	}
 	r := BuyRequest{Username: f.text("username", MaxNameLength), UserID: f.text("userid", MaxNameLength)}
 	r.Price, r.PriceMinor = f.price(currency)
+	r.Product = f.optional("product", MaxProductLength)
 	return r, f.err()
 }
 
@@ -94,6 +101,7 @@ func NewPurchase(r BuyRequest, eventID, currency string, now time.Time) Purchase
 	return Purchase{
 		Username: r.Username, UserID: r.UserID, Price: r.Price, Timestamp: Time{now.UTC()},
 		EventID: eventID, SchemaVersion: SchemaVersion, PriceMinor: r.PriceMinor, Currency: currency,
+		Product: r.Product,
 	}
 }
 
@@ -122,7 +130,7 @@ type Source struct {
 // derives from where they stand, so that reading one again gives the same id.
 // The error is an *Invalid with every fault.
 func DecodePurchase(value []byte, src Source, defaultCurrency string) (Purchase, error) {
-	f, err := parseObject(value)
+	f, err := parseObject(value, "username", "userid", "price", "timestamp", "eventId", "schemaVersion", "priceMinor", "currency", "product")
 	if err != nil {
 		return Purchase{}, err
 	}
@@ -155,12 +163,25 @@ func DecodePurchase(value []byte, src Source, defaultCurrency string) (Purchase,
 	} else {
 		p.EventID = IDOf(src)
 	}
+	p.Product = f.optional("product", MaxProductLength)
 	return p, f.err()
 }
 
 // IDOf derives the id of an event that has none.
 func IDOf(src Source) string {
 	return uuid.NewSHA1(uuid.NameSpaceURL, fmt.Appendf(nil, "kafka:%s/%d/%d", src.Topic, src.Partition, src.Offset)).String()
+}
+
+// IDIn reads the event id from a value that is refused for something else, so
+// that what became of it can be told under that id.
+func IDIn(value []byte) (string, bool) {
+	f := newFields("eventId")
+	dec := jsontext.NewDecoder(bytes.NewBuffer(value), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	if dec.PeekKind() != '{' || f.read(dec, value) != nil || len(f.faults) > 0 {
+		return "", false
+	}
+	id, err := uuid.Parse(f.text("eventId", 36))
+	return id.String(), err == nil
 }
 
 // price reads the price and its exact amount of minor units.

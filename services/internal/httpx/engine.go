@@ -20,7 +20,8 @@ import (
 )
 
 // NewEngine returns an engine that recovers, logs and measures every request,
-// answers unknown routes with problems, and serves the operational routes:
+// refuses what it would have to repair, answers unknown routes with problems,
+// and serves the operational routes:
 //
 //	GET /health     200 {"status":"ok","timestamp":…} while the process serves
 //	GET /-/healthy  200 {"status":"alive"}
@@ -36,9 +37,9 @@ func NewEngine(log *slog.Logger, reg *prometheus.Registry, h *health.Health) *gi
 	// No proxy is trusted: nothing here depends on the client's address.
 	_ = engine.SetTrustedProxies(nil)
 
-	engine.Use(measure(reg, engine.Routes), recoverer(log), logger(log))
+	engine.Use(measure(reg, engine.Routes), recoverer(log), logger(log), strict)
 	engine.NoRoute(func(c *gin.Context) { Abort(c, http.StatusNotFound, "no such route") })
-	engine.NoMethod(func(c *gin.Context) { Abort(c, http.StatusMethodNotAllowed, "method not allowed on this route") })
+	engine.NoMethod(handleOtherMethod)
 
 	engine.GET("/health", func(c *gin.Context) {
 		c.JSON(http.StatusOK, gin.H{"status": "ok", "timestamp": time.Now().UTC().Format(time.RFC3339Nano)})
@@ -101,7 +102,7 @@ func measure(reg prometheus.Registerer, routes func() gin.RoutesInfo) gin.Handle
 		if route == "" {
 			route = "unmatched"
 		}
-		method := boundedMethod(c.Request.Method)
+		method := boundedMethod(methodOf(c.Request))
 		requests.WithLabelValues(method, route, strconv.Itoa(c.Writer.Status())).Inc()
 		duration.WithLabelValues(method, route).Observe(time.Since(start).Seconds())
 	}
@@ -154,6 +155,6 @@ func logger(log *slog.Logger) gin.HandlerFunc {
 			return
 		}
 		log.Log(c.Request.Context(), level, "request",
-			"method", c.Request.Method, "path", c.Request.URL.Path, "status", c.Writer.Status(), "took", time.Since(start))
+			"method", methodOf(c.Request), "path", c.Request.URL.Path, "status", c.Writer.Status(), "took", time.Since(start))
 	}
 }

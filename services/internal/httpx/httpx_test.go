@@ -99,7 +99,7 @@ func TestProblemsHaveTheStandardForm(t *testing.T) {
 			c.JSON(http.StatusOK, limit)
 		})
 	})
-	for query, want := range map[string]int{"": 200, "?limit=1": 200, "?limit=": 400, "?limit=0": 400, "?limit=101": 400, "?limit=ten": 400, "?limit=1e1": 400} {
+	for query, want := range map[string]int{"": 200, "?limit=1": 200, "?limit=": 400, "?limit=0": 400, "?limit=101": 400, "?limit=ten": 400, "?limit=1e1": 400, "?limit=%2B5": 400, "?limit=05": 400, "?limit=5&limit=6": 400} {
 		status, body := get(t, url+"/list"+query)
 		if status != want {
 			t.Errorf("%q = %d, want %d", query, status, want)

@@ -55,7 +55,7 @@ func QueryInt(c *gin.Context, name string, fallback, low, high int) (int, *Field
 		return fallback, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < low || n > high {
+	if err != nil || n < low || n > high || strconv.Itoa(n) != text { // neither +5 nor 007
 		return 0, &FieldError{Field: name, Detail: fmt.Sprintf("must be a whole number from %d to %d, not %q", low, high, text)}
 	}
 	return n, nil

@@ -63,7 +63,7 @@ func Listen(ctx context.Context, addr Addr) (net.Listener, error) {
 func Server(log *slog.Logger, cfg Config, l net.Listener, handler http.Handler, h *health.Health) lifecycle.Actor {
 	base, cancelBase := context.WithCancel(context.Background())
 	server := &http.Server{
-		Handler:           literalPlus(handler),
+		Handler:           Handler(handler),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		IdleTimeout:       60 * time.Second,

@@ -9,8 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 func newProducer(t *testing.T, servers string, cfg kafkax.ProducerConfig) *kafkax.Producer {

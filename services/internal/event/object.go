@@ -1,0 +1,180 @@
+package event
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Bounds on what a text may make this service keep or calculate. No event needs
+// them; a hostile one would.
+const (
+	maxDepth  = 32  // of objects and arrays in each other
+	maxNumber = 64  // characters of a number
+	maxName   = 100 // bytes of a name that an error tells
+)
+
+// ErrMalformed is wrapped by the error for bytes that are no JSON object, as
+// against an object with bad fields.
+var ErrMalformed = errors.New("not a JSON object")
+
+type malformed struct{ Invalid }
+
+func (e *malformed) Unwrap() []error { return []error{ErrMalformed, &e.Invalid} }
+
+func malform(field, format string, args ...any) error {
+	return &malformed{Invalid{[]Fault{{field, fmt.Sprintf(format, args...)}}}}
+}
+
+// parseObject reads the named fields of an object. encoding/json would repair
+// what is refused here: it makes U+FFFD of half a surrogate pair and of bytes
+// that are no UTF-8, takes the last of two equal names, and "PRICE" for
+// "price". Two different texts would become one event.
+func parseObject(data []byte, names ...string) (*fields, error) {
+	if err := checkEncoding(data); err != nil {
+		return nil, err
+	}
+	dec := jsontext.NewDecoder(bytes.NewBuffer(data)) // which reads data in place
+	switch kind := dec.PeekKind(); kind {
+	case '{':
+	case '"', '0', '[', 'n', 't', 'f':
+		// Refused as what it is, not for what stands in it.
+		return nil, malform("", "is %s: a JSON object is expected", kindNames[kind])
+	default:
+		_, err := dec.ReadToken()
+		return nil, explain(err, data)
+	}
+	f := newFields(names...)
+	if err := f.read(dec, data); err != nil {
+		return nil, explain(err, data)
+	}
+	return f, nil
+}
+
+var kindNames = map[jsontext.Kind]string{'"': "a JSON string", '0': "a JSON number", '[': "a JSON array", 'n': "null", 't': "a JSON boolean", 'f': "a JSON boolean"}
+
+// checkEncoding names what is not JSON text for a reason that can be named.
+func checkEncoding(data []byte) error {
+	switch {
+	case len(bytes.TrimSpace(data)) == 0:
+		return malform("", "is empty: a JSON object is expected")
+	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
+		return malform("", "begins with a byte order mark (UTF-8): send it without")
+	case bytes.HasPrefix(data, []byte("\xff\xfe\x00\x00")), bytes.HasPrefix(data, []byte("\x00\x00\xfe\xff")):
+		return malform("", "begins with a byte order mark of UTF-32: send UTF-8")
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
+		return malform("", "begins with a byte order mark of UTF-16: send UTF-8")
+	case bytes.HasPrefix(data, []byte("{\x00")), bytes.HasPrefix(data, []byte("\x00{")):
+		return malform("", "is UTF-16: send UTF-8")
+	case bytes.HasPrefix(data, []byte("\x1f\x8b")):
+		return malform("", "is compressed with gzip: send it as it is")
+	case bytes.HasPrefix(data, []byte("\x28\xb5\x2f\xfd")):
+		return malform("", "is compressed with zstd: send it as it is")
+	}
+	return nil
+}
+
+// read takes the whole input: one object, and nothing after it.
+func (f *fields) read(dec *jsontext.Decoder, data []byte) error {
+	if _, err := dec.ReadToken(); err != nil { // the brace
+		return err
+	}
+	for dec.PeekKind() != '}' {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := token.String()
+		value, err := readValue(dec, data)
+		if err != nil {
+			return err
+		}
+		f.keep(name, value)
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return errors.New("something follows the object")
+	}
+	return nil
+}
+
+func (f *fields) keep(name string, value jsontext.Value) {
+	if i := slices.Index(f.names, name); i >= 0 {
+		if f.values[i] != nil {
+			f.fault(name, "is given twice")
+		}
+		f.values[i] = value
+		return
+	}
+	i := slices.IndexFunc(f.names, func(known string) bool { return strings.EqualFold(known, name) })
+	if i >= 0 && len(f.faults) < len(f.names) {
+		f.fault(name, "must be written %q", f.names[i])
+	}
+}
+
+// readValue returns a scalar, or the first character of an object or array,
+// whose inside no event looks at.
+func readValue(dec *jsontext.Decoder, data []byte) (jsontext.Value, error) {
+	kind := dec.PeekKind()
+	if kind != '{' && kind != '[' {
+		value, err := dec.ReadValue()
+		end := int(dec.InputOffset())
+		return data[end-len(value) : end], err // the decoder's own value ends with its next call
+	}
+	for above := dec.StackDepth(); ; {
+		if _, err := dec.ReadToken(); err != nil {
+			return nil, err
+		}
+		switch depth := dec.StackDepth(); {
+		case depth == above:
+			return jsontext.Value{byte(kind)}, nil
+		case depth > maxDepth:
+			return nil, errTooDeep
+		}
+	}
+}
+
+var errTooDeep = fmt.Errorf("objects and arrays lie in each other more than %d deep", maxDepth)
+
+// notANumber finds what other languages' encoders write for such numbers.
+var notANumber = regexp.MustCompile(`"([A-Za-z]+)"\s*:\s*-?(NaN|Infinity|inf|nan)\b`)
+
+// explain names the field at fault, as far as there is one.
+func explain(err error, data []byte) error {
+	if m := notANumber.FindSubmatch(data); m != nil {
+		return malform(string(m[1]), "must be a finite number; JSON has no %s", m[2])
+	}
+	var syntactic *jsontext.SyntacticError
+	if !errors.As(err, &syntactic) {
+		return malform("", "is not valid JSON: %s", err)
+	}
+	field := ""
+	for token := range syntactic.JSONPointer.Tokens() {
+		field = shortened(token)
+		break
+	}
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName) && syntactic.JSONPointer.Parent() == "":
+		return malform(field, "is given twice")
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return malform(field, "has %q twice", shortened(syntactic.JSONPointer.LastToken()))
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return malform("", "is not valid JSON: it ends too early")
+	}
+	return malform(field, "is not valid JSON: %s at byte %d", syntactic.Err, syntactic.ByteOffset)
+}
+
+func shortened(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	return strings.ToValidUTF8(name[:maxName], "") + "…"
+}

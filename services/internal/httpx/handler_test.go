@@ -1,0 +1,191 @@
+package httpx_test
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"shopstream/services/internal/httpx"
+)
+
+// ask sends a request as it is: nothing is added, inflated or followed.
+func ask(t *testing.T, method, url, body string, header ...string) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pair := range slices.Chunk(header, 2) {
+		r.Header.Add(pair[0], pair[1])
+	}
+	transport := &http.Transport{DisableCompression: true}
+	defer transport.CloseIdleConnections()
+	response, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(content)
+}
+
+func routes(e *gin.Engine) {
+	e.GET("/small", func(c *gin.Context) { c.JSON(http.StatusOK, "small") })
+	e.GET("/large", func(c *gin.Context) { c.JSON(http.StatusOK, strings.Repeat("large ", 10000)) })
+	e.GET("/users/:id", func(c *gin.Context) { c.String(http.StatusOK, c.Param("id")) })
+	e.POST("/things", func(c *gin.Context) { c.Status(http.StatusAccepted) })
+	e.GET("/things", func(c *gin.Context) { c.Status(http.StatusOK) })
+	e.POST("/only", func(c *gin.Context) { c.Status(http.StatusAccepted) })
+	e.GET("/stream", func(c *gin.Context) { // until the client goes
+		c.Header("Content-Type", "text/event-stream")
+		for n := 0; ; n++ {
+			fmt.Fprintf(c.Writer, "data: %d\n\n", n)
+			c.Writer.Flush()
+			select {
+			case <-c.Request.Context().Done():
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	})
+}
+
+func TestHeadIsGetWithoutItsBody(t *testing.T) {
+	url, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, routes)
+	for _, path := range []string{"/small", "/large", "/users/a%2Fb", "/health", "/-/healthy", "/-/ready", "/metrics", "/nowhere", "/users/%FF"} {
+		for _, coding := range []string{"identity", "gzip"} {
+			get, _ := ask(t, http.MethodGet, url+path, "", "Accept-Encoding", coding)
+			head, body := ask(t, http.MethodHead, url+path, "", "Accept-Encoding", coding)
+			if head.StatusCode != get.StatusCode || body != "" {
+				t.Errorf("HEAD %s = %d %q, GET = %d", path, head.StatusCode, body, get.StatusCode)
+			}
+			for _, name := range []string{"Content-Type", "Content-Encoding", "Vary", "Allow"} {
+				if head.Header.Get(name) != get.Header.Get(name) {
+					t.Errorf("HEAD %s: %s %q, GET has %q", path, name, head.Header.Get(name), get.Header.Get(name))
+				}
+			}
+			if path == "/small" && head.ContentLength != get.ContentLength {
+				t.Errorf("HEAD %s: length %d, GET has %d", path, head.ContentLength, get.ContentLength)
+			}
+		}
+	}
+	// An event stream has no end: only its headers are waited for.
+	if head, _ := ask(t, http.MethodHead, url+"/stream", ""); head.StatusCode != http.StatusOK || head.Header.Get("Content-Type") != "text/event-stream" {
+		t.Errorf("HEAD /stream = %d %v", head.StatusCode, head.Header)
+	}
+	if _, metrics := ask(t, http.MethodGet, url+"/metrics", ""); !strings.Contains(metrics, `{code="200",method="HEAD",route="/small"} 2`) {
+		t.Error("a HEAD is counted as something else")
+	}
+}
+
+func TestOtherMethodsNameTheRoutesOwn(t *testing.T) {
+	url, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, routes)
+	for path, allow := range map[string]string{"/small": "GET, HEAD, OPTIONS", "/things": "GET, POST, HEAD, OPTIONS", "/only": "POST, OPTIONS", "/health": "GET, HEAD, OPTIONS"} {
+		for method, status := range map[string]int{http.MethodOptions: 204, http.MethodDelete: 405, http.MethodPatch: 405, http.MethodTrace: 405, "BREW": 405} {
+			response, _ := ask(t, method, url+path, "")
+			got := strings.Split(response.Header.Get("Allow"), ", ")
+			want := strings.Split(allow, ", ")
+			slices.Sort(got)
+			slices.Sort(want)
+			if response.StatusCode != status || !slices.Equal(got, want) {
+				t.Errorf("%s %s = %d, Allow %q; want %d, %q", method, path, response.StatusCode, got, status, want)
+			}
+		}
+	}
+	if response, _ := ask(t, http.MethodHead, url+"/only", ""); response.StatusCode != 405 || response.Header.Get("Allow") != "POST, OPTIONS" {
+		t.Errorf("HEAD /only = %d, Allow %q", response.StatusCode, response.Header.Get("Allow"))
+	}
+	if response, _ := ask(t, http.MethodOptions, url+"/nowhere", ""); response.StatusCode != 404 {
+		t.Errorf("OPTIONS /nowhere = %d", response.StatusCode)
+	}
+}
+
+func TestLargeTextIsCompressed(t *testing.T) {
+	url, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, routes)
+	_, plain := ask(t, http.MethodGet, url+"/large", "")
+	response, body := ask(t, http.MethodGet, url+"/large", "", "Accept-Encoding", "br, gzip;q=0.5")
+	if response.Header.Get("Content-Encoding") != "gzip" || response.Header.Get("Vary") != "Accept-Encoding" || len(body) > len(plain)/10 {
+		t.Errorf("%v, %d bytes of %d", response.Header, len(body), len(plain))
+	}
+	inflated, err := gzip.NewReader(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(inflated); err != nil || string(got) != plain {
+		t.Errorf("%d bytes, %v: not what was sent uncompressed", len(got), err)
+	}
+	for path, coding := range map[string]string{"/small": "gzip", "/large": "gzip;q=0", "/large?": "identity"} {
+		response, _ := ask(t, http.MethodGet, url+path, "", "Accept-Encoding", coding)
+		if response.Header.Get("Content-Encoding") != "" || response.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%s as %s: %v", path, coding, response.Header)
+		}
+	}
+	// An event is to be seen when it happens.
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept-Encoding", "gzip")
+	stream, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	first := make([]byte, len("data: 0\n\n"))
+	if _, err := io.ReadFull(stream.Body, first); err != nil || string(first) != "data: 0\n\n" || stream.Header.Get("Content-Encoding") != "" {
+		t.Errorf("stream: %q, %v, %v", first, err, stream.Header)
+	}
+}
+
+// What net/http and gin would repair or drop is refused with its name.
+func TestNothingOfARequestIsRepairedSilently(t *testing.T) {
+	url, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, routes)
+	for target, field := range map[string]string{
+		"/users/%FF":           "id",
+		"/users/a%2F%ED%A0%80": "id", // half a surrogate pair in UTF-8
+		"/small?a=1&a=2":       "a",
+		"/small?a=%C0%AF":      "a",
+		"/small?%FF=1":         "query",
+		"/small?a=%zz":         "query",
+		"/small?a=1;b=2":       "query",
+	} {
+		response, body := ask(t, http.MethodGet, url+target, "")
+		if response.StatusCode != http.StatusBadRequest || !strings.Contains(body, `"errors":[{"field":"`+field+`"`) {
+			t.Errorf("%s = %d %s, want %s named", target, response.StatusCode, body, field)
+		}
+	}
+	for _, header := range [][]string{
+		{"Content-Encoding", "gzip"}, {"Content-Encoding", "identity, zstd"}, {"Content-Encoding", "identity", "Content-Encoding", "br"},
+		{"Content-Type", "application/json; charset=utf-16"}, {"Content-Type", "text/plain;charset=ISO-8859-1"},
+	} {
+		response, body := ask(t, http.MethodPost, url+"/things", "x", header...)
+		if response.StatusCode != http.StatusUnsupportedMediaType || response.Header.Get("Accept-Encoding") != "identity" {
+			t.Errorf("%q = %d %v", header, response.StatusCode, response.Header)
+		}
+		if value := header[len(header)-1]; !strings.Contains(body, value[strings.LastIndexAny(value, " =")+1:]) {
+			t.Errorf("%q is not named: %s", header, body)
+		}
+	}
+	for _, header := range [][]string{{"Content-Encoding", "identity"}, {"Content-Type", `application/json; charset="UTF-8"`}, {"Content-Type", "nonsense; ="}, {}} {
+		if response, body := ask(t, http.MethodPost, url+"/things", "x", header...); response.StatusCode != http.StatusAccepted {
+			t.Errorf("%q = %d %s", header, response.StatusCode, body)
+		}
+	}
+	if response, body := ask(t, http.MethodGet, url+"/small?a=1&b=%C3%A9", "", "Content-Encoding", "gzip"); response.StatusCode != http.StatusOK {
+		t.Errorf("without a body = %d %s", response.StatusCode, body)
+	}
+	// Headers without end are not read.
+	if response, _ := ask(t, http.MethodGet, url+"/small", "", "X-Long", strings.Repeat("x", 100<<10)); response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("100 KiB of headers = %d", response.StatusCode)
+	}
+}

@@ -1,0 +1,70 @@
+package httpx
+
+import (
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+)
+
+// strict refuses by name what net/http and gin would repair without a word:
+// they drop the parts of a query that they can't read, take the first of two
+// equal parameters, and hand on bytes that are no UTF-8, which the next encoder
+// makes U+FFFD of.
+func strict(c *gin.Context) {
+	if detail := bodyEncoding(c.Request); detail != "" {
+		c.Header("Accept-Encoding", "identity")
+		Abort(c, http.StatusUnsupportedMediaType, detail)
+		return
+	}
+	var faults []FieldError
+	for _, p := range c.Params {
+		if !utf8.ValidString(p.Value) {
+			faults = append(faults, FieldError{p.Key, "must be UTF-8"})
+		}
+	}
+	if raw := c.Request.URL.RawQuery; raw != "" {
+		query, err := url.ParseQuery(raw)
+		if err != nil {
+			faults = append(faults, FieldError{"query", fmt.Sprintf("can't be read: %v", err)})
+		}
+		for name, values := range query {
+			switch {
+			case !utf8.ValidString(name):
+				faults = append(faults, FieldError{"query", "must be UTF-8"})
+			case !utf8.ValidString(strings.Join(values, "")):
+				faults = append(faults, FieldError{name, "must be UTF-8"})
+			case len(values) > 1:
+				faults = append(faults, FieldError{name, "must be given once"})
+			}
+		}
+	}
+	if len(faults) > 0 {
+		Abort(c, http.StatusBadRequest, faults[0].Field+" "+faults[0].Detail, faults...)
+	}
+}
+
+// bodyEncoding names the encoding of a body that is not taken, or returns "".
+func bodyEncoding(r *http.Request) string {
+	if r.ContentLength == 0 {
+		return ""
+	}
+	for _, codings := range r.Header.Values("Content-Encoding") {
+		for coding := range strings.SplitSeq(codings, ",") {
+			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+				return fmt.Sprintf("a body in the content encoding %q is not taken: send it as it is", coding)
+			}
+		}
+	}
+	// Where the type can't be read, what stands in the body decides.
+	_, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset := parameters["charset"]
+	if err == nil && charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
+		return fmt.Sprintf("a body in the charset %q is not taken: send UTF-8", charset)
+	}
+	return ""
+}
