@@ -134,10 +134,10 @@ func NextBatch(topic string, partition int32, data []byte) (b Batch, rest []byte
 		u.Err = fmt.Errorf("reading the header: %w", err)
 		return Batch{}, rest, u
 	}
-	b.Last = first + int64(b.header.LastOffsetDelta)
-	b.LeaderEpoch, b.ProducerID = b.header.PartitionLeaderEpoch, b.header.ProducerID
 	// Where the header itself is damaged, it doesn't tell where the batch ends.
-	sane := first >= 0 && first < math.MaxInt64-mostOffsets && b.header.LastOffsetDelta >= 0 && b.header.LastOffsetDelta < mostOffsets
+	last, sane := lastOffset(data)
+	b.Last = last
+	b.LeaderEpoch, b.ProducerID = b.header.PartitionLeaderEpoch, b.header.ProducerID
 	if sane {
 		u.Last = b.Last
 	}
@@ -169,6 +169,14 @@ func (b Batch) Aborts() bool {
 	defer records.Close()
 	m, err := records.Next()
 	return err == nil && len(m.Key) >= 4 && binary.BigEndian.Uint16(m.Key[2:]) == 0
+}
+
+// lastOffset returns the last offset of the first batch of data, if its header
+// makes sense.
+func lastOffset(data []byte) (last int64, ok bool) {
+	first, delta := int64(binary.BigEndian.Uint64(data)), int32(binary.BigEndian.Uint32(data[23:]))
+	sane := first >= 0 && first < math.MaxInt64-mostOffsets && delta >= 0 && delta < mostOffsets
+	return first + int64(delta), sane && data[16] == 2
 }
 
 // Limits bound what becomes of a batch, in bytes.

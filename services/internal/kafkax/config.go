@@ -24,6 +24,7 @@ type Config struct {
 	TLSCAFile        string         `env:"KAFKA_TLS_CA_FILE" doc:"PEM file with the authorities that sign the brokers' certificates; the system's when empty."`
 	TLSCertFile      string         `env:"KAFKA_TLS_CERT_FILE" doc:"PEM file with the client's certificate, where brokers ask for one."`
 	TLSKeyFile       string         `env:"KAFKA_TLS_KEY_FILE" doc:"PEM file with the client's private key."`
+	Rack             string         `env:"KAFKA_CLIENT_RACK" doc:"Rack (zone) that this process runs in: consumers read from a replica there if the brokers choose so."`
 }
 
 // Validate implements envconf.Validator.
@@ -89,6 +90,7 @@ func (c Config) ClientConfig(clientID string) kafka.ConfigMap {
 	set("ssl.ca.location", c.TLSCAFile)
 	set("ssl.certificate.location", c.TLSCertFile)
 	set("ssl.key.location", c.TLSKeyFile)
+	set("client.rack", c.Rack)
 	return m
 }
 

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"time"
 )
@@ -72,25 +71,14 @@ func (c Config) handshake(ctx context.Context, conn net.Conn, server string) (ne
 	if err != nil {
 		return nil, err
 	}
-	settings := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+	settings, err := c.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	settings.ServerName = host
 	trusted := "the system's authorities"
 	if c.TLSCAFile != "" {
 		trusted = "KAFKA_TLS_CA_FILE (" + c.TLSCAFile + ")"
-		authorities, err := os.ReadFile(c.TLSCAFile)
-		if err != nil {
-			return nil, fmt.Errorf("%w: reading KAFKA_TLS_CA_FILE: %w", ErrRefused, err)
-		}
-		settings.RootCAs = x509.NewCertPool()
-		if !settings.RootCAs.AppendCertsFromPEM(authorities) {
-			return nil, refusal("%s holds no certificate", trusted)
-		}
-	}
-	if c.TLSCertFile != "" {
-		own, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("%w: reading KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE: %w", ErrRefused, err)
-		}
-		settings.Certificates = []tls.Certificate{own}
 	}
 	secured := tls.Client(conn, settings)
 	err = secured.HandshakeContext(ctx)

@@ -85,6 +85,16 @@ func (k *Kafka) CreateTopic(t testing.TB, topic string, partitions int32, config
 	}
 }
 
+// RecreateTopic deletes a topic and at once creates another of its name.
+func (k *Kafka) RecreateTopic(t testing.TB, topic string, partitions int32, config map[string]string) {
+	t.Helper()
+	if _, err := k.admin.DeleteTopic(context.Background(), topic); err != nil {
+		t.Fatalf("deleting topic %q: %v", topic, err)
+	}
+	k.CreateTopic(t, topic, partitions, config)
+	k.client.PurgeTopicsFromClient(topic) // else it writes to the one that is gone
+}
+
 // GrowTopic adds partitions to a topic until it has that many.
 func (k *Kafka) GrowTopic(t testing.TB, topic string, partitions int) {
 	t.Helper()

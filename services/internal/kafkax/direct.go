@@ -1,0 +1,79 @@
+package kafkax
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+const (
+	// dialTimeout is how long a broker may take to be connected to.
+	dialTimeout = 3 * time.Second
+	// silence is how long a broker may say nothing, beyond the time that it was
+	// asked to wait, before its connection is given up.
+	silence = 5 * time.Second
+)
+
+// Direct returns a client for single requests of Kafka's protocol. It connects
+// with the first of them.
+func (c Config) Direct(clientID string) (*kgo.Client, error) {
+	options := []kgo.Opt{
+		kgo.SeedBrokers(strings.Split(strings.ReplaceAll(c.BootstrapServers, " ", ""), ",")...),
+		kgo.ClientID(clientID),
+		kgo.DialTimeout(dialTimeout),
+		kgo.RequestTimeoutOverhead(silence),
+		kgo.DisableClientMetrics(), // metrics are scraped from the service
+	}
+	if strings.HasSuffix(c.SecurityProtocol, "ssl") {
+		settings, err := c.tlsConfig()
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, kgo.DialTLSConfig(settings))
+	}
+	user, password := c.SASLUsername, c.SASLPassword.Reveal()
+	switch c.SASLMechanism {
+	case "PLAIN":
+		options = append(options, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism()))
+	case "SCRAM-SHA-256":
+		options = append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism()))
+	case "SCRAM-SHA-512":
+		options = append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()))
+	}
+	client, err := kgo.NewClient(options...)
+	if err != nil {
+		return nil, fmt.Errorf("creating a client: %w", err)
+	}
+	return client, nil
+}
+
+// tlsConfig is how the brokers' certificates are checked, and which
+// certificate is shown to them.
+func (c Config) tlsConfig() (*tls.Config, error) {
+	settings := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.TLSCAFile != "" {
+		authorities, err := os.ReadFile(c.TLSCAFile)
+		if err != nil {
+			return nil, fmt.Errorf("%w: reading KAFKA_TLS_CA_FILE: %w", ErrRefused, err)
+		}
+		settings.RootCAs = x509.NewCertPool()
+		if !settings.RootCAs.AppendCertsFromPEM(authorities) {
+			return nil, refusal("KAFKA_TLS_CA_FILE (%s) holds no certificate", c.TLSCAFile)
+		}
+	}
+	if c.TLSCertFile != "" {
+		own, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("%w: reading KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE: %w", ErrRefused, err)
+		}
+		settings.Certificates = []tls.Certificate{own}
+	}
+	return settings, nil
+}

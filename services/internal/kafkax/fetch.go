@@ -1,0 +1,385 @@
+package kafkax
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	// metadataInterval is how soon an added partition's leader, and a topic that
+	// was made anew, are noticed where no broker says so before.
+	metadataInterval = 5 * time.Second
+	// idleWait is how long a broker waits for records before it answers that
+	// there are none.
+	idleWait = 500 * time.Millisecond
+	// busyWait is the same while other partitions are being read.
+	busyWait = 10 * time.Millisecond
+	// retryWait spaces questions that failed.
+	retryWait = 100 * time.Millisecond
+	// askTimeout bounds a question that no broker has to wait with.
+	askTimeout = 6 * time.Second
+)
+
+// Run fetches until ctx ends, and closes the Reader.
+func (r *Reader) Run(ctx context.Context) {
+	defer r.client.Close()
+	var fetchers sync.WaitGroup
+	defer fetchers.Wait()
+	serving := map[int32]bool{}
+	for ctx.Err() == nil {
+		wait := metadataInterval
+		brokers, err := r.look(ctx)
+		if err == nil {
+			err = r.check(ctx)
+		}
+		if err != nil {
+			r.log.Debug("reading metadata", "topic", r.config.Topic, "error", err)
+			wait = retryWait
+		}
+		for _, broker := range brokers {
+			if !serving[broker] {
+				serving[broker] = true
+				fetchers.Go(func() { r.fetch(ctx, broker) })
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		case <-r.stale:
+		}
+	}
+}
+
+// look learns who leads the partitions, and which log the topic's is.
+func (r *Reader) look(ctx context.Context) (brokers []int32, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	request := kmsg.NewPtrMetadataRequest()
+	asked := kmsg.NewMetadataRequestTopic()
+	asked.Topic = &r.config.Topic
+	request.Topics = append(request.Topics, asked)
+	answer, err := request.RequestWith(ctx, r.client)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the metadata of %q: %w", r.config.Topic, err)
+	}
+	if len(answer.Topics) != 1 {
+		return nil, fmt.Errorf("asking for the metadata of %q: %d topics come", r.config.Topic, len(answer.Topics))
+	}
+	topic := answer.Topics[0]
+	if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
+		return nil, fmt.Errorf("asking for the metadata of %q: %w", r.config.Topic, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gone[topic.TopicID] {
+		return nil, errors.New("a broker that lags behind answers with an id of before")
+	}
+	if r.known && topic.TopicID != r.id {
+		r.gone[r.id] = true
+	}
+	r.known, r.id = true, topic.TopicID
+	for _, p := range topic.Partitions {
+		if p.Leader >= 0 && !slices.Contains(brokers, p.Leader) {
+			brokers = append(brokers, p.Leader)
+		}
+		if known := r.partitions[p.Partition]; known != nil {
+			r.meet(known, p)
+		}
+	}
+	r.signal()
+	return brokers, nil
+}
+
+// meet takes what metadata says of a partition that is read.
+func (r *Reader) meet(p *partition, m kmsg.MetadataResponseTopicPartition) {
+	today := logID(r.id)
+	if p.at.Log != "" && today != "" && p.at.Log != today {
+		unread := int64(-1)
+		if p.end >= 0 {
+			unread = max(0, p.end-p.at.Offset)
+		}
+		p = r.move(p, Recreated, Position{Offset: 0, Log: today, LeaderEpoch: -1}, unread)
+	}
+	p.at.Log = today
+	if m.LeaderEpoch != p.leaderEpoch {
+		p.checked = p.at.LeaderEpoch < 0 || p.at.Offset < 0
+	}
+	if m.Leader != p.leader {
+		p.replica = -1
+	}
+	p.leader, p.leaderEpoch = m.Leader, m.LeaderEpoch
+}
+
+// move goes on reading elsewhere.
+func (r *Reader) move(p *partition, kind string, to Position, unread int64) *partition {
+	moved := newPartition(p.number, to)
+	moved.leader, moved.leaderEpoch, moved.checked = p.leader, p.leaderEpoch, true
+	r.partitions[p.number] = moved
+	r.changes = append(r.changes, &LogChange{Partition: p.number, Kind: kind, From: p.at, To: to, Unread: unread})
+	r.notify()
+	return moved
+}
+
+// check holds positions to the log: whether it was cut back below them since
+// another leader took over (KIP-320), and where it begins and ends when a
+// broker has nothing there.
+func (r *Reader) check(ctx context.Context) error {
+	var epochs kadm.OffsetForLeaderEpochRequest
+	lost := false
+	r.mu.Lock()
+	for number, p := range r.partitions {
+		if !p.checked && p.leader >= 0 {
+			epochs.Add(r.config.Topic, number, p.at.LeaderEpoch)
+		}
+		lost = lost || p.outOfRange || p.at.Offset < 0
+	}
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return errors.Join(r.checkEpochs(ctx, epochs), r.checkRange(ctx, lost))
+}
+
+func (r *Reader) checkEpochs(ctx context.Context, asked kadm.OffsetForLeaderEpochRequest) error {
+	if len(asked) == 0 {
+		return nil
+	}
+	answer, err := r.admin.OffsetForLeaderEpoch(ctx, asked)
+	if err != nil {
+		return fmt.Errorf("asking where the leaders' epochs end: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var faults []error
+	for number, epoch := range asked[r.config.Topic] {
+		a, ok := answer[r.config.Topic][number]
+		p := r.partitions[number]
+		switch {
+		case !ok || a.Err != nil:
+			faults = append(faults, fmt.Errorf("asking where epoch %d of partition %d ends: %w", epoch, number, a.Err))
+		case p == nil || p.at.LeaderEpoch != epoch:
+			// It has moved on meanwhile, and is asked about again.
+			r.refresh()
+		case a.EndOffset >= 0 && a.EndOffset < p.at.Offset:
+			r.move(p, CutBack, Position{Offset: a.EndOffset, Log: p.at.Log, LeaderEpoch: a.LeaderEpoch}, 0)
+		default:
+			p.checked = true
+		}
+	}
+	r.signal()
+	return errors.Join(faults...)
+}
+
+// checkRange finds where to go on in partitions of which the broker has nothing
+// at the position.
+func (r *Reader) checkRange(ctx context.Context, asked bool) error {
+	if !asked {
+		return nil
+	}
+	starts, err := r.admin.ListStartOffsets(ctx, r.config.Topic)
+	if err != nil {
+		return fmt.Errorf("asking where the log begins: %w", err)
+	}
+	ends, err := r.admin.ListEndOffsets(ctx, r.config.Topic)
+	if err != nil {
+		return fmt.Errorf("asking where the log ends: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var faults []error
+	for number, p := range r.partitions {
+		if !p.outOfRange && p.at.Offset >= 0 {
+			continue
+		}
+		start, ok := starts.Lookup(r.config.Topic, number)
+		end, too := ends.Lookup(r.config.Topic, number)
+		if !ok || !too || start.Err != nil || end.Err != nil {
+			faults = append(faults, fmt.Errorf("asking where partition %d begins and ends: %w", number, errors.Join(start.Err, end.Err)))
+			continue
+		}
+		to := Position{Offset: start.Offset, Log: p.at.Log, LeaderEpoch: -1}
+		switch {
+		case p.at.Offset < 0:
+			p.at.Offset, p.next = start.Offset, -1 // not read before: nothing is missing
+		case p.at.Offset < start.Offset:
+			r.move(p, Expired, to, start.Offset-p.at.Offset)
+		case p.at.Offset > end.Offset:
+			r.move(p, CutBack, to, 0)
+		default: // there by now
+			p.outOfRange, p.next = false, -1
+			p.chunks, p.bytes = nil, 0
+		}
+	}
+	r.signal()
+	return errors.Join(faults...)
+}
+
+// fetch asks one broker again and again for what it leads.
+func (r *Reader) fetch(ctx context.Context, broker int32) {
+	for ctx.Err() == nil {
+		request, asked, wake := r.question(broker)
+		if request == nil {
+			select {
+			case <-ctx.Done():
+			case <-wake:
+			case <-time.After(retryWait):
+			}
+			continue
+		}
+		answer, err := request.RequestWith(ctx, r.client.Broker(int(broker)))
+		r.answer(broker, asked, answer, err)
+	}
+}
+
+// question returns what to ask a broker now, and of which partitions at which
+// offset; nil when there is nothing to ask until wake.
+func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*partition]int64, wake chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	room := mostBuffered
+	var mine []*partition
+	for _, p := range r.partitions {
+		room -= p.bytes
+		from := p.leader
+		if p.replica >= 0 {
+			from = p.replica
+		}
+		if from == broker && p.checked && !p.outOfRange && !p.asked && p.at.Offset >= 0 && time.Now().After(p.notBefore) {
+			mine = append(mine, p)
+		}
+	}
+	// Fetched least first, so that none waits behind the others for ever.
+	slices.SortFunc(mine, func(a, b *partition) int {
+		return cmp.Or(cmp.Compare(a.bytes, b.bytes), cmp.Compare(a.number, b.number))
+	})
+	topic := kmsg.NewFetchRequestTopic()
+	topic.Topic, topic.TopicID = r.config.Topic, r.id
+	asked = map[*partition]int64{}
+	wait := idleWait
+	for _, p := range mine {
+		if p.next < 0 && len(p.chunks) == 0 {
+			p.next = p.at.Offset
+		}
+		if p.next < 0 || p.bytes >= fetchBytes || p.bytes > 0 && room < int(p.want) || p.alone && len(asked) > 0 {
+			wait = busyWait
+			continue
+		}
+		ask := kmsg.NewFetchRequestTopicPartition()
+		ask.Partition, ask.FetchOffset, ask.CurrentLeaderEpoch, ask.PartitionMaxBytes = p.number, p.next, p.leaderEpoch, p.want
+		topic.Partitions = append(topic.Partitions, ask)
+		asked[p], p.asked = p.next, true
+		room -= int(p.want)
+		if p.alone {
+			break
+		}
+	}
+	if len(asked) == 0 {
+		return nil, nil, r.wake
+	}
+	q := kmsg.NewFetchRequest()
+	q.MaxWaitMillis, q.MinBytes, q.MaxBytes = int32(wait.Milliseconds()), 1, largestFetch
+	q.SessionEpoch = -1 // no session: each question stands for itself
+	q.Rack = r.rack
+	if r.config.Committed {
+		q.IsolationLevel = 1
+	}
+	q.Topics = append(q.Topics, topic)
+	return &q, asked, nil
+}
+
+// answer takes what a broker has answered.
+func (r *Reader) answer(broker int32, asked map[*partition]int64, answer *kmsg.FetchResponse, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		err = kerr.ErrorForCode(answer.ErrorCode)
+	}
+	found := map[int32]kmsg.FetchResponseTopicPartition{}
+	if err == nil && len(answer.Topics) > 0 {
+		for _, p := range answer.Topics[0].Partitions {
+			found[p.Partition] = p
+		}
+	}
+	for p, offset := range asked {
+		p.asked = false
+		if r.partitions[p.number] != p || p.next != offset {
+			continue // it was moved or taken away meanwhile
+		}
+		a, ok := found[p.number]
+		switch {
+		case err != nil:
+			r.failed(p, broker, err)
+		case !ok:
+			r.failed(p, broker, errors.New("no answer for it"))
+		case a.ErrorCode != 0:
+			r.failed(p, broker, kerr.ErrorForCode(a.ErrorCode))
+		default:
+			r.fill(p, a)
+		}
+	}
+	r.signal()
+}
+
+func (r *Reader) failed(p *partition, broker int32, err error) {
+	if p.fault == nil {
+		p.since = time.Now()
+	}
+	p.fault, p.notBefore = err, time.Now().Add(retryWait)
+	switch {
+	case errors.Is(err, kerr.OffsetOutOfRange) && p.leader != broker:
+		p.replica = -1 // a follower that lags behind says nothing of the log
+	case errors.Is(err, kerr.OffsetOutOfRange):
+		p.outOfRange = true
+	case p.replica == broker:
+		p.replica = -1
+	}
+	r.refresh()
+}
+
+func (r *Reader) fill(p *partition, a kmsg.FetchResponseTopicPartition) {
+	p.fault = nil
+	if a.PreferredReadReplica >= 0 {
+		p.replica = a.PreferredReadReplica
+	}
+	p.start, p.end = a.LogStartOffset, a.HighWatermark
+	if r.config.Committed {
+		p.end = a.LastStableOffset
+	}
+	if len(a.RecordBatches) == 0 {
+		return
+	}
+	whole, behind := walk(a.RecordBatches, p.next)
+	c := chunk{data: a.RecordBatches[:whole], pending: map[int64]bool{}}
+	switch {
+	case whole == 0 && len(p.chunks) > 0:
+		p.next = -1 // its first batch is cut off: fetched anew when all before it is read
+		return
+	case whole == 0:
+		c.data = a.RecordBatches
+	default:
+		p.alone, p.want = false, fetchBytes
+	}
+	p.next = behind
+	for _, t := range a.AbortedTransactions {
+		c.aborted = append(c.aborted, abortedTransaction{t.ProducerID, t.FirstOffset})
+	}
+	slices.SortFunc(c.aborted, func(a, b abortedTransaction) int { return cmp.Compare(a.first, b.first) })
+	p.chunks, p.bytes = append(p.chunks, c), p.bytes+len(c.data)
+	r.notify()
+}
+
+// notify says that there is something to poll.
+func (r *Reader) notify() {
+	select {
+	case r.ready <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,325 @@
+package kafkax
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// ReaderConfig says what a Reader reads.
+type ReaderConfig struct {
+	Topic string
+	// Committed leaves out records of transactions that were taken back or are
+	// not decided yet.
+	Committed bool
+	Limits    Limits
+}
+
+// Reader reads partitions of a topic from positions that it is given.
+//
+// It stands in for librdkafka's own reading, which inflates a batch whole
+// whatever that comes to, never gets past a batch that it can't read, and goes
+// on from an old offset in the new log of a topic that was made anew. The
+// Reader asks for a log by its id, so that no other log can answer; takes
+// batches as they come, within bounds; and reads them one record at a time.
+//
+// Run fetches in the background. All other methods belong to one goroutine.
+type Reader struct {
+	client *kgo.Client
+	admin  *kadm.Client
+	config ReaderConfig
+	rack   string
+	log    *slog.Logger
+
+	// The batch at hand, of the goroutine that polls.
+	records *Records
+	reading *partition
+	last    int64 // the batch's last offset
+	label   string
+	turn    int
+
+	ready chan struct{} // something may be there to poll
+
+	mu         sync.Mutex
+	partitions map[int32]*partition
+	changes    []*LogChange
+	id         [16]byte
+	known      bool              // whether the topic was seen since the start
+	gone       map[[16]byte]bool // ids that were left: none comes back
+	wake       chan struct{}     // closed and replaced when there is more to fetch
+	stale      chan struct{}     // asks for fresh metadata
+}
+
+// NewReader returns a Reader that reads nothing yet. It doesn't wait for the
+// brokers.
+func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger) (*Reader, error) {
+	client, err := cfg.Direct(clientID)
+	if err != nil {
+		return nil, fmt.Errorf("creating the reader of %q: %w", rc.Topic, err)
+	}
+	return &Reader{
+		client: client, admin: kadm.NewClient(client), config: rc, rack: cfg.Rack, log: log,
+		ready: make(chan struct{}, 1), partitions: map[int32]*partition{}, gone: map[[16]byte]bool{},
+		wake: make(chan struct{}), stale: make(chan struct{}, 1),
+	}, nil
+}
+
+// Assign reads partitions from these positions on; one that is read already
+// starts over.
+func (r *Reader) Assign(positions map[int32]Position) {
+	r.Remove(slices.Collect(maps.Keys(positions))...)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for number, at := range positions {
+		r.partitions[number] = newPartition(number, at)
+	}
+	r.refresh()
+}
+
+// Remove stops reading partitions and forgets what was fetched of them.
+func (r *Reader) Remove(partitions ...int32) {
+	if r.reading != nil && slices.Contains(partitions, r.reading.number) {
+		r.drop()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, number := range partitions {
+		delete(r.partitions, number)
+	}
+	r.changes = slices.DeleteFunc(r.changes, func(c *LogChange) bool { return slices.Contains(partitions, c.Partition) })
+}
+
+// Done says that all records of a partition before an offset are finished, for
+// Lag.
+func (r *Reader) Done(number int32, offset int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.partitions[number]; p != nil {
+		p.done = offset
+	}
+}
+
+// Lag returns, for each partition that is read, how many records are not
+// finished.
+func (r *Reader) Lag() map[int32]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lag := map[int32]int64{}
+	for number, p := range r.partitions {
+		if p.end >= 0 {
+			lag[number] = max(0, p.end-max(p.done, p.start))
+		}
+	}
+	return lag
+}
+
+// lastingFault is how long a partition may not be read before Probe says so.
+const lastingFault = 15 * time.Second
+
+// Probe is a health check: it names partitions that can't be read for a while.
+func (r *Reader) Probe() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var faults []error
+	for _, p := range r.partitions {
+		if p.fault != nil && time.Since(p.since) > lastingFault {
+			faults = append(faults, fmt.Errorf("partition %d of %q can't be read at offset %d: %w", p.number, r.config.Topic, p.next, p.fault))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Poll returns what comes next, waiting for it at most so long: a
+// *kafka.Message, whose Metadata is the label of its position; an *Unreadable;
+// a *LogChange; or nil. A partition's records come in their order.
+func (r *Reader) Poll(wait time.Duration) any {
+	if e := r.take(); e != nil {
+		return e
+	}
+	timeout := time.NewTimer(wait)
+	defer timeout.Stop()
+	for {
+		select {
+		case <-r.ready:
+		case <-timeout.C:
+			return nil
+		}
+		if e := r.take(); e != nil {
+			return e
+		}
+	}
+}
+
+func (r *Reader) take() any {
+	for {
+		if change := r.changed(); change != nil {
+			return change
+		}
+		if r.records == nil {
+			if u := r.open(); u != nil {
+				return u
+			}
+			if r.records == nil {
+				return nil
+			}
+		}
+		m, err := r.records.Next()
+		var u *Unreadable
+		switch {
+		case errors.Is(err, io.EOF):
+			r.finish(r.last + 1)
+		case errors.As(err, &u):
+			// What stands before the position was told before.
+			if u.First = max(u.First, r.reading.at.Offset); u.First <= u.Last {
+				return u
+			}
+		case int64(m.TopicPartition.Offset) >= r.reading.at.Offset:
+			m.TopicPartition.Metadata = &r.label
+			return m
+		}
+	}
+}
+
+// changed returns a change of a log, which voids what was read of the one
+// before.
+func (r *Reader) changed() *LogChange {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.changes) == 0 {
+		return nil
+	}
+	change := r.changes[0]
+	r.changes = r.changes[1:]
+	if r.reading != nil && r.reading.number == change.Partition {
+		r.drop()
+	}
+	return change
+}
+
+func (r *Reader) drop() {
+	if r.records != nil {
+		r.records.Close()
+	}
+	r.records, r.reading = nil, nil
+}
+
+// finish ends the batch at hand.
+func (r *Reader) finish(next int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reading.pass(next)
+	r.drop()
+}
+
+// open takes up the next batch that is to be read. It returns an *Unreadable
+// for one that can't be.
+func (r *Reader) open() any {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		p := r.pick()
+		if p == nil || len(r.changes) > 0 {
+			return nil
+		}
+		c := &p.chunks[0]
+		batch, rest, err := NextBatch(r.config.Topic, p.number, c.data)
+		if errors.Is(err, ErrShortBatch) {
+			if u := r.short(p, c.data); u != nil {
+				return u
+			}
+			continue
+		}
+		p.bytes -= len(c.data) - len(rest)
+		c.data = rest
+		var u *Unreadable
+		if errors.As(err, &u) {
+			// The broker has taken it for what stands at this position, whatever
+			// its header says.
+			u.First = max(u.First, p.at.Offset)
+			u.Last = max(u.Last, u.First)
+			p.pass(u.Last + 1)
+			r.settle(p)
+			return u
+		}
+		p.at.LeaderEpoch = batch.LeaderEpoch
+		if batch.Last < p.at.Offset || c.skips(batch, r.config.Committed) {
+			p.pass(batch.Last + 1)
+			r.settle(p)
+			continue
+		}
+		r.settle(p)
+		r.records, r.reading, r.last = batch.Records(r.config.Limits), p, batch.Last
+		r.label = Position{Log: p.at.Log, LeaderEpoch: batch.LeaderEpoch}.Label()
+		return nil
+	}
+}
+
+// settle frees a chunk that was read to its end and lets more be fetched.
+func (r *Reader) settle(p *partition) {
+	for len(p.chunks) > 0 && len(p.chunks[0].data) == 0 {
+		p.chunks = p.chunks[1:]
+	}
+	r.signal()
+}
+
+// pick returns the next partition of which something was fetched, each in its
+// turn.
+func (r *Reader) pick() *partition {
+	var filled []*partition
+	for _, p := range r.partitions {
+		if len(p.chunks) > 0 {
+			filled = append(filled, p)
+		}
+	}
+	if len(filled) == 0 {
+		return nil
+	}
+	slices.SortFunc(filled, func(a, b *partition) int { return int(a.number - b.number) })
+	r.turn++
+	return filled[r.turn%len(filled)]
+}
+
+// largestFetch bounds what is asked for because of one batch, in bytes. No
+// broker takes a larger one.
+const largestFetch = 1 << 30
+
+// short deals with a first batch that didn't come whole: it is fetched again,
+// alone and at its full size. One that doesn't come then either is given up.
+func (r *Reader) short(p *partition, data []byte) any {
+	size := SizeOf(data)
+	p.chunks, p.bytes, p.next = nil, 0, -1
+	r.signal()
+	if !p.alone || int(p.want) < size && size <= largestFetch {
+		p.alone, p.want = true, int32(min(max(size, fetchBytes), largestFetch))
+		return nil
+	}
+	u := &Unreadable{
+		Topic: r.config.Topic, Partition: p.number, First: p.at.Offset, Last: p.at.Offset, Cause: CauseSize, Raw: data,
+		Err: fmt.Errorf("%d of its %d bytes come", len(data), size),
+	}
+	p.alone, p.want = false, fetchBytes
+	p.pass(u.Last + 1)
+	return u
+}
+
+// signal wakes the goroutines that fetch.
+func (r *Reader) signal() {
+	close(r.wake)
+	r.wake = make(chan struct{})
+}
+
+// refresh asks for fresh metadata soon.
+func (r *Reader) refresh() {
+	select {
+	case r.stale <- struct{}{}:
+	default:
+	}
+}
