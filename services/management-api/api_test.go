@@ -77,6 +77,8 @@ func TestListIsNewestFirstAndPaged(t *testing.T) {
 	}
 	if next := nextOf(response); !strings.HasPrefix(next, "/api/v1/purchases/ann%2F%C3%BC%20&%20co%3F?before=") || !strings.HasSuffix(next, "&limit=100") {
 		t.Errorf("next = %q", next)
+	} else if cursor := response.Header.Get("X-Next-Cursor"); cursor == "" || !strings.Contains(next, "before="+cursor) {
+		t.Errorf("X-Next-Cursor = %q of %q", cursor, next)
 	}
 	response, body = s.get(t, "/api/v1/purchases/bob?limit=3")
 	if response.Header.Get("Link") != "" || len(decodePage(t, body)) != 3 {

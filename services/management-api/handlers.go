@@ -80,6 +80,7 @@ func handleList(s *store, log *slog.Logger) gin.HandlerFunc {
 			next := cursor{timestamp: last.Timestamp, id: last.ID}
 			query := url.Values{"before": {next.String()}, "limit": {strconv.Itoa(limit)}}
 			c.Header("Link", fmt.Sprintf(`</api/v1/purchases/%s?%s>; rel="next"`, url.PathEscape(userID), query.Encode()))
+			c.Header("X-Next-Cursor", next.String()) // for clients that are generated, and build their own query
 		}
 		purchases := make([]purchase, 0, len(documents))
 		for _, d := range documents {

@@ -215,8 +215,9 @@ func (s *server) userBuys(c *gin.Context) {
 		refuse(c, got)
 		return
 	}
-	if next := nextQuery(got.header); next != "" {
-		c.Header("Link", "<"+c.Request.URL.EscapedPath()+"?"+next+`>; rel="next"`)
+	if next := nextQuery(got.header); next != nil {
+		c.Header("Link", "<"+c.Request.URL.EscapedPath()+"?"+next.Encode()+`>; rel="next"`)
+		c.Header("X-Next-Cursor", next.Get("before"))
 	}
 	c.Header("Cache-Control", "no-store")
 	c.Data(http.StatusOK, "application/json; charset=utf-8", got.body)

@@ -122,15 +122,15 @@ func escapeSegment(text string) string {
 // nextLink matches the target of a Link header's rel="next" (RFC 8288).
 var nextLink = regexp.MustCompile(`<([^>]*)>\s*;\s*rel="?next"?(?:\s*[;,]|\s*$)`)
 
-// nextQuery returns the query that leads to the next page, or "".
-func nextQuery(h http.Header) string {
+// nextQuery returns the query that leads to the next page, or nil.
+func nextQuery(h http.Header) url.Values {
 	match := nextLink.FindStringSubmatch(strings.Join(h.Values("Link"), ", "))
 	if match == nil {
-		return ""
+		return nil
 	}
 	target, err := url.Parse(match[1])
 	if err != nil {
-		return ""
+		return nil
 	}
-	return target.RawQuery
+	return target.Query()
 }

@@ -41,6 +41,9 @@ func TestUserBuysPassesThePageOn(t *testing.T) {
 		if got.status != http.StatusOK || string(got.body) != page || !strings.HasPrefix(got.header.Get("Content-Type"), "application/json") {
 			t.Errorf("GET %s = %d %s", path, got.status, got.body)
 		}
+		if next := got.header.Get("X-Next-Cursor"); next != "abc=" {
+			t.Errorf("X-Next-Cursor = %q", next)
+		}
 		if want := `<` + path + `?before=abc%3D&limit=2>; rel="next"`; got.header.Get("Link") != want {
 			t.Errorf("Link = %q, want %q", got.header.Get("Link"), want)
 		}
@@ -240,7 +243,7 @@ func TestNextQuery(t *testing.T) {
 		`</p/u?before=a>; rel="nextish"`:                                      "",
 		`<%zz?before=a>; rel="next"`:                                          "",
 	} {
-		if got := nextQuery(http.Header{"Link": {link}}); got != want {
+		if got := nextQuery(http.Header{"Link": {link}}).Encode(); got != want {
 			t.Errorf("%s: %q, want %q", link, got, want)
 		}
 	}

@@ -17,9 +17,8 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// pathItem is the operations of a path, or where they are described.
+// pathItem is the operations of a path.
 type pathItem struct {
-	Ref  string `yaml:"$ref"`
 	Get  *operation
 	Post *operation
 }
@@ -35,9 +34,6 @@ func readSpec(t *testing.T) map[string][]string {
 	}
 	described := map[string][]string{}
 	for path, item := range spec.Paths {
-		if pointer, ok := strings.CutPrefix(item.Ref, "#/paths/"); ok {
-			item = spec.Paths[strings.ReplaceAll(pointer, "~1", "/")]
-		}
 		for method, o := range map[string]*operation{"GET": item.Get, "POST": item.Post} {
 			if o != nil {
 				described[method+" "+path] = slices.Sorted(maps.Keys(o.Responses))
@@ -97,6 +93,7 @@ func TestSpecHasEveryStatus(t *testing.T) {
 				see(operation, request(t, http.MethodPost, url+path, body))
 			}
 		}
+		see(operation, request(t, http.MethodPost, url+path, "x", "Content-Encoding", "gzip"))
 	}
 	for operation, path := range map[string]string{
 		"GET /api/v1/getAllUserBuys/{userid}": "/api/v1/getAllUserBuys/u",
@@ -132,5 +129,17 @@ func TestSpecIsServed(t *testing.T) {
 	url := serveWith(t, config{Currency: "USD", ManagementAPIURL: "http://127.0.0.1:1"}, fakeKafka{})
 	if got := request(t, http.MethodGet, url+"/openapi.yaml", ""); got.status != 200 || string(got.body) != string(openAPI) {
 		t.Errorf("GET /openapi.yaml = %d, %d bytes", got.status, len(got.body))
+	}
+	// The least price is half a minor unit, which is rounded up to one.
+	for currency, least := range map[string]string{"USD": "0.005", "JPY": "0.5", "KWD": "0.0005"} {
+		url := serveWith(t, config{Currency: currency, AckTimeout: time.Second, ManagementAPIURL: "http://127.0.0.1:1"}, fakeKafka{})
+		if got := request(t, http.MethodGet, url+"/openapi.yaml", ""); !strings.Contains(string(got.body), "minimum: "+least+"\n") {
+			t.Errorf("%s: the least price is not described as %s", currency, least)
+		}
+		for price, status := range map[string]int{least: 202, strings.Replace(least, "5", "49", 1): 400} {
+			if got := request(t, http.MethodPost, url+"/buy", `{"username":"a","userid":"b","price":`+price+`}`); got.status != status {
+				t.Errorf("%s %s = %d", price, currency, got.status)
+			}
+		}
 	}
 }

@@ -1,15 +1,26 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
+	"math"
+	"strconv"
 
 	"github.com/gin-gonic/gin"
 
+	"shopstream/services/internal/event"
 	"shopstream/services/internal/httpx"
 )
 
 //go:embed openapi.yaml
 var openAPI []byte
+
+// specFor returns the description for a shop that sells in currency: how small
+// a price may be depends on it.
+func specFor(currency string) []byte {
+	least := strconv.FormatFloat(0.5/math.Pow10(event.MinorDigits(currency)), 'f', -1, 64)
+	return bytes.Replace(openAPI, []byte("minimum: 0.005"), []byte("minimum: "+least), 1)
+}
 
 func addRoutes(engine *gin.Engine, s *server, p *shop) {
 	// The paths without a prefix are those of the original systems.
@@ -18,6 +29,6 @@ func addRoutes(engine *gin.Engine, s *server, p *shop) {
 		engine.GET(prefix+"/getAllUserBuys/:userid", s.userBuys)
 	}
 	engine.GET("/api/v1/buys/:eventId", s.buyState)
-	httpx.ServeSpec(engine, openAPI)
+	httpx.ServeSpec(engine, specFor(s.currency))
 	p.addRoutes(engine)
 }
