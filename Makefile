@@ -37,9 +37,14 @@ run: build ## Run the whole platform on this machine, in processes; Ctrl-C stops
 	@bin/local
 
 .PHONY: build
-build: ## Build all binaries into bin/
+build: cgo ## Build all binaries into bin/
 	@mkdir -p bin
 	$(GO) build -o bin/ $(addprefix ./services/,$(BINARIES))
+
+# The Kafka client is a C library.
+.PHONY: cgo
+cgo:
+	@test "$$($(GO) env CGO_ENABLED)" = 1 || { echo "The services need cgo and a C compiler: install gcc or clang (macOS: xcode-select --install), and unset CGO_ENABLED or set it to 1."; exit 1; }
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format the Go files
@@ -57,45 +62,52 @@ clean: ## Remove what was built; the data of `make run` stays in data/
 
 ##@ Deploy
 
-# Each takes STACK=dev (the default), small, prod or one of your own.
+# Each takes STACK=dev (the default), small, prod or one of your own. The
+# program behind them shares its largest part, Pulumi's SDK, with infra.
+.PHONY: bin/platform
+bin/platform:
+	@command -v $(GO) >/dev/null || { echo "Go is not installed: https://go.dev/dl"; exit 1; }
+	@[ -x bin/platform ] || echo "Compiling the commands, which takes minutes the first time"
+	@mkdir -p bin
+	@$(INFRA) $(GO) build -o ../bin/platform ./cmd/platform
+
 .PHONY: preview
-preview: ## Show what an up would change; needs no cluster, no Docker and no secrets
-	@scripts/platform preview
+preview: bin/platform ## Show what an up would change; needs no cluster, no Docker and no secrets
+	@bin/platform preview
 
 .PHONY: render
-render: ## Write the same as plain manifests into build/manifests, or OUT=folder
-	@scripts/platform render
+render: bin/platform ## Write the same as plain manifests into build/manifests, or OUT=folder
+	@bin/platform render
 
 .PHONY: up
-up: ## Bring the platform up on Kubernetes; starts minikube if it has to
-	@scripts/platform up
+up: bin/platform ## Bring the platform up on Kubernetes; starts minikube if it has to
+	@bin/platform up
 
 .PHONY: e2e
-e2e: ## Smoke-test it there: buy, find it again, be refused without an edge
-	@scripts/e2e
+e2e: bin/platform ## Smoke-test it there: buy, find it again, be refused without an edge
+	@bin/platform e2e
 
 .PHONY: status
-status: ## Show pods, scalers and lag
-	@scripts/platform status
+status: bin/platform ## Show pods, scalers and lag; JSON=1 for programs
+	@bin/platform status
 
 .PHONY: logs
-logs: ## Follow the services' logs; SERVICE=api for one, FOLLOW=0 to end
-	@scripts/platform logs
+logs: bin/platform ## Follow the services' logs; SERVICE=api for one, FOLLOW=0 to end
+	@bin/platform logs
 
 .PHONY: down
-down: ## Take it all away again, and look that nothing is left
-	@scripts/platform down
+down: bin/platform ## Take it all away again, and look that nothing is left
+	@bin/platform down
 
 ##@ Check
 
 # The whole-system tests come last and alone, since they measure; and are never
 # taken from the cache, which knows nothing of the binaries that they run.
 .PHONY: test
-test: check ## Run every check and every test that needs no cluster
+test: cgo check ## Run every check and every test that needs no cluster
 	$(GO) test $(filter-out ./services/dev/local/...,$(PACKAGES))
 	$(INFRA) $(GO) test ./...
 	$(ALERTS) $(GO) test ./...
-	scripts/platform_test
 	$(GO) test -count=1 ./services/dev/local/...
 
 test-%: ## Test one service, such as test-api; test-internal and test-infra too

@@ -45,7 +45,7 @@ type world struct {
 // machine is the world of a program that pulumi runs.
 func machine(config string) world {
 	return world{
-		services: func(root string) fs.FS { return os.DirFS(filepath.Join(root, "services")) },
+		services: func(string) fs.FS { return os.DirFS(filepath.Join("..", "services")) },
 		staging:  ".build",
 		daemon:   func(host string) error { return image.Daemon(context.Background(), host) },
 		chart:    findChart,

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestMissingToolsAreNamedAtOnce(t *testing.T) {
+	m := newMachine(t)
+	for tool := range pretenders {
+		if err := os.Remove(filepath.Join(m.bin, tool)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.platform("up").fails().says("  go: ", "  pulumi: ", "  kubectl: ", "  docker: ", "  minikube: ")
+}
+
+func TestUnknownStackNamesThoseThatThereAre(t *testing.T) {
+	newMachine(t).platform("up", "STACK=mine").fails().says("There are: dev prod small")
+}
+
+func TestUpNeedsADockerDaemon(t *testing.T) {
+	m := newMachine(t)
+	m.unset("docker")
+	m.platform("up").fails().says("start Docker").didNot("pulumi up")
+}
+
+func TestUpStartsMinikubeInTheSizeOfTheProfile(t *testing.T) {
+	m := newMachine(t)
+	m.unset("cluster")
+	m.platform("up", "STACK=small").succeeds().says("make e2e").
+		did("minikube start --profile=minikube --cni=calico --cpus=2 --memory=4g --kubernetes-version=v1.", "pulumi stack select --stack small", "pulumi up --yes --skip-preview")
+}
+
+func TestUpStartsMinikubeUnderTheNameOfTheContext(t *testing.T) {
+	m := newMachine(t)
+	m.unset("cluster")
+	m.set("profiles", `{"invalid":[],"valid":[{"Name":"shop"}]}`)
+	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {context: shop}\n")
+	m.platform("up", "STACK=mine").succeeds().did("minikube start --profile=shop")
+	m.unset("cluster")
+	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {context: elsewhere}\n")
+	m.platform("up", "STACK=mine").fails().says("Only minikube is started here").didNot("minikube start")
+}
+
+func TestUpLeavesAClusterAlone(t *testing.T) {
+	newMachine(t).platform("up").succeeds().didNot("minikube start").doesNotSay("WARNING")
+}
+
+func TestUpWarnsOfANetworkThatIgnoresPolicies(t *testing.T) {
+	m := newMachine(t)
+	m.set("daemonsets", "daemonset.apps/kindnet")
+	m.platform("up").succeeds().says("minikube delete -p minikube && make up")
+}
+
+func TestUpNamesAWrongPassphrase(t *testing.T) {
+	m := newMachine(t)
+	m.set("pulumi-stack", "error: incorrect passphrase")
+	m.platform("up").fails().says("PULUMI_CONFIG_PASSPHRASE")
+}
+
+// TestRunsChangeNoFileOfTheRepository: what pulumi writes into the project goes into a copy.
+func TestRunsChangeNoFileOfTheRepository(t *testing.T) {
+	m := newMachine(t)
+	m.write(filepath.Join(m.root, "Pulumi.dev.yaml"), "config:\n  shopstream:profile: default\n  shopstream:cluster: {context: minikube}\nencryptionsalt: v1:mine\n")
+	before, err := os.ReadFile(filepath.Join(m.root, "Pulumi.dev.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.platform("up").succeeds()
+	if after, err := os.ReadFile(filepath.Join(m.root, "Pulumi.dev.yaml")); err != nil || string(after) != string(before) {
+		t.Errorf("the stack's file is now %q: %v", after, err)
+	}
+	if project := m.read("project"); !strings.Contains(project, "main: "+filepath.Join(m.root, "infra")) {
+		t.Errorf("pulumi runs the project\n%s", project)
+	}
+	if stack := m.read("stack"); strings.Contains(stack, "encryptionsalt") || !strings.Contains(stack, "minikube") {
+		t.Errorf("the salt of a passphrase that make doesn't use is in its way:\n%s", stack)
+	}
+	if backend := m.read("backend"); backend != "file://"+m.root+"/.pulumi-state shopstream\n" {
+		t.Errorf("the state is at %q", backend)
+	}
+	// With secrets in it, the file is of that passphrase.
+	m.write(filepath.Join(m.root, "Pulumi.dev.yaml"), "config:\n  shopstream:apiToken: {secure: v1:abc}\nencryptionsalt: v1:mine\n")
+	m.platform("up").succeeds()
+	if stack := m.read("stack"); !strings.Contains(stack, "v1:mine") || !strings.Contains(stack, "v1:abc") {
+		t.Errorf("the secrets are gone:\n%s", stack)
+	}
+}
+
+// TestStackFilesOfEveryStyle: flow style, quoted keys, single quotes, and a key of the same name elsewhere.
+func TestStackFilesOfEveryStyle(t *testing.T) {
+	for name, content := range map[string]string{
+		"block":       "config:\n  shopstream:cluster:\n    context: minikube\n  shopstream:profile: small\n",
+		"flow":        "config: {'shopstream:cluster': {context: minikube}, 'shopstream:profile': small}\n",
+		"quoted keys": "\"config\":\n  \"shopstream:cluster\":\n    \"context\": \"minikube\"\n  'shopstream:profile': 'small'\n",
+		"comments":    "config: # all\n  shopstream:cluster: # where\n    context: minikube # here\n  shopstream:profile: small # little\n",
+		"other keys":  "config:\n  other:cluster:\n    context: elsewhere\n  shopstream:ingress:\n    annotations: {context: elsewhere}\n  shopstream:cluster: {context: minikube}\n  shopstream:profile: small\n",
+		"a long text": "config:\n  shopstream:cluster:\n    context: >-\n      minikube\n  shopstream:profile: |-\n    small\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.unset("cluster")
+			m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), content)
+			m.platform("up", "STACK=mine").succeeds().did("minikube start --profile=minikube --cni=calico --cpus=2 --memory=4g")
+		})
+	}
+}
+
+func TestFaultsOfTheConfigurationAreToldAtOnce(t *testing.T) {
+	m := newMachine(t)
+	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {contxt: a}\n  shopstream:kafka: {brokers: three}\n")
+	m.platform("up", "STACK=mine").fails().says("cluster.contxt", "kafka.brokers").doesNotSay("again").didNot("pulumi")
+}
+
+func lock(m *machine, pid int, host string) {
+	m.write(filepath.Join(m.root, ".pulumi-state/.pulumi/locks/organization/shopstream/dev/1.json"),
+		fmt.Sprintf(`{"pid":%d,"username":"me","hostname":%q,"timestamp":"2026-01-01T00:00:00Z"}`, pid, host))
+}
+
+func TestLocks(t *testing.T) {
+	here, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const nobody = 4194305 // more than any process has
+	t.Run("of a run that was killed", func(t *testing.T) {
+		m := newMachine(t)
+		lock(m, nobody, here)
+		m.platform("up").succeeds().did("pulumi cancel --yes --stack dev")
+	})
+	t.Run("of a run that goes on", func(t *testing.T) {
+		m := newMachine(t)
+		lock(m, os.Getpid(), here)
+		m.platform("up").fails().says("another run is at work", "cancel").didNot("pulumi cancel", "pulumi up")
+	})
+	t.Run("of another machine", func(t *testing.T) {
+		m := newMachine(t)
+		lock(m, nobody, "elsewhere")
+		m.platform("down").fails().didNot("pulumi cancel", "pulumi destroy")
+	})
+}
+
+func TestUpRepairsWhatAnInterruptedRunHasLeft(t *testing.T) {
+	m := newMachine(t)
+	m.set("namespaces", "keda\nmonitoring\n")
+	m.set("releases", `keda        secret-keda     keda            pending-install
+monitoring  secret-prom     prometheus      deployed
+monitoring  secret-metrics  metrics-server  deployed
+monitoring  secret-mine     mine            deployed
+elsewhere   secret-other    other           pending-install
+`)
+	m.set("state", `{"version":3,"deployment":{
+  "resources":[{"urn":"urn:pulumi:dev::shopstream::kubernetes:helm.sh/v3:Release::metrics-server","type":"kubernetes:helm.sh/v3:Release"}],
+  "pending_operations":[{"type":"creating","resource":{"urn":"urn:pulumi:dev::shopstream::kubernetes:helm.sh/v3:Release::prometheus","type":"kubernetes:helm.sh/v3:Release"}}]}}`)
+	m.platform("up").succeeds().
+		did("-n keda delete secret secret-keda", "-n monitoring delete secret secret-prom", "pulumi refresh --yes --skip-preview --clear-pending-creates").
+		didNot("secret-metrics", "secret-mine", "secret-other")
+}
+
+const created = `{"resourcePreEvent":{"metadata":{"op":"create","urn":"urn:pulumi:dev::shopstream::kubernetes:apps/v1:StatefulSet::kafka","type":"kubernetes:apps/v1:StatefulSet"}}}
+{"resOutputsEvent":{"metadata":{"op":"create","urn":"urn:pulumi:dev::shopstream::kubernetes:apps/v1:StatefulSet::kafka","type":"kubernetes:apps/v1:StatefulSet"}}}
+`
+
+func TestUpShowsWhatItDoes(t *testing.T) {
+	m := newMachine(t)
+	m.set("events", created)
+	m.set("namespaces", "shop")
+	m.set("pods", "api-1 Running true 2\ntopics-1 Succeeded false 0\nweb-1 Pending <none> <none>\n")
+	m.platform("up").succeeds().says("created   StatefulSet kafka", "3 unchanged", "shop       api-1     Running    yes    2", "topics-1  Succeeded  -", "web-1     Pending    NO")
+}
+
+func TestUpThatFailsSaysWhetherThereIsSomethingToGoOnFrom(t *testing.T) {
+	m := newMachine(t)
+	m.set("pulumi-up", "boom")
+	m.platform("up").fails().says("up has changed nothing", "boom").doesNotSay("again")
+	m.set("events", created+`{"diagnosticEvent":{"severity":"error","message":"<{%fg 1%}>no more nodes<{%reset%}>"}}`+"\n")
+	m.platform("up").fails().says("Run make up again", "no more nodes")
+}
+
+func TestDownLeavesNothing(t *testing.T) {
+	newMachine(t).platform("down").succeeds().did("pulumi destroy").says("no namespace, no volume").didNot("exclude-protected")
+}
+
+func TestDownRemovesWhatReleasesLeave(t *testing.T) {
+	m := newMachine(t)
+	m.set("scalers", "scaledobject.keda.sh/consumer")
+	m.set("cluster-wide", "ClusterRole keda-operator keda keda <none>\nClusterRole mine mine elsewhere <none>\n")
+	m.set("namespaces", "keda")
+	m.platform("down").did("-n shop patch scaledobject.keda.sh/consumer", "delete ClusterRole keda-operator").didNot("delete ClusterRole mine")
+}
+
+func TestDownSaysWhatIsLeft(t *testing.T) {
+	m := newMachine(t)
+	m.set("namespaces", "shop")
+	m.set("volumes", "shop pv-1 data-kafka-0")
+	m.platform("down").fails().says("this is still there: shop pv-1")
+}
+
+func TestKeptVolumes(t *testing.T) {
+	m := newMachine(t)
+	m.set("state", `{"version":3,"deployment":{"resources":[{"urn":"urn:pulumi:dev::shopstream::kubernetes:core/v1:Namespace::shop-data","type":"kubernetes:core/v1:Namespace","protect":true}]}}`)
+	m.set("namespaces", "shop-data\n")
+	m.set("volumes", "shop-data pv-1 data-kafka-0")
+	m.write(filepath.Join(m.root, "Pulumi.kept.yaml"), "config:\n  shopstream:keepVolumes: true\n  shopstream:cluster: {context: minikube}\n")
+	m.platform("down", "STACK=kept").succeeds().
+		did("pulumi destroy", "--exclude-protected").didNot("unprotect").
+		says("pv-1 (shop-data/data-kafka-0)", "make down STACK=kept KEEP_VOLUMES=false")
+	m.platform("down", "STACK=kept", "KEEP_VOLUMES=false").fails().
+		did("pulumi state unprotect --all --yes --stack kept").didNot("--exclude-protected").
+		says("this is still there: shop-data")
+	m.set("state", `{"version":3,"deployment":{}}`)
+	m.platform("down", "STACK=kept").fails().says("Run make up first").didNot("pulumi destroy")
+}
+
+func TestDownNeedsTheCluster(t *testing.T) {
+	m := newMachine(t)
+	m.unset("cluster")
+	m.platform("down").fails().says("stack rm --force --stack dev")
+}
+
+func TestProductionHasNoDefaults(t *testing.T) {
+	m := newMachine(t)
+	const s3, cloud = "PULUMI_BACKEND_URL=s3://state", "PULUMI_BACKEND_URL=https://api.pulumi.com"
+	m.platform("up", "STACK=prod").fails().says("PULUMI_BACKEND_URL is not set")
+	m.platform("up", "STACK=prod", s3).fails().says("PULUMI_CONFIG_PASSPHRASE is not set")
+	if stdin, err := os.Open(os.DevNull); err == nil {
+		before := os.Stdin
+		os.Stdin = stdin
+		t.Cleanup(func() { os.Stdin = before })
+	}
+	m.platform("up", "STACK=prod", s3, "PULUMI_CONFIG_PASSPHRASE=secret").fails().says("set YES=1").didNot("pulumi up")
+	m.platform("up", "STACK=prod", cloud, "YES=1").succeeds().did("pulumi up --yes")
+}
+
+func TestPreviewWithoutADockerDaemonOrACluster(t *testing.T) {
+	m := newMachine(t)
+	m.platform("preview").succeeds()
+	if !strings.Contains(m.read("project"), "refresh: always") {
+		t.Error("what somebody changed by hand is not looked for")
+	}
+	m.unset("docker")
+	m.platform("preview", "DIFF=1", "EXPECT_NO_CHANGES=1").succeeds().did("--diff", "--expect-no-changes")
+	if strings.Contains(m.read("project"), "refresh") {
+		t.Error("the state is refreshed without a Docker daemon")
+	}
+}
+
+func TestPreviewOfProductionNeedsNoSecret(t *testing.T) {
+	m := newMachine(t)
+	m.unset("cluster")
+	content, err := os.ReadFile(filepath.Join(m.root, "Pulumi.prod.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.write(filepath.Join(m.root, "Pulumi.prod.yaml"), string(content)+"  shopstream:apiToken:\n    secure: v1:abc\n  shopstream:mongoUri: {\"secure\": \"v1:def\"}\nencryptionsalt: v1:x\n")
+	m.platform("preview", "STACK=prod").succeeds().did("pulumi preview")
+	stack := m.read("stack")
+	if !strings.Contains(stack, "registry.example.com/shop") || strings.Contains(stack, "v1:") || strings.Contains(stack, "encryptionsalt") {
+		t.Errorf("the preview is of\n%s", stack)
+	}
+	if strings.Contains(m.read("project"), "refresh") {
+		t.Error("the state is refreshed without a cluster")
+	}
+}
+
+// TestStatusShowsTheRest: a port-forward that fails is no reason to show nothing.
+func TestStatusShowsTheRest(t *testing.T) {
+	m := newMachine(t)
+	m.set("namespaces", "shop")
+	m.set("pods", "api-1 Running true 0\n")
+	m.set("forward", "error: lost connection to pod")
+	m.platform("status").succeeds().says("api-1", "unknown at the moment: lag", "lost connection to pod")
+	var r report
+	if o := m.platform("status --json").succeeds(); json.Unmarshal([]byte(o.printed), &r) != nil || len(r.Pods) != 1 || len(r.Problems) != 1 {
+		t.Errorf("as JSON it is %s", o.printed)
+	}
+	m.set("namespaces", "")
+	m.platform("status").succeeds().says("stack dev is not up on minikube. Run make up")
+}
+
+func TestEnvIsForCallingPulumi(t *testing.T) {
+	m := newMachine(t)
+	m.platform("env").succeeds().says("export PULUMI_BACKEND_URL='file://"+m.root+"/.pulumi-state'", "export PULUMI_CONFIG_PASSPHRASE='shopstream'")
+	m.platform("env", "PULUMI_CONFIG_PASSPHRASE=mine").succeeds().doesNotSay("PASSPHRASE")
+}

@@ -1,0 +1,133 @@
+// Command platform is what the make targets that deploy call: it prepares the cluster and the state, runs pulumi through
+// its Automation API, repairs what an interrupted run has left, and reads back what runs.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"shopstream/infra/internal/config"
+)
+
+const usage = `platform COMMAND, with STACK=dev (default), small, prod or one of your own:
+  preview   what an up would change         DIFF=1 in detail, EXPECT_NO_CHANGES=1 fails when that is anything
+  render    the same as plain manifests     OUT=folder
+  up        make it so                      YES=1 asks nothing, in production too
+  down      take it away again              YES=1 likewise; KEEP_VOLUMES=false the volumes too
+  e2e       smoke-test what is up
+  status    pods, scalers and lag           --json, or JSON=1
+  logs      the services' logs              SERVICE=api, SINCE=10m, TAIL=20, FOLLOW=0
+  env       the variables for calling pulumi yourself on the same state
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root, err := os.Getwd()
+	if err == nil {
+		p := &platform{root: root, getenv: os.Getenv, out: os.Stdout, patience: 2 * time.Minute}
+		err = p.run(ctx, os.Args[1:])
+	}
+	switch {
+	case errors.Is(err, errUsage):
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "ERROR:", err)
+		os.Exit(1)
+	}
+}
+
+var errUsage = errors.New("unknown command")
+
+// platform is one stack, and the options that the user gave.
+type platform struct {
+	root    string // of the repository
+	stack   string
+	config  config.Config
+	secrets config.Secrets // those that are not encrypted
+	kube    kubectl
+	getenv  func(string) string
+	json    bool
+	out     io.Writer
+
+	patience time.Duration // with what was taken down and is not gone yet
+}
+
+func (p *platform) run(ctx context.Context, arguments []string) error {
+	if len(arguments) == 0 {
+		fmt.Fprint(p.out, usage)
+		return nil
+	}
+	command, ok := map[string]func(context.Context) error{
+		"preview": p.preview, "render": p.render, "up": p.up, "down": p.down,
+		"e2e": p.e2e, "status": p.status, "logs": p.logs, "env": p.env,
+	}[arguments[0]]
+	if !ok {
+		return errUsage
+	}
+	flags := flag.NewFlagSet(arguments[0], flag.ContinueOnError)
+	flags.BoolVar(&p.json, "json", p.is("JSON"), "write JSON")
+	if err := flags.Parse(arguments[1:]); err != nil {
+		return errUsage
+	}
+	if err := p.load(ctx); err != nil {
+		return err
+	}
+	return command(ctx)
+}
+
+// load finds the stack and reads its configuration.
+func (p *platform) load(ctx context.Context) error {
+	p.stack = p.getenv("STACK")
+	if p.stack == "" {
+		p.stack = "dev"
+	}
+	if _, err := os.Stat(p.stackFile()); err != nil {
+		return fmt.Errorf("there is no stack %q, since there is no Pulumi.%s.yaml. There are: %s. Set one with STACK=…", p.stack, p.stack, p.stacks())
+	}
+	values, err := config.ReadStackFile(p.stackFile())
+	if err != nil {
+		return err
+	}
+	if p.config, p.secrets, err = config.Load(values); err != nil {
+		return fmt.Errorf("reading Pulumi.%s.yaml:\n%w", p.stack, err)
+	}
+	p.kube, err = findCluster(ctx, p.config.Cluster.Context)
+	return err
+}
+
+func (p *platform) stackFile() string { return filepath.Join(p.root, "Pulumi."+p.stack+".yaml") }
+
+// is says whether a switch is on.
+func (p *platform) is(variable string) bool { return p.getenv(variable) == "1" }
+
+func (p *platform) isProduction() bool { return p.config.Profile == config.Production }
+
+func (p *platform) say(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
+
+// step heads what follows.
+func (p *platform) step(format string, args ...any) {
+	if p.isTerminal() {
+		format = "\x1b[1m" + format + "\x1b[0m"
+	}
+	p.say("\n"+format, args...)
+}
+
+func (p *platform) warn(format string, args ...any) { p.say("WARNING: "+format, args...) }
+
+// isTerminal says whether somebody watches.
+func (p *platform) isTerminal() bool {
+	file, ok := p.out.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

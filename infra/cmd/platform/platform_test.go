@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// machine is one on which the tools only pretend: shell scripts that do what the files in fake tell them, and write what
+// they are asked for into its log.
+type machine struct {
+	t    *testing.T
+	root string // the repository, with its stacks
+	bin  string // the only folder on the PATH
+	fake string
+}
+
+var pretenders = map[string]string{
+	"go":     ``,
+	"docker": `[ -e "$fake/docker" ]`,
+	"minikube": `
+case "$1 $2" in
+  "profile list") cat "$fake/profiles"; exit ;;
+esac
+echo "minikube $*" >>"$fake/log"
+: >"$fake/cluster"`,
+	"pulumi": `
+[ "$1" != --non-interactive ] || shift
+if [ "$1" = version ]; then echo v3.250.0; exit; fi
+echo "pulumi $*" >>"$fake/log"
+echo "$PULUMI_BACKEND_URL $PULUMI_CONFIG_PASSPHRASE" >"$fake/backend"
+cp Pulumi.yaml "$fake/project"
+for file in Pulumi.*.yaml; do cp "$file" "$fake/stack"; done
+case "$1 $2" in
+  "stack export") cat "$fake/state" ;;
+  "stack output") echo '{}' ;;
+  "stack history") echo '[]' ;;
+esac
+previous=
+for argument in "$@"; do
+  if [ "$previous" = --event-log ]; then EVENTS_TO="$argument" "$fake/events-of" "$fake/events"; fi
+  previous=$argument
+done
+if [ -e "$fake/pulumi-$1" ]; then cat "$fake/pulumi-$1" >&2; exit 1; fi`,
+	"kubectl": `
+case "$*" in *"current-context"*) echo current; exit ;; esac
+[ -e "$fake/cluster" ] || exit 1
+case "$*" in
+  *" delete "* | *" patch "*) echo "kubectl $*" >>"$fake/log" ;;
+  *"get daemonsets"*) cat "$fake/daemonsets" ;;
+  *"get namespaces -l"*) cat "$fake/namespaces" ;;
+  *"secrets -A"*) cat "$fake/releases" ;;
+  *"crd,"*) cat "$fake/cluster-wide" ;;
+  *"persistentvolumes"*) cat "$fake/volumes" ;;
+  *"get scaledobjects.keda.sh -o name"*) cat "$fake/scalers" ;;
+  *" pods"*) cat "$fake/pods" ;;
+  *"horizontalpodautoscalers"*) echo '{"items":[]}' ;;
+  *"port-forward"*) cat "$fake/forward" >&2; exit 1 ;;
+esac`,
+}
+
+// TestMain is also the pretending pulumi's way to send events, which go over gRPC.
+func TestMain(m *testing.M) {
+	if address := os.Getenv("EVENTS_TO"); address != "" {
+		if err := sendEvents(strings.TrimPrefix(address, "tcp://"), os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// sendEvents sends the events in a file, one a line, and a summary.
+func sendEvents(address, file string) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+	stream, err := pulumirpc.NewEventsClient(connection).StreamEvents(context.Background())
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(content) + `{"summaryEvent":{"resourceChanges":{"same":3}}}`) {
+		if err := stream.Send(&pulumirpc.EventRequest{Event: line}); err != nil {
+			return err
+		}
+	}
+	_, err = stream.CloseAndRecv()
+	return err
+}
+
+// newMachine has everything installed and a cluster that answers.
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Fatal("these tests need a POSIX shell")
+	}
+	m := &machine{t: t, root: t.TempDir(), bin: t.TempDir(), fake: t.TempDir()}
+	for tool, script := range pretenders {
+		content := fmt.Sprintf("#!%s\nfake='%s'\n%s\n", shell, m.fake, script)
+		if err := os.WriteFile(filepath.Join(m.bin, tool), []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tool := range []string{"cat", "cp"} {
+		path, err := exec.LookPath(tool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(path, filepath.Join(m.bin, tool)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", m.bin)
+	for _, name := range []string{"Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.small.yaml", "Pulumi.prod.yaml"} {
+		content, err := os.ReadFile(filepath.Join("../../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.write(filepath.Join(m.root, name), string(content))
+	}
+	for _, name := range []string{"docker", "cluster", "namespaces", "releases", "cluster-wide", "volumes", "scalers", "pods", "forward", "profiles", "log"} {
+		m.set(name, "")
+	}
+	test, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(test, filepath.Join(m.fake, "events-of")); err != nil {
+		t.Fatal(err)
+	}
+	m.set("events", "")
+	m.set("daemonsets", "daemonset.apps/calico-node")
+	m.set("state", `{"version":3,"deployment":{}}`)
+	return m
+}
+
+func (m *machine) write(path, content string) {
+	m.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// set decides what a pretender says.
+func (m *machine) set(name, content string) {
+	m.t.Helper()
+	m.write(filepath.Join(m.fake, name), content)
+}
+
+func (m *machine) unset(name string) { _ = os.Remove(filepath.Join(m.fake, name)) }
+
+func (m *machine) read(name string) string {
+	content, _ := os.ReadFile(filepath.Join(m.fake, name))
+	return string(content)
+}
+
+// outcome is what a command printed and did.
+type outcome struct {
+	*machine
+	printed string
+	err     error
+}
+
+// platform runs a command with NAME=VALUE… as its environment.
+func (m *machine) platform(command string, environment ...string) outcome {
+	m.t.Helper()
+	m.set("log", "")
+	var out bytes.Buffer
+	getenv := func(name string) string {
+		for _, pair := range environment {
+			if value, ok := strings.CutPrefix(pair, name+"="); ok {
+				return value
+			}
+		}
+		return ""
+	}
+	p := &platform{root: m.root, getenv: getenv, out: &out}
+	err := p.run(m.t.Context(), strings.Fields(command))
+	printed := out.String()
+	if err != nil {
+		printed += "ERROR: " + err.Error()
+	}
+	return outcome{m, printed, err}
+}
+
+func (o outcome) succeeds() outcome {
+	o.t.Helper()
+	if o.err != nil {
+		o.t.Errorf("it fails: %s", o.printed)
+	}
+	return o
+}
+
+func (o outcome) fails() outcome {
+	o.t.Helper()
+	if o.err == nil {
+		o.t.Errorf("it does not fail: %s", o.printed)
+	}
+	return o
+}
+
+func (o outcome) says(texts ...string) outcome {
+	o.t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(o.printed, text) {
+			o.t.Errorf("it does not say %q, but:\n%s", text, o.printed)
+		}
+	}
+	return o
+}
+
+func (o outcome) doesNotSay(text string) outcome {
+	o.t.Helper()
+	if strings.Contains(o.printed, text) {
+		o.t.Errorf("it says %q:\n%s", text, o.printed)
+	}
+	return o
+}
+
+func (o outcome) did(calls ...string) outcome {
+	o.t.Helper()
+	for _, call := range calls {
+		if !strings.Contains(o.read("log"), call) {
+			o.t.Errorf("it did not run %q, but:\n%s", call, o.read("log"))
+		}
+	}
+	return o
+}
+
+func (o outcome) didNot(calls ...string) outcome {
+	o.t.Helper()
+	for _, call := range calls {
+		if strings.Contains(o.read("log"), call) {
+			o.t.Errorf("it ran %q:\n%s", call, o.read("log"))
+		}
+	}
+	return o
+}

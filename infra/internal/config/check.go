@@ -1,0 +1,242 @@
+package config
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Check returns everything that is wrong with a configuration by itself, at once; what it means for the platform is
+// checked in package plan. A preview needs no secrets: whoever reviews a change has none.
+func Check(c Config, s Secrets, preview bool) error {
+	faults := slices.Concat(
+		OneOf("logLevel", c.LogLevel, "debug", "info", "warn", "error"),
+		checkCluster(c.Cluster),
+		checkImages(c.Images, s, preview),
+		checkKafka(c.Kafka),
+		checkTopics(c.Topics),
+		checkMongo(c.Mongo, s, preview),
+		checkServices(c.Services),
+		checkIngress(c.Ingress),
+		checkAddons(c.Addons),
+	)
+	if s.APIToken != "" {
+		faults = append(faults, bearerToken("apiToken", s.APIToken)...)
+	}
+	if c.Profile == Production {
+		faults = append(faults, checkProduction(c, s, preview)...)
+	}
+	return errors.Join(faults...)
+}
+
+func checkCluster(c Cluster) []error {
+	faults := slices.Concat(
+		cpu("cluster.nodeCpu", c.NodeCPU, c.NodeCPU),
+		bytes("cluster.nodeMemory", c.NodeMemory, quantity("1Mi")),
+		notEmpty("cluster.domain", c.Domain, "set cluster.local unless the cluster has a domain of its own"),
+		objectName("cluster.domain", c.Domain),
+		cidrs("cluster.dnsAddresses", c.DNSAddresses),
+		between("cluster.nodes", c.Nodes, 1, 5000),
+		ports("cluster.apiServerPorts", c.APIServerPorts...),
+	)
+	if len(c.APIServerPorts) == 0 {
+		faults = append(faults, Fault("cluster.apiServerPorts",
+			"is empty: KEDA and the ingress controller need the API server; set [443, 6443, 8443]"))
+	}
+	return faults
+}
+
+func checkImages(c Images, s Secrets, preview bool) []error {
+	faults := slices.Concat(
+		pinnedImage("images.goImage", c.GoImage),
+		pinnedImage("images.baseImage", c.BaseImage),
+		registry("images.registry", c.Registry),
+		OneOf("images.platform", c.Platform, "", "linux/amd64", "linux/arm64"),
+		address("images.dockerHost", c.DockerHost, "unix", "tcp", "ssh", "http", "https", "npipe"),
+	)
+	if len(c.Load) > 0 {
+		faults = append(faults, notEmpty("images.load", c.Load[0], "name the command that brings an image to the nodes")...)
+	}
+	if c.RegistryUsername != "" && s.RegistryPassword == "" && !preview {
+		faults = append(faults, Fault("registryPassword",
+			"is not set, and images.registryUsername is: run pulumi config set --secret registryPassword"))
+	}
+	if c.Registry != "" && len(c.Load) > 0 {
+		faults = append(faults, Fault("images.load",
+			"brings images to the nodes that they would pull from images.registry too: set one of the two"))
+	}
+	return faults
+}
+
+func checkKafka(c Kafka) []error {
+	return slices.Concat(
+		pinnedImage("kafka.image", c.Image),
+		between("kafka.brokers", c.Brokers, 0, 200), // none at all is told with the quorum
+		between("kafka.controllers", c.Controllers, 0, 5),
+		bytes("kafka.heap", c.Heap, quantity("256Mi")),
+		cpu("kafka.cpu", c.CPU, c.CPULimit),
+		bytes("kafka.storage", c.Storage, quantity("1")),
+		objectName("kafka.storageClass", c.StorageClass),
+	)
+}
+
+func checkTopics(c Topics) []error {
+	var faults []error
+	// In the names of metrics a dot is an underscore, and so the brokers refuse two topics that differ in nothing else.
+	seen := map[string]NamedTopic{}
+	for _, t := range c.All() {
+		key := "topics." + t.Key
+		faults = append(faults, topicName(key+".name", t.Name)...)
+		inMetrics := strings.ReplaceAll(t.Name, ".", "_")
+		switch other, taken := seen[inMetrics]; {
+		case taken && other.Name == t.Name:
+			faults = append(faults, Fault(key+".name", "%q is the name of topics.%s too", t.Name, other.Key))
+		case taken:
+			faults = append(faults, Fault(key+".name", "%q and %q of topics.%s have one name in metrics, which Kafka refuses: "+
+				"let them differ in more than dots and underscores", t.Name, other.Name, other.Key))
+		}
+		seen[inMetrics] = t
+		// The brokers make no more in one request.
+		faults = append(faults, between(key+".partitions", t.Partitions, 1, 10_000)...)
+		switch {
+		case t.Compacted && t.Retention != 0:
+			faults = append(faults, Fault(key+".retention", "%s: a compacted topic is kept for ever; leave it out", t.Retention))
+		case !t.Compacted:
+			faults = append(faults, span(key+".retention", t.Retention, time.Millisecond)...)
+		}
+	}
+	return faults
+}
+
+func checkMongo(c Mongo, s Secrets, preview bool) []error {
+	if c.External {
+		return checkExternalMongo(c, s, preview)
+	}
+	faults := slices.Concat(
+		pinnedImage("mongo.image", c.Image),
+		cpu("mongo.cpu", c.CPU, c.CPULimit),
+		bytes("mongo.memory", c.Memory, quantity("384Mi")),
+		bytes("mongo.storage", c.Storage, quantity("1")),
+		objectName("mongo.storageClass", c.StorageClass),
+		databaseName("mongo.database", c.Database),
+	)
+	if s.MongoURI != "" {
+		faults = append(faults, Fault("mongoUri", "is set, and mongo.external is not: set it to true, or remove the address"))
+	}
+	if c.Members != 1 && c.Members != 3 {
+		faults = append(faults, Fault("mongo.members", "%d: set 1 or 3", c.Members))
+	}
+	if s.MongoPassword != "" {
+		faults = append(faults, strongPassword("mongoPassword", s.MongoPassword)...)
+	}
+	return faults
+}
+
+func checkExternalMongo(c Mongo, s Secrets, preview bool) []error {
+	faults := slices.Concat(
+		cidrs("mongo.externalAddresses", c.ExternalAddresses),
+		ports("mongo.externalPort", c.ExternalPort),
+		databaseName("mongo.database", c.Database),
+	)
+	if len(c.ExternalAddresses) == 0 {
+		faults = append(faults, Fault("mongo.externalAddresses",
+			"is empty: the network policies need to know where the database is; set its CIDR blocks"))
+	}
+	switch {
+	case s.MongoURI != "":
+		faults = append(faults, mongoURI("mongoUri", s.MongoURI)...)
+	case !preview:
+		faults = append(faults, Fault("mongoUri", "is not set, and mongo.external is: run pulumi config set --secret mongoUri"))
+	}
+	return faults
+}
+
+func checkServices(c Services) []error {
+	var faults []error
+	for _, s := range c.all() {
+		key := "services." + s.key
+		faults = append(faults, slices.Concat(
+			cpu(key+".cpu", s.CPU, s.CPULimit),
+			bytes(key+".memory", s.Memory, quantity("64Mi")),
+			between(key+".min", s.Min, 1, 1000),
+			between(key+".max", s.Max, 1, 1000),
+			between(key+".target", s.Target, 1, 1<<31-1),
+		)...)
+		if s.Max < s.Min {
+			faults = append(faults, Fault(key+".max", "%d is less than %s.min, which is %d", s.Max, key, s.Min))
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+			faults = append(faults, variableName(key+".env", name)...)
+		}
+	}
+	return faults
+}
+
+func checkIngress(c Ingress) []error {
+	faults := slices.Concat(
+		notEmpty("ingress.class", c.Class, "set the class of the ingress controller"),
+		objectName("ingress.class", c.Class),
+		namespaceName("ingress.namespace", c.Namespace),
+		hostName("ingress.host", c.Host),
+		objectName("ingress.tlsSecret", c.TLSSecret),
+		objectName("ingress.clusterIssuer", c.ClusterIssuer),
+		annotations("ingress.annotations", c.Annotations),
+		OneOf("ingress.serviceType", c.ServiceType, "NodePort", "LoadBalancer", "ClusterIP"),
+	)
+	if c.TLSSecret != "" && c.Host == "" {
+		faults = append(faults, Fault("ingress.host", "is empty, and ingress.tlsSecret is set: a certificate is for a name"))
+	}
+	if c.ClusterIssuer != "" && c.TLSSecret == "" {
+		faults = append(faults, Fault("ingress.tlsSecret",
+			"is empty, and ingress.clusterIssuer is set: name the secret that it shall fill"))
+	}
+	return faults
+}
+
+func checkAddons(c Addons) []error {
+	faults := slices.Concat(
+		namespaceName("addons.kedaNamespace", c.KEDANamespace),
+		namespaceName("addons.monitoringNamespace", c.MonitoringNamespace),
+		address("addons.repository", c.Repository, "https", "http", "oci"),
+		bytes("addons.prometheusStorage", c.PrometheusStorage, quantity("0")),
+	)
+	if c.Repository != "" && c.Folder != "" {
+		faults = append(faults, Fault("addons.folder", "is set, and addons.repository too: set one of the two"))
+	}
+	if c.Prometheus {
+		faults = append(faults, span("addons.prometheusRetention", c.PrometheusRetention, time.Second)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
+		faults = append(faults, OneOf("addons.values", name, "ingress-nginx", "keda", "metrics-server", "prometheus")...)
+	}
+	return faults
+}
+
+// checkProduction holds what is a choice elsewhere and a duty in production.
+func checkProduction(c Config, s Secrets, preview bool) []error {
+	faults := slices.Concat(
+		notEmpty("images.registry", c.Images.Registry, "the nodes pull their images from there"),
+		notEmpty("ingress.host", c.Ingress.Host, "set the host name of the shop"),
+		notEmpty("ingress.tlsSecret", c.Ingress.TLSSecret, "name the secret with the certificate"),
+		notEmpty("images.platform", c.Images.Platform, "name the platform of the nodes, whatever builds the images"),
+	)
+	if c.Cluster.Nodes < 3 {
+		faults = append(faults, Fault("cluster.nodes", "%d: production needs 3 or more", c.Cluster.Nodes))
+	}
+	if !c.Kafka.Secure {
+		faults = append(faults, Fault("kafka.secure", "is off: production requires TLS and authentication; set it to true"))
+	}
+	if c.Kafka.Brokers < 3 {
+		faults = append(faults, Fault("kafka.brokers", "%d: production needs 3 or more", c.Kafka.Brokers))
+	}
+	if !c.Mongo.External && c.Mongo.Members != 3 {
+		faults = append(faults, Fault("mongo.members", "%d: production needs 3, or mongo.external", c.Mongo.Members))
+	}
+	if s.APIToken == "" && !preview {
+		faults = append(faults, Fault("apiToken",
+			"is not set, and api would let everyone read every topic: run pulumi config set --secret apiToken"))
+	}
+	return faults
+}

@@ -1,0 +1,342 @@
+// Package config is what a stack can set: the keys and their meaning, each profile's defaults, how a stack's settings
+// are read over them, and what each value may be. It knows nothing of Pulumi; what follows from a configuration is in
+// package plan.
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// Config is everything that a stack can set. The comments on its fields are the reference in docs.
+type Config struct {
+	// Profile sets the default of every other key: `small` (2 CPUs, 4 GiB), `default` (4 CPUs, 6 GiB) or `production`
+	// (3 nodes or more).
+	Profile string `json:"profile"`
+
+	// LogLevel is how much the services log: `debug`, `info`, `warn` or `error`.
+	LogLevel string `json:"logLevel"`
+
+	// KeepVolumes keeps the volumes of Kafka and MongoDB when the stack is taken down, with their namespace and the
+	// database's passwords, so that the next up finds the data again. They are protected: `make down` leaves them out, and
+	// a plain `pulumi destroy` refuses.
+	KeepVolumes bool `json:"keepVolumes"`
+
+	// Cluster is the Kubernetes cluster that the stack stands on.
+	Cluster Cluster `json:"cluster"`
+
+	// Images is how the images of the services are built and where they go.
+	Images Images `json:"images"`
+
+	// Kafka is the Kafka cluster.
+	Kafka Kafka `json:"kafka"`
+
+	// Topics is the topics of the platform.
+	Topics Topics `json:"topics"`
+
+	// Mongo is the document database.
+	Mongo Mongo `json:"mongo"`
+
+	// Services is the five services.
+	Services Services `json:"services"`
+
+	// Ingress is the way in from outside.
+	Ingress Ingress `json:"ingress"`
+
+	// Addons is what is installed beside the platform.
+	Addons Addons `json:"addons"`
+}
+
+// Cluster describes the Kubernetes cluster.
+type Cluster struct {
+	// Context is the kubeconfig context to deploy to. Empty means the current one.
+	Context string `json:"context"`
+
+	// Domain is the cluster's DNS domain.
+	Domain string `json:"domain"`
+
+	// Nodes is how many nodes there are. A preview fails when the platform asks for more than they have.
+	Nodes int `json:"nodes"`
+
+	// NodeCPU is how many CPUs each node has.
+	NodeCPU resource.Quantity `json:"nodeCpu"`
+
+	// NodeMemory is how much memory each node has.
+	NodeMemory resource.Quantity `json:"nodeMemory"`
+
+	// Zones spreads the pods, and the replicas of partitions, over the zones of the cluster (Kubernetes 1.35 or later).
+	Zones bool `json:"zones"`
+
+	// APIServerPorts is the ports on which pods reach the API server, after address translation.
+	APIServerPorts []int `json:"apiServerPorts"`
+
+	// DNSAddresses is the CIDR blocks of name servers that are no pods of kube-system, such as a node-local cache.
+	DNSAddresses []string `json:"dnsAddresses"`
+}
+
+// Images describes how the images of the services are built.
+type Images struct {
+	// Build builds the images. Without it they must be where their names say already.
+	Build bool `json:"build"`
+
+	// Registry is where the images are pushed to, such as `registry.example.com/team`. Empty means that they are not
+	// pushed.
+	Registry string `json:"registry"`
+
+	// RegistryUsername is who pushes, with the secret `registryPassword`. Empty means Docker's own stored credentials.
+	RegistryUsername string `json:"registryUsername"`
+
+	// Load is a command that brings a built image to the nodes; its last argument is the image. Empty means that the
+	// nodes need none, because they pull from the registry or share the Docker daemon.
+	Load []string `json:"load"`
+
+	// Platform is what the images are built for, `linux/amd64` or `linux/arm64`. Empty means the machine that builds.
+	Platform string `json:"platform"`
+
+	// DockerHost is the address of the Docker daemon. Empty means what `DOCKER_HOST` says, or the usual socket.
+	DockerHost string `json:"dockerHost"`
+
+	// GoImage is the image that the services are compiled in.
+	GoImage string `json:"goImage"`
+
+	// BaseImage is the image that the services run in. It needs a C library and certificates, and nothing else.
+	BaseImage string `json:"baseImage"`
+}
+
+// Kafka describes the Kafka cluster.
+type Kafka struct {
+	// Image is the Kafka image.
+	Image string `json:"image"`
+
+	// Brokers is how many brokers there are.
+	Brokers int `json:"brokers"`
+
+	// Controllers is how many nodes form a quorum of their own. 0 makes every broker a controller too.
+	Controllers int `json:"controllers"`
+
+	// Heap is the size of each node's Java heap. Its container gets twice as much.
+	Heap resource.Quantity `json:"heap"`
+
+	// CPU is what each node asks for.
+	CPU resource.Quantity `json:"cpu"`
+
+	// CPULimit is the most that each node gets.
+	CPULimit resource.Quantity `json:"cpuLimit"`
+
+	// Storage is the size of each node's volume.
+	Storage resource.Quantity `json:"storage"`
+
+	// StorageClass is the class of the volumes. Empty means the cluster's default.
+	StorageClass string `json:"storageClass"`
+
+	// Secure encrypts every connection, gives every client a password of its own (SASL PLAIN inside TLS), and lets each
+	// do only what it has to. Decide before the first start: a running cluster can't be switched over.
+	Secure bool `json:"secure"`
+}
+
+// Topics describes the topics. Replication follows from the number of brokers.
+type Topics struct {
+	// Purchases holds what was bought.
+	Purchases Topic `json:"purchases"`
+
+	// PurchasesDLQ holds the purchases that could not be stored.
+	PurchasesDLQ Topic `json:"purchasesDlq"`
+
+	// Orders holds the demo orders.
+	Orders Topic `json:"orders"`
+
+	// OrdersDLQ holds the orders that could not be counted.
+	OrdersDLQ Topic `json:"ordersDlq"`
+
+	// ProductTotals holds the running total of each product; it is compacted and kept for ever.
+	ProductTotals Topic `json:"productTotals"`
+}
+
+// Topic describes one topic.
+type Topic struct {
+	// Name is the topic's name.
+	Name string `json:"name"`
+
+	// Partitions is how many partitions it has. It can grow, and never shrink.
+	Partitions int `json:"partitions"`
+
+	// Retention is how long records are kept.
+	Retention Duration `json:"retention"`
+}
+
+// Mongo describes the document database.
+type Mongo struct {
+	// External uses a database that stands elsewhere, at the address in the secret `mongoUri`, and declares none.
+	External bool `json:"external"`
+
+	// ExternalAddresses is the CIDR blocks of the database that stands elsewhere.
+	ExternalAddresses []string `json:"externalAddresses"`
+
+	// ExternalPort is the port of the database that stands elsewhere.
+	ExternalPort int `json:"externalPort"`
+
+	// Image is the MongoDB image.
+	Image string `json:"image"`
+
+	// Members is the size of the replica set: 1 or 3.
+	Members int `json:"members"`
+
+	// CPU is what each member asks for.
+	CPU resource.Quantity `json:"cpu"`
+
+	// CPULimit is the most that each member gets.
+	CPULimit resource.Quantity `json:"cpuLimit"`
+
+	// Memory is what each member gets.
+	Memory resource.Quantity `json:"memory"`
+
+	// Storage is the size of each member's volume.
+	Storage resource.Quantity `json:"storage"`
+
+	// StorageClass is the class of the volumes. Empty means the cluster's default.
+	StorageClass string `json:"storageClass"`
+
+	// Database is the name of the database.
+	Database string `json:"database"`
+}
+
+// Services describes the five services.
+type Services struct {
+	// WebServer is the shop. It scales on CPU.
+	WebServer Service `json:"webServer"`
+
+	// ManagementAPI stores the purchases. It scales on the lag of its consumer group.
+	ManagementAPI Service `json:"managementApi"`
+
+	// API reads topics. It scales on CPU.
+	API Service `json:"api"`
+
+	// Producer sends demo orders. It scales on CPU.
+	Producer Service `json:"producer"`
+
+	// Consumer counts the orders. It scales on the lag of its consumer group.
+	Consumer Service `json:"consumer"`
+}
+
+// Service describes one service.
+type Service struct {
+	// Min is the fewest pods.
+	Min int `json:"min"`
+
+	// Max is the most pods. A consumer can't have more than its topic has partitions.
+	Max int `json:"max"`
+
+	// Target is what one pod should bear: percent of its CPU request, or records of lag.
+	Target int `json:"target"`
+
+	// CPU is what each pod asks for.
+	CPU resource.Quantity `json:"cpu"`
+
+	// CPULimit is the most that each pod gets.
+	CPULimit resource.Quantity `json:"cpuLimit"`
+
+	// Memory is what each pod gets. Half of it is for Go's heap (`GOMEMLIMIT`), half for what Kafka's client holds; how
+	// much `api` reads at once (`READ_CONCURRENCY`, `READ_BYTES_LIMIT`) follows from it.
+	Memory resource.Quantity `json:"memory"`
+
+	// Env is further environment variables of the service, such as `RATE` of the producer.
+	Env map[string]string `json:"env"`
+}
+
+// Ingress describes the way in from outside.
+type Ingress struct {
+	// Class is the ingress class.
+	Class string `json:"class"`
+
+	// Namespace is where the ingress controller runs.
+	Namespace string `json:"namespace"`
+
+	// Host is the host name that the routes answer to. Empty means every name.
+	Host string `json:"host"`
+
+	// TLSSecret is the name of the secret, in the namespace of the services, that holds the certificate. Empty means
+	// plain HTTP.
+	TLSSecret string `json:"tlsSecret"`
+
+	// ClusterIssuer is the cert-manager issuer that fills that secret. Empty means that somebody else does.
+	ClusterIssuer string `json:"clusterIssuer"`
+
+	// Annotations is put on the Ingress.
+	Annotations map[string]string `json:"annotations"`
+
+	// ServiceType is the type of the installed controller's service: `NodePort` or `LoadBalancer`.
+	ServiceType string `json:"serviceType"`
+}
+
+// Addons says what is installed beside the platform.
+type Addons struct {
+	// IngressNginx installs the ingress controller. Without it, `ingress.class` names the one that is there.
+	IngressNginx bool `json:"ingressNginx"`
+
+	// KEDA installs KEDA. Without it the cluster must have it already.
+	KEDA bool `json:"keda"`
+
+	// KEDANamespace is where KEDA runs.
+	KEDANamespace string `json:"kedaNamespace"`
+
+	// MetricsServer installs the metrics server. Without it the cluster must have one already.
+	MetricsServer bool `json:"metricsServer"`
+
+	// MonitoringNamespace is where the metrics server and Prometheus are installed.
+	MonitoringNamespace string `json:"monitoringNamespace"`
+
+	// KubeletInsecureTLS lets the metrics server trust kubelets whose certificate the cluster did not sign.
+	KubeletInsecureTLS bool `json:"kubeletInsecureTls"`
+
+	// Prometheus installs Prometheus, with the platform's alert rules.
+	Prometheus bool `json:"prometheus"`
+
+	// PrometheusRetention is how long metrics are kept.
+	PrometheusRetention Duration `json:"prometheusRetention"`
+
+	// PrometheusStorage is the size of Prometheus's volume. 0 keeps the metrics as long as the pod lives.
+	PrometheusStorage resource.Quantity `json:"prometheusStorage"`
+
+	// Repository is where all charts come from, in place of each one's own: a chart repository (`https://…`), or a
+	// folder of an OCI registry (`oci://…`).
+	Repository string `json:"repository"`
+
+	// Folder is a folder that all charts come from, for a closed network. Use a path relative to `infra/`.
+	Folder string `json:"folder"`
+
+	// Values is merged over a chart's values, by the chart's name.
+	Values map[string]any `json:"values"`
+}
+
+// Duration is a time span such as `168h`.
+type Duration time.Duration
+
+// UnmarshalJSON reads a time span.
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return fmt.Errorf("%s is no time span: write it like \"168h\"", data)
+	}
+	parsed, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%q is no time span: write it like \"168h\"", text)
+	}
+	*d = Duration(parsed)
+	return nil
+}
+
+// String writes a time span in its largest whole units: 168h, not 168h0m0s.
+func (d Duration) String() string {
+	span := time.Duration(d)
+	switch {
+	case span%time.Hour == 0:
+		return fmt.Sprintf("%dh", span/time.Hour)
+	case span%time.Minute == 0:
+		return fmt.Sprintf("%dm", span/time.Minute)
+	default:
+		return span.String()
+	}
+}

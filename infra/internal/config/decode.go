@@ -1,0 +1,78 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// decode reads JSON over target, which holds the defaults, and returns every fault in it: encoding/json would stop at
+// the first one, and let unknown keys of nested objects pass or fail without a place.
+func decode(path string, data json.RawMessage, target reflect.Value) []error {
+	if u, ok := target.Addr().Interface().(json.Unmarshaler); ok {
+		if err := u.UnmarshalJSON(data); err != nil {
+			return []error{fmt.Errorf("%s: %w", path, err)}
+		}
+		return nil
+	}
+	if target.Kind() == reflect.Struct {
+		return decodeStruct(path, data, target)
+	}
+	if err := json.Unmarshal(data, target.Addr().Interface()); err != nil {
+		return []error{fmt.Errorf("%s: %s is no %s", path, data, kindName(target.Type()))}
+	}
+	return nil
+}
+
+func decodeStruct(path string, data json.RawMessage, target reflect.Value) []error {
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(data, &values); err != nil {
+		return []error{fmt.Errorf("%s: %s is no object", path, data)}
+	}
+	fields := fieldsByKey(target)
+	var faults []error
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		field, ok := fields[key]
+		if !ok {
+			faults = append(faults, fmt.Errorf("%s.%s: there is no such key; there are %s",
+				path, key, strings.Join(slices.Sorted(maps.Keys(fields)), ", ")))
+			continue
+		}
+		faults = append(faults, decode(path+"."+key, values[key], field)...)
+	}
+	return faults
+}
+
+// fieldsByKey returns the fields of a struct by their names in JSON.
+func fieldsByKey(v reflect.Value) map[string]reflect.Value {
+	fields := map[string]reflect.Value{}
+	for i := range v.NumField() {
+		fields[v.Type().Field(i).Tag.Get("json")] = v.Field(i)
+	}
+	return fields
+}
+
+// kindName is what a reader of the configuration calls a type.
+func kindName(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[Duration]():
+		return "time span"
+	case t.Name() == "Quantity":
+		return "quantity"
+	case t.Kind() == reflect.Int:
+		return "number"
+	case t.Kind() == reflect.Bool:
+		return "boolean"
+	case t.Kind() == reflect.String:
+		return "text"
+	case t.Kind() == reflect.Slice:
+		return "list of " + kindName(t.Elem()) + "s"
+	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.String:
+		return "object with texts in quotes"
+	default:
+		return "object"
+	}
+}

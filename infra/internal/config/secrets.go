@@ -1,0 +1,31 @@
+package config
+
+// Secrets are the keys that are set with `pulumi config set --secret`. What is not set is empty here.
+type Secrets struct {
+	// APIToken is the bearer token that `api` asks for. Empty leaves it open; the production profile requires it.
+	APIToken string `json:"apiToken"`
+
+	// MongoURI is the address of a database that stands elsewhere, for `mongo.external`.
+	MongoURI string `json:"mongoUri"`
+
+	// MongoPassword is the password of the services' MongoDB user: 16 letters and digits or more. One is generated when
+	// it is not set.
+	MongoPassword string `json:"mongoPassword"`
+
+	// KafkaCertificate is the key of the Kafka nodes followed by their certificate, both PEM, for every name in
+	// `*.kafka-nodes.shop-data.svc.cluster.local`, `*.kafka-controller-nodes.shop-data.svc.cluster.local` and
+	// `kafka.shop-data.svc.cluster.local`, with the common name `kafka`, for servers and clients. With `kafka.secure`, one is
+	// made that lasts five years when it is not set.
+	KafkaCertificate string `json:"kafkaCertificate"`
+
+	// KafkaAuthority is the certificate of who signed `kafkaCertificate`, or several one after the other while one takes the
+	// place of another.
+	KafkaAuthority string `json:"kafkaAuthority"`
+
+	// KafkaPasswords is passwords of users of Kafka as JSON, such as `{"web-server": "…"}`: 16 letters and digits or more.
+	// The others' are generated.
+	KafkaPasswords string `json:"kafkaPasswords"`
+
+	// RegistryPassword goes with `images.registryUsername`.
+	RegistryPassword string `json:"registryPassword"`
+}

@@ -1,0 +1,23 @@
+package config
+
+// NamedTopic is a topic of the configuration with what is not a choice.
+type NamedTopic struct {
+	Topic
+
+	// Key is its name in the configuration.
+	Key string
+
+	// Compacted keeps the last record of each key for ever.
+	Compacted bool
+}
+
+// All returns every topic.
+func (t Topics) All() []NamedTopic {
+	return []NamedTopic{
+		{Topic: t.Purchases, Key: "purchases"},
+		{Topic: t.PurchasesDLQ, Key: "purchasesDlq"},
+		{Topic: t.Orders, Key: "orders"},
+		{Topic: t.OrdersDLQ, Key: "ordersDlq"},
+		{Topic: t.ProductTotals, Key: "productTotals", Compacted: true},
+	}
+}
