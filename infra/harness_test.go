@@ -42,13 +42,14 @@ func testWorld(t *testing.T, settings map[string]string) world {
 		sources[name+"/main.go"] = &fstest.MapFile{Data: []byte("package main // " + name)}
 	}
 	return world{
-		services: func(string) fs.FS { return sources },
-		staging:  t.TempDir(),
-		daemon:   func(string) error { return nil },
-		chart:    func(addon.Chart) error { return nil },
-		loader:   func([]string) image.Load { return nil },
-		unlocker: func(string) addon.Unlock { return nil },
-		random:   zeros{},
+		services:   func(string) fs.FS { return sources },
+		staging:    t.TempDir(),
+		daemon:     func(string) error { return nil },
+		chart:      func(addon.Chart) error { return nil },
+		dockerHost: func(host string) string { return host },
+		loader:     func([]string) image.Load { return nil },
+		unlocker:   func(string) addon.Unlock { return nil },
+		random:     zeros{},
 		setKeys: func(string) []string {
 			var keys []string
 			for key := range settings {

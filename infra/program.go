@@ -106,8 +106,8 @@ func (p platform) imageArgs(ctx *pulumi.Context) *image.Args {
 		Platform:   cmp.Or(settings.Platform, "linux/"+runtime.GOARCH),
 		GoImage:    settings.GoImage,
 		BaseImage:  settings.BaseImage,
-		DockerHost: settings.DockerHost,
-		Load:       p.world.loader(settings.Load),
+		DockerHost: p.world.dockerHost(settings.DockerHost),
+		Load:       p.world.loader(image.LoadCommand(settings.Load, p.config.Cluster.Context)),
 	}
 }
 

@@ -69,6 +69,7 @@ func render(root, stack string) ([]manifest, error) {
 	}
 	w := machine(string(encoded))
 	// The images are named and not built: manifests are for the cluster alone.
+	w.dockerHost = func(host string) string { return host }
 	w.daemon = func(string) error { return errNotAsked }
 	w.chart = func(addon.Chart) error { return nil }
 	w.loader = func([]string) image.Load { return nil }

@@ -23,6 +23,10 @@ type world struct {
 	// staging is where the sources of the images are put together.
 	staging string
 
+	// dockerHost returns the address of the Docker daemon, given the one in the configuration; empty where the provider
+	// finds it.
+	dockerHost func(configured string) string
+
 	// daemon returns nil when a Docker daemon answers at that address.
 	daemon func(host string) error
 
@@ -45,9 +49,12 @@ type world struct {
 // machine is the world of a program that pulumi runs.
 func machine(config string) world {
 	return world{
-		services: func(string) fs.FS { return os.DirFS(filepath.Join("..", "services")) },
-		staging:  ".build",
-		daemon:   func(host string) error { return image.Daemon(context.Background(), host) },
+		services:   func(string) fs.FS { return os.DirFS(filepath.Join("..", "services")) },
+		staging:    ".build",
+		dockerHost: func(configured string) string { return image.Host(context.Background(), configured) },
+		daemon: func(host string) error {
+			return image.Daemon(context.Background(), image.Host(context.Background(), host))
+		},
 		chart:    findChart,
 		loader:   commandLoader,
 		unlocker: kubectlUnlocker,

@@ -7,9 +7,44 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
+
+// Host returns the address of the Docker daemon: the one that is configured, else that of the Docker context in use, as
+// the docker command has it. The provider knows nothing of contexts. It is empty where the context is the usual one or
+// there is no docker command: then the provider looks for itself.
+func Host(ctx context.Context, configured string) string {
+	if configured != "" || os.Getenv("DOCKER_HOST") != "" {
+		return configured
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	output, err := exec.CommandContext(ctx, "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}").Output()
+	host := strings.TrimSpace(string(output))
+	if err != nil || host == usualSocket {
+		return ""
+	}
+	return host
+}
+
+const usualSocket = "unix:///var/run/docker.sock"
+
+// LoadCommand adds to a command of minikube the profile that the stack stands on, which is named as its context is.
+func LoadCommand(command []string, kubeContext string) []string {
+	if len(command) == 0 || filepath.Base(command[0]) != "minikube" || kubeContext == "" {
+		return command
+	}
+	for _, argument := range command {
+		if argument == "-p" || strings.HasPrefix(argument, "--profile") {
+			return command
+		}
+	}
+	return slices.Concat(command[:1], []string{"--profile", kubeContext}, command[1:])
+}
 
 // Daemon returns nil when a Docker daemon answers, and says which one did not otherwise. The provider can only fail,
 // even in a preview; this lets the program show everything else.
@@ -21,7 +56,7 @@ func Daemon(ctx context.Context, host string) error {
 		return dial(ctx, host)
 	}
 	// Where the provider looks: the usual socket, then those of Docker Desktop.
-	candidates := []string{"unix:///var/run/docker.sock"}
+	candidates := []string{usualSocket}
 	if home, err := os.UserHomeDir(); err == nil {
 		for _, socket := range []string{".docker/run/docker.sock", ".docker/desktop/docker.sock"} {
 			candidates = append(candidates, "unix://"+filepath.Join(home, socket))
