@@ -93,7 +93,7 @@ type ImagesConfig struct {
 	// Platform is what the images are built for, `linux/amd64` or `linux/arm64`. Empty means the machine that builds.
 	Platform string `json:"platform"`
 
-	// DockerHost is the address of the Docker daemon. Empty means what `DOCKER_HOST` says, or the usual socket.
+	// DockerHost is the address of the Docker daemon. Empty means what `DOCKER_HOST` or the Docker context says.
 	DockerHost string `json:"dockerHost"`
 
 	// GoImage is the image that the services are compiled in.
