@@ -10,7 +10,7 @@ import (
 // Headers of a dead letter. They say where the record came from and why it was
 // refused; its own key, value and headers are kept as they were.
 const (
-	HeaderReason    = "dlq-reason"    // bounded word: "decode" or "invalid"
+	HeaderReason    = "dlq-reason"    // bounded word: "decode", "invalid" or "rejected"
 	HeaderError     = "dlq-error"     // what was wrong, for a person
 	HeaderTopic     = "dlq-topic"     // source topic
 	HeaderPartition = "dlq-partition" // source partition
