@@ -64,7 +64,17 @@ case "$*" in
   *"get scaledobjects.keda.sh -o name"*) cat "$fake/scalers" ;;
   *" pods"*) cat "$fake/pods" ;;
   *"horizontalpodautoscalers"*) echo '{"items":[]}' ;;
-  *"port-forward"*) cat "$fake/forward" >&2; exit 1 ;;
+  *"port-forward"*)
+    if [ -e "$fake/forward-to" ]; then echo "Forwarding from $(cat "$fake/forward-to") -> 80"; exec sleep 60; fi
+    cat "$fake/forward" >&2
+    exit 1 ;;
+  *"controller"*) cat "$fake/controller" ;;
+  *"scaledobjects.keda.sh"*) cat "$fake/scaledobjects" ;;
+  *"get pod "*) echo Succeeded ;;
+  *" logs "*-known) cat "$fake/known" ;;
+  *" logs "*) cat "$fake/stranger" ;;
+  *"statefulset kafka"*) echo apache/kafka:4 ;;
+  *" apply "*) cat >>"$fake/applied" ;;
 esac`,
 }
 
@@ -118,7 +128,7 @@ func newMachine(t *testing.T) *machine {
 			t.Fatal(err)
 		}
 	}
-	for _, tool := range []string{"cat", "cp"} {
+	for _, tool := range []string{"cat", "cp", "sleep"} {
 		path, err := exec.LookPath(tool)
 		if err != nil {
 			t.Fatal(err)
@@ -135,7 +145,7 @@ func newMachine(t *testing.T) *machine {
 		}
 		m.write(filepath.Join(m.root, name), string(content))
 	}
-	for _, name := range []string{"docker", "cluster", "namespaces", "releases", "cluster-wide", "volumes", "scalers", "pods", "forward", "profiles", "log"} {
+	for _, name := range []string{"docker", "cluster", "namespaces", "releases", "cluster-wide", "volumes", "scalers", "pods", "forward", "controller", "scaledobjects", "profiles", "log"} {
 		m.set(name, "")
 	}
 	test, err := os.Executable()

@@ -103,7 +103,8 @@ func (t *trial) probe(ctx context.Context, name, namespace, label, image string,
 func (t *trial) findings(ctx context.Context, namespace, pod string) (map[string]string, error) {
 	var phase string
 	ended := within(ctx, 4*time.Minute, func(ctx context.Context) bool {
-		phase, _ = t.kube.run(ctx, "-n", namespace, "get", "pod", pod, "-o", "jsonpath={.status.phase}")
+		said, _ := t.kube.run(ctx, "-n", namespace, "get", "pod", pod, "-o", "jsonpath={.status.phase}")
+		phase = strings.TrimSpace(said)
 		return phase == "Succeeded" || phase == "Failed"
 	})
 	if !ended {
