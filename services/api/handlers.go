@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -183,6 +184,9 @@ func (s *server) messages(c *gin.Context) {
 	if page.reason != "" {
 		c.Header("X-Reason", page.reason)
 	}
+	if page.missing != "" {
+		c.Header("X-Unreadable", page.missing)
+	}
 	if page.next != nil {
 		c.Header("Link", nextLink(c.Request.URL.Query(), sel, limit, page.next))
 	}
@@ -201,6 +205,7 @@ type page struct {
 	complete bool
 	reason   string
 	next     *cursor // nil at the beginning of the topic
+	missing  string  // places that can't be read
 }
 
 var errTimeout = errors.New("nothing could be read in time")
@@ -222,7 +227,7 @@ func (s *server) lastMessages(ctx context.Context, sel selection, limit int, fro
 		return page{}, err
 	}
 	defer s.readers.release(r)
-	defer r.rest()
+	r.largest = int(min(s.cfg.ReadBytesLimit, math.MaxInt32))
 
 	logs, err := locate(ctx, r.client, sel)
 	if err != nil {
@@ -264,6 +269,9 @@ func (s *server) lastMessages(ctx context.Context, sel selection, limit int, fro
 		}
 	case len(records) < limit:
 		answer.complete, answer.reason = true, reasonBeginning
+	}
+	if len(r.missing) > 0 {
+		answer.complete, answer.reason, answer.missing = false, reasonUnreadable, missingPlaces(r.missing)
 	}
 	return answer, nil
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"shopstream/services/internal/testkit/broker"
-	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/health"
+	"shopstream/services/internal/testkit/broker"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 // newTestServer runs the parts behind the routes without the routes.
@@ -105,7 +105,9 @@ func TestARequestCostsFourQuestions(t *testing.T) {
 	}
 	c := count(k)
 	s := start(t, k.BootstrapServers)
-	s.messages(t, "/messages?topic="+topic)
+	for range 3 { // until everything is connected
+		s.messages(t, "/messages?topic="+topic)
+	}
 	c.take()
 	const requests = 50
 	for range requests {

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"shopstream/services/internal/kafkax"
 )
@@ -16,9 +16,8 @@ import (
 // errSaturated is returned to a request that got no reader in time.
 var errSaturated = errors.New("all readers are busy")
 
-// pool keeps consumers connected between requests. At most its size exist;
-// they are made when first needed. An idle one has no assignment, or it would
-// stream a topic into memory.
+// pool keeps readers connected between requests. At most its size exist; they
+// are made when first needed.
 type pool struct {
 	create func(kafka.IsolationLevel) (*reader, error)
 	log    *slog.Logger
@@ -90,6 +89,7 @@ func (p *pool) takeIdle(isolation kafka.IsolationLevel) *reader {
 // release takes a reader back. One that failed is replaced by a new one when
 // next needed: its state is not known.
 func (p *pool) release(r *reader) {
+	r.missing = nil
 	p.mu.Lock()
 	if r.failed || p.closed {
 		p.disposeLocked(r)
@@ -153,36 +153,34 @@ func (p *pool) close() {
 	p.closes.Wait()
 }
 
-// reader is one pooled consumer. Not safe for concurrent use.
+// reader is one pooled pair of clients: one asks about logs, the other takes
+// their batches. Not safe for concurrent use.
 type reader struct {
 	client
+	direct    *kgo.Client
 	isolation kafka.IsolationLevel
 	log       *slog.Logger
-	settled   bool // see settle
+	largest   int       // bytes of a record; a larger one is left out
+	missing   []missing // what could not be read since the reader was acquired
 	failed    bool
 }
 
 var _ fetcher = (*reader)(nil)
 
+// largestRecord is for readers whose caller sets no bound.
+const largestRecord = 8 << 20
+
 func newReader(cfg kafkax.Config, isolation kafka.IsolationLevel, log *slog.Logger) (*reader, error) {
-	consumer, err := newConsumer(cfg, isolation, log, kafka.ConfigMap{
-		// A window ends within what is in the log, so a fetch seldom has to
-		// wait. But the client fetches ahead, and the fetch that is under way
-		// when a request ends keeps the next one's waiting.
-		"fetch.wait.max.ms": 1,
-		// Bounds on what a reader holds beyond the records it has returned; in
-		// number too, since a small record takes several times its size.
-		"fetch.max.bytes":            8 << 20,
-		"queued.min.messages":        2000,
-		"queued.max.messages.kbytes": 16 << 10,
-		// The defaults of half a second and more are for consumers that stay.
-		"fetch.queue.backoff.ms": 10,
-		"fetch.error.backoff.ms": 50,
-	})
+	direct, err := cfg.Direct("api")
 	if err != nil {
 		return nil, err
 	}
-	return &reader{client: consumer, isolation: isolation, log: log, settled: true}, nil
+	asking, err := newClient(cfg, log, nil)
+	if err != nil {
+		direct.Close()
+		return nil, err
+	}
+	return &reader{client: asking, direct: direct, isolation: isolation, log: log, largest: largestRecord}, nil
 }
 
 // drain takes what an idle reader has to say. It reports false when that was
@@ -199,117 +197,12 @@ func (r *reader) drain() bool {
 	}
 }
 
-// fetch implements fetcher.
-func (r *reader) fetch(ctx context.Context, topic string, windows []window, each func(record) error) error {
-	if err := r.settle(ctx); err != nil {
-		return err
-	}
-	open := make(map[int32]window, len(windows))
-	assignment := make([]kafka.TopicPartition, len(windows))
-	for i, w := range windows {
-		open[w.partition] = w
-		assignment[i] = kafka.TopicPartition{Topic: &topic, Partition: w.partition, Offset: kafka.Offset(w.start)}
-	}
-	// An assignment replaces the one before and drops what was fetched for it.
-	r.settled = false
-	if err := r.Assign(assignment); err != nil {
-		r.failed = true
-		return fmt.Errorf("assigning %s: %w", topic, err)
-	}
-	for len(open) > 0 {
-		event := r.poll()
-		if event == nil && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		switch e := event.(type) {
-		case *kafka.Message:
-			if e.TopicPartition.Error != nil {
-				return r.fail(topic, e.TopicPartition.Error)
-			}
-			w, ok := open[e.TopicPartition.Partition]
-			offset := int64(e.TopicPartition.Offset)
-			if !ok || offset < w.start {
-				continue
-			}
-			// The captured end, whatever is written meanwhile.
-			if offset >= w.end-1 {
-				delete(open, w.partition)
-			}
-			if offset < w.end {
-				if err := each(newRecord(e)); err != nil {
-					return err
-				}
-			}
-		case kafka.PartitionEOF:
-			// Markers, aborted records or compaction left nothing up to the end.
-			delete(open, e.Partition)
-		case kafka.Error:
-			if e.IsFatal() || ends(e) {
-				return r.fail(topic, e)
-			}
-		}
-	}
-	return nil
-}
-
-// poll waits a moment for the next event.
-func (r *reader) poll() kafka.Event {
-	event := r.Poll(10)
-	switch e := event.(type) {
-	case *kafka.Message, kafka.PartitionEOF:
-		r.settled = true
-	case kafka.Error:
-		kafkax.LogError(r.log, e)
-	}
-	return event
-}
-
-// settle waits until the assignment has taken effect. librdkafka (2.11) stops
-// the fetchers of the assignment before in the background, and aborts the
-// process when the assignment changes once more meanwhile. The first event of
-// an assignment proves that they have stopped: none starts before.
-func (r *reader) settle(ctx context.Context) error {
-	for !r.settled {
-		if r.poll() == nil && ctx.Err() != nil {
-			r.failed = true
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-// rest ends reading: without an assignment nothing is fetched.
-func (r *reader) rest() {
-	if r.failed {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-	defer cancel()
-	if err := r.settle(ctx); err != nil {
-		return // it goes with its assignment
-	}
-	if err := r.Unassign(); err != nil {
-		r.failed = true
-	}
-}
-
-// disconnect closes the client. One whose assignment has not settled gets the
-// time for it: what is to stop does so by itself, with Kafka or without.
+// disconnect closes the clients.
 func (r *reader) disconnect() {
-	if !r.settled {
-		time.Sleep(settleTime)
-	}
+	r.direct.Close()
 	if err := r.Close(); err != nil {
 		r.log.Warn("closing a consumer failed", "error", err)
 	}
-}
-
-// settleTime is twice the longest time that a thread of librdkafka sleeps.
-const settleTime = 2 * time.Second
-
-func (r *reader) fail(topic string, err error) error {
-	r.failed = true
-	return fmt.Errorf("reading %s: %w", topic, classify(err))
 }
 
 // ends reports whether waiting for the client to recover is of no use to a

@@ -10,12 +10,11 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
-// Callers leave at any moment, and the reader goes on to the next. (An
-// assignment changed too early would abort the process: see reader.settle.)
+// Callers leave at any moment, and the reader goes on to the next.
 func TestLeavingCallersDoNoHarm(t *testing.T) {
 	k := brokertest.Start(t)
 	cfg, err := envconf.Load[config]([]string{"KAFKA_BOOTSTRAP_SERVERS=" + k.BootstrapServers})
@@ -49,7 +48,6 @@ func TestLeavingCallersDoNoHarm(t *testing.T) {
 			_ = r.fetch(ctx, topic, windows, func(record) error { return nil })
 		}
 		leave()
-		r.rest()
 		p.release(r)
 	}
 	if p.size != 2 || len(p.idle) > 2 || len(p.slots) != 0 {

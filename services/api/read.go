@@ -40,12 +40,18 @@ type record struct {
 func (r *record) rank() rank { return rank{r.timestamp, r.partition, r.offset} }
 
 func (r *record) size() int64 {
-	n := len(r.key) + len(r.value)
+	n := len(r.key) + len(r.value) + recordCost
 	for _, h := range r.headers {
-		n += len(h.Key) + len(h.Value)
+		n += len(h.Key) + len(h.Value) + headerCost
 	}
 	return int64(n)
 }
+
+// What a record and a header take in memory beside their bytes.
+const (
+	recordCost = 256
+	headerCost = 64
+)
 
 // rank is a record's place in the order of answers; no two records share one.
 type rank struct {
@@ -88,10 +94,11 @@ func (t *tail) done(limit int) bool { return len(t.found) >= limit || t.reached 
 
 // Why an answer holds fewer records than asked for.
 const (
-	reasonBeginning = "beginning-reached" // complete: the topic has no more
-	reasonTime      = "time-limit"
-	reasonBytes     = "byte-limit"
-	reasonCursor    = "cursor-limit" // timestamps in such disorder that this page only clears what earlier ones passed over
+	reasonBeginning  = "beginning-reached" // complete: the topic has no more
+	reasonTime       = "time-limit"
+	reasonBytes      = "byte-limit"
+	reasonUnreadable = "unreadable"   // records around what can't be read
+	reasonCursor     = "cursor-limit" // timestamps in such disorder that this page only clears what earlier ones passed over
 )
 
 // errTooMuch ends a pass that would not fit in what is left of the budget.

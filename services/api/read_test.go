@@ -165,7 +165,7 @@ func TestPagesNeitherOverlapNorMiss(t *testing.T) {
 		l := randomLogs(rng)
 		budget := int64(1 << 20)
 		if rng.IntN(2) == 0 {
-			budget = 8000
+			budget = 40_000
 		}
 		var want []string
 		for _, records := range l.all() {

@@ -13,9 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 func TestEveryRouteIsDescribed(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 // service is the service under test, run as in production.

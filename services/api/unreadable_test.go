@@ -1,0 +1,51 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"shopstream/services/internal/testkit/brokertest"
+)
+
+// What can't be read hides nothing but itself: a broken checksum, a codec that
+// isn't one, and a little that becomes a lot.
+func TestWhatCannotBeReadIsNamedAndThePageHoldsTheRest(t *testing.T) {
+	k := brokertest.Start(t)
+	if k.Embedded == nil {
+		t.Skip("a real broker refuses broken batches")
+	}
+	s := start(t, k.BootstrapServers, "READ_BYTES_LIMIT=5033164")
+	bomb := bytes.Repeat([]byte("All work and no play makes Jack a dull boy. "), 150<<20/44)
+	garbage := bytes.Repeat([]byte{0xfe, 0x13, 0x77}, 50)
+	for name, batch := range map[string][]byte{
+		"size":  brokertest.Batch{Codec: kgo.GzipCompression(), Records: brokertest.Values(bomb)}.Bytes(t),
+		"codec": brokertest.Batch{Codec: kgo.ZstdCompression(), Payload: garbage, Count: 1}.Bytes(t),
+	} {
+		topic := k.Topic(t, name, 1, map[string]string{"max.message.bytes": "2000000"})
+		write(t, writer(t, k), &kgo.Record{Topic: topic, Value: []byte("before")})
+		k.ProduceRaw(t, topic, 0, batch)
+		write(t, writer(t, k), &kgo.Record{Topic: topic, Value: []byte("behind")})
+
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		list, a := s.messages(t, "/messages?limit=3&topic="+topic)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 48<<20 {
+			t.Errorf("%s: reading it allocated %d bytes", name, took)
+		}
+		if len(list) != 2 || *list[0].Value != "behind" || *list[1].Value != "before" {
+			t.Errorf("%s: got %s", name, brief(list))
+		}
+		if a.header.Get("X-Complete") != "false" || a.header.Get("X-Reason") != reasonUnreadable || a.header.Get("X-Unreadable") != "0/1-1 ("+name+")" {
+			t.Errorf("%s: headers %v", name, a.header)
+		}
+		if a := s.get(t, "/messages?limit=1&topic="+topic); a.status != http.StatusOK || !strings.Contains(string(a.body), "behind") {
+			t.Errorf("%s, the last one: %d %s", name, a.status, a.body)
+		}
+	}
+}
