@@ -19,8 +19,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/event"
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 // TestMain lets a test start this program as a process of its own, to be

@@ -15,11 +15,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"shopstream/services/internal/event"
+	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/testkit/database"
 	"shopstream/services/internal/testkit/databasetest"
-	"shopstream/services/internal/event"
-	"shopstream/services/internal/kafkax"
 )
 
 // TestNothingIsLostAndNothingIsDoubled holds the platform to its promise while

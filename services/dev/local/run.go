@@ -11,11 +11,11 @@ import (
 	"sync"
 	"time"
 
-	"shopstream/services/internal/testkit/broker"
-	"shopstream/services/internal/testkit/database"
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/lifecycle"
 	"shopstream/services/internal/telemetry"
+	"shopstream/services/internal/testkit/broker"
+	"shopstream/services/internal/testkit/database"
 )
 
 // run starts the platform and supervises it until drain ends; hurry ends it at

@@ -19,8 +19,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"shopstream/services/internal/testkit/database"
 	"shopstream/services/dev/reliability/cluster"
+	"shopstream/services/internal/testkit/database"
 )
 
 // secured is the platform on brokers that ask who calls: with the credentials,

@@ -13,8 +13,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"shopstream/services/internal/testkit/database"
 	"shopstream/services/dev/reliability/cluster"
+	"shopstream/services/internal/testkit/database"
 )
 
 // stage is everything that a fault can be tried on: real brokers, a database,

@@ -100,7 +100,7 @@ func (f *fields) read(dec *jsontext.Decoder, data []byte) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	if _, err := dec.ReadToken(); err != io.EOF {
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the object")
 	}
 	return nil

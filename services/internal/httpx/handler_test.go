@@ -102,10 +102,10 @@ func TestOtherMethodsNameTheRoutesOwn(t *testing.T) {
 			}
 		}
 	}
-	if response, _ := ask(t, http.MethodHead, url+"/only", ""); response.StatusCode != 405 || response.Header.Get("Allow") != "POST, OPTIONS" {
+	if response, _ := ask(t, http.MethodHead, url+"/only", ""); response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "POST, OPTIONS" {
 		t.Errorf("HEAD /only = %d, Allow %q", response.StatusCode, response.Header.Get("Allow"))
 	}
-	if response, _ := ask(t, http.MethodOptions, url+"/nowhere", ""); response.StatusCode != 404 {
+	if response, _ := ask(t, http.MethodOptions, url+"/nowhere", ""); response.StatusCode != http.StatusNotFound {
 		t.Errorf("OPTIONS /nowhere = %d", response.StatusCode)
 	}
 }
