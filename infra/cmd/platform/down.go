@@ -87,7 +87,7 @@ func (p *platform) protectVolumes(ctx context.Context, stack *auto.Stack) error 
 		return err
 	}
 	if protected {
-		if _, err := p.pulumi(ctx, stack, "state", "unprotect", "--all", "--yes"); err != nil {
+		if err := p.pulumi(ctx, stack, "state", "unprotect", "--all", "--yes"); err != nil {
 			return fmt.Errorf("the volumes are still protected, and nothing has been taken down: %w", err)
 		}
 	}

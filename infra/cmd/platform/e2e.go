@@ -21,7 +21,6 @@ type trial struct {
 	shopURL      string
 	apiURL       string
 	event        string
-	last         error // why the last attempt failed
 	failed       int
 	closeForward []func()
 }

@@ -43,7 +43,7 @@ func (p *platform) unlock(ctx context.Context, stack *auto.Stack, b backend) err
 			p.stack, lock.Pid, lock.Hostname, p.byHand("cancel"))
 	}
 	p.say("The last run (process %d) was killed and left its lock behind: taking it away.", lock.Pid)
-	if _, err := p.pulumi(ctx, stack, "cancel", "--yes"); err != nil {
+	if err := p.pulumi(ctx, stack, "cancel", "--yes"); err != nil {
 		return fmt.Errorf("the lock %s can't be taken away: remove the file: %w", locks[0], err)
 	}
 	return nil
@@ -63,17 +63,17 @@ func isAlive(pid int) bool {
 }
 
 // pulumi runs a command that the Automation API has no method for.
-func (p *platform) pulumi(ctx context.Context, stack *auto.Stack, arguments ...string) (string, error) {
+func (p *platform) pulumi(ctx context.Context, stack *auto.Stack, arguments ...string) error {
 	ws := stack.Workspace()
 	var env []string
 	for name, value := range ws.GetEnvVars() {
 		env = append(env, name+"="+value)
 	}
-	stdout, stderr, _, err := ws.PulumiCommand().Run(ctx, ws.WorkDir(), nil, nil, nil, env, append(arguments, "--stack", p.stack)...)
+	_, stderr, _, err := ws.PulumiCommand().Run(ctx, ws.WorkDir(), nil, nil, nil, env, append(arguments, "--stack", p.stack)...)
 	if err != nil {
-		err = fmt.Errorf("pulumi %s: %w: %s", arguments[0], err, strings.TrimSpace(stderr))
+		return fmt.Errorf("pulumi %s: %w: %s", arguments[0], err, strings.TrimSpace(stderr))
 	}
-	return stdout, err
+	return nil
 }
 
 // written is what the last run has written down.

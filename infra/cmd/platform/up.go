@@ -149,7 +149,7 @@ func (p *platform) checkTools(ctx context.Context) error {
 		return err
 	}
 	if !p.daemonAnswers(ctx) {
-		return errors.New("Docker is installed, and no daemon answers: start Docker (docker info says what is wrong). Without Docker: make run, and make preview")
+		return errors.New("no Docker daemon answers: start Docker (docker info says what is wrong); without Docker there are make run and make preview")
 	}
 	return nil
 }
