@@ -26,9 +26,9 @@ const User = 65532
 // PortName is the name of the one port that a service has.
 const PortName = "http"
 
-// shutdownSteps is how many bounded steps a service takes to stop, at most: requests, consumer, producer, database,
+// ShutdownSteps is how many bounded steps a service takes to stop, at most: requests, consumer, producer, database,
 // and the listener for probes.
-const shutdownSteps = 5
+const ShutdownSteps = 5
 
 // WorkloadArgs describes a service.
 type WorkloadArgs struct {
@@ -185,7 +185,7 @@ func (args WorkloadArgs) environment() []pod.Env {
 
 // gracePeriod is longer than everything that a service may do before it ends, so that it is never killed at it.
 func (args WorkloadArgs) gracePeriod() int {
-	return int((args.Drain + shutdownSteps*args.Step + 5*time.Second).Seconds())
+	return int((args.Drain + ShutdownSteps*args.Step + 5*time.Second).Seconds())
 }
 
 func probe(path string, period, failures int) *corev1.ProbeArgs {

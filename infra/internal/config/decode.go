@@ -22,7 +22,7 @@ func decode(path string, data json.RawMessage, target reflect.Value) []error {
 		return decodeStruct(path, data, target)
 	}
 	if err := json.Unmarshal(data, target.Addr().Interface()); err != nil {
-		return []error{fmt.Errorf("%s: %s is no %s", path, data, kindName(target.Type()))}
+		return []error{fmt.Errorf("%s: %s is no %s", path, data, KindName(target.Type()))}
 	}
 	return nil
 }
@@ -55,8 +55,8 @@ func fieldsByKey(v reflect.Value) map[string]reflect.Value {
 	return fields
 }
 
-// kindName is what a reader of the configuration calls a type.
-func kindName(t reflect.Type) string {
+// KindName is what a reader of the configuration calls a type.
+func KindName(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[Duration]():
 		return "time span"
@@ -69,7 +69,7 @@ func kindName(t reflect.Type) string {
 	case t.Kind() == reflect.String:
 		return "text"
 	case t.Kind() == reflect.Slice:
-		return "list of " + kindName(t.Elem()) + "s"
+		return "list of " + KindName(t.Elem()) + "s"
 	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.String:
 		return "object with texts in quotes"
 	default:

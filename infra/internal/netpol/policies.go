@@ -2,6 +2,7 @@ package netpol
 
 import (
 	"fmt"
+	"strings"
 
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	networkingv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/networking/v1"
@@ -33,7 +34,7 @@ func NewPolicies(
 	}
 	for _, policy := range args.Graph.Policies() {
 		_, err := networkingv1.NewNetworkPolicy(ctx, policy.Namespace+"-"+policy.Name, &networkingv1.NetworkPolicyArgs{
-			Metadata: label.Meta("allow-"+policy.Name, args.Namespaces[policy.Namespace],
+			Metadata: label.Meta("allow-"+strings.ReplaceAll(policy.Name, " ", "-"), args.Namespaces[policy.Namespace],
 				label.Standard(policy.Name, "policy")),
 			Spec: spec(policy),
 		}, pulumi.Parent(p))

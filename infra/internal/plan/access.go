@@ -1,0 +1,58 @@
+package plan
+
+import (
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/kafka"
+)
+
+// KEDAUser is KEDA's SASL username.
+const KEDAUser = "keda"
+
+// Users returns every SASL user of the brokers: their clients, and the administrator.
+func Users(c config.Config) []string {
+	return append(Clients(c), kafka.Admin)
+}
+
+// Clients returns the users that have grants: the services and the autoscaler.
+func Clients(c config.Config) []string {
+	var names []string
+	for _, s := range Services(c) {
+		names = append(names, s.Name)
+	}
+	return append(names, KEDAUser)
+}
+
+// Grants is what each user may do, and no more than it has to.
+func Grants(c config.Config) []kafka.Grant {
+	t := c.Topics
+	read := []string{"Read", "Describe"}
+	write := []string{"Write", "Describe"}
+	return []kafka.Grant{
+		{User: WebServer, Operations: write, Topic: t.Purchases.Name},
+
+		// It also puts dead letters back, so it reads its own and writes where they came from.
+		{User: ManagementAPI, Operations: []string{"Read", "Write", "Describe"}, Topic: t.Purchases.Name},
+		{User: ManagementAPI, Operations: []string{"Read", "Write", "Describe"}, Topic: t.PurchasesDLQ.Name},
+		{User: ManagementAPI, Operations: read, Group: managementGroup},
+		{User: ManagementAPI, Operations: read, Group: replayGroup},
+
+		{User: Consumer, Operations: read, Topic: t.Orders.Name},
+		{User: Consumer, Operations: write, Topic: t.OrdersDLQ.Name},
+		{User: Consumer, Operations: []string{"Read", "Write", "Describe"}, Topic: t.ProductTotals.Name},
+		{User: Consumer, Operations: read, Group: consumerGroup},
+		{User: Consumer, Operations: write, TransactionalID: consumerGroup + "-", Prefixed: true},
+
+		{User: Producer, Operations: write, Topic: t.Orders.Name},
+		// As a load generator it makes purchases too.
+		{User: Producer, Operations: write, Topic: t.Purchases.Name},
+
+		// It shows any topic and any group, and changes none.
+		{User: API, Operations: read, Topic: "*"},
+		{User: API, Operations: []string{"Describe"}, Group: "*"},
+
+		{User: KEDAUser, Operations: []string{"Describe"}, Topic: t.Purchases.Name},
+		{User: KEDAUser, Operations: []string{"Describe"}, Topic: t.Orders.Name},
+		{User: KEDAUser, Operations: []string{"Describe"}, Group: managementGroup},
+		{User: KEDAUser, Operations: []string{"Describe"}, Group: consumerGroup},
+	}
+}

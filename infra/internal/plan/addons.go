@@ -1,0 +1,44 @@
+package plan
+
+import (
+	"shopstream/infra/internal/addon"
+	"shopstream/infra/internal/app"
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/kafka"
+	"shopstream/infra/internal/mongo"
+)
+
+// Charts returns the addons that the stack installs.
+func Charts(c config.Config) []addon.Chart {
+	var charts []addon.Chart
+	if c.Addons.IngressNginx {
+		charts = append(charts, addon.IngressNginx(addon.IngressNginxArgs{
+			Namespace: c.Ingress.Namespace, Class: c.Ingress.Class, ServiceType: c.Ingress.ServiceType,
+		}))
+	}
+	if c.Addons.KEDA {
+		charts = append(charts, addon.KEDA(c.Addons.KEDANamespace))
+	}
+	if c.Addons.MetricsServer {
+		charts = append(charts, addon.MetricsServer(c.Addons.MonitoringNamespace, c.Addons.KubeletInsecureTLS))
+	}
+	if c.Addons.Prometheus {
+		charts = append(charts, addon.Prometheus(addon.PrometheusArgs{
+			Namespace:     c.Addons.MonitoringNamespace,
+			Retention:     c.Addons.PrometheusRetention.String(),
+			Storage:       c.Addons.PrometheusStorage,
+			AppNamespace:  AppNamespace,
+			DataNamespace: DataNamespace,
+			Broker:        kafka.Name,
+			Database:      mongo.Name,
+			PortName:      app.PortName,
+		}))
+	}
+	source := addon.Source{
+		Repository: c.Addons.Repository, Folder: c.Addons.Folder, Values: c.Addons.Values,
+	}
+	for i := range charts {
+		charts[i] = source.Apply(charts[i])
+	}
+	return charts
+}

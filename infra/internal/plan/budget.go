@@ -1,0 +1,106 @@
+package plan
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/kafka"
+	"shopstream/infra/internal/mongo"
+	"shopstream/infra/internal/pod"
+)
+
+// Demand is what a number of equal pods ask for.
+type Demand struct {
+	Name      string
+	Pods      int
+	Resources pod.Resources
+}
+
+// Demands returns what the platform asks for when nothing is scaled up, and the most that an update or a first start
+// asks for on top: one more pod of a service, and the two Jobs.
+func Demands(c config.Config) []Demand {
+	node := pod.Resources{CPU: c.Kafka.CPU, CPULimit: c.Kafka.CPULimit, Memory: kafka.Memory(c.Kafka.Heap)}
+	list := []Demand{
+		{Name: "kafka brokers", Pods: c.Kafka.Brokers, Resources: node},
+		{Name: "topics job", Pods: 1, Resources: TopicsResources()},
+	}
+	if c.Kafka.Controllers > 0 {
+		list = append(list, Demand{Name: "kafka controllers", Pods: c.Kafka.Controllers, Resources: node})
+	}
+	if !c.Mongo.External {
+		list = append(list,
+			Demand{Name: "mongodb", Pods: c.Mongo.Members, Resources: MongoResources(c)},
+			Demand{Name: "mongodb job", Pods: 1, Resources: mongo.InitiateResources()},
+		)
+	}
+	var largest pod.Resources
+	for _, s := range Services(c) {
+		list = append(list, Demand{Name: s.Name, Pods: s.Size.Min, Resources: s.Resources()})
+		if s.Size.Memory.Cmp(largest.Memory) > 0 {
+			largest = s.Resources()
+		}
+	}
+	list = append(list, Demand{Name: "a service's update", Pods: 1, Resources: largest})
+	for _, chart := range Charts(c) {
+		for _, d := range chart.Demands {
+			list = append(list, Demand{Name: d.Name, Pods: 1, Resources: d.Resources})
+		}
+	}
+	return list
+}
+
+// MongoResources is what each member of the database asks for.
+func MongoResources(c config.Config) pod.Resources {
+	return pod.Resources{CPU: c.Mongo.CPU, CPULimit: c.Mongo.CPULimit, Memory: c.Mongo.Memory}
+}
+
+// Total adds up demands.
+func Total(list []Demand) (cpu, memory resource.Quantity) {
+	for _, d := range list {
+		for range d.Pods {
+			cpu.Add(d.Resources.CPU)
+			memory.Add(d.Resources.Memory)
+		}
+	}
+	return cpu, memory
+}
+
+// capacity is what the nodes have for the platform: all but what Kubernetes itself asks for on each.
+func capacity(c config.Cluster) (cpu, memory resource.Quantity) {
+	for range c.Nodes {
+		cpu.Add(c.NodeCPU)
+		cpu.Sub(resource.MustParse("750m"))
+		memory.Add(c.NodeMemory)
+		memory.Sub(resource.MustParse("512Mi"))
+	}
+	return cpu, memory
+}
+
+// validateBudget compares the two, so that a platform that can't fit fails before it is made and not as pods that wait
+// for ever.
+func checkBudget(c config.Config) []error {
+	needCPU, needMemory := Total(Demands(c))
+	haveCPU, haveMemory := capacity(c.Cluster)
+	var faults []error
+	if needCPU.Cmp(haveCPU) > 0 {
+		faults = append(faults, config.Fault("cluster.nodeCpu",
+			"the platform asks for %s CPUs and %d × %s leave %s: use bigger or more nodes, or the profile %q",
+			needCPU.String(), c.Cluster.Nodes, c.Cluster.NodeCPU.String(), haveCPU.String(), config.Small))
+	}
+	if needMemory.Cmp(haveMemory) > 0 {
+		faults = append(faults, config.Fault("cluster.nodeMemory",
+			"the platform asks for %dMi of memory and %d × %s leave %dMi: use bigger or more nodes, or the profile %q",
+			mebibytes(needMemory), c.Cluster.Nodes, c.Cluster.NodeMemory.String(), mebibytes(haveMemory), config.Small))
+	}
+	if largest := slices.MaxFunc(Demands(c), func(a, b Demand) int {
+		return a.Resources.Memory.Cmp(b.Resources.Memory)
+	}); largest.Resources.Memory.Cmp(c.Cluster.NodeMemory) > 0 {
+		faults = append(faults, config.Fault("cluster.nodeMemory", "one pod of %s needs %s and a node has %s",
+			largest.Name, largest.Resources.Memory.String(), c.Cluster.NodeMemory.String()))
+	}
+	return faults
+}
+
+func mebibytes(q resource.Quantity) int64 { return q.Value() >> 20 }

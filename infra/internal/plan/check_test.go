@@ -1,0 +1,170 @@
+package plan
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+
+	"shopstream/infra/internal/config"
+)
+
+func TestEveryProfileIsValid(t *testing.T) {
+	// What production can't guess.
+	production := map[string]string{
+		"images": `{"registry": "registry.example.com"}`, "ingress": `{"host": "shop.example.com", "tlsSecret": "shop"}`,
+		"apiToken": "token",
+	}
+	for _, profile := range config.Profiles() {
+		t.Run(profile, func(t *testing.T) {
+			pairs := map[string]string{}
+			if profile == config.Production {
+				maps.Copy(pairs, production)
+			}
+			pairs["profile"] = profile
+			c, secrets, err := config.Load(pairs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := Check(c, secrets, false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestFaults gives one broken setting at a time, and wants to be told its key and what to do.
+func TestFaults(t *testing.T) {
+	for name, test := range map[string]struct {
+		set   map[string]string
+		wants []string
+	}{
+		"unknown profile":           {set: map[string]string{"profile": "huge"}, wants: []string{`"huge"`, "small, default, production"}},
+		"misspelt key":              {set: map[string]string{"kafak": "{}"}, wants: []string{"kafak: there is no such key", "kafka"}},
+		"misspelt nested key":       {set: map[string]string{"kafka": `{"broker": 3}`}, wants: []string{"kafka.broker: there is no such key", "brokers"}},
+		"text for a number":         {set: map[string]string{"kafka": `{"brokers": "three"}`}, wants: []string{`kafka.brokers: "three" is no number`}},
+		"a namespace for two":       {set: map[string]string{"addons": `{"kedaNamespace": "shop"}`}, wants: []string{`addons.kedaNamespace: "shop" is the namespace of the services`}},
+		"addons in one namespace":   {set: map[string]string{"addons": `{"kedaNamespace": "x", "monitoringNamespace": "x"}`}, wants: []string{`addons.monitoringNamespace: "x" is the namespace of KEDA`}},
+		"no name for a namespace":   {set: map[string]string{"ingress": `{"namespace": "Ingress"}`}, wants: []string{`ingress.namespace: "Ingress"`}},
+		"no name for a class":       {set: map[string]string{"kafka": `{"storageClass": "Fast Disks"}`}, wants: []string{`kafka.storageClass: "Fast Disks"`}},
+		"no host name":              {set: map[string]string{"ingress": `{"host": "https://shop"}`}, wants: []string{`ingress.host: "https://shop"`}},
+		"a number in env":           {set: map[string]string{"services": `{"producer": {"env": {"RATE": 5}}}`}, wants: []string{"services.producer.env", "in quotes"}},
+		"no name for a variable":    {set: map[string]string{"services": `{"producer": {"env": {"a b": "5"}}}`}, wants: []string{`services.producer.env: "a b"`}},
+		"a variable that follows":   {set: map[string]string{"services": `{"api": {"env": {"HTTP_ADDR": ":1"}}}`}, wants: []string{"services.api.env: HTTP_ADDR follows"}},
+		"a platform of old":         {set: map[string]string{"images": `{"platform": "linux/386"}`}, wants: []string{"set one of linux/amd64, linux/arm64, or nothing"}},
+		"text for an object":        {set: map[string]string{"kafka": `3`}, wants: []string{"kafka: 3 is no object"}},
+		"bad quantity":              {set: map[string]string{"kafka": `{"heap": "lots"}`}, wants: []string{"kafka.heap"}},
+		"bad time span":             {set: map[string]string{"topics": `{"orders": {"retention": "a week"}}`}, wants: []string{"topics.orders.retention", `"168h"`}},
+		"even quorum":               {set: map[string]string{"kafka": `{"brokers": 2}`}, wants: []string{"kafka: 2 brokers", "1, 3 or 5"}},
+		"no brokers":                {set: map[string]string{"kafka": `{"brokers": 0}`}, wants: []string{"kafka: 0 brokers"}},
+		"even controllers":          {set: map[string]string{"kafka": `{"controllers": 2}`}, wants: []string{"2 controllers"}},
+		"large quorum":              {set: map[string]string{"kafka": `{"brokers": 7}`}, wants: []string{"more than 5"}},
+		"heap too small":            {set: map[string]string{"kafka": `{"heap": "64Mi"}`}, wants: []string{"kafka.heap", "256Mi"}},
+		"request over limit":        {set: map[string]string{"kafka": `{"cpu": "3", "cpuLimit": "1"}`}, wants: []string{"kafka.cpu: 3 is more than kafka.cpuLimit"}},
+		"moving image":              {set: map[string]string{"kafka": `{"image": "apache/kafka:latest"}`}, wants: []string{"kafka.image", "not pinned"}},
+		"image without a tag":       {set: map[string]string{"mongo": `{"image": "registry:5000/mongo"}`}, wants: []string{"mongo.image", "not pinned"}},
+		"registry with scheme":      {set: map[string]string{"images": `{"registry": "https://example.com", "load": []}`}, wants: []string{"images.registry"}},
+		"registry and load":         {set: map[string]string{"images": `{"registry": "example.com"}`}, wants: []string{"images.load"}},
+		"platform":                  {set: map[string]string{"images": `{"platform": "windows"}`}, wants: []string{"images.platform", "linux/arm64"}},
+		"registry password":         {set: map[string]string{"images": `{"registryUsername": "ci"}`}, wants: []string{"registryPassword", "config set --secret"}},
+		"more pods than parts":      {set: map[string]string{"services": `{"consumer": {"max": 7}}`}, wants: []string{"services.consumer.max", `"orders"`, "6"}},
+		"max under min":             {set: map[string]string{"services": `{"api": {"min": 6}}`}, wants: []string{"services.api.max: 5 is less"}},
+		"scaled to zero":            {set: map[string]string{"services": `{"api": {"min": 0}}`}, wants: []string{"services.api.min"}},
+		"no target":                 {set: map[string]string{"services": `{"api": {"target": 0}}`}, wants: []string{"services.api.target"}},
+		"topic twice":               {set: map[string]string{"topics": `{"orders": {"name": "purchases"}}`}, wants: []string{"topics.orders.name", "topics.purchases"}},
+		"topic name":                {set: map[string]string{"topics": `{"orders": {"name": "or ders"}}`}, wants: []string{"topics.orders.name"}},
+		"no partitions":             {set: map[string]string{"topics": `{"orders": {"partitions": 0}}`}, wants: []string{"topics.orders.partitions"}},
+		"no retention":              {set: map[string]string{"topics": `{"orders": {"retention": "0h"}}`}, wants: []string{"topics.orders.retention"}},
+		"retention when compacted":  {set: map[string]string{"topics": `{"productTotals": {"retention": "1h"}}`}, wants: []string{"topics.productTotals.retention"}},
+		"two members":               {set: map[string]string{"mongo": `{"members": 2}`}, wants: []string{"mongo.members", "1 or 3"}},
+		"external without uri":      {set: map[string]string{"mongo": `{"external": true, "externalAddresses": ["10.0.0.0/8"]}`}, wants: []string{"mongoUri: is not set"}},
+		"external without address":  {set: map[string]string{"mongo": `{"external": true}`, "mongoUri": "mongodb://db"}, wants: []string{"mongo.externalAddresses"}},
+		"address that is none":      {set: map[string]string{"mongo": `{"external": true, "externalAddresses": ["db"]}`, "mongoUri": "mongodb://db"}, wants: []string{`"db" is no CIDR block`}},
+		"uri that is none":          {set: map[string]string{"mongo": `{"external": true, "externalAddresses": ["10.0.0.0/8"]}`, "mongoUri": "db"}, wants: []string{"mongoUri", "mongodb+srv://"}},
+		"uri without external":      {set: map[string]string{"mongoUri": "mongodb://db"}, wants: []string{"mongoUri", "mongo.external"}},
+		"weak password":             {set: map[string]string{"mongoPassword": "a@b"}, wants: []string{"mongoPassword"}},
+		"mongo memory":              {set: map[string]string{"mongo": `{"memory": "64Mi"}`}, wants: []string{"mongo.memory"}},
+		"certificate without host":  {set: map[string]string{"ingress": `{"tlsSecret": "shop"}`}, wants: []string{"ingress.host"}},
+		"issuer without secret":     {set: map[string]string{"ingress": `{"clusterIssuer": "letsencrypt"}`}, wants: []string{"ingress.tlsSecret"}},
+		"service type":              {set: map[string]string{"ingress": `{"serviceType": "Magic"}`}, wants: []string{"ingress.serviceType"}},
+		"charts from two places":    {set: map[string]string{"addons": `{"repository": "https://x", "folder": "charts"}`}, wants: []string{"addons.folder"}},
+		"values of no chart":        {set: map[string]string{"addons": `{"values": {"kda": {}}}`}, wants: []string{"addons.values", "keda"}},
+		"half a certificate":        {set: map[string]string{"kafka": `{"secure": true}`, "kafkaCertificate": "x"}, wants: []string{"kafkaCertificate", "kafkaAuthority"}},
+		"certificate unused":        {set: map[string]string{"kafkaCertificate": "x", "kafkaAuthority": "y"}, wants: []string{"kafkaCertificate", "kafka.secure"}},
+		"passwords unused":          {set: map[string]string{"kafkaPasswords": "{}"}, wants: []string{"kafkaPasswords", "kafka.secure"}},
+		"passwords that are none":   {set: map[string]string{"kafka": `{"secure": true}`, "kafkaPasswords": "secret"}, wants: []string{"kafkaPasswords: is no JSON object"}},
+		"passwords of nobody":       {set: map[string]string{"kafka": `{"secure": true}`, "kafkaPasswords": `{"shop": "0123456789abcdef", "api": "a\"b"}`}, wants: []string{`"shop": set one of`, `that of "api"`}},
+		"log level":                 {set: map[string]string{"logLevel": "loud"}, wants: []string{"logLevel", "debug"}},
+		"ports":                     {set: map[string]string{"cluster": `{"apiServerPorts": [0]}`}, wants: []string{"cluster.apiServerPorts"}},
+		"no ports":                  {set: map[string]string{"cluster": `{"apiServerPorts": []}`}, wants: []string{"cluster.apiServerPorts"}},
+		"name servers":              {set: map[string]string{"cluster": `{"dnsAddresses": ["x"]}`}, wants: []string{"cluster.dnsAddresses"}},
+		"no nodes":                  {set: map[string]string{"cluster": `{"nodes": 0}`}, wants: []string{"cluster.nodes"}},
+		"too little memory":         {set: map[string]string{"cluster": `{"nodeMemory": "3Gi"}`}, wants: []string{"cluster.nodeMemory", "asks for", `"small"`}},
+		"too few CPUs":              {set: map[string]string{"cluster": `{"nodeCpu": "1"}`}, wants: []string{"cluster.nodeCpu"}},
+		"pod bigger than a node":    {set: map[string]string{"cluster": `{"nodes": 20, "nodeMemory": "1Gi"}`, "mongo": `{"memory": "2Gi"}`}, wants: []string{"one pod of mongodb needs 2Gi"}},
+		"registry in capitals":      {set: map[string]string{"images": `{"registry": "Registry.example.com/Team", "load": []}`}, wants: []string{"images.registry", "lower case"}},
+		"registry with a tag":       {set: map[string]string{"images": `{"registry": "example.com/team:1", "load": []}`}, wants: []string{"images.registry"}},
+		"image that is none":        {set: map[string]string{"kafka": `{"image": "Apache/Kafka:4.3.1"}`}, wants: []string{"kafka.image"}},
+		"docker's address":          {set: map[string]string{"images": `{"dockerHost": "builder"}`}, wants: []string{"images.dockerHost"}},
+		"an address as host":        {set: map[string]string{"ingress": `{"host": "192.0.2.7"}`}, wants: []string{"ingress.host", "is an address"}},
+		"annotation":                {set: map[string]string{"ingress": `{"annotations": {"a b": "c"}}`}, wants: []string{"ingress.annotations"}},
+		"issuer":                    {set: map[string]string{"ingress": `{"clusterIssuer": "Lets Encrypt"}`}, wants: []string{"ingress.clusterIssuer"}},
+		"domain":                    {set: map[string]string{"cluster": `{"domain": "Cluster_local"}`}, wants: []string{"cluster.domain"}},
+		"address in a block":        {set: map[string]string{"cluster": `{"dnsAddresses": ["10.0.0.7/8"]}`}, wants: []string{"cluster.dnsAddresses", "10.0.0.0/8", "10.0.0.7/32"}},
+		"more nodes than there are": {set: map[string]string{"cluster": `{"nodes": 1000000000}`}, wants: []string{"cluster.nodes"}},
+		"topics of one metric":      {set: map[string]string{"topics": `{"orders": {"name": "purchases_dlq"}}`}, wants: []string{"topics.orders.name", "one name in metrics"}},
+		"topic of Kafka's own":      {set: map[string]string{"topics": `{"orders": {"name": "__consumer_offsets"}}`}, wants: []string{"topics.orders.name", "Kafka's own"}},
+		"topic that is a folder":    {set: map[string]string{"topics": `{"orders": {"name": ".."}}`}, wants: []string{"topics.orders.name"}},
+		"too many partitions":       {set: map[string]string{"topics": `{"orders": {"partitions": 10001}}`}, wants: []string{"topics.orders.partitions"}},
+		"retention below a ms":      {set: map[string]string{"topics": `{"orders": {"retention": "10us"}}`}, wants: []string{"topics.orders.retention"}},
+		"database name":             {set: map[string]string{"mongo": `{"database": "my.shop"}`}, wants: []string{"mongo.database"}},
+		"database of Mongo's own":   {set: map[string]string{"mongo": `{"database": "Admin"}`}, wants: []string{"mongo.database"}},
+		"half a byte":               {set: map[string]string{"mongo": `{"storage": "1500m"}`}, wants: []string{"mongo.storage", "whole number of bytes"}},
+		"uri not escaped":           {set: map[string]string{"mongo": `{"external": true, "externalAddresses": ["10.0.0.0/8"]}`, "mongoUri": "mongodb://u:p%zz@h/"}, wants: []string{"mongoUri: is no connection string"}},
+		"srv with a port":           {set: map[string]string{"mongo": `{"external": true, "externalAddresses": ["10.0.0.0/8"]}`, "mongoUri": "mongodb+srv://h:27017/"}, wants: []string{"mongoUri", "names a port"}},
+		"chart repository":          {set: map[string]string{"addons": `{"repository": "charts.example.com"}`}, wants: []string{"addons.repository"}},
+		"token":                     {set: map[string]string{"apiToken": "a b"}, wants: []string{"apiToken"}},
+		"kube-system":               {set: map[string]string{"addons": `{"monitoringNamespace": "kube-system"}`}, wants: []string{`addons.monitoringNamespace: "kube-system" belongs to Kubernetes`}},
+		"default":                   {set: map[string]string{"ingress": `{"namespace": "default"}`}, wants: []string{"ingress.namespace"}},
+		"one round for both":        {set: map[string]string{"kafka": `{"broker": 1}`, "logLevel": "loud"}, wants: []string{"kafka.broker", "logLevel"}},
+		"unknown profile and rest":  {set: map[string]string{"profile": "huge", "logLevel": "loud"}, wants: []string{`"huge"`, "logLevel"}},
+		"production": {
+			set: map[string]string{"profile": "production", "kafka": `{"brokers": 1, "secure": false}`, "mongo": `{"members": 1}`, "cluster": `{"nodes": 1}`},
+			wants: []string{
+				"images.registry", "ingress.host", "ingress.tlsSecret", "cluster.nodes", "kafka.brokers", "kafka.secure", "mongo.members", "apiToken",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, secrets, err := config.Load(test.set)
+			err = errors.Join(err, Check(c, secrets, false))
+			if err == nil {
+				t.Fatal("no fault was found")
+			}
+			for _, want := range test.wants {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the faults do not say %q:\n%v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestPreviewToleratesMissingSecretsOnly(t *testing.T) {
+	c, secrets, err := config.Load(map[string]string{
+		"profile": "production", "images": `{"registry": "r", "registryUsername": "ci"}`,
+		"ingress": `{"host": "h", "tlsSecret": "s"}`, "mongo": `{"external": true, "externalAddresses": ["10.0.0.0/8"]}`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(c, secrets, true); err != nil {
+		t.Errorf("a preview asks for secrets: %v", err)
+	}
+	err = Check(c, secrets, false)
+	for _, want := range []string{"apiToken", "mongoUri", "registryPassword"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("up does not ask for %s: %v", want, err)
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package plan
+
+import (
+	"shopstream/infra/internal/addon"
+	"shopstream/infra/internal/app"
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/kafka"
+	"shopstream/infra/internal/label"
+	"shopstream/infra/internal/mongo"
+	"shopstream/infra/internal/netpol"
+)
+
+// The namespaces of the platform itself. The addons' are configuration.
+const (
+	AppNamespace  = "shop"
+	DataNamespace = "shop-data"
+)
+
+// ClosedNamespaces returns the namespaces that the stack makes.
+func ClosedNamespaces(c config.Config) []string {
+	names := []string{AppNamespace, DataNamespace}
+	if c.Addons.IngressNginx {
+		names = append(names, c.Ingress.Namespace)
+	}
+	if c.Addons.KEDA {
+		names = append(names, c.Addons.KEDANamespace)
+	}
+	if c.Addons.Prometheus || c.Addons.MetricsServer {
+		names = append(names, c.Addons.MonitoringNamespace)
+	}
+	return names
+}
+
+// Graph is the one declaration of who calls whom. The network policies, the page in docs, and the test that holds the
+// services' environments against it all come from here.
+func Graph(c config.Config) netpol.Graph {
+	closed := ClosedNamespaces(c)
+	brokers := kafka.Brokers(DataNamespace)
+
+	calls := Topology(c).Calls(DataNamespace)
+	add := func(from, to netpol.Peer, ports []netpol.Port, why string) {
+		calls = append(calls, netpol.Call{From: from, To: to, Ports: ports, Why: why})
+	}
+
+	for _, s := range Services(c) {
+		add(app.Pods(s.Name, AppNamespace), brokers, netpol.TCP(kafka.ClientPort), "events")
+	}
+	topicsPods := netpol.Peer{Name: TopicsJob, Namespace: AppNamespace, Labels: label.Selector(TopicsJob)}
+	add(topicsPods, brokers, netpol.TCP(kafka.ClientPort), "makes the topics and the access list")
+	add(app.Pods(WebServer, AppNamespace), app.Pods(ManagementAPI, AppNamespace), netpol.TCP(managementPort),
+		"purchase history")
+
+	calls = append(calls, databaseCalls(c)...)
+	calls = append(calls, addonCalls(c)...)
+
+	for _, namespace := range closed {
+		everyPod := netpol.Peer{Name: "dns", Namespace: namespace}
+		add(everyPod, clusterDNS(), dnsPorts(), "name resolution")
+		if len(c.Cluster.DNSAddresses) > 0 {
+			add(everyPod, netpol.Peer{Name: "node-local dns", Addresses: c.Cluster.DNSAddresses}, dnsPorts(), "name resolution")
+		}
+	}
+	return netpol.Graph{Closed: closed, Calls: calls}
+}
+
+func clusterDNS() netpol.Peer {
+	return netpol.Peer{
+		Name: "cluster dns", Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"},
+	}
+}
+
+func dnsPorts() []netpol.Port {
+	return []netpol.Port{{Number: 53, Protocol: "UDP"}, {Number: 53, Protocol: "TCP"}}
+}
+
+func databaseCalls(c config.Config) []netpol.Call {
+	caller := app.Pods(ManagementAPI, AppNamespace)
+	if c.Mongo.External {
+		outside := netpol.Peer{Name: "external mongodb", Addresses: c.Mongo.ExternalAddresses}
+		return []netpol.Call{{From: caller, To: outside, Ports: netpol.TCP(c.Mongo.ExternalPort), Why: "purchases"}}
+	}
+	members := mongo.Members(DataNamespace)
+	port := netpol.TCP(mongo.Port)
+	return []netpol.Call{
+		{From: caller, To: members, Ports: port, Why: "purchases"},
+		{From: mongo.Initiate(DataNamespace), To: members, Ports: port, Why: "initiates the replica set"},
+		{From: members, To: members, Ports: port, Why: "replication"},
+	}
+}
+
+// addonCalls is what the addons need, of the platform and for themselves.
+func addonCalls(c config.Config) []netpol.Call {
+	places := addon.Places{
+		Ingress:    c.Ingress.Namespace,
+		KEDA:       c.Addons.KEDANamespace,
+		Monitoring: c.Addons.MonitoringNamespace,
+	}
+	var calls []netpol.Call
+	controller := netpol.Peer{Name: "ingress controller", Namespace: c.Ingress.Namespace}
+	if c.Addons.IngressNginx {
+		controller = places.IngressController()
+		calls = append(calls, places.IngressNginxCalls(c.Cluster.APIServerPorts)...)
+	}
+	operator := places.KEDAOperator()
+	if c.Addons.KEDA {
+		calls = append(calls, places.KEDACalls(c.Cluster.APIServerPorts)...)
+	}
+	if c.Addons.MetricsServer {
+		calls = append(calls, places.MetricsServerCalls(c.Cluster.APIServerPorts)...)
+	}
+	if c.Addons.Prometheus {
+		calls = append(calls, places.PrometheusCalls(c.Cluster.APIServerPorts)...)
+	}
+
+	seen := map[string]bool{}
+	for _, route := range Routes(c) {
+		if seen[route.Service] {
+			continue
+		}
+		seen[route.Service] = true
+		calls = append(calls, netpol.Call{
+			From: controller, To: app.Pods(route.Service, AppNamespace), Ports: netpol.TCP(route.Port),
+			Why: "requests from outside",
+		})
+	}
+	calls = append(calls, netpol.Call{
+		From: operator, To: kafka.Brokers(DataNamespace), Ports: netpol.TCP(kafka.ClientPort), Why: "consumer lag",
+	})
+	if c.Addons.Prometheus {
+		for _, s := range Services(c) {
+			calls = append(calls, netpol.Call{
+				From: places.PrometheusServer(), To: app.Pods(s.Name, AppNamespace), Ports: netpol.TCP(s.Port), Why: "metrics",
+			})
+		}
+	}
+	return calls
+}

@@ -1,0 +1,29 @@
+package plan
+
+import (
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/ingress"
+)
+
+// Routes returns what is reachable from outside: the shop, and what people use of the API. It names every path, since
+// a route for all of them would let the services' metrics and probes out too.
+func Routes(c config.Config) []ingress.Route {
+	ports := map[string]int{}
+	for _, s := range Services(c) {
+		ports[s.Name] = s.Port
+	}
+	route := func(service, path string) ingress.Route {
+		return ingress.Route{Path: path, Service: service, Port: ports[service]}
+	}
+	shop := route(WebServer, "/")
+	shop.Exact = true
+
+	routes := []ingress.Route{shop}
+	for _, path := range []string{"/shop", "/openapi.yaml", "/api/v1", "/buy", "/getAllUserBuys"} {
+		routes = append(routes, route(WebServer, path))
+	}
+	for _, path := range []string{"/messages", "/topics", "/groups", "/viewer", "/health"} {
+		routes = append(routes, route(API, path))
+	}
+	return routes
+}

@@ -1,0 +1,139 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/pod"
+)
+
+// The names that the rest of the world finds the services by.
+const (
+	WebServer     = "web-server"
+	ManagementAPI = "management-api"
+	API           = "api"
+	Producer      = "producer"
+	Consumer      = "consumer"
+	TopicsJob     = "topics"
+)
+
+const (
+	managementGroup = "management-api-group"
+	replayGroup     = "management-api-replay"
+	consumerGroup   = "consumer-service-group"
+)
+
+const (
+	// DrainDelay covers the time that a stopping pod's address is still handed out.
+	DrainDelay = 5 * time.Second
+
+	// ShutdownStep bounds each step of a service's end.
+	ShutdownStep = 10 * time.Second
+)
+
+// Service is one line of the table of services.
+type Service struct {
+	Name string
+	Key  string // in the configuration
+	Port int
+	Size config.Service
+
+	// Env is what it is told beside the addresses and credentials of what it needs, which are added where those are
+	// declared.
+	Env []pod.Env
+
+	// Database gives it the address of the document database, and Token the token that its callers have to show.
+	Database, Token bool
+
+	Scale Scaling
+}
+
+// Scaling is what a service scales on: CPU, or the lag of a group on a topic.
+type Scaling struct {
+	Lag   *config.Topic
+	Group string
+
+	// KEDA has KEDA watch the CPU as well, where nothing but a plain autoscaler would be needed.
+	KEDA bool
+}
+
+// Services returns the table of services.
+func Services(c config.Config) []Service {
+	topics := c.Topics
+	return []Service{
+		{
+			Name: WebServer, Key: "webServer", Port: 8081, Size: c.Services.WebServer,
+			Env: []pod.Env{
+				pod.Value("PURCHASES_TOPIC", topics.Purchases.Name),
+				pod.Value("MANAGEMENT_API_URL", fmt.Sprintf("http://%s:%d", ManagementAPI, managementPort)),
+			},
+			Scale: Scaling{KEDA: true},
+		},
+		{
+			Name: ManagementAPI, Key: "managementApi", Port: managementPort, Size: c.Services.ManagementAPI, Database: true,
+			Env: []pod.Env{
+				pod.Value("PURCHASES_TOPIC", topics.Purchases.Name),
+				pod.Value("PURCHASES_DLQ_TOPIC", topics.PurchasesDLQ.Name),
+				pod.Value("GROUP_ID", managementGroup),
+			},
+			Scale: Scaling{Lag: &topics.Purchases, Group: managementGroup},
+		},
+		{
+			Name: API, Key: "api", Port: 3000, Size: c.Services.API, Token: true,
+			Env: append([]pod.Env{pod.Value("DEFAULT_TOPIC", topics.Orders.Name)}, reading(c.Services.API.Memory)...),
+		},
+		{
+			Name: Producer, Key: "producer", Port: 3000, Size: c.Services.Producer,
+			Env: []pod.Env{pod.Value("TOPIC", topics.Orders.Name)},
+		},
+		{
+			Name: Consumer, Key: "consumer", Port: 3000, Size: c.Services.Consumer,
+			Env: []pod.Env{
+				pod.Value("ORDERS_TOPIC", topics.Orders.Name),
+				pod.Value("ORDERS_DLQ_TOPIC", topics.OrdersDLQ.Name),
+				pod.Value("TOTALS_TOPIC", topics.ProductTotals.Name),
+				pod.Value("GROUP_ID", consumerGroup),
+			},
+			Scale: Scaling{Lag: &topics.Orders, Group: consumerGroup},
+		},
+	}
+}
+
+const managementPort = 8080
+
+// Images returns the names of everything that is built.
+func Images(c config.Config) []string {
+	names := []string{TopicsJob}
+	for _, s := range Services(c) {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// Environment is what a service is started with: the table, what it was given to connect with, and what the stack
+// adds. The stack's own settings come last and win.
+func (s Service) Environment(logLevel string, connections ...pod.Env) []pod.Env {
+	env := append([]pod.Env{pod.Value("LOG_LEVEL", logLevel)}, allocators(s.Size.Memory)...)
+	env = append(env, connections...)
+	env = append(env, s.Env...)
+	for _, name := range slices.Sorted(maps.Keys(s.Size.Env)) {
+		env = slices.DeleteFunc(env, func(e pod.Env) bool { return e.Name == name })
+		env = append(env, pod.Value(name, s.Size.Env[name]))
+	}
+	return env
+}
+
+// Resources is what each pod of a service asks for.
+func (s Service) Resources() pod.Resources {
+	return pod.Resources{CPU: s.Size.CPU, CPULimit: s.Size.CPULimit, Memory: s.Size.Memory}
+}
+
+// TopicsResources is what the Job that makes the topics asks for.
+func TopicsResources() pod.Resources {
+	return pod.Resources{CPU: resource.MustParse("50m"), CPULimit: resource.MustParse("500m"), Memory: resource.MustParse("64Mi")}
+}

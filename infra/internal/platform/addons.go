@@ -1,0 +1,45 @@
+package platform
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"shopstream/infra/internal/addon"
+	"shopstream/infra/internal/namespace"
+)
+
+// addons is the installed charts, by name. What is not installed is not in it.
+type addons map[string]pulumi.Resource
+
+// after returns an option that puts a resource after a chart, and its deletion before the chart's.
+func (a addons) after(names ...string) pulumi.ResourceOption {
+	var installed []pulumi.Resource
+	for _, name := range names {
+		if release, ok := a[name]; ok {
+			installed = append(installed, release)
+		}
+	}
+	return pulumi.DependsOn(installed)
+}
+
+func newAddons(
+	ctx *pulumi.Context, charts []addon.Chart, namespaces map[string]*namespace.Namespace, unlock addon.Unlock,
+	opts ...pulumi.ResourceOption,
+) (addons, error) {
+	hooks, err := addon.UnlockFirst(ctx, unlock)
+	if err != nil {
+		return nil, err
+	}
+	opts = slices.Concat(opts, hooks)
+	installed := addons{}
+	for _, chart := range charts {
+		release, err := addon.NewRelease(ctx, namespaces[chart.Namespace].Ref, chart, opts...)
+		if err != nil {
+			return nil, fmt.Errorf("installing addons: %w", err)
+		}
+		installed[chart.Name] = release
+	}
+	return installed, nil
+}

@@ -1,0 +1,156 @@
+package platform
+
+import (
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"shopstream/infra/internal/app"
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/image"
+	"shopstream/infra/internal/ingress"
+	"shopstream/infra/internal/kafka"
+	"shopstream/infra/internal/label"
+	"shopstream/infra/internal/namespace"
+	"shopstream/infra/internal/plan"
+	"shopstream/infra/internal/pod"
+	"shopstream/infra/internal/scale"
+	"shopstream/infra/internal/secret"
+)
+
+// apiSecret holds the token that `api` asks for.
+const apiSecret = "api-token"
+
+func (p platform) declareServices(
+	ctx *pulumi.Context, shop *namespace.Namespace, images *image.Images, installed addons, d data,
+	opts ...pulumi.ResourceOption,
+) error {
+	if d.kafkaSecret != nil {
+		_, err := scale.NewKafkaAuthentication(ctx, kafkaSecret, shop.Ref, scale.KafkaAuthentication{
+			Secret: kafkaSecret, UsernameKey: usernameKey, PasswordKey: plan.KEDAUser,
+			AuthoritySecret: kafkaAuthority, AuthorityKey: kafka.AuthorityKey,
+		}, append(slices.Clone(opts), installed.after("keda"))...)
+		if err != nil {
+			return err
+		}
+	}
+	opts = append(opts, pulumi.DependsOn(d.ready))
+	for _, s := range plan.Services(p.config) {
+		args := &app.WorkloadArgs{
+			Namespace: shop,
+			Image:     images.Reference(s.Name),
+			Port:      s.Port,
+			Resources: s.Resources(),
+			Zones:     p.config.Cluster.Zones,
+			Drain:     plan.DrainDelay,
+			Step:      plan.ShutdownStep,
+			Options:   images.LoadFirst(),
+		}
+		connections := d.cluster.EnvVars(s.Name, kafkaSecret)
+		args.Files = d.kafkaFiles
+		args.Secrets = append(args.Secrets, d.kafkaRead...)
+		if s.Database {
+			connections = append(connections, d.mongoEnv...)
+			args.Secrets = append(args.Secrets, d.mongoSecret)
+		}
+		if s.Token {
+			token, err := p.declareToken(ctx, shop, opts...)
+			if err != nil {
+				return err
+			}
+			if token != nil {
+				connections = append(connections, pod.Secret("API_TOKEN", apiSecret, "token"))
+				args.Secrets = append(args.Secrets, token)
+			}
+		}
+		args.Env = s.Environment(p.config.LogLevel, connections...)
+
+		workload, err := app.NewWorkload(ctx, s.Name, args, opts...)
+		if err != nil {
+			return err
+		}
+		if err := p.declareScaler(ctx, shop, s, workload, installed, d, opts...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// declareToken makes the Secret with the API's token, where there is one. In a preview of a production stack there is
+// none at hand, and the Secret that there will be is shown all the same.
+func (p platform) declareToken(
+	ctx *pulumi.Context, shop *namespace.Namespace, opts ...pulumi.ResourceOption,
+) (*secret.Secret, error) {
+	if p.secrets.APIToken == "" && p.config.Profile != config.Production {
+		return nil, nil
+	}
+	values := map[string]secret.Value{"token": secret.Given(pulumi.String(p.secrets.APIToken))}
+	meta := label.Meta(apiSecret, shop.Ref, label.Standard(apiSecret, "credentials"))
+	return secret.New(ctx, apiSecret, meta, values, opts...)
+}
+
+func (p platform) declareScaler(
+	ctx *pulumi.Context, shop *namespace.Namespace, s plan.Service, workload *app.Workload, installed addons, d data,
+	opts ...pulumi.ResourceOption,
+) error {
+	target := scale.Target{
+		Namespace: shop, Deployment: s.Name, Range: scale.Range{Min: s.Size.Min, Max: s.Size.Max},
+	}
+	opts = append(slices.Clone(opts), pulumi.Parent(workload), pulumi.DependsOn([]pulumi.Resource{workload.Deployment}))
+	if s.Scale.Lag == nil && !s.Scale.KEDA {
+		_, err := scale.NewCPU(ctx, s.Name, target, s.Size.Target, append(opts, installed.after("metrics-server"))...)
+		return err
+	}
+	trigger := scale.CPU(s.Size.Target)
+	if s.Scale.Lag != nil {
+		trigger = scale.Lag{
+			BootstrapServers: d.cluster.BootstrapServers(),
+			Topic:            s.Scale.Lag.Name,
+			Group:            s.Scale.Group,
+			Threshold:        s.Size.Target,
+			Authentication:   d.authentication(),
+		}.Trigger()
+	}
+	_, err := scale.NewScaledObject(ctx, s.Name, target, trigger,
+		append(opts, installed.after("keda", "metrics-server"))...)
+	return err
+}
+
+func (p platform) declareIngress(
+	ctx *pulumi.Context, shop *namespace.Namespace, installed addons, opts ...pulumi.ResourceOption,
+) error {
+	settings := p.config.Ingress
+	annotations := map[string]string{}
+	if settings.ClusterIssuer != "" {
+		annotations["cert-manager.io/cluster-issuer"] = settings.ClusterIssuer
+	}
+	for key, value := range settings.Annotations {
+		annotations[key] = value
+	}
+	// After the controller: its webhook checks the Ingress.
+	_, err := ingress.New(ctx, label.PartOf, &ingress.Args{
+		Namespace:   shop,
+		Class:       settings.Class,
+		Host:        settings.Host,
+		Routes:      plan.Routes(p.config),
+		TLSSecret:   settings.TLSSecret,
+		Annotations: annotations,
+	}, append(opts, installed.after("ingress-nginx"))...)
+	return err
+}
+
+// export tells people where things are.
+func (p platform) export(ctx *pulumi.Context, d data) error {
+	host, scheme := p.config.Ingress.Host, "http"
+	if p.config.Ingress.TLSSecret != "" {
+		scheme = "https"
+	}
+	// Without a host name the address is the ingress controller's, which only the cluster knows.
+	if host != "" {
+		ctx.Export("shopUrl", pulumi.String(scheme+"://"+host+"/"))
+		ctx.Export("apiUrl", pulumi.String(scheme+"://"+host+"/viewer"))
+	}
+	ctx.Export("kafkaBootstrapServers", pulumi.String(d.cluster.BootstrapServers()))
+	ctx.Export("namespaces", pulumi.ToStringArray(plan.ClosedNamespaces(p.config)))
+	return nil
+}

@@ -1,0 +1,176 @@
+package platform
+
+import (
+	"encoding/json"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"shopstream/infra/internal/addon"
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/image"
+	"shopstream/infra/internal/manifest"
+	"shopstream/infra/internal/plan"
+)
+
+// zeros is a source of randomness that always says the same.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// testHost has sources that never change and a Docker daemon that answers, and touches nothing outside the test.
+func testHost(t *testing.T) Host {
+	t.Helper()
+	sources := fstest.MapFS{"Dockerfile": {}, "internal/go.mod": {}}
+	for _, name := range []string{plan.WebServer, plan.ManagementAPI, plan.API, plan.Producer, plan.Consumer, plan.TopicsJob} {
+		sources[name+"/main.go"] = &fstest.MapFile{Data: []byte("package main // " + name)}
+	}
+	return Host{
+		services:   func(string) fs.FS { return sources },
+		staging:    t.TempDir(),
+		daemon:     func(string) error { return nil },
+		dockerHost: func(host string) string { return host },
+		chart:      func(addon.Chart) error { return nil },
+		loader:     func([]string) image.Load { return nil },
+		unlocker:   func(string) addon.Unlock { return nil },
+		random:     zeros{},
+	}
+}
+
+// testStack is a configuration to try the program with.
+type testStack struct {
+	name     string
+	file     string
+	settings map[string]string // over the file's; objects are written as JSON
+}
+
+// testStacks is every committed stack, and what can be configured differently enough to be another platform.
+func testStacks() []testStack {
+	token := map[string]string{"apiToken": "0123456789abcdef"}
+	external := maps.Clone(token)
+	external["mongo"] = `{"external": true, "externalAddresses": ["192.0.2.0/24"]}`
+	external["mongoUri"] = "mongodb+srv://shop:secret@db.example.com/"
+	return []testStack{
+		{name: "dev", file: "dev"},
+		{name: "small", file: "small"},
+		{name: "prod", file: "prod", settings: token},
+		{name: "prod with an external database", file: "prod", settings: external},
+		{name: "dev without addons", file: "dev", settings: map[string]string{"addons": noAddons}},
+		// The tests on real brokers start these.
+		{name: "dev secured", file: "dev", settings: map[string]string{"addons": noAddons, "kafka": `{"secure": true}`}},
+	}
+}
+
+const noAddons = `{"ingressNginx": false, "keda": false, "metricsServer": false, "prometheus": false}`
+
+func (s testStack) config(t *testing.T) map[string]string {
+	t.Helper()
+	settings, err := config.ReadStackFile(filepath.Join("..", "..", "..", "Pulumi."+s.file+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(settings, s.settings)
+	return settings
+}
+
+// parsed returns the stack's configuration as the program sees it.
+func (s testStack) parsed(t *testing.T) (config.Config, config.Secrets) {
+	t.Helper()
+	c, secrets, err := config.Load(s.config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, secrets
+}
+
+// run runs the whole program.
+func (s testStack) run(t *testing.T) resources {
+	t.Helper()
+	recorded, err := manifest.Run(Program(testHost(t), s.config(t)), manifest.Stack{Project: config.Project, Name: s.file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return recorded
+}
+
+// eachStack runs a test on what every stack declares.
+func eachStack(t *testing.T, test func(t *testing.T, stack testStack, declared resources)) {
+	t.Helper()
+	for _, stack := range testStacks() {
+		t.Run(stack.name, func(t *testing.T) { test(t, stack, stack.run(t)) })
+	}
+}
+
+type resources []manifest.Resource
+
+// objects returns the Kubernetes objects of one kind, as their typed form.
+func objects[T any](t *testing.T, declared resources, kind string) map[string]T {
+	t.Helper()
+	found := map[string]T{}
+	for _, m := range manifest.Of(declared) {
+		if m.Object["kind"] != kind {
+			continue
+		}
+		encoded, err := json.Marshal(m.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var object T
+		decoder := json.NewDecoder(strings.NewReader(string(encoded)))
+		// The recorder takes anything; the API server would not.
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&object); err != nil {
+			t.Fatalf("%s: %v", m.Path, err)
+		}
+		metadata, _ := m.Object["metadata"].(map[string]any)
+		name, _ := metadata["name"].(string)
+		found[name] = object
+	}
+	return found
+}
+
+// podTemplate is the pods of one workload.
+type podTemplate struct {
+	kind, name, namespace string
+	meta                  metav1.ObjectMeta
+	spec                  corev1.PodSpec
+	replicas              int
+}
+
+// podTemplates returns every pod that the program itself declares.
+func podTemplates(t *testing.T, declared resources) []podTemplate {
+	t.Helper()
+	var found []podTemplate
+	add := func(kind string, meta metav1.ObjectMeta, template corev1.PodTemplateSpec, replicas int) {
+		found = append(found, podTemplate{
+			kind: kind, name: meta.Name, namespace: meta.Namespace,
+			meta: template.ObjectMeta, spec: template.Spec, replicas: replicas,
+		})
+	}
+	for _, d := range objects[appsv1.Deployment](t, declared, "Deployment") {
+		add("Deployment", d.ObjectMeta, d.Spec.Template, 0)
+	}
+	for _, s := range objects[appsv1.StatefulSet](t, declared, "StatefulSet") {
+		add("StatefulSet", s.ObjectMeta, s.Spec.Template, int(*s.Spec.Replicas))
+	}
+	for _, j := range objects[batchv1.Job](t, declared, "Job") {
+		add("Job", j.ObjectMeta, j.Spec.Template, 1)
+	}
+	if len(found) == 0 {
+		t.Fatal("the program declares no pods")
+	}
+	slices.SortFunc(found, func(a, b podTemplate) int { return strings.Compare(a.name, b.name) })
+	return found
+}

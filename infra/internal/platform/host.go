@@ -1,0 +1,114 @@
+package platform
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"shopstream/infra/internal/addon"
+	"shopstream/infra/internal/image"
+)
+
+// Host is what the program needs of the machine that it runs on. Tests and render put something else in its place.
+type Host struct {
+	// services returns the folder with the services' sources, given the project's root.
+	services func(root string) fs.FS
+
+	// staging is where the sources of the images are put together.
+	staging string
+
+	// dockerHost returns the address of the Docker daemon, given the one in the configuration; empty where the provider
+	// finds it.
+	dockerHost func(configured string) string
+
+	// daemon returns nil when a Docker daemon answers at that address.
+	daemon func(host string) error
+
+	// chart returns nil when a chart is where it is said to be.
+	chart func(addon.Chart) error
+
+	// loader returns what brings an image to the nodes by that command.
+	loader func(command []string) image.Load
+
+	// unlocker returns what frees the Helm releases of the cluster in that kubeconfig context.
+	unlocker func(kubeContext string) addon.Unlock
+
+	// random is where generated secrets come from.
+	random io.Reader
+}
+
+// ThisMachine is the host of a program that pulumi runs.
+func ThisMachine() Host {
+	return Host{
+		services:   func(string) fs.FS { return os.DirFS(filepath.Join("..", "services")) },
+		staging:    ".build",
+		dockerHost: func(configured string) string { return image.Host(context.Background(), configured) },
+		daemon: func(host string) error {
+			return image.Daemon(context.Background(), image.Host(context.Background(), host))
+		},
+		chart:    findChart,
+		loader:   commandLoader,
+		unlocker: kubectlUnlocker,
+		random:   rand.Reader,
+	}
+}
+
+func commandLoader(command []string) image.Load {
+	if len(command) == 0 {
+		return nil
+	}
+	return func(reference string) error {
+		arguments := append(command[1:len(command):len(command)], reference)
+		output, err := exec.CommandContext(context.Background(), command[0], arguments...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("loading image %q with %q: %w: %s", reference, strings.Join(command, " "), err, output)
+		}
+		return nil
+	}
+}
+
+// kubectlUnlocker removes what Helm keeps of an operation that was never finished. The revision before it, if there is
+// one, is then the latest again.
+func kubectlUnlocker(kubeContext string) addon.Unlock {
+	return func(namespace, release string) error {
+		arguments := unlockArguments(kubeContext, namespace, release)
+		output, err := exec.CommandContext(context.Background(), "kubectl", arguments...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("freeing release %q: %w: %s", release, err, output)
+		}
+		return nil
+	}
+}
+
+func unlockArguments(kubeContext, namespace, release string) []string {
+	arguments := []string{
+		"delete", "secret", "--ignore-not-found", "--namespace", namespace, "--selector",
+		"owner=helm,name=" + release + ",status in (pending-install,pending-upgrade,pending-rollback)",
+	}
+	if kubeContext != "" {
+		arguments = append(arguments, "--context", kubeContext)
+	}
+	return arguments
+}
+
+// errNotAsked keeps render from building.
+var errNotAsked = errors.New("manifests need no images")
+
+// ForManifests is the host of a program that only shows what it would declare: it reads the services' sources to name
+// the images, and needs neither Docker nor a cluster nor the charts.
+func ForManifests() Host {
+	h := ThisMachine()
+	h.dockerHost = func(host string) string { return host }
+	h.daemon = func(string) error { return errNotAsked }
+	h.chart = func(addon.Chart) error { return nil }
+	h.loader = func([]string) image.Load { return nil }
+	h.unlocker = func(string) addon.Unlock { return nil }
+	return h
+}

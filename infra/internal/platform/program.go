@@ -1,0 +1,135 @@
+// Package platform declares what a configuration asks for as Pulumi resources.
+package platform
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/image"
+	"shopstream/infra/internal/namespace"
+	"shopstream/infra/internal/netpol"
+	"shopstream/infra/internal/plan"
+)
+
+// Program declares the platform, from the ground up: configuration, images, namespaces, addons, data, services, and
+// the way in. The settings are the stack's, by key.
+func Program(h Host, settings map[string]string) pulumi.RunFunc {
+	return func(ctx *pulumi.Context) error {
+		c, secrets, unreadable := config.Load(settings)
+		if err := errors.Join(unreadable, plan.Check(c, secrets, ctx.DryRun())); err != nil {
+			return fmt.Errorf("checking the configuration of stack %q; nothing was changed:\n%w", ctx.Stack(), err)
+		}
+		missing, err := h.checkReachable(ctx, c)
+		if err != nil {
+			return fmt.Errorf("looking for what stack %q is made of:\n%w", ctx.Stack(), err)
+		}
+		return platform{host: h, config: c, secrets: secrets, unreachable: missing}.declare(ctx)
+	}
+}
+
+// platform is the state of one run.
+type platform struct {
+	host        Host
+	config      config.Config
+	secrets     config.Secrets
+	unreachable unreachable
+}
+
+func (p platform) declare(ctx *pulumi.Context) error {
+	images, err := image.New(ctx, "images", p.imageArgs(ctx))
+	if err != nil {
+		return err
+	}
+
+	provider, err := kubernetes.NewProvider(ctx, "cluster", p.providerArgs())
+	if err != nil {
+		return fmt.Errorf("configuring the cluster: %w", err)
+	}
+	cluster := pulumi.Provider(provider)
+
+	namespaces := map[string]*namespace.Namespace{}
+	for _, name := range plan.ClosedNamespaces(p.config) {
+		opts := []pulumi.ResourceOption{cluster}
+		if name == plan.DataNamespace {
+			// With its namespace a volume's claim would go, and what is in a volume is worth nothing without its passwords.
+			opts = append(opts, pulumi.Protect(p.config.KeepVolumes))
+		}
+		if namespaces[name], err = namespace.New(ctx, name, opts...); err != nil {
+			return err
+		}
+	}
+
+	policies, err := netpol.NewPolicies(ctx, "calls", &netpol.PoliciesArgs{
+		Graph: plan.Graph(p.config), Namespaces: references(namespaces),
+	}, cluster)
+	if err != nil {
+		return err
+	}
+	// Everything with pods comes after the policies, so that no first connection meets a closed door.
+	afterPolicies := pulumi.DependsOn([]pulumi.Resource{policies})
+
+	charts := p.unreachable.mark(plan.Charts(p.config))
+	installed, err := newAddons(ctx, charts, namespaces, p.host.unlocker(p.config.Cluster.Context), cluster, afterPolicies)
+	if err != nil {
+		return err
+	}
+
+	data, err := p.declareData(ctx, namespaces, images, cluster, afterPolicies)
+	if err != nil {
+		return err
+	}
+	if err := p.declareServices(ctx, namespaces[plan.AppNamespace], images, installed, data, cluster); err != nil {
+		return err
+	}
+	if err := p.declareIngress(ctx, namespaces[plan.AppNamespace], installed, cluster); err != nil {
+		return err
+	}
+	return p.export(ctx, data)
+}
+
+func (p platform) imageArgs(ctx *pulumi.Context) *image.Args {
+	settings := p.config.Images
+	return &image.Args{
+		Services:   p.host.services(ctx.RootDirectory()),
+		Names:      plan.Images(p.config),
+		Build:      settings.Build,
+		Away:       p.unreachable.daemon,
+		Staging:    p.host.staging,
+		Registry:   settings.Registry,
+		Username:   settings.RegistryUsername,
+		Password:   pulumi.ToSecret(pulumi.String(p.secrets.RegistryPassword)).(pulumi.StringOutput),
+		Platform:   cmp.Or(settings.Platform, "linux/"+runtime.GOARCH),
+		GoImage:    settings.GoImage,
+		BaseImage:  settings.BaseImage,
+		DockerHost: p.host.dockerHost(settings.DockerHost),
+		Load:       p.host.loader(image.LoadCommand(settings.Load, p.config.Cluster.Context)),
+	}
+}
+
+func (p platform) providerArgs() *kubernetes.ProviderArgs {
+	args := &kubernetes.ProviderArgs{
+		EnableServerSideApply: pulumi.Bool(true),
+		// What somebody changed by hand belongs to them in the eyes of the API server. The stack takes it back.
+		EnablePatchForce: pulumi.Bool(true),
+		// After a run that was cut off, objects may exist that pulumi has not written down yet.
+		UpsertExistingObjects: pulumi.Bool(true),
+	}
+	if p.config.Cluster.Context != "" {
+		args.Context = pulumi.String(p.config.Cluster.Context)
+	}
+	return args
+}
+
+func references(namespaces map[string]*namespace.Namespace) map[string]pulumi.StringInput {
+	refs := map[string]pulumi.StringInput{}
+	for name, ns := range namespaces {
+		refs[name] = ns.Ref
+	}
+	return refs
+}
