@@ -202,6 +202,40 @@ func TestViewerFollowsLive(t *testing.T) {
 	}
 }
 
+// What can't be read, and what numbers and times mean, is said in words, on the
+// screen that is most common.
+func TestViewerExplainsWhatItShows(t *testing.T) {
+	t.Parallel()
+	k := brokertest.Start(t)
+	if k.Embedded == nil {
+		t.Skip("a real broker refuses broken batches")
+	}
+	topic := k.Topic(t, "explained", 1, nil)
+	at := time.Date(2026, 3, 4, 5, 6, 7, 89e6, time.UTC)
+	value := []byte(`{"userid":"user-12345678","price":19.99,"eventId":"0195a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"}`)
+	client := writer(t, k)
+	write(t, client, &kgo.Record{Topic: topic, Key: []byte("user-12345678"), Value: value, Timestamp: at})
+	k.ProduceRaw(t, topic, 0, brokertest.Batch{Codec: kgo.ZstdCompression(), Payload: []byte("no zstd"), Count: 1}.Bytes(t))
+	write(t, client, &kgo.Record{Topic: topic, Key: []byte("user-12345678"), Value: value, Timestamp: at})
+	s := start(t, k.BootstrapServers)
+	b := openTab(t, s.url+"/viewer#topic="+topic, 1366, 768)
+
+	b.seeRows(2)
+	b.see("what was left out", `document.querySelector("#note").innerText === "Left out, because it cannot be read: partition 0, offset 1 (cannot be decompressed)."`)
+	b.see("the beginning said all the same", `document.querySelector("#end").innerText === "That is the beginning of the topic."`)
+	b.see("a count with its unit", `document.querySelector("#topics [aria-current] .topic-item-count").innerText === "≤ 3 records"`)
+	b.see("why it is not exact", `document.querySelector("#topics [aria-current] .topic-item-count").title.startsWith("3 offsets")`)
+	b.see("date and time", `/^\d{4}-\d\d-\d\d \d\d:06:07\.089$/.test(document.querySelector("tr.row time").innerText)`)
+	b.see("all of it", `document.querySelector("tr.row .time").scrollWidth <= document.querySelector("tr.row .time").clientWidth`)
+	b.see("the same in UTC", `document.querySelector("tr.row time").title === "2026-03-04T05:06:07.089Z (UTC)"`)
+	if got := b.eval(`document.querySelector("tr.row .value").offsetWidth >= innerWidth / 2`); got != "true" {
+		t.Errorf("the value has %s pixels of 1366", b.eval(`document.querySelector("tr.row .value").offsetWidth`))
+	}
+	if b.faults.Load() > 0 {
+		t.Error("the page had script errors")
+	}
+}
+
 // On a phone, behind a token that the address carries.
 func TestViewerShowsLag(t *testing.T) {
 	t.Parallel()

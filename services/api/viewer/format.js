@@ -5,6 +5,8 @@ const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFra
 
 export const number = (n) => whole.format(n);
 export const compact = (n) => (n < 1000 ? whole.format(n) : short.format(n));
+// Offsets are what Kafka counts; transaction markers and compaction leave fewer records.
+export const atMost = (n, show = number) => (n === 0 ? 'no records' : `≤ ${show(n)} ${n === 1 ? 'record' : 'records'}`);
 export const plural = (n, one, many = `${one}s`) => `${number(n)} ${n === 1 ? one : many}`;
 
 /** rate has just enough digits to show that something moves. */
@@ -21,14 +23,20 @@ export function bytes(n) {
 
 const two = (n) => String(n).padStart(2, '0');
 
-/** clock is the time of day with milliseconds, and the date when it is another
- * than today's. ISO order: it sorts and never changes its width. */
-export function clock(date, utc, now = new Date()) {
+/** clock is the date, and the time of day with milliseconds, in local time or
+ * UTC. ISO order: it sorts and never changes its width. */
+export function clock(date, utc = false) {
   const part = (name) => (utc ? date[`getUTC${name}`]() : date[`get${name}`]());
-  const today = (name) => (utc ? now[`getUTC${name}`]() : now[`get${name}`]());
-  const time = `${two(part('Hours'))}:${two(part('Minutes'))}:${two(part('Seconds'))}.${String(part('Milliseconds')).padStart(3, '0')}`;
-  const same = ['FullYear', 'Month', 'Date'].every((name) => part(name) === today(name));
-  return { day: same ? '' : `${part('FullYear')}-${two(part('Month') + 1)}-${two(part('Date'))}`, time };
+  return {
+    day: `${part('FullYear')}-${two(part('Month') + 1)}-${two(part('Date'))}`,
+    time: `${two(part('Hours'))}:${two(part('Minutes'))}:${two(part('Seconds'))}.${String(part('Milliseconds')).padStart(3, '0')}`,
+  };
+}
+
+/** moment is clock in one text, to the second. */
+export function moment(date, utc = false) {
+  const { day, time } = clock(date, utc);
+  return `${day} ${time.slice(0, 8)}`;
 }
 
 export function clockShort(date, seconds = true) {

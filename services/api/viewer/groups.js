@@ -2,7 +2,7 @@
 
 import { colourOf, dashOf, LagChart } from './chart.js';
 import { byId, el, setText, svg } from './dom.js';
-import { clockShort, compact, number, plural, rate, span } from './format.js';
+import { compact, moment, number, plural, rate, span } from './format.js';
 
 const mostReadings = 1440; // two hours at one each five seconds, then thinned
 const trendWindow = 30_000;
@@ -99,7 +99,7 @@ export class Groups {
   /** drawReading writes into the legend what the lags were at a reading. */
   #drawReading(at, chosen) {
     const time = this.#times[at];
-    setText(byId('lag-time'), time === undefined ? 'Waiting for the first reading …' : `${chosen ? 'at' : 'now,'} ${clockShort(new Date(time))}`);
+    setText(byId('lag-time'), time === undefined ? 'Waiting for the first reading …' : `${chosen ? 'at' : 'now,'} ${moment(new Date(time))}`);
     for (const [name, node] of this.#legend) {
       const value = this.#values.get(name)[at];
       setText(node, value === null || value === undefined ? '–' : number(value));

@@ -3,7 +3,7 @@
 
 import { get, messagesPath, nextPath, Problem, streamPath } from './api.js';
 import { byId, copy, el, remember, setText, svg } from './dom.js';
-import { clock, number, plural, rate } from './format.js';
+import { moment, number, plural, rate } from './format.js';
 import { buildDetail, buildRow, fillPreviews, fillTime, matches, newestFirst, prepare } from './record.js';
 import { Tail } from './tail.js';
 
@@ -21,7 +21,16 @@ const tokenHint = 'Reload this page and give the token as the password when the 
 const reasons = {
   'time-limit': 'the time for reading ran out',
   'byte-limit': 'the answer reached its limit in bytes',
+  unreadable: 'some records cannot be read',
   'cursor-limit': 'the timestamps of this topic are so out of order that this page had to end early',
+};
+
+// The cause of X-Unreadable in words.
+const causes = {
+  crc: 'damaged: the checksum does not match',
+  codec: 'cannot be decompressed',
+  format: 'not in a format of Kafka',
+  size: 'larger than the service reads at once',
 };
 
 export class Messages {
@@ -30,6 +39,7 @@ export class Messages {
   #ids = new Set();
   #next = null;
   #reason = ''; // why the answer is incomplete, or ''
+  #unreadable = []; // places that were left out, in words
   #problem = null;
   #none = false; // there is no topic at all
   #busy = null; // 'load' or 'older'
@@ -41,6 +51,7 @@ export class Messages {
   #pattern = null;
   #utc = remember.get('zone') === 'utc';
   #announced = 0;
+  #widths = { offset: 0, key: 0 }; // of these columns, in characters
   #retryTimer;
 
   /** onProblem hears of answers that concern the whole page; onFilter and
@@ -146,7 +157,11 @@ export class Messages {
     const complete = response.headers.get('X-Complete') !== 'false';
     const reason = response.headers.get('X-Reason') || 'the service did not say why';
     this.#reason = complete ? '' : (reasons[reason] ?? reason);
-    this.#note(complete ? '' : `Fewer records than asked for: ${this.#reason}.${this.#next ? ' “Load older” goes on from there.' : ''}`);
+    const places = unreadablePlaces(response);
+    this.#unreadable.push(...places.filter((place) => !this.#unreadable.includes(place)));
+    const notes = this.#unreadable.length === 0 ? [] : [`Left out, because it cannot be read: ${this.#unreadable.join('; ')}.`];
+    if (!complete && places.length === 0) notes.push(`Fewer records than asked for: ${this.#reason}.${this.#next ? ' “Load older” goes on from there.' : ''}`);
+    this.#note(notes.join(' '));
   }
 
   #fail(fault, cleared) {
@@ -173,6 +188,8 @@ export class Messages {
     this.#records = [];
     this.#ids.clear();
     this.#next = null;
+    this.#unreadable = [];
+    this.#widths = { offset: 0, key: 0 };
     this.#trimmed = false;
     this.#unseen = 0;
     this.#current = null;
@@ -199,8 +216,19 @@ export class Messages {
 
   #build(record) {
     const row = buildRow(record, this.#utc, this.#pattern);
+    this.#widen('offset', record.raw.offset.length, 6, 20);
+    this.#widen('key', record.raw.key?.length ?? 4, 6, 24);
     this.#judge(record);
     return row;
+  }
+
+  /** widen gives a column the room that its content takes, and leaves the rest
+   * to the value. It never shrinks, so that rows stay put while live. */
+  #widen(column, characters, least, most) {
+    const width = Math.min(Math.max(characters, least), most);
+    if (width <= this.#widths[column]) return;
+    this.#widths[column] = width;
+    byId('records').style.setProperty(`--${column}`, `${width + 0.5}ch`);
   }
 
   /** insert puts records where their time belongs. A person who reads keeps
@@ -508,7 +536,7 @@ export class Messages {
   }
 
   #drawZone() {
-    setText(byId('zone'), this.#utc ? 'Time UTC' : 'Time');
+    setText(byId('zone'), this.#utc ? 'Time (UTC)' : 'Time (local)');
     byId('zone').setAttribute('aria-label', this.#utc ? 'Time in UTC; switch to local time' : 'Local time; switch to UTC');
   }
 
@@ -548,7 +576,7 @@ export class Messages {
     let end = '';
     if (shown > 0 && !loading) {
       if (this.#trimmed) end = `Older rows made way for new ones. Reload to page back from here.`;
-      else if (!this.#next && !this.#reason) end = 'That is the beginning of the topic.';
+      else if (!this.#next && (!this.#reason || this.#unreadable.length > 0)) end = 'That is the beginning of the topic.';
       else if (this.#next && !room) end = `${number(mostLoaded)} records are all that this page holds. Choose one partition to go further back.`;
     }
     setText(byId('end'), end);
@@ -587,6 +615,8 @@ export class Messages {
       const actions = [action('Clear the filters', () => this.on.filter({ text: '', range: '', from: '', to: '' }))];
       if (this.#next && !this.#trimmed) actions.push(action(`Load ${number(this.#query.limit)} older`, () => this.older()));
       say('No match', `None of the ${plural(total, 'loaded record')} ${total === 1 ? 'matches' : 'match'}. Filters see the loaded records only; older ones may match.`, ...actions);
+    } else if (this.#unreadable.length > 0) {
+      say('Nothing that can be read', `What is here was left out: ${this.#unreadable.join('; ')}.`, this.#next && action('Look further back', () => this.older()));
     } else if (this.#reason) {
       say('Nothing read', `The service found no record within its limits: ${this.#reason}.`, this.#next && action('Look further back', () => this.older()), action('Try again', () => this.load(true)));
     } else if (partition === null || partition === undefined) {
@@ -603,13 +633,24 @@ export class Messages {
     else if (total === 0) text = 'No records.';
     else {
       const oldest = this.#records[total - 1];
-      const reach = Number.isNaN(oldest.at) ? '' : `, back to ${clock(new Date(oldest.at), this.#utc).day} ${clock(new Date(oldest.at), this.#utc).time.slice(0, 8)}`.replace('  ', ' ');
+      const reach = Number.isNaN(oldest.at) ? '' : `, back to ${moment(new Date(oldest.at), this.#utc)}`;
       text = this.filtering
         ? `${number(shown)} of ${plural(total, 'loaded record')} match. Filters see loaded records only${reach}.`
         : `${plural(total, 'record')}, newest first${reach}.`;
     }
     setText(byId('loaded'), text);
   }
+}
+
+/** unreadablePlaces says in words what an answer's X-Unreadable names, as
+ * "partition/first-last (cause), …, and N more". */
+function unreadablePlaces(response) {
+  const list = response.headers.get('X-Unreadable') ?? '';
+  return Array.from(list.matchAll(/(\d+)\/(\d+)-(\d+) \((\w+)\)|and \d+ more/g), ([text, partition, first, last, cause]) => {
+    if (!partition) return text;
+    const offsets = first === last ? `offset ${first}` : `offsets ${first} to ${last}`;
+    return `partition ${partition}, ${offsets} (${causes[cause] ?? cause})`;
+  });
 }
 
 function rangesOf(cell, pattern) {

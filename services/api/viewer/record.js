@@ -1,7 +1,7 @@
 // One record: its row in the table, and what opens below it.
 
 import { copy, el } from './dom.js';
-import { ago, appendVisible, bytes, bytesOf, clock, hex, hexDump, plural } from './format.js';
+import { ago, appendVisible, bytes, bytesOf, clock, hex, hexDump, moment, plural } from './format.js';
 import { isContainer, pretty, tokens } from './json.js';
 
 const previewLength = 260;
@@ -194,7 +194,8 @@ export function fillTime(record, utc) {
   const date = new Date(record.at);
   const { day, time: ofDay } = clock(date, utc);
   time.dateTime = record.raw.timestamp;
-  time.replaceChildren(day ? el('span', { class: 'day' }, `${day} `) : '', ofDay);
+  time.title = `${record.raw.timestamp} (UTC)`;
+  time.replaceChildren(el('span', { class: 'day' }, day), ` ${ofDay}`);
 }
 
 export function fillPreviews(record, pattern) {
@@ -243,7 +244,7 @@ function facts(record) {
     fact('Key', key);
   }
   if (Number.isNaN(record.at)) fact('Time', 'none');
-  else fact('Time', `${raw.timestamp} · ${ago(Date.now() - record.at)}`);
+  else fact('Time', `${moment(new Date(record.at))} here · ${raw.timestamp} · ${ago(Date.now() - record.at)}`);
   fact('Partition', String(raw.partition));
   fact('Offset', raw.offset);
   return list;

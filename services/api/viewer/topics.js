@@ -1,7 +1,7 @@
 // The list of topics, and the head of the one that is open.
 
 import { byId, el, remember, setText, svg } from './dom.js';
-import { compact, number, plural, rate } from './format.js';
+import { atMost, compact, number, plural, rate } from './format.js';
 
 const manyTopics = 9; // from here on a field to find one pays
 const rateWindow = 30_000;
@@ -96,8 +96,8 @@ export class Topics {
   }
 
   #buildItem(name) {
-    const parts = { name: el('span', { class: 'topic-item-name' }, name), count: el('span', { class: 'topic-item-count num' }), bars: el('span', { class: 'topic-item-bars' }), facts: el('span', { class: 'topic-item-facts num' }) };
-    const li = el('li', {}, el('a', { class: 'topic-item' }, parts.name, parts.count, parts.bars, parts.facts));
+    const parts = { name: el('span', { class: 'topic-item-name', title: name }, name), count: el('span', { class: 'topic-item-count num' }), partitions: el('span', { class: 'topic-item-facts num' }), bars: el('span', { class: 'topic-item-bars' }), facts: el('span', { class: 'topic-item-facts num' }) };
+    const li = el('li', {}, el('a', { class: 'topic-item' }, parts.name, parts.count, parts.partitions, parts.bars, parts.facts));
     li.dataset.topic = name;
     li.parts = parts;
     return li;
@@ -110,12 +110,13 @@ export class Topics {
     if (topic.name === this.#route?.topic) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
     link.classList.toggle('dead', topic.name.endsWith('.dlq') && topic.messages > 0);
-    setText(parts.count, compact(topic.messages));
+    setText(parts.count, atMost(topic.messages, compact));
+    setText(parts.partitions, plural(topic.partitions.length, 'partition'));
     parts.count.title = countNote(topic.messages);
     parts.bars.replaceChildren(skewBars(topic.partitions));
     const speed = this.#rateOf(topic.name);
     const skew = skewOf(topic.partitions);
-    const facts = [`${topic.partitions.length} p`];
+    const facts = [];
     if (skew >= 2) facts.push(`skew ${skew.toFixed(1)}×`);
     if (speed > 0) facts.push(`+${rate(speed)}/s`);
     setText(parts.facts, facts.join(' · '));
@@ -136,7 +137,7 @@ export class Topics {
     }
     const speed = this.#rateOf(name);
     const leaderless = topic.partitions.filter((p) => p.leader < 0 || p.leader === null).length;
-    const facts = [plural(topic.partitions.length, 'partition'), `${number(topic.messages)} offsets`];
+    const facts = [plural(topic.partitions.length, 'partition'), atMost(topic.messages)];
     if (speed > 0) facts.push(`+${rate(speed)}/s`);
     if (leaderless > 0) facts.push(`${leaderless} without a leader`);
     setText(byId('topic-facts'), facts.join(' · '));
@@ -152,14 +153,14 @@ export class Topics {
     );
 
     const most = Math.max(1, ...topic.partitions.map((p) => p.messages));
-    const entries = [{ label: 'all', href: this.#link(name, null), on: partition === null, count: topic.messages, title: 'All partitions' }].concat(
+    const entries = [{ label: 'all', href: this.#link(name, null), on: partition === null, count: topic.messages, title: `All partitions: ${atMost(topic.messages)}` }].concat(
       topic.partitions.map((p) => ({
         label: `p${p.partition}`,
         href: this.#link(name, p.partition),
         on: partition === p.partition,
         count: p.messages,
         share: p.messages / most,
-        title: `Partition ${p.partition}: offsets ${number(p.low)} to ${number(p.high)}, ${p.leader < 0 || p.leader === null ? 'no leader' : `leader ${p.leader}`}`,
+        title: `Partition ${p.partition}: ${atMost(p.messages)}, offsets ${number(p.low)} to ${number(p.high)}, ${p.leader < 0 || p.leader === null ? 'no leader' : `leader ${p.leader}`}`,
       })),
     );
     // Again refreshed in place, for the sake of the focus.
@@ -178,12 +179,12 @@ export class Topics {
       else a.removeAttribute('aria-current');
       bar.firstChild.style.blockSize = entry.share === undefined ? '' : `${Math.max(entry.share * 100, entry.count > 0 ? 4 : 0)}%`;
       setText(label, entry.label);
-      setText(count, compact(entry.count));
+      setText(count, entry.count === 0 ? '0' : `≤ ${compact(entry.count)}`);
     });
   }
 }
 
-const countNote = (n) => `${number(n)} offsets between the beginning and the end; compaction and transactions leave fewer records`;
+const countNote = (n) => `${number(n)} offsets between the beginning and the end. Transaction markers and compaction use up some, so there may be fewer records.`;
 
 const mean = (partitions) => partitions.reduce((sum, p) => sum + p.messages, 0) / partitions.length;
 
