@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -65,6 +68,36 @@ func openTab(t testing.TB, url string, width, height int64) *tab {
 	}
 	b.do(size, chromedp.Navigate(url))
 	return b
+}
+
+// download does what makes the page save a file, and returns the file's content.
+func (b *tab) download(actions ...chromedp.Action[chromedp.Void]) string {
+	b.Helper()
+	dir, said := b.TempDir(), true
+	ctx, cancel := context.WithTimeout(b, 30*time.Second)
+	defer cancel()
+	progress := chromedp.Events(ctx, browser.DownloadProgress)
+	b.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+			Behavior: browser.SetDownloadBehaviorBehaviorAllowAndName, DownloadPath: dir, EventsEnabled: &said,
+		})
+		return err
+	}))
+	b.do(actions...)
+	for e, err := range progress {
+		if err != nil {
+			b.Fatalf("download: %v", err)
+		}
+		if e.State == browser.DownloadProgressStateCompleted {
+			content, err := os.ReadFile(filepath.Join(dir, e.GUID))
+			if err != nil {
+				b.Fatal(err)
+			}
+			return string(content)
+		}
+	}
+	b.Fatal("nothing was downloaded")
+	return ""
 }
 
 func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
@@ -143,6 +176,12 @@ func TestViewerShowsMessages(t *testing.T) {
 	b.seeRows(1)
 	b.see("the limits of a filter said", `document.querySelector("#loaded").innerText.startsWith("1 of 5 loaded records match. Filters see loaded records only")`)
 	b.see("the filter in the address", `location.hash.includes("q=ExAcT")`)
+	// What is shown can be kept as a file.
+	exported := b.download(chromedp.Click(chromedp.CSS("#export"), chromedp.NodeVisible))
+	if answer := string(s.get(t, "/messages?topic="+topic).body); !strings.HasPrefix(exported, `{"topic":"`) || !strings.HasSuffix(answer, exported[:len(exported)-1]+"]\n") {
+		t.Errorf("exported %q of %s", exported, answer)
+	}
+	b.do(chromedp.Focus(chromedp.CSS("#filter")))
 	b.press(kb.Enter) // to the first match
 	b.press(kb.Enter) // opens it
 	b.see("the record opened", `document.querySelector("tr.detail pre")?.innerText.includes('"id": 12345678901234567890,\n  "price": 1.0,')`)

@@ -55,6 +55,14 @@ export const remember = {
   },
 };
 
+/** save hands text to the browser as a file to keep. */
+export function save(text, name, type) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  el('a', { href: url, download: name }).click();
+  // The browser reads the text after the click, when it is ready to.
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
 let toastTimer;
 
 /** toast says something that needs no answer. */

@@ -2,7 +2,7 @@
 // what is loaded, and the live tail.
 
 import { get, messagesPath, nextPath, Problem, streamPath } from './api.js';
-import { byId, copy, el, remember, setText, svg } from './dom.js';
+import { byId, copy, el, remember, save, setText, svg, toast } from './dom.js';
 import { moment, number, plural, rate } from './format.js';
 import { buildDetail, buildRow, fillPreviews, fillTime, matches, newestFirst, prepare } from './record.js';
 import { Tail } from './tail.js';
@@ -478,6 +478,7 @@ export class Messages {
       const shown = this.#records.filter((r) => r.shown);
       copy(JSON.stringify(shown.map((r) => r.raw), null, 2), `${plural(shown.length, 'record')} as JSON`);
     });
+    byId('export').addEventListener('click', () => this.#export());
     byId('live').addEventListener('click', () => this.toggleLive());
     byId('pause').addEventListener('click', () => this.togglePause());
     byId('older').addEventListener('click', () => this.older());
@@ -507,6 +508,14 @@ export class Messages {
     setInterval(() => {
       if (ranges[this.#filter.range] && !document.hidden) this.#applyFilter();
     }, 10_000);
+  }
+
+  /** export saves the records shown, in their order, as the API gave them. */
+  #export() {
+    const shown = this.#records.filter((r) => r.shown);
+    const name = `${this.#query.topic}-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}Z.ndjson`;
+    save(shown.map((r) => `${JSON.stringify(r.raw)}\n`).join(''), name, 'application/x-ndjson');
+    toast(`Exported ${plural(shown.length, 'record')} to ${name}`);
   }
 
   #toTop() {
@@ -565,7 +574,7 @@ export class Messages {
     this.#drawEmpty(loading, shown, total);
     this.#drawLoaded(loading, shown, total);
     this.#drawToTop();
-    byId('copy').disabled = shown === 0;
+    byId('copy').disabled = byId('export').disabled = shown === 0;
     byId('reload').disabled = byId('live').disabled = !this.#query;
 
     const older = byId('older');
