@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +21,24 @@ type group struct {
 	Members    int              `json:"members"`
 	Lag        int64            `json:"lag"` // over the partitions that have one
 	Partitions []groupPartition `json:"partitions"`
+	Consumers  []consumer       `json:"consumers"`
+}
+
+// consumer is one member of a group.
+type consumer struct {
+	ID         string              `json:"id"`                   // that the group gave it
+	InstanceID string              `json:"instanceId,omitempty"` // of a static member
+	ClientID   string              `json:"clientId"`
+	Host       string              `json:"host"`
+	Lag        int64               `json:"lag"` // over the partitions that have one
+	Partitions []assignedPartition `json:"partitions"`
+}
+
+// assignedPartition is one partition that a consumer is assigned.
+type assignedPartition struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Lag       *int64 `json:"lag"` // as in the group's partitions
 }
 
 // groupPartition is one partition that a group has committed or is assigned.
@@ -75,6 +94,7 @@ func listGroups(ctx context.Context, c client) ([]group, error) {
 
 // measure fills in ends and lags.
 func (g *group) measure(ends map[place]int64) {
+	lags := map[place]*int64{}
 	for i := range g.Partitions {
 		p := &g.Partitions[i]
 		end, ok := ends[place{p.Topic, p.Partition}]
@@ -86,6 +106,16 @@ func (g *group) measure(ends map[place]int64) {
 			lag := max(end-*p.Committed, 0)
 			p.Lag = &lag
 			g.Lag += lag
+			lags[place{p.Topic, p.Partition}] = &lag
+		}
+	}
+	for i := range g.Consumers {
+		m := &g.Consumers[i]
+		for j := range m.Partitions {
+			p := &m.Partitions[j]
+			if p.Lag = lags[place{p.Topic, p.Partition}]; p.Lag != nil {
+				m.Lag += *p.Lag
+			}
 		}
 	}
 }
@@ -106,7 +136,7 @@ func (c client) groups(ctx context.Context) ([]group, error) {
 	names := make([]string, len(listings))
 	for i, l := range listings {
 		names[i] = l.GroupID
-		groups[i] = group{Group: l.GroupID, State: l.State.String(), Partitions: []groupPartition{}}
+		groups[i] = group{Group: l.GroupID, State: l.State.String(), Partitions: []groupPartition{}, Consumers: []consumer{}}
 	}
 	if len(groups) == 0 {
 		return groups, nil
@@ -129,7 +159,11 @@ func (c client) groups(ctx context.Context) ([]group, error) {
 				for _, tp := range m.Assignment.TopicPartitions {
 					assigned[i][place{*tp.Topic, tp.Partition}] = true
 				}
+				groups[i].Consumers = append(groups[i].Consumers, memberOf(m))
 			}
+			slices.SortFunc(groups[i].Consumers, func(a, b consumer) int {
+				return cmp.Or(cmp.Compare(a.ClientID, b.ClientID), cmp.Compare(a.ID, b.ID))
+			})
 		}
 		return nil
 	})
@@ -150,6 +184,23 @@ func (c client) groups(ctx context.Context) ([]group, error) {
 	}
 	wg.Wait()
 	return groups, errors.Join(faults...)
+}
+
+func memberOf(m kafka.MemberDescription) consumer {
+	member := consumer{
+		ID:         m.ConsumerID,
+		InstanceID: m.GroupInstanceID,
+		ClientID:   m.ClientID,
+		Host:       strings.TrimPrefix(m.Host, "/"), // Java writes an address without a name so
+		Partitions: []assignedPartition{},
+	}
+	for _, tp := range m.Assignment.TopicPartitions {
+		member.Partitions = append(member.Partitions, assignedPartition{Topic: *tp.Topic, Partition: tp.Partition})
+	}
+	slices.SortFunc(member.Partitions, func(a, b assignedPartition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return member
 }
 
 // committed fills in a group's partitions.

@@ -73,7 +73,7 @@ func TestGroupsShowMembersAndLag(t *testing.T) {
 		write(t, client, &kgo.Record{Topic: topic, Partition: 0, Value: fmt.Appendf(nil, "%d", i)})
 	}
 	name := brokertest.Unique("readers")
-	member, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(k.BootstrapServers, ",")...), kgo.ConsumerGroup(name), kgo.ConsumeTopics(topic),
+	member, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(k.BootstrapServers, ",")...), kgo.ConsumerGroup(name), kgo.ConsumeTopics(topic), kgo.ClientID("reader-0"),
 		kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
@@ -125,8 +125,16 @@ func TestGroupsShowMembersAndLag(t *testing.T) {
 		t.Errorf("partition 1, where nothing is committed: %s", asJSON(p))
 	}
 
+	if len(got.Consumers) != 1 {
+		t.Fatalf("consumers: %s", asJSON(got.Consumers))
+	}
+	if m := got.Consumers[0]; m.ClientID != "reader-0" || m.ID == "" || m.Host == "" || strings.HasPrefix(m.Host, "/") || m.Lag != 4 ||
+		len(m.Partitions) != 2 || m.Partitions[0].Topic != topic || *m.Partitions[0].Lag != 4 || m.Partitions[1].Lag != nil {
+		t.Errorf("the member: %s", asJSON(m))
+	}
+
 	member.Close()
-	if got := find(); got == nil || got.State != "Empty" || got.Members != 0 || got.Lag != 4 {
+	if got := find(); got == nil || got.State != "Empty" || got.Members != 0 || len(got.Consumers) != 0 || got.Lag != 4 {
 		t.Errorf("without members: %+v", got)
 	}
 	// Offsets of a topic that is gone are no fault.

@@ -304,6 +304,13 @@ func TestViewerShowsLag(t *testing.T) {
 	b.see("the lag", card+`?.innerText.includes("3 records behind")`)
 	b.see("it by partition", `[...`+card+`.querySelectorAll("tbody tr")].map((row) => row.innerText.split(/\s+/).slice(0, 4).join(" ")).join() === "p0 1 4 3,p1 4 4 0"`)
 	b.see("it in the legend", legend+` === "3"`)
+	member, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(k.BootstrapServers, ",")...), kgo.ConsumerGroup(brokertest.Unique("present")), kgo.ConsumeTopics(topic), kgo.ClientID("reader-0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer member.Close()
+	member.PollFetches(t.Context())
+	b.see("who is in a group", `[...document.querySelectorAll(".consumers tbody tr")].some((row) => /^reader-0\s+\S+\s+p0, p1\s+(0|–)$/.test(row.innerText))`)
 	commit(2)
 	b.see("the lag fall", legend+` === "2"`)
 	b.see("a line of two readings", `[...document.querySelectorAll("#lag-chart polyline")].some((line) => line.getAttribute("points").split(" ").length > 1)`)

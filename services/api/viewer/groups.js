@@ -143,6 +143,12 @@ export class Groups {
           el('table', { class: 'lags' },
             el('thead', {}, el('tr', {}, ...['Partition', 'Committed', 'End', 'Lag'].map((name, i) => el('th', { scope: 'col', class: i > 0 ? 'r' : '' }, name)), el('td'))),
             el('tbody')))),
+      el('details', { class: 'consumers', open: true },
+        el('summary', {}),
+        el('div', { class: 'scroll-x' },
+          el('table', { class: 'lags' },
+            el('thead', {}, el('tr', {}, ...['Client', 'Host', 'Partitions', 'Lag'].map((name, i) => el('th', { scope: 'col', class: i === 3 ? 'r' : '' }, name)))),
+            el('tbody')))),
     );
     node.dataset.group = group.group;
     return node;
@@ -180,7 +186,26 @@ export class Groups {
       setText(lag, p.lag === null || p.lag === undefined ? '–' : number(p.lag));
       bar.firstChild.style.inlineSize = `${((p.lag ?? 0) / most) * 100}%`;
     });
+    this.#drawConsumers(node.querySelector('.consumers'), group.consumers ?? [], topics.length > 1);
     return node;
+  }
+
+  /** drawConsumers shows the members of a group: who they are, where they run,
+   * what they are assigned and how far behind they are. */
+  #drawConsumers(node, consumers, manyTopics) {
+    node.hidden = consumers.length === 0;
+    setText(node.querySelector('summary'), plural(consumers.length, 'member'));
+    const body = node.querySelector('tbody');
+    while (body.children.length > consumers.length) body.lastChild.remove();
+    consumers.forEach((consumer, i) => {
+      if (!body.children[i]) body.append(el('tr', {}, el('th', { scope: 'row' }), el('td'), el('td', { class: 'assigned' }), el('td', { class: 'r num' })));
+      const [client, host, assigned, lag] = body.children[i].children;
+      setText(client, consumer.clientId || '–');
+      client.title = consumer.instanceId ? `${consumer.id}, static member ${consumer.instanceId}` : consumer.id;
+      setText(host, consumer.host || '–');
+      setText(assigned, consumer.partitions.map((p) => (manyTopics ? `${p.topic} p${p.partition}` : `p${p.partition}`)).join(', ') || 'none');
+      setText(lag, consumer.partitions.some((p) => p.lag !== null) ? number(consumer.lag) : '–');
+    });
   }
 
   #trendText(group) {
