@@ -26,11 +26,6 @@ func TestReadinessFollowsTheDependencies(t *testing.T) {
 			}},
 			health.Check{Name: "management-api", Optional: true, Probe: func(context.Context) error { return errors.New("refused") }},
 		)
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { defer close(done); _ = h.Run(ctx) }()
-		defer func() { cancel(); <-done }()
-
 		expect := func(ready bool, status, kafka string) {
 			t.Helper()
 			gotReady, gotStatus, states := h.Ready()
@@ -39,6 +34,11 @@ func TestReadinessFollowsTheDependencies(t *testing.T) {
 			}
 		}
 		expect(false, "not ready", "down: not probed yet")
+
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = h.Run(ctx) }()
+		defer func() { cancel(); <-done }()
 		synctest.Wait()
 		expect(true, "ready", "up") // an optional dependency that is down does not count
 
