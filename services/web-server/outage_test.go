@@ -124,6 +124,21 @@ func TestBrokerFallsSilent(t *testing.T) {
 	mustRecover(t, s)
 }
 
+// The request for the producer's id, which comes before the first purchase, is
+// bounded by no purchase's timeout. The broker reads nothing more on that
+// connection, so it has to be given up.
+func TestProducerIDIsNeverAnswered(t *testing.T) {
+	t.Parallel()
+	k := embedded(t)
+	topic := k.Topic(t, "purchases", 3, nil)
+	k.Embedded.Cluster.ControlKey(int16(kmsg.InitProducerID), func(kmsg.Request) (kmsg.Response, error, bool) {
+		return nil, nil, true // handled, with no answer, once
+	})
+	s := start(t, k.BootstrapServers, topic, newUpstream(t).URL)
+	mustRefuse(t, s)
+	mustRecover(t, s)
+}
+
 func TestUnknownTopic(t *testing.T) {
 	t.Parallel()
 	k := brokertest.Start(t)
