@@ -217,7 +217,7 @@ export class Messages {
   #build(record) {
     const row = buildRow(record, this.#utc, this.#pattern);
     this.#widen('offset', record.raw.offset.length, 6, 20);
-    this.#widen('key', record.raw.key?.length ?? 4, 6, 24);
+    this.#widen('key', record.raw.key?.length ?? 4, 6, 16);
     this.#judge(record);
     return row;
   }
