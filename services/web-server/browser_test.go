@@ -310,3 +310,48 @@ func TestBrowserWithoutKafka(t *testing.T) {
 		t.Errorf("%d events for one purchase", len(ids))
 	}
 }
+
+// What the page shows at first stays where it is: for a newcomer, and for a
+// visitor who comes back as a user of their own with purchases.
+func TestBrowserLayoutStaysStill(t *testing.T) {
+	s, _, _, _ := newShopPage(t)
+	for _, size := range []struct{ width, height int64 }{{400, 800}, {1366, 768}} {
+		t.Run(strconv.FormatInt(size.width, 10), func(t *testing.T) {
+			b := openTab(t, s.url, size.width, size.height)
+			check := func(visitor string) {
+				t.Helper()
+				got, err := strconv.ParseFloat(b.layoutShift(), 64)
+				t.Logf("layout shift of %s: %.4f", visitor, got)
+				if err != nil || got >= 0.05 {
+					t.Errorf("layout shift of %s = %v, want less than 0.05 (%v)", visitor, got, err)
+				}
+			}
+			b.see("the list is loaded", `document.querySelector("#empty").innerText.startsWith("Nothing yet") || document.querySelector(".purchase")`)
+			check("a newcomer")
+
+			b.eval(`localStorage.setItem("shopstream.shopper", JSON.stringify({ id: "own-` + strconv.FormatInt(size.width, 10) + `", name: "Somebody with a long name" }))`)
+			b.do(chromedp.Reload(), chromedp.WaitVisible(chromedp.CSS(".product")))
+			b.click(fmt.Sprintf(card, 1))
+			b.see("the purchase is stored", `document.querySelector(".purchase.stored")`)
+			b.do(chromedp.Reload(), chromedp.WaitVisible(chromedp.CSS(".product")))
+			b.see("the list is loaded", `document.querySelector(".purchase.stored")`)
+			check("a visitor who comes back")
+		})
+	}
+}
+
+// layoutShift returns the sum of the page's layout shifts from the start on,
+// those within half a second of a press excepted, as Core Web Vitals count it.
+func (b *tab) layoutShift() string {
+	b.Helper()
+	b.eval(`(() => {
+		window.shifted = null;
+		new PerformanceObserver((list, observer) => {
+			window.shifted = list.getEntries().reduce((sum, e) => sum + (e.hadRecentInput ? 0 : e.value), 0);
+		}).observe({ type: "layout-shift", buffered: true });
+		// Two frames later, what has been painted so far is in the buffer.
+		requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => { window.shifted ??= 0; window.counted = true }, 100)));
+	})()`)
+	b.see("the shifts are counted", `window.counted`)
+	return b.eval(`window.shifted`)
+}

@@ -31,14 +31,18 @@ type asset struct {
 	content     []byte
 }
 
-// newShop reads the page's files and writes the shop's currency into the page.
+// newShop reads the page's files and writes the catalogue into the page: what is
+// there at the first paint doesn't move anything later.
 func newShop(currency string) (*shop, error) {
 	page, err := template.ParseFS(shopFiles, "shop/index.html")
 	if err != nil {
 		return nil, fmt.Errorf("reading the shop page: %w", err)
 	}
 	var index bytes.Buffer
-	if err := page.Execute(&index, map[string]string{"Currency": currency}); err != nil {
+	err = page.Execute(&index, map[string]any{
+		"Currency": currency, "Catalogue": catalogue(currency), "Shoppers": suggestedShoppers(),
+	})
+	if err != nil {
 		return nil, fmt.Errorf("writing the shop page: %w", err)
 	}
 	p := &shop{assets: []asset{newAsset("/", "text/html; charset=utf-8", index.Bytes())}}

@@ -32,6 +32,23 @@ func TestShopFiles(t *testing.T) {
 	}
 }
 
+// The catalogue is in the page itself, so that nothing moves after the first
+// paint; prices have the digits of the currency.
+func TestShopPageHoldsTheCatalogue(t *testing.T) {
+	for currency, prices := range map[string][]string{"USD": {"27.90 USD", "1299.00 USD"}, "JPY": {"28 JPY", "1299 JPY"}, "KWD": {"27.900 KWD", "1299.000 KWD"}} {
+		url := serveWith(t, config{Currency: currency, ManagementAPIURL: "http://127.0.0.1:1"}, fakeKafka{})
+		page := string(request(t, http.MethodGet, url+"/", "").body)
+		if got := strings.Count(page, `<li class="product `); got != 12 {
+			t.Errorf("%s: %d products in the page, want 12", currency, got)
+		}
+		for _, want := range append(prices, "Watering can", "Laptop", `value="ada-1001" checked`) {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: the page lacks %q", currency, want)
+			}
+		}
+	}
+}
+
 // The page must work without the internet and under its own strict policy.
 func TestShopIsSelfContained(t *testing.T) {
 	elsewhere := regexp.MustCompile(`(?i)(?:src|href|url|import)\s*[=(]?\s*["']?(?:https?:)?//`)

@@ -5,26 +5,19 @@
 //    again sends the same Idempotency-Key, so it is recorded once;
 //  - the product is not part of a purchase: a note of it stays in this browser.
 
-const catalogue = [
-  { id: "teapot", name: "Stoneware teapot", price: 48, tint: "clay" },
-  { id: "notebook", name: "Dotted notebook", price: 14.5, tint: "sky" },
-  { id: "lamp", name: "Reading lamp", price: 79, tint: "straw" },
-  { id: "can", name: "Watering can", price: 27.9, tint: "sage" },
-  { id: "headphones", name: "Headphones", price: 129, tint: "sky" },
-  { id: "socks", name: "Wool socks", price: 12, tint: "clay" },
-  { id: "pen", name: "Fountain pen", price: 32, tint: "sage" },
-  { id: "board", name: "Bread board", price: 22, tint: "straw" },
-  { id: "camera", name: "Film camera", price: 349, tint: "clay" },
-  { id: "umbrella", name: "Umbrella", price: 38.5, tint: "sky" },
-  { id: "clock", name: "Alarm clock", price: 41, tint: "sage" },
-  { id: "laptop", name: "Laptop", price: 1299, tint: "straw" },
-];
+// The server has written the catalogue and the suggested shoppers into the page.
+const catalogue = [...document.querySelectorAll(".product")].map((card) => ({
+  card,
+  id: card.dataset.id,
+  name: card.querySelector("h3").textContent,
+  price: Number(card.querySelector("data").value),
+}));
 
-const suggested = [
-  { id: "ada-1001", name: "Ada" },
-  { id: "ben-1002", name: "Ben" },
-  { id: "chika-1003", name: "Chika" },
-];
+const suggested = [...document.querySelectorAll("#shoppers label")].map((label) => ({
+  input: label.querySelector("input"),
+  id: label.querySelector("input").value,
+  name: label.textContent,
+}));
 
 const pageSize = 10;
 const firstPoll = 300; // ms; each further one waits longer, up to longestPoll
@@ -264,7 +257,6 @@ async function loadOlder() {
 
 async function buy(product) {
   const who = shopper;
-  const price = Number(product.price.toFixed(digits(shopCurrency)));
   // One key until the purchase is answered: however often it is sent, it is
   // recorded once.
   const attempt = who.attempts.get(product.id) ?? { product, key: newKey() };
@@ -276,13 +268,13 @@ async function buy(product) {
     const { body } = await call("/api/v1/buy", {
       method: "POST",
       headers: { "Content-Type": "application/json", "Idempotency-Key": attempt.key },
-      body: JSON.stringify({ username: who.name, userid: who.id, price }),
+      body: JSON.stringify({ username: who.name, userid: who.id, price: product.price }),
     });
     who.attempts.delete(product.id);
     note(body.data.eventId, product.id);
     who.accept(body.data);
     who.delay = firstPoll;
-    say(`${product.name}, ${money(price)}: accepted.`);
+    say(`${product.name}, ${money(product.price)}: accepted.`);
     if (who === shopper) celebrate(product);
     sync(who);
   } catch (trouble) {
@@ -312,17 +304,12 @@ function busy(button, is) {
 
 const cards = new Map();
 
-function showCatalogue() {
+function stockShelf() {
   for (const product of catalogue) {
-    const card = $("product").content.cloneNode(true).firstElementChild;
-    card.classList.add(product.tint);
-    card.querySelector("use").setAttribute("href", `#${product.id}`);
-    card.querySelector("h3").textContent = product.name;
-    card.querySelector(".price").textContent = money(product.price);
-    const button = card.querySelector("button");
+    product.card.querySelector("data").textContent = money(product.price);
+    const button = product.card.querySelector("button");
     button.addEventListener("click", () => buy(product));
     cards.set(product.id, { button, celebrating: 0 });
-    $("catalogue").append(card);
   }
 }
 
@@ -456,7 +443,7 @@ function choose(who) {
 }
 
 function addShopper(who, checked) {
-  const input = Object.assign(document.createElement("input"), { type: "radio", name: "shopper", checked });
+  const input = Object.assign(document.createElement("input"), { type: "radio", name: "shopper", value: who.id, checked });
   const label = document.createElement("label");
   label.append(input, Object.assign(document.createElement("span"), { textContent: who.name }));
   input.addEventListener("change", () => choose(who));
@@ -471,7 +458,10 @@ function showShoppers() {
   const known = suggested.find((s) => s.id === last?.id);
   const own = !known && typeof last?.id === "string" && typeof last?.name === "string" ? last : null;
   const first = known ?? own ?? suggested[0];
-  for (const s of suggested) addShopper(s, s === first);
+  for (const s of suggested) {
+    s.input.checked = s === first; // also where the browser has kept another choice
+    s.input.addEventListener("change", () => choose(s));
+  }
   let added = own && addShopper(own, true);
 
   const form = $("someone");
@@ -504,7 +494,7 @@ function showShoppers() {
 
 // --- Start --------------------------------------------------------------------
 
-showCatalogue();
+stockShelf();
 choose(showShoppers());
 $("random").addEventListener("click", () => buy(catalogue[Math.floor(Math.random() * catalogue.length)]));
 $("older").addEventListener("click", loadOlder);
