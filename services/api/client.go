@@ -56,21 +56,6 @@ func newClient(cfg kafkax.Config, log *slog.Logger, more kafka.ConfigMap) (clien
 	return client{consumer, admin}, nil
 }
 
-// newConsumer returns a client that can be assigned partitions.
-func newConsumer(cfg kafkax.Config, isolation kafka.IsolationLevel, log *slog.Logger, more kafka.ConfigMap) (client, error) {
-	level := "read_committed"
-	if isolation == kafka.IsolationLevelReadUncommitted {
-		level = "read_uncommitted"
-	}
-	return newClient(cfg, log, *kafkax.Merge(kafka.ConfigMap{
-		"isolation.level":      level,
-		"enable.partition.eof": true,
-		// Records deleted between asking for the log start and reading: go on
-		// with the oldest left.
-		"auto.offset.reset": "earliest",
-	}, more))
-}
-
 // ask puts one question within its time bound, with errors as this service
 // tells them apart.
 func ask(ctx context.Context, what string, question func(ctx context.Context, timeout time.Duration) error) error {

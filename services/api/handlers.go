@@ -22,13 +22,12 @@ import (
 
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
-	"shopstream/services/internal/kafkax"
 )
 
 const (
 	defaultLimit = 10
 	maxLimit     = 1000
-	// maxStreams bounds the live tails: each has a consumer of its own.
+	// maxStreams bounds the live tails: each has a reader of its own.
 	maxStreams = 32
 	retryAfter = 2 * time.Second
 )
@@ -53,7 +52,6 @@ type server struct {
 	log     *slog.Logger
 	metrics metrics
 
-	newTail   func(kafka.IsolationLevel) (client, error)
 	streams   chan struct{} // one for every live tail
 	listings  chan struct{} // one for every listing of topics or groups
 	heartbeat time.Duration
@@ -92,7 +90,6 @@ func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, lo
 				Help: "Live tails open now.",
 			}),
 		},
-		newTail:   func(isolation kafka.IsolationLevel) (client, error) { return newTailClient(cfg.Kafka, isolation, log) },
 		streams:   make(chan struct{}, maxStreams),
 		listings:  make(chan struct{}, cfg.ReadConcurrency),
 		heartbeat: 15 * time.Second,
@@ -219,10 +216,7 @@ func (s *server) lastMessages(ctx context.Context, sel selection, limit int, fro
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
 	defer cancel()
 
-	// Waiting for a reader may take half of the time: the rest is for reading.
-	waiting, stopWaiting := context.WithTimeout(ctx, s.cfg.ReadTimeout/2)
-	defer stopWaiting()
-	r, err := s.readers.acquire(waiting, sel.isolation)
+	r, err := s.acquire(ctx, sel.isolation)
 	if err != nil {
 		return page{}, err
 	}
@@ -274,6 +268,14 @@ func (s *server) lastMessages(ctx context.Context, sel selection, limit int, fro
 		answer.complete, answer.reason, answer.missing = false, reasonUnreadable, missingPlaces(r.missing)
 	}
 	return answer, nil
+}
+
+// acquire waits for a reader. That may take half of a request's time: the rest
+// is for reading.
+func (s *server) acquire(ctx context.Context, isolation kafka.IsolationLevel) (*reader, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout/2)
+	defer cancel()
+	return s.readers.acquire(ctx, isolation)
 }
 
 // located is the log of one partition.
@@ -365,15 +367,4 @@ func writeJSON(c *gin.Context, v any) {
 		return
 	}
 	c.Data(http.StatusOK, "application/json; charset=utf-8", body.Bytes())
-}
-
-// newTailClient makes the client of one live tail. What it holds is little:
-// a client that reads slowly makes it wait, not grow.
-func newTailClient(cfg kafkax.Config, isolation kafka.IsolationLevel, log *slog.Logger) (client, error) {
-	return newConsumer(cfg, isolation, log, kafka.ConfigMap{
-		"fetch.max.bytes":            2 << 20,
-		"queued.min.messages":        1000,
-		"queued.max.messages.kbytes": 2 << 10,
-		"fetch.queue.backoff.ms":     50,
-	})
 }

@@ -205,18 +205,6 @@ func (r *reader) disconnect() {
 	}
 }
 
-// ends reports whether waiting for the client to recover is of no use to a
-// request.
-func ends(err kafka.Error) bool {
-	switch err.Code() {
-	case kafka.ErrAllBrokersDown, kafka.ErrAuthentication, kafka.ErrSaslAuthenticationFailed,
-		kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownTopic, kafka.ErrUnknownPartition, kafka.ErrTopicException, kafka.ErrUnknownTopicID,
-		kafka.ErrTopicAuthorizationFailed, kafka.ErrGroupAuthorizationFailed, kafka.ErrClusterAuthorizationFailed:
-		return true
-	}
-	return false
-}
-
 func newRecord(m *kafka.Message) record {
 	r := record{
 		partition:  m.TopicPartition.Partition,

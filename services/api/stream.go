@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -53,48 +56,56 @@ func (s *server) stream(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	defer func() {
-		if err := t.client.Close(); err != nil {
-			s.log.Warn("closing a live tail failed", "error", err)
-		}
-	}()
+	ctx, cancel := context.WithCancel(c.Request.Context())
+	var running sync.WaitGroup
+	running.Go(func() { t.reader.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
 	if err := t.follow(c, s); err != nil && c.Request.Context().Err() == nil {
 		s.log.Info("live tail ended", "topic", sel.topic, "error", err)
 	}
 }
 
+// streamBuffer is how much is fetched ahead for one client, in bytes: a client
+// that reads slowly makes its stream wait, not grow.
+const streamBuffer = 2 << 20
+
 // liveTail is one client's stream.
 type liveTail struct {
 	selection
-	client   client
+	reader   *kafkax.Reader
 	at       cursor // an end in it is the offset that comes next
 	out      bytes.Buffer
 	response http.ResponseWriter
 	control  *http.ResponseController
 }
 
+// openTail finds where a stream starts.
 func (s *server) openTail(ctx context.Context, sel selection, resume *cursor) (*liveTail, error) {
 	if err := s.kafkaUp(); err != nil {
 		return nil, err
 	}
-	consumer, err := s.newTail(sel.isolation)
+	asking, err := s.acquire(ctx, sel.isolation)
 	if err != nil {
 		return nil, err
 	}
-	t := &liveTail{selection: sel, client: consumer, at: cursor{topic: sel.topic, partition: sel.partition}}
-	if err := t.assign(ctx, resume); err != nil {
-		return nil, errors.Join(err, consumer.Close())
-	}
-	return t, nil
-}
-
-func (t *liveTail) assign(ctx context.Context, resume *cursor) error {
-	logs, err := locate(ctx, t.client, t.selection)
+	defer s.readers.release(asking)
+	logs, err := locate(ctx, asking.client, sel)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	assignment := make([]kafka.TopicPartition, len(logs))
-	for i, l := range logs {
+	reader, err := kafkax.NewReader(s.cfg.Kafka, kafkax.ReaderConfig{
+		Topic:     sel.topic,
+		Committed: sel.isolation == kafka.IsolationLevelReadCommitted,
+		Limits:    kafkax.Limits{Record: int(min(s.cfg.ReadBytesLimit, math.MaxInt32)), Batch: inflated},
+		Buffer:    streamBuffer,
+	}, "api", s.log)
+	if err != nil {
+		return nil, err
+	}
+	t := &liveTail{selection: sel, reader: reader, at: cursor{topic: sel.topic, partition: sel.partition}}
+	positions := map[int32]kafkax.Position{}
+	for _, l := range logs {
 		from := l.end
 		if resume != nil {
 			// A partition that the client has not seen yet was added since:
@@ -107,12 +118,10 @@ func (t *liveTail) assign(ctx context.Context, resume *cursor) error {
 			}
 		}
 		t.at.positions = append(t.at.positions, position{partition: l.partition, end: from})
-		assignment[i] = kafka.TopicPartition{Topic: &t.topic, Partition: l.partition, Offset: kafka.Offset(from)}
+		positions[l.partition] = kafkax.Position{Offset: from, LeaderEpoch: -1}
 	}
-	if err := t.client.Assign(assignment); err != nil {
-		return fmt.Errorf("assigning %s: %w", t.topic, err)
-	}
-	return nil
+	reader.Assign(positions)
+	return t, nil
 }
 
 // follow sends messages until the client goes, the service drains or the topic
@@ -140,6 +149,12 @@ func (t *liveTail) follow(c *gin.Context, s *server) error {
 		case <-s.health.Draining():
 			return nil
 		case <-beat.C:
+			// A broker that is unreachable comes back; a topic doesn't.
+			if err := t.reader.Probe(); err != nil {
+				if err = brokerError(c.Request.Context(), "reading "+t.topic, err); !errors.Is(err, errUnavailable) {
+					return err
+				}
+			}
 			t.out.WriteString(": still here\n\n")
 			if err := t.flush(); err != nil {
 				return err
@@ -147,59 +162,78 @@ func (t *liveTail) follow(c *gin.Context, s *server) error {
 		default:
 		}
 
-		switch e := t.client.Poll(100).(type) {
-		case nil:
-			continue
-		case *kafka.Message:
+		if e := t.reader.Poll(100 * time.Millisecond); e != nil {
 			if err := t.send(e, s); err != nil {
-				return err
-			}
-		case kafka.Error:
-			kafkax.LogError(s.log, e)
-			// A broker that goes away comes back; a topic doesn't.
-			if err := classify(e); e.IsFatal() || ends(e) && !errors.Is(err, errUnavailable) {
 				return err
 			}
 		}
 	}
 }
 
-// send sends a message and those that are at hand with it. While the client
-// doesn't take them nothing more is polled, and what the consumer fetches
-// ahead is bounded.
-func (t *liveTail) send(m *kafka.Message, s *server) error {
-	for sent := 0; ; sent++ {
-		if m.TopicPartition.Error != nil {
-			return classify(m.TopicPartition.Error)
+// send sends what was polled and what is at hand with it. While the client
+// doesn't take it nothing more is polled, and what the reader fetches ahead is
+// bounded.
+func (t *liveTail) send(polled any, s *server) error {
+	for polled != nil {
+		var err error
+		switch e := polled.(type) {
+		case *kafka.Message:
+			r := newRecord(e)
+			t.move(r.partition, r.offset+1)
+			s.metrics.consumed.Inc()
+			err = t.event("message", newMessage(t.topic, &r))
+		case *kafkax.Unreadable:
+			t.move(e.Partition, e.Last+1)
+			err = t.event("unreadable", unreadable{e.Partition, offsetText(e.First), offsetText(e.Last), e.Cause})
+		case *kafkax.LogChange:
+			t.move(e.Partition, e.To.Offset)
+			err = t.event("reset", reset{e.Partition, offsetText(e.From.Offset), offsetText(e.To.Offset), e.Kind})
 		}
-		if err := t.event(m); err != nil {
+		if err != nil {
 			return err
 		}
-		s.metrics.consumed.Inc()
 		if t.out.Len() > 64<<10 {
 			break
 		}
-		more, ok := t.client.Poll(0).(*kafka.Message)
-		if !ok {
-			break // an end of partition says nothing here; an error comes again
-		}
-		m = more
+		polled = t.reader.Poll(0)
 	}
 	return t.flush()
 }
 
-func (t *liveTail) event(m *kafka.Message) error {
-	r := newRecord(m)
+// unreadable is the data of an event in place of records that can't be read.
+type unreadable struct {
+	Partition int32  `json:"partition"`
+	First     string `json:"first"` // offsets, both of them unreadable
+	Last      string `json:"last"`
+	Cause     string `json:"cause"` // one of kafkax's causes
+}
+
+// reset is the data of an event that says that a partition goes on at another
+// offset than the next.
+type reset struct {
+	Partition int32  `json:"partition"`
+	From      string `json:"from"`  // the offset that would have come
+	To        string `json:"to"`    // the one that comes
+	Cause     string `json:"cause"` // one of kafkax's kinds of change
+}
+
+func offsetText(offset int64) string { return strconv.FormatInt(offset, 10) }
+
+// move sets the offset that comes next of a partition.
+func (t *liveTail) move(partition int32, next int64) {
 	for i := range t.at.positions {
-		if p := &t.at.positions[i]; p.partition == r.partition {
-			p.end = r.offset + 1
+		if p := &t.at.positions[i]; p.partition == partition {
+			p.end = next
 		}
 	}
-	data, err := json.Marshal(newMessage(t.topic, &r))
+}
+
+func (t *liveTail) event(name string, content any) error {
+	data, err := json.Marshal(content)
 	if err != nil {
-		return fmt.Errorf("encoding a message: %w", err)
+		return fmt.Errorf("encoding an event: %w", err)
 	}
-	fmt.Fprintf(&t.out, "id: %s\nevent: message\ndata: %s\n\n", t.at, data)
+	fmt.Fprintf(&t.out, "id: %s\nevent: %s\ndata: %s\n\n", t.at, name, data)
 	return nil
 }
 

@@ -24,6 +24,8 @@ type events struct {
 	cancel context.CancelFunc
 	lines  *bufio.Scanner
 	id     string // of the last event or of the beginning
+	name   string // of the last event
+	data   string
 }
 
 func (s *service) follow(t testing.TB, path, lastID string) *events {
@@ -54,24 +56,43 @@ func (s *service) follow(t testing.TB, path, lastID string) *events {
 // next returns the next block's message, or nil for one without, or at the end.
 func (e *events) next() *message {
 	e.t.Helper()
-	var m *message
+	e.name, e.data = "", ""
 	for e.lines.Scan() {
 		field, value, _ := strings.Cut(e.lines.Text(), ": ")
 		switch field {
 		case "":
-			if e.lines.Text() == "" {
-				return m
+			if e.lines.Text() != "" {
+				continue // a comment
 			}
-		case "id":
-			e.id = value
-		case "data":
-			m = &message{}
-			if err := json.Unmarshal([]byte(value), m); err != nil {
+			if e.name != "message" {
+				return nil
+			}
+			m := &message{}
+			if err := json.Unmarshal([]byte(e.data), m); err != nil {
 				e.t.Fatal(err)
 			}
+			return m
+		case "id":
+			e.id = value
+		case "event":
+			e.name = value
+		case "data":
+			e.data = value
 		}
 	}
 	return nil
+}
+
+// expect insists on the next event, which heartbeats may come before.
+func (e *events) expect(name, data string) {
+	e.t.Helper()
+	e.next()
+	for e.name == "" && e.lines.Err() == nil {
+		e.next()
+	}
+	if e.name != name || !strings.Contains(e.data, data) {
+		e.t.Fatalf("instead of %s %s comes %s %.200s, %v", name, data, e.name, e.data, e.lines.Err())
+	}
 }
 
 func TestStreamStartsAtTheEndAndResumesWhereItWas(t *testing.T) {
@@ -127,6 +148,51 @@ func TestStreamStartsAtTheEndAndResumesWhereItWas(t *testing.T) {
 	send(3)
 	if m := one.next(); m.Partition != 1 {
 		t.Errorf("a message of partition %d", m.Partition)
+	}
+}
+
+// The log of a topic that is made anew is another one: the stream says so, and
+// goes on from its beginning.
+func TestAStreamGoesOnInATopicMadeAnew(t *testing.T) {
+	k := brokertest.Start(t)
+	s := start(t, k.BootstrapServers)
+	topic := k.Topic(t, "anew", 1, nil)
+	produce := func(values ...string) {
+		for _, v := range values {
+			k.Produce(t, &kgo.Record{Topic: topic, Value: []byte(v)})
+		}
+	}
+	e := s.follow(t, "/messages/stream?topic="+topic, "")
+	produce("old 0", "old 1")
+	e.expect("message", "old 0")
+	e.expect("message", "old 1")
+
+	k.RecreateTopic(t, topic, 1, nil)
+	produce("new 0", "new 1", "new 2", "new 3")
+	e.expect("reset", `{"partition":0,"from":"2","to":"0","cause":"recreated"}`)
+	for i := range 4 {
+		e.expect("message", fmt.Sprintf("new %d", i))
+	}
+}
+
+// The client that connects again finds that there is no such topic.
+func TestAStreamEndsWithItsTopic(t *testing.T) {
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "deleted", 1, nil)
+	srv := newTestServer(t, k.BootstrapServers)
+	srv.heartbeat = 50 * time.Millisecond
+	engine := gin.New()
+	engine.GET("/messages/stream", srv.stream)
+	web := httptest.NewServer(engine)
+	defer web.Close()
+	s := &service{url: web.URL}
+	e := s.follow(t, "/messages/stream?topic="+topic, "")
+	if _, err := k.Admin().DeleteTopics(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the stream to end", func() bool { return len(srv.streams) == 0 })
+	if a := s.get(t, "/messages/stream?topic="+topic, "Last-Event-ID", e.id); a.status != http.StatusNotFound {
+		t.Errorf("the next connection = %d %s", a.status, a.body)
 	}
 }
 

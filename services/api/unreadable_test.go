@@ -49,3 +49,36 @@ func TestWhatCannotBeReadIsNamedAndThePageHoldsTheRest(t *testing.T) {
 		}
 	}
 }
+
+func TestAStreamGoesOnBehindWhatCannotBeRead(t *testing.T) {
+	k := brokertest.Start(t)
+	if k.Embedded == nil {
+		t.Skip("a real broker refuses broken batches")
+	}
+	s := start(t, k.BootstrapServers, "READ_BYTES_LIMIT=5033164")
+	topic := k.Topic(t, "broken", 1, map[string]string{"max.message.bytes": "2000000"})
+	bomb := brokertest.Batch{Codec: kgo.GzipCompression(), Records: brokertest.Values(bytes.Repeat([]byte("All work and no play makes Jack a dull boy. "), 150<<20/44))}.Bytes(t)
+	garbage := brokertest.Batch{Codec: kgo.ZstdCompression(), Payload: bytes.Repeat([]byte{0xfe, 0x13, 0x77}, 50), Count: 3}.Bytes(t)
+	client := writer(t, k)
+	e := s.follow(t, "/messages/stream?topic="+topic, "")
+
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	write(t, client, &kgo.Record{Topic: topic, Value: []byte("first")})
+	k.ProduceRaw(t, topic, 0, bomb)
+	write(t, client, &kgo.Record{Topic: topic, Value: []byte("between")})
+	k.ProduceRaw(t, topic, 0, garbage)
+	write(t, client, &kgo.Record{Topic: topic, Value: []byte("last")})
+
+	e.expect("message", `"first"`)
+	e.expect("unreadable", `{"partition":0,"first":"1","last":"1","cause":"size"}`)
+	behindBomb := e.id
+	e.expect("message", `"between"`)
+	e.expect("unreadable", `{"partition":0,"first":"3","last":"5","cause":"codec"}`)
+	e.expect("message", `"last"`)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 48<<20 {
+		t.Errorf("reading it allocated %d bytes", took)
+	}
+	s.follow(t, "/messages/stream?topic="+topic, behindBomb).expect("message", `"between"`)
+}

@@ -76,6 +76,7 @@ func (r *Reader) look(ctx context.Context) (brokers []int32, err error) {
 	}
 	topic := answer.Topics[0]
 	if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
+		r.leaderless(err)
 		return nil, fmt.Errorf("asking for the metadata of %q: %w", r.config.Topic, err)
 	}
 	r.mu.Lock()
@@ -99,6 +100,21 @@ func (r *Reader) look(ctx context.Context) (brokers []int32, err error) {
 	return brokers, nil
 }
 
+// leaderless keeps an error for partitions of which no leader was ever told: no
+// fetch is going to find it out.
+func (r *Reader) leaderless(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.partitions {
+		if p.leader < 0 {
+			if p.fault == nil {
+				p.since = time.Now()
+			}
+			p.fault = err
+		}
+	}
+}
+
 // meet takes what metadata says of a partition that is read.
 func (r *Reader) meet(p *partition, m kmsg.MetadataResponseTopicPartition) {
 	today := logID(r.id)
@@ -115,6 +131,9 @@ func (r *Reader) meet(p *partition, m kmsg.MetadataResponseTopicPartition) {
 	}
 	if m.Leader != p.leader {
 		p.replica = -1
+	}
+	if p.leader < 0 {
+		p.fault = nil
 	}
 	p.leader, p.leaderEpoch = m.Leader, m.LeaderEpoch
 }
@@ -244,7 +263,7 @@ func (r *Reader) fetch(ctx context.Context, broker int32) {
 func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*partition]int64, wake chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	room := mostBuffered
+	room := r.config.Buffer
 	var mine []*partition
 	for _, p := range r.partitions {
 		room -= p.bytes
@@ -256,14 +275,21 @@ func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*
 			mine = append(mine, p)
 		}
 	}
-	// Fetched least first, so that none waits behind the others for ever.
+	// Fetched least first, so that none waits behind the others for ever; before
+	// all what has to come alone, since it never does behind an idle one.
 	slices.SortFunc(mine, func(a, b *partition) int {
+		if a.alone != b.alone {
+			if a.alone {
+				return -1
+			}
+			return 1
+		}
 		return cmp.Or(cmp.Compare(a.bytes, b.bytes), cmp.Compare(a.number, b.number))
 	})
 	topic := kmsg.NewFetchRequestTopic()
 	topic.Topic, topic.TopicID = r.config.Topic, r.id
 	asked = map[*partition]int64{}
-	wait := idleWait
+	wait, most := idleWait, r.config.Buffer
 	for _, p := range mine {
 		if p.next < 0 && len(p.chunks) == 0 {
 			p.next = p.at.Offset
@@ -277,6 +303,7 @@ func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*
 		topic.Partitions = append(topic.Partitions, ask)
 		asked[p], p.asked = p.next, true
 		room -= int(p.want)
+		most = max(most, int(p.want))
 		if p.alone {
 			break
 		}
@@ -285,7 +312,7 @@ func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*
 		return nil, nil, r.wake
 	}
 	q := kmsg.NewFetchRequest()
-	q.MaxWaitMillis, q.MinBytes, q.MaxBytes = int32(wait.Milliseconds()), 1, largestFetch
+	q.MaxWaitMillis, q.MinBytes, q.MaxBytes = int32(wait.Milliseconds()), 1, int32(most)
 	q.SessionEpoch = -1 // no session: each question stands for itself
 	q.Rack = r.rack
 	if r.config.Committed {

@@ -6,8 +6,7 @@ const (
 	// fetchBytes is how much of a partition is fetched at a time. The first
 	// batch of an answer comes whatever its size.
 	fetchBytes = 256 << 10
-	// mostBuffered bounds what is fetched and not polled yet, in all partitions
-	// of a Reader.
+	// mostBuffered is ReaderConfig.Buffer where it isn't set.
 	mostBuffered = 8 << 20
 )
 

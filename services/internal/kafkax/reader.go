@@ -21,6 +21,10 @@ type ReaderConfig struct {
 	// not decided yet.
 	Committed bool
 	Limits    Limits
+	// Buffer bounds what is fetched and not polled yet, in bytes over all
+	// partitions; 0 stands for 8 MiB. Beyond it comes at most one more answer,
+	// which has the same bound or is a single batch that is larger.
+	Buffer int
 }
 
 // Reader reads partitions of a topic from positions that it is given.
@@ -61,6 +65,9 @@ type Reader struct {
 // NewReader returns a Reader that reads nothing yet. It doesn't wait for the
 // brokers.
 func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger) (*Reader, error) {
+	if rc.Buffer == 0 {
+		rc.Buffer = mostBuffered
+	}
 	client, err := cfg.Direct(clientID)
 	if err != nil {
 		return nil, fmt.Errorf("creating the reader of %q: %w", rc.Topic, err)
