@@ -113,6 +113,16 @@ test: cgo check ## Run every check and every test that needs no cluster
 test-%: ## Test one service, such as test-api; test-internal and test-infra too
 	@if [ "$*" = infra ]; then ($(INFRA) $(GO) test ./...) && ($(ALERTS) $(GO) test ./...); else $(GO) test -count=1 $(addsuffix /...,$(filter %/$*,$(SERVICES))); fi
 
+# One module after the other, and one package at a time: the detector takes
+# several times the memory and the processor. The whole-system tests in dev run
+# the services as processes, which it does not see into.
+RACED := $(filter-out ./services/dev/%,$(SERVICES))
+
+.PHONY: test-race
+test-race: cgo ## Run the services' tests with Go's race detector
+	@for module in $(RACED); do \
+		$(GO) test -race -p 1 -count=1 $$module/... || { echo "in $$module"; exit 1; }; done
+
 # Each module is vetted as it is built in its image: alone, without go.work.
 .PHONY: check
 check: ## Check format, vet, module files, and that the pages name real targets

@@ -10,9 +10,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/FerretDB/FerretDB/ferretdb"
 )
+
+// starting lets one database start at a time: ferretdb.New writes to its
+// version's singleton. That is all that databases of one process share.
+var starting sync.Mutex
 
 // Database is a running embedded database.
 type Database struct {
@@ -34,6 +39,8 @@ func Start(addr, dir string, log *slog.Logger) (*Database, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	starting.Lock()
+	defer starting.Unlock()
 	db, err := ferretdb.New(&ferretdb.Config{
 		Listener:  ferretdb.ListenerConfig{TCP: addr},
 		Logger:    log,
