@@ -22,8 +22,8 @@ type ReaderConfig struct {
 	Committed bool
 	Limits    Limits
 	// Buffer bounds what is fetched and not polled yet, in bytes over all
-	// partitions; 0 stands for 8 MiB. Beyond it comes at most one more answer,
-	// which has the same bound or is a single batch that is larger.
+	// partitions; 0 stands for 8 MiB. Beyond it comes at most one more answer
+	// of each broker, which has the same bound or is a single larger batch.
 	Buffer int
 }
 
