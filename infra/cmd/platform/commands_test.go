@@ -166,10 +166,18 @@ const created = `{"resourcePreEvent":{"metadata":{"op":"create","urn":"urn:pulum
 {"resOutputsEvent":{"metadata":{"op":"create","urn":"urn:pulumi:dev::shopstream::kubernetes:apps/v1:StatefulSet::kafka","type":"kubernetes:apps/v1:StatefulSet"}}}
 `
 
+// Such as one that a colleague has brought up under the same name, from a backend of their own.
+func TestUpLeavesAPlatformAloneThatItsStateDoesNotKnow(t *testing.T) {
+	m := newMachine(t)
+	m.set("namespaces", "shop\nshop-data\n")
+	m.platform("up").fails().says("namespaces shop, shop-data", "the state of stack dev knows nothing").didNot("pulumi up", "delete")
+}
+
 func TestUpShowsWhatItDoes(t *testing.T) {
 	m := newMachine(t)
 	m.set("events", created)
 	m.set("namespaces", "shop")
+	m.set("state", `{"version":3,"deployment":{"resources":[{"urn":"urn:pulumi:dev::shopstream::kubernetes:core/v1:Namespace::shop","type":"kubernetes:core/v1:Namespace"}]}}`)
 	m.set("pods", "api-1 Running true 2\ntopics-1 Succeeded false 0\nweb-1 Pending <none> <none>\n")
 	m.platform("up").succeeds().says("created   StatefulSet kafka", "3 unchanged", "shop       api-1     Running    yes    2", "topics-1  Succeeded  -", "web-1     Pending    NO")
 }

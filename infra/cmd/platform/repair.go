@@ -113,6 +113,11 @@ func (p *platform) repair(ctx context.Context, stack *auto.Stack) error {
 	if err != nil {
 		return err
 	}
+	if len(state.Resources) == 0 && len(pending) == 0 && len(namespaces) > 0 {
+		return fmt.Errorf("the cluster at the context %q has a platform (namespaces %s) of which the state of stack %s knows nothing, so nothing was changed: "+
+			"use the backend that it was brought up with, or another cluster; where that state is lost for good, delete these namespaces first",
+			p.kube.context, strings.Join(namespaces, ", "), p.stack)
+	}
 	releases, err := p.kube.rows(ctx, []string{".metadata.namespace", ".metadata.name", ".metadata.labels.name", ".metadata.labels.status"},
 		"secrets", "-A", "-l", "owner=helm")
 	if err != nil {

@@ -17,7 +17,7 @@ const (
 
 func Profiles() []string { return []string{Small, Default, Production} }
 
-// defaults returns the configuration of a stack that sets nothing but its profile. Production is the profile with the
+// Defaults returns the configuration of a stack that sets nothing but its profile. Production is the profile with the
 // fewest guesses: what depends on the cluster (registry, host, certificate) has no default there, and must be set.
 func Defaults(profile string) (Config, error) {
 	if !slices.Contains(Profiles(), profile) {

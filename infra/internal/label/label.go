@@ -12,6 +12,18 @@ import (
 // PartOf is the value of app.kubernetes.io/part-of on every object of the platform.
 const PartOf = "shopstream"
 
+// Stack is the annotation of a namespace that names the stack which has made it. It is no label, whose values are shorter
+// than the names of stacks may be.
+const Stack = "shopstream/stack"
+
+// StackOf returns what that annotation holds in this run.
+func StackOf(ctx *pulumi.Context) string { return ctx.Project() + "/" + ctx.Stack() }
+
+// Ours reports whether an object with these labels was made by a stack of this program.
+func Ours(labels map[string]string) bool {
+	return labels["app.kubernetes.io/part-of"] == PartOf && labels["app.kubernetes.io/managed-by"] == "pulumi"
+}
+
 // Selector returns the labels that select a workload's pods. Selectors are immutable in Kubernetes, so they hold
 // nothing that a later release could want to change: no version, no stack, no component.
 func Selector(name string) map[string]string {

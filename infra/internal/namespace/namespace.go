@@ -39,8 +39,9 @@ func New(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Name
 func (ns *Namespace) provision(ctx *pulumi.Context) error {
 	object, err := corev1.NewNamespace(ctx, ns.Name, &corev1.NamespaceArgs{
 		Metadata: &metav1.ObjectMetaArgs{
-			Name:   pulumi.String(ns.Name),
-			Labels: pulumi.ToStringMap(labels(ns.Name)),
+			Name:        pulumi.String(ns.Name),
+			Labels:      pulumi.ToStringMap(labels(ns.Name)),
+			Annotations: pulumi.StringMap{label.Stack: pulumi.String(label.StackOf(ctx))},
 		},
 	}, pulumi.Parent(ns))
 	if err != nil {

@@ -45,6 +45,7 @@ func testHost(t *testing.T) Host {
 		chart:      func(addon.Chart) error { return nil },
 		loader:     func([]string) image.Load { return nil },
 		unlocker:   func(string) addon.Unlock { return nil },
+		namespaces: func(string) ([]existingNamespace, error) { return nil, nil },
 		random:     zeros{},
 	}
 }

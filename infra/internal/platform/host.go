@@ -40,6 +40,9 @@ type Host struct {
 	// unlocker returns what frees the Helm releases of the cluster in that kubeconfig context.
 	unlocker func(kubeContext string) addon.Unlock
 
+	// namespaces lists the namespaces of the cluster in that kubeconfig context.
+	namespaces func(kubeContext string) ([]existingNamespace, error)
+
 	// random is where generated secrets come from.
 	random io.Reader
 }
@@ -53,10 +56,11 @@ func ThisMachine() Host {
 		daemon: func(host string) error {
 			return image.Daemon(context.Background(), image.Host(context.Background(), host))
 		},
-		chart:    findChart,
-		loader:   commandLoader,
-		unlocker: kubectlUnlocker,
-		random:   rand.Reader,
+		chart:      findChart,
+		loader:     commandLoader,
+		unlocker:   kubectlUnlocker,
+		namespaces: kubectlNamespaces,
+		random:     rand.Reader,
 	}
 }
 
@@ -110,5 +114,6 @@ func ForManifests() Host {
 	h.chart = func(addon.Chart) error { return nil }
 	h.loader = func([]string) image.Load { return nil }
 	h.unlocker = func(string) addon.Unlock { return nil }
+	h.namespaces = func(string) ([]existingNamespace, error) { return nil, nil }
 	return h
 }

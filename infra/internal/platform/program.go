@@ -29,6 +29,9 @@ func Program(h Host, settings map[string]string) pulumi.RunFunc {
 		if err != nil {
 			return fmt.Errorf("looking for what stack %q is made of:\n%w", ctx.Stack(), err)
 		}
+		if err := h.checkOwned(ctx, c); err != nil {
+			return fmt.Errorf("checking what is on the cluster; nothing was changed:\n%w", err)
+		}
 		return platform{host: h, config: c, secrets: secrets, unreachable: missing}.declare(ctx)
 	}
 }

@@ -1,0 +1,88 @@
+package platform
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/label"
+	"shopstream/infra/internal/plan"
+)
+
+// existingNamespace is a namespace as the cluster has it.
+type existingNamespace struct {
+	Metadata struct {
+		Name        string            `json:"name"`
+		Labels      map[string]string `json:"labels"`
+		Annotations map[string]string `json:"annotations"`
+	} `json:"metadata"`
+}
+
+// checkOwned refuses to go on where a namespace that the stack would make is there already and is not its own. The
+// provider would take it over, close it, and delete it with everything in it when the stack is destroyed. A preview
+// without a cluster goes on and says what it could not check.
+func (h Host) checkOwned(ctx *pulumi.Context, c config.Config) error {
+	existing, err := h.namespaces(c.Cluster.Context)
+	if err != nil && ctx.DryRun() {
+		warning := fmt.Sprintf("No cluster answers, so this preview can't tell whether its namespaces belong to somebody else: %v", err)
+		if err := ctx.Log.Warn(warning, nil); err != nil {
+			return fmt.Errorf("logging: %w", err)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for namespaces that belong to somebody else: %w", err)
+	}
+	return foreign(existing, plan.ClosedNamespaces(c), label.StackOf(ctx))
+}
+
+// foreign returns an error for each wanted namespace that exists and was not made by that stack. Namespaces from before
+// the annotation was introduced have the labels alone.
+func foreign(existing []existingNamespace, wanted []string, stack string) error {
+	var faults []error
+	for _, ns := range existing {
+		name := ns.Metadata.Name
+		if !slices.Contains(wanted, name) {
+			continue
+		}
+		owner, annotated := ns.Metadata.Annotations[label.Stack]
+		switch {
+		case !label.Ours(ns.Metadata.Labels):
+			faults = append(faults, fmt.Errorf("namespace %q exists, and no stack of this program has made it: it would be closed, and deleted with the stack; "+
+				"configure another name, leave out the addon that asks for it, or delete the namespace", name))
+		case annotated && owner != stack:
+			faults = append(faults, fmt.Errorf("namespace %q belongs to the stack %q, this one is %q: "+
+				"take that stack down first, or use another cluster", name, owner, stack))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// kubectlNamespaces lists the namespaces of the cluster in that kubeconfig context.
+func kubectlNamespaces(kubeContext string) ([]existingNamespace, error) {
+	arguments := []string{"get", "namespaces", "--output", "json", "--request-timeout", "10s"}
+	if kubeContext != "" {
+		arguments = append(arguments, "--context", kubeContext)
+	}
+	output, err := exec.CommandContext(context.Background(), "kubectl", arguments...).Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		return nil, fmt.Errorf("listing namespaces: %w", err)
+	}
+	var list struct {
+		Items []existingNamespace `json:"items"`
+	}
+	if err := json.Unmarshal(output, &list); err != nil {
+		return nil, fmt.Errorf("reading the list of namespaces: %w", err)
+	}
+	return list.Items, nil
+}
