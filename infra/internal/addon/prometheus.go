@@ -64,7 +64,11 @@ func Prometheus(args PrometheusArgs) Chart {
 					"resources":                values(reload.Resources),
 				},
 			},
-			"kube-state-metrics": map[string]any{"resources": values(state.Resources)},
+			"kube-state-metrics": map[string]any{
+				// It may list what it collects and no more: the chart's own choice has it list every Secret of the cluster.
+				"collectors": []any{"deployments", "horizontalpodautoscalers", "statefulsets"},
+				"resources":  values(state.Resources),
+			},
 			"server": map[string]any{
 				"containerSecurityContext": restricted,
 				"persistentVolume":         volume,

@@ -169,7 +169,7 @@ func (c *Cluster) provision(ctx *pulumi.Context, p pool) error {
 	set, err := appsv1.NewStatefulSet(ctx, p.name, &appsv1.StatefulSetArgs{
 		Metadata: meta(p.name),
 		Spec:     c.args.statefulSet(p),
-	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{headless}))
+	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{headless}), pod.KeepVolumeClaims())
 	if err != nil {
 		return fmt.Errorf("creating stateful set %q: %w", p.name, err)
 	}

@@ -3,7 +3,7 @@
 package mongo
 
 import (
-	_ "embed" // the two scripts below
+	_ "embed" // the scripts below
 	"fmt"
 	"strings"
 
@@ -43,6 +43,9 @@ const user = 999
 
 //go:embed start.sh
 var startScript string
+
+//go:embed ready.sh
+var readyScript string
 
 //go:embed initiate.js
 var initiateScript string
@@ -156,7 +159,7 @@ func (d *Database) provision(ctx *pulumi.Context) error {
 	set, err := appsv1.NewStatefulSet(ctx, Name, &appsv1.StatefulSetArgs{
 		Metadata: meta(Name),
 		Spec:     d.args.statefulSet(),
-	}, pulumi.Parent(d), pulumi.DependsOn([]pulumi.Resource{headless}))
+	}, pulumi.Parent(d), pulumi.DependsOn([]pulumi.Resource{headless}), pod.KeepVolumeClaims())
 	if err != nil {
 		return fmt.Errorf("creating stateful set %q: %w", Name, err)
 	}

@@ -91,11 +91,11 @@ func (args DatabaseArgs) podSpec() *corev1.PodSpecArgs {
 			Resources:       args.Resources.Requirements(),
 			SecurityContext: pod.ContainerSecurity(),
 			VolumeMounts:    mounts,
-			// An open port, not mongosh, which starts a whole JavaScript runtime for each probe. The drivers find out by
-			// themselves which member is the primary.
-			StartupProbe:   probe(5, 60),
-			ReadinessProbe: probe(10, 3),
-			LivenessProbe:  probe(20, 6),
+			// An open port at the pod's address, which the server of the first start, in which the root user is made, doesn't
+			// have. A member that copies the data lives, and is not ready: a disruption budget must not count it.
+			StartupProbe:   portProbe(5, 60),
+			ReadinessProbe: helloProbe(10, 3),
+			LivenessProbe:  portProbe(20, 6),
 		}},
 	}
 }
@@ -106,7 +106,18 @@ func (args DatabaseArgs) cacheGB() string {
 	return strconv.FormatFloat(max(gigabytes, 0.25), 'f', 2, 64)
 }
 
-func probe(period, failures int) *corev1.ProbeArgs {
+func helloProbe(period, failures int) *corev1.ProbeArgs {
+	return &corev1.ProbeArgs{
+		Exec: &corev1.ExecActionArgs{
+			Command: pulumi.ToStringArray([]string{"bash", "-c", readyScript, "ready", strconv.Itoa(Port)}),
+		},
+		PeriodSeconds:    pulumi.Int(period),
+		TimeoutSeconds:   pulumi.Int(5),
+		FailureThreshold: pulumi.Int(failures),
+	}
+}
+
+func portProbe(period, failures int) *corev1.ProbeArgs {
 	return &corev1.ProbeArgs{
 		TcpSocket:        &corev1.TCPSocketActionArgs{Port: pulumi.Int(Port)},
 		PeriodSeconds:    pulumi.Int(period),

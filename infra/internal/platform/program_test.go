@@ -379,6 +379,17 @@ func TestGeneratedSecretsAreKept(t *testing.T) {
 	t.Error("there is no secret mongodb-admin")
 }
 
+// TestAnotherVolumeSizeReplacesNoStatefulSet: the provider would delete the StatefulSet first, and all its volumes with it.
+func TestAnotherVolumeSizeReplacesNoStatefulSet(t *testing.T) {
+	eachStack(t, func(t *testing.T, _ testStack, declared resources) {
+		for _, r := range declared {
+			if r.Type == "kubernetes:apps/v1:StatefulSet" && !slices.Contains(r.Ignored, "spec.volumeClaimTemplates") {
+				t.Errorf("a change of the volume claim templates of %q isn't ignored, but of %q", r.Name, r.Ignored)
+			}
+		}
+	})
+}
+
 func TestDestroyGoesInOrder(t *testing.T) {
 	eachStack(t, func(t *testing.T, _ testStack, declared resources) {
 		before := dependencies(declared)

@@ -68,3 +68,9 @@ func ReadOnlyMount(name, folder string) corev1.VolumeMountArgs {
 		Name: pulumi.String(name), MountPath: pulumi.String(folder), ReadOnly: pulumi.Bool(true),
 	}
 }
+
+// KeepVolumeClaims leaves the volume claim templates of a StatefulSet as they were made. Kubernetes refuses a change of
+// them, so the provider would delete the StatefulSet first, and all members and their volumes would go at once.
+func KeepVolumeClaims() pulumi.ResourceOption {
+	return pulumi.IgnoreChanges([]string{"spec.volumeClaimTemplates"})
+}
