@@ -207,6 +207,13 @@ func TestBrowserBuys(t *testing.T) {
 	b.see("the total is right", `document.querySelector("#total dd").innerText.includes("127.00")`)
 	b.see("it was said", `document.querySelector("#say").textContent.includes("Reading lamp")`)
 
+	// The functions of the original have a corner of their own; the receipt is
+	// a customer's.
+	if got := b.eval(`document.querySelector("#purchases").innerText`); strings.Contains(got, "/api/") {
+		t.Errorf("the receipt shows a request: %s", got)
+	}
+	b.click("#developers summary")
+	b.see("the list of all buys is linked", `document.querySelector("#source").checkVisibility() && document.querySelector("#source").pathname === "/api/v1/getAllUserBuys/ada-1001"`)
 	for i := range 10 {
 		b.click("#random")
 		b.see("the random purchase is there", fmt.Sprintf(`document.querySelectorAll(".purchase").length === %d`, i+3))
@@ -216,7 +223,19 @@ func TestBrowserBuys(t *testing.T) {
 	b.see("a page is shown", `document.querySelectorAll(".purchase").length === 10`)
 	b.click("#older")
 	b.see("the older ones too", `document.querySelectorAll(".purchase").length === 12 && document.querySelector("#older").hidden`)
-	b.see("the products are remembered", `[...document.querySelectorAll(".what")].at(-1).innerText === "Stoneware teapot"`)
+	const names = `[...document.querySelectorAll(".what")].map((e) => e.innerText).join("; ")`
+	receipt := b.eval(names)
+	if !strings.HasSuffix(receipt, "Reading lamp; Stoneware teapot") || strings.Contains(receipt, "A purchase") {
+		t.Errorf("the receipt names %s", receipt)
+	}
+	// Another browser remembers nothing of it, and shows the same receipt.
+	other := openTab(t, s.url, 1280, 900)
+	other.see("a page is shown there", `document.querySelectorAll(".purchase").length === 10`)
+	other.click("#older")
+	other.see("the older ones too", `document.querySelectorAll(".purchase").length === 12`)
+	if got := other.eval(names); got != receipt {
+		t.Errorf("the receipt in another browser names %s, in the first %s", got, receipt)
+	}
 
 	seen := map[string]bool{}
 	for _, r := range k.Read(t, topic) {

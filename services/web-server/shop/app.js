@@ -1,9 +1,8 @@
-// The shop page. Three facts about the API shape it:
+// The shop page. Two facts about the API shape it:
 //  - a buy is answered once Kafka has it, and stored a moment later: the page
 //    shows a purchase at once as accepted and asks until it is stored;
 //  - a buy that was not answered may have been recorded all the same: trying
-//    again sends the same Idempotency-Key, so it is recorded once;
-//  - the product is not part of a purchase: a note of it stays in this browser.
+//    again sends the same Idempotency-Key, so it is recorded once.
 
 // The server has written the catalogue and the suggested shoppers into the page.
 const catalogue = [...document.querySelectorAll(".product")].map((card) => ({
@@ -62,13 +61,7 @@ const memory = {
   },
 };
 
-const noted = memory.read("bought", []);
-const notes = new Map(Array.isArray(noted) ? noted.filter(Array.isArray) : []);
-function note(eventId, productId) {
-  notes.set(eventId, productId);
-  memory.write("bought", [...notes].slice(-500));
-}
-const nameOf = (entry) => catalogue.find((p) => p.id === notes.get(entry.key))?.name ?? "A purchase";
+const nameOf = (entry) => entry.product ?? "A purchase";
 
 // --- The API ------------------------------------------------------------------
 
@@ -146,13 +139,13 @@ class Shopper {
   }
 }
 
-// Purchases of the original system have no event id, no minor units and no
-// currency.
+// Purchases of the original system have no event id, no minor units, no
+// currency and no product.
 const keyOf = (p) => p.eventId ?? `${p.timestamp}/${p.price}`;
 function entryOf(p) {
   const currency = p.currency ?? shopCurrency;
   const amount = Number.isInteger(p.priceMinor) ? p.priceMinor / 10 ** digits(currency) : p.price;
-  return { key: keyOf(p), amount, currency, at: p.timestamp };
+  return { key: keyOf(p), amount, currency, product: p.product, at: p.timestamp };
 }
 
 const shoppers = new Map();
@@ -268,10 +261,9 @@ async function buy(product) {
     const { body } = await call("/api/v1/buy", {
       method: "POST",
       headers: { "Content-Type": "application/json", "Idempotency-Key": attempt.key },
-      body: JSON.stringify({ username: who.name, userid: who.id, price: product.price }),
+      body: JSON.stringify({ username: who.name, userid: who.id, price: product.price, product: product.name }),
     });
     who.attempts.delete(product.id);
-    note(body.data.eventId, product.id);
     who.accept(body.data);
     who.delay = firstPoll;
     say(`${product.name}, ${money(product.price)}: accepted.`);
@@ -405,7 +397,7 @@ function show() {
 
   put($("receipt-title"), `${possessive(shopper.name)} purchases`);
   $("source").href = shopper.path;
-  put($("source"), `GET ${shopper.path}`);
+  put($("source-path"), shopper.path);
 
   $("list").hidden = entries.length === 0;
   arrange($("list"), entries.map(rowOf));
