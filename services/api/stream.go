@@ -99,7 +99,7 @@ func (s *server) openTail(ctx context.Context, sel selection, resume *cursor) (*
 		Committed: sel.isolation == kafka.IsolationLevelReadCommitted,
 		Limits:    kafkax.Limits{Record: int(min(s.cfg.ReadBytesLimit, math.MaxInt32)), Batch: inflated},
 		Buffer:    streamBuffer,
-	}, "api", s.log)
+	}, "api", s.log, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (t *liveTail) follow(c *gin.Context, s *server) error {
 			return nil
 		case <-beat.C:
 			// A broker that is unreachable comes back; a topic doesn't.
-			if err := t.reader.Probe(); err != nil {
+			if err := t.reader.Probe(c.Request.Context()); err != nil {
 				if err = brokerError(c.Request.Context(), "reading "+t.topic, err); !errors.Is(err, errUnavailable) {
 					return err
 				}

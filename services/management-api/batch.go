@@ -7,6 +7,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"shopstream/services/internal/event"
+	"shopstream/services/internal/kafkax"
 )
 
 // item is one message on its way into the database or to the dead letters.
@@ -19,31 +20,64 @@ type item struct {
 	done     bool           // safe: stored, or dead-lettered and noted
 }
 
+// size is about what the item takes in memory, in bytes.
+func (i *item) size() int {
+	size := 512 + len(i.message.Key) + len(i.message.Value)
+	for _, h := range i.message.Headers {
+		size += 64 + len(h.Key) + len(h.Value)
+	}
+	return size
+}
+
+// maxBatchBytes is how much memory a batch fills before it is written, whatever
+// the number of its items.
+const maxBatchBytes = 16 << 20
+
 // batch is what was polled and is not finished: the items in the order they
 // came and, per partition, the offset to store once all of them are done. All
 // of them belong to one topic.
 type batch struct {
 	items []*item
-	next  map[int32]kafka.Offset
+	bytes int // of all that was added
+	next  map[int32]place
 	since time.Time // when the first item came
 }
 
-func newBatch() *batch { return &batch{next: map[int32]kafka.Offset{}} }
+// place is an offset to store, with the label of its log.
+type place struct {
+	offset kafka.Offset
+	label  *string
+}
+
+func newBatch() *batch { return &batch{next: map[int32]place{}} }
 
 func (b *batch) add(m *kafka.Message, now time.Time) {
+	b.append(&item{message: m}, place{m.TopicPartition.Offset + 1, m.TopicPartition.Metadata}, now)
+}
+
+// addUnreadable adds what can't be read as one item, for the dead letters.
+func (b *batch) addUnreadable(u *kafkax.Unreadable, now time.Time) {
+	b.append(&item{message: u.Message(), decoded: true, refusal: &refusal{reasonUnreadable, shortened(u)}},
+		place{kafka.Offset(u.Last + 1), &u.Label}, now)
+}
+
+func (b *batch) append(i *item, next place, now time.Time) {
 	if len(b.items) == 0 {
 		b.since = now
 	}
-	b.items = append(b.items, &item{message: m})
-	b.next[m.TopicPartition.Partition] = m.TopicPartition.Offset + 1
+	b.items = append(b.items, i)
+	b.bytes += i.size()
+	b.next[i.message.TopicPartition.Partition] = next
 }
+
+func (b *batch) full(size int) bool { return len(b.items) >= size || b.bytes >= maxBatchBytes }
 
 func (b *batch) empty() bool { return len(b.items) == 0 }
 
 // wait returns how long the batch may still wait for more items: nothing when
 // it is full or old enough.
 func (b *batch) wait(size int, linger time.Duration, now time.Time) time.Duration {
-	if len(b.items) >= size {
+	if b.full(size) {
 		return 0
 	}
 	return max(0, linger-now.Sub(b.since))
@@ -53,17 +87,22 @@ func (b *batch) wait(size int, linger time.Duration, now time.Time) time.Duratio
 // reads them again from the last stored offset. The slice is a new one, since
 // a write may be going on with the old one.
 func (b *batch) drop(partitions []kafka.TopicPartition) {
+	revoked := map[int32]bool{}
 	for _, p := range partitions {
-		delete(b.next, p.Partition)
+		revoked[p.Partition] = true
+		b.forget(p.Partition)
 	}
 	var kept []*item
 	for _, i := range b.items {
-		if _, owned := b.next[i.message.TopicPartition.Partition]; owned {
+		if !revoked[i.message.TopicPartition.Partition] {
 			kept = append(kept, i)
 		}
 	}
 	b.items = kept
 }
+
+// forget keeps a partition's items and stores no offset for them.
+func (b *batch) forget(partition int32) { delete(b.next, partition) }
 
 // retain keeps the items that are not done. Only to be called between writes.
 func (b *batch) retain() {
@@ -74,7 +113,7 @@ func (b *batch) retain() {
 func (b *batch) offsets(topic string) []kafka.TopicPartition {
 	offsets := make([]kafka.TopicPartition, 0, len(b.next))
 	for partition, next := range b.next {
-		offsets = append(offsets, kafka.TopicPartition{Topic: &topic, Partition: partition, Offset: next})
+		offsets = append(offsets, kafka.TopicPartition{Topic: &topic, Partition: partition, Offset: next.offset, Metadata: next.label})
 	}
 	return offsets
 }

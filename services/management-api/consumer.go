@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -28,17 +30,27 @@ const (
 	indexTimeout = time.Minute
 	firstRetry   = 100 * time.Millisecond
 	lastRetry    = 5 * time.Second
+	// committedTimeout bounds the question where a partition stands.
+	committedTimeout = 2 * time.Second
+	askRetry         = 500 * time.Millisecond
+	// readAtOnce is how many records are taken before the group is heard again.
+	readAtOnce = 100
 )
 
-// consumer reads purchases and stores their offsets once they are safe. All
-// its state belongs to the goroutine of run; the rebalance callback runs there
-// too, inside Poll. Only the write itself has a goroutine of its own, so that
-// polling goes on while the database is slow or away.
+// recordLimits are far above what a purchase can be. What is larger is set
+// aside, so that no small batch becomes a lot of memory.
+var recordLimits = kafkax.Limits{Record: 8 << 20, Batch: 256 << 20}
+
+// consumer reads purchases and stores their offsets once they are safe. Its
+// client is the member of the group, its reader fetches what the group assigns
+// to it. All its state belongs to the goroutine of run; the rebalance callback
+// runs there too, inside Poll. Only the write itself has a goroutine of its
+// own, so that polling goes on while the database is slow or unreachable.
 type consumer struct {
 	client *kafka.Consumer
+	reader *kafkax.Reader
 	store  *store
 	writer *writer
-	lag    *kafkax.Lag
 	log    *slog.Logger
 
 	topic  string
@@ -50,6 +62,12 @@ type consumer struct {
 	current *writing // being written, or waiting to be tried again; nil when there is none
 	paused  bool
 	failed  error // from the rebalance callback, which can't return it
+
+	owned     map[int32]bool                 // partitions assigned to this member
+	unlocated map[int32]bool                 // of these, whose committed offset is still to be asked for
+	unstored  map[int32]kafka.TopicPartition // finished offsets that are to be handed over again
+	behind    map[int32]bool                 // partitions whose next offset may be less than one committed before
+	askAt     time.Time                      // when the group's coordinator may be asked again after a failure
 
 	retries prometheus.Counter
 }
@@ -65,36 +83,27 @@ type writing struct {
 }
 
 func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg prometheus.Registerer) (*consumer, error) {
-	client, err := kafka.NewConsumer(kafkax.Merge(cfg.Kafka.ClientConfig("management-api"), kafka.ConfigMap{
-		"group.id":                      cfg.GroupID,
-		"partition.assignment.strategy": "cooperative-sticky",
-		"auto.offset.reset":             "earliest",
-		// Only offsets that were stored by hand, after the write, are committed.
-		"enable.auto.offset.store": false,
-		"enable.auto.commit":       true,
-		"auto.commit.interval.ms":  1000,
+	client, err := kafkax.NewMember(cfg.Kafka, kafkax.MemberConfig{
+		ClientID: "management-api", GroupID: cfg.GroupID,
 		// The least that brokers allow: the partitions of a member that died
 		// go to another soon. A false alarm costs a repeated read only.
-		"session.timeout.ms":     6000,
-		"heartbeat.interval.ms":  2000,
-		"statistics.interval.ms": kafkax.StatisticsInterval,
-		// How soon an added partition is read; five minutes otherwise.
-		"topic.metadata.refresh.interval.ms": 5000,
-		// What is fetched ahead is bounded, so that a backlog doesn't become
-		// memory: in number, since a small record takes several times its size.
-		"queued.min.messages":        5000,
-		"queued.max.messages.kbytes": 16384,
-		"max.partition.fetch.bytes":  256 << 10, // a larger record comes all the same, alone
-		"fetch.queue.backoff.ms":     20,
-	}))
+		SessionTimeout: 6 * time.Second,
+		AutoCommit:     true,
+	}, log)
 	if err != nil {
-		return nil, fmt.Errorf("creating the consumer: %w", err)
+		return nil, err
 	}
-	go kafkax.PumpLogs(client.Logs(), log)
+	reader, err := kafkax.NewReader(cfg.Kafka, kafkax.ReaderConfig{
+		Topic: cfg.Topics.Purchases, Committed: true, Limits: recordLimits,
+	}, "management-api", log, reg)
+	if err != nil {
+		return nil, err
+	}
 	return &consumer{
-		client: client, store: s, writer: w, lag: kafkax.NewLag(reg), log: log,
+		client: client, reader: reader, store: s, writer: w, log: log,
 		topic: cfg.Topics.Purchases, size: cfg.BatchSize, linger: cfg.BatchLinger, bound: cfg.HTTP.ShutdownTimeout,
 		filling: newBatch(),
+		owned:   map[int32]bool{}, unlocated: map[int32]bool{}, unstored: map[int32]kafka.TopicPartition{}, behind: map[int32]bool{},
 		retries: promauto.With(reg).NewCounter(prometheus.CounterOpts{
 			Name: "mongo_batch_retries_total",
 			Help: "Attempts at a batch that failed for a reason that passes by itself.",
@@ -106,6 +115,7 @@ func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg promethe
 // group. It returns an error only when the process has to start anew.
 func (c *consumer) run(ctx context.Context) error {
 	defer c.close()
+	defer c.read(ctx)()
 	if ready, err := c.prepare(ctx); !ready {
 		return err
 	}
@@ -124,6 +134,20 @@ func (c *consumer) run(ctx context.Context) error {
 	return c.drain(writes, cancel)
 }
 
+// read lets the reader fetch, until the function that it returns is called.
+func (c *consumer) read(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.reader.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 // prepare makes the index before the first purchase is stored, however long
 // the database is away. It reports false when ctx ended first.
 func (c *consumer) prepare(ctx context.Context) (ready bool, err error) {
@@ -136,9 +160,9 @@ func (c *consumer) prepare(ctx context.Context) (ready bool, err error) {
 		}
 		wait := backoff(attempt)
 		c.log.Warn("database not ready, consumption waits", "error", err, "retry_in", wait)
-		// Polled already: the client's statistics and errors must not pile up.
+		// Polled already: the client's errors must not pile up.
 		for end := time.Now().Add(wait); time.Now().Before(end) && ctx.Err() == nil; {
-			if err := c.poll(100 * time.Millisecond); err != nil {
+			if err := c.attend(100 * time.Millisecond); err != nil {
 				return false, err
 			}
 		}
@@ -158,19 +182,21 @@ func (c *consumer) step(writes context.Context) error {
 		return err
 	}
 	c.begin(writes)
-	if err := c.pauseOrResume(); err != nil {
-		return err
-	}
+	c.pauseOrResume()
 	if c.full() && !c.paused {
 		return nil
 	}
-	if err := c.poll(c.patience()); err != nil {
+	if c.paused || len(c.owned) == 0 {
+		return c.attend(c.patience())
+	}
+	if err := c.attend(0); err != nil {
 		return err
 	}
-	return c.failed
+	c.poll(c.patience())
+	return nil
 }
 
-func (c *consumer) full() bool { return len(c.filling.items) >= c.size }
+func (c *consumer) full() bool { return c.filling.full(c.size) }
 
 func (c *consumer) attempting() bool { return c.current != nil && c.current.result != nil }
 
@@ -233,17 +259,24 @@ func (c *consumer) settle(wait time.Duration) error {
 // storeOffsets hands the offsets to the client, which commits them within a
 // second, on a rebalance and on leaving.
 func (c *consumer) storeOffsets(offsets []kafka.TopicPartition) error {
-	if len(offsets) == 0 {
+	for _, p := range offsets {
+		c.reader.Done(p.Partition, int64(p.Offset))
+		c.unstored[p.Partition] = p
+	}
+	if len(c.unstored) == 0 {
 		return nil // every partition of the batch was revoked
 	}
-	results, err := c.client.StoreOffsets(offsets)
+	var first []kafka.TopicPartition
+	results, err := c.client.StoreOffsets(slices.Collect(maps.Values(c.unstored)))
 	for _, p := range results {
-		switch code := codeOf(p.Error); {
+		switch code := kafkax.CodeOf(p.Error); {
+		case p.Error == nil && c.behind[p.Partition]:
+			first = append(first, c.unstored[p.Partition])
 		case p.Error == nil:
+			delete(c.unstored, p.Partition)
 		case code == kafka.ErrState || code == kafka.ErrUnknownPartition:
-			// Not this member's any more: its next owner reads the purchases
-			// again and finds them stored.
-			c.log.Info("partition revoked before its offset was stored", "partition", p.Partition)
+			// The client is still taking the partition up, or has lost it: then
+			// its next owner reads the purchases again and finds them stored.
 			err = nil
 		default:
 			return fmt.Errorf("storing offset %s of partition %d: %w", p.Offset, p.Partition, p.Error)
@@ -252,32 +285,35 @@ func (c *consumer) storeOffsets(offsets []kafka.TopicPartition) error {
 	if err != nil {
 		return fmt.Errorf("storing offsets: %w", err)
 	}
+	if len(first) == 0 || time.Now().Before(c.askAt) {
+		return nil
+	}
+	if err := kafkax.Commit(c.client, first); err != nil {
+		c.askAgain(err)
+		return nil
+	}
+	for _, p := range first {
+		delete(c.behind, p.Partition)
+		delete(c.unstored, p.Partition)
+	}
 	return nil
 }
 
+// askAgain spaces questions to the group's coordinator that failed.
+func (c *consumer) askAgain(err error) {
+	c.askAt = time.Now().Add(askRetry)
+	c.log.Warn("asking the group's coordinator", "error", err, "retry_in", askRetry)
+}
+
 // pauseOrResume stops the flow while a write stalls or is to be tried again,
-// and lets it go on after. A paused member still polls: it stays in the group and
-// takes part in rebalances.
-func (c *consumer) pauseOrResume() error {
+// and lets it go on after. A paused member stays in the group and takes part in
+// rebalances.
+func (c *consumer) pauseOrResume() {
 	stalled := c.current != nil && (c.current.attempts > 0 || time.Since(c.current.since) > stallAfter)
-	if stalled == c.paused {
-		return nil
+	if stalled != c.paused {
+		c.paused = stalled
+		c.log.Info("consumption", "paused", stalled)
 	}
-	owned, err := c.client.Assignment()
-	if err != nil {
-		return fmt.Errorf("listing the assigned partitions: %w", err)
-	}
-	if stalled {
-		err = c.client.Pause(owned)
-	} else {
-		err = c.client.Resume(owned)
-	}
-	if err != nil {
-		return fmt.Errorf("pausing or resuming: %w", err)
-	}
-	c.paused = stalled
-	c.log.Info("consumption", "paused", stalled)
-	return nil
 }
 
 // patience is how long to poll: not past the time when something is due.
@@ -294,18 +330,11 @@ func (c *consumer) patience() time.Duration {
 	return max(wait, time.Millisecond)
 }
 
-func (c *consumer) poll(wait time.Duration) error {
+// attend hears what the group has to say, waiting for it at most so long.
+func (c *consumer) attend(wait time.Duration) error {
 	switch e := c.client.Poll(int(wait.Milliseconds())).(type) {
-	case *kafka.Message:
-		if err := e.TopicPartition.Error; err != nil {
-			c.log.Warn("reading a partition", "error", err, "partition", e.TopicPartition.Partition)
-			return nil
-		}
-		c.filling.add(e, time.Now())
-	case *kafka.Stats:
-		c.lag.Observe(e.String())
 	case kafka.OffsetsCommitted:
-		if e.Error != nil && codeOf(e.Error) != kafka.ErrNoOffset {
+		if e.Error != nil && kafkax.CodeOf(e.Error) != kafka.ErrNoOffset {
 			// Not lost: the next commit says the same or more.
 			c.log.Warn("committing offsets", "error", e.Error)
 		}
@@ -315,38 +344,107 @@ func (c *consumer) poll(wait time.Duration) error {
 			return fmt.Errorf("consumer cannot go on: %w", e)
 		}
 	}
-	return nil
+	if c.failed != nil {
+		return c.failed
+	}
+	c.locate()
+	return c.storeOffsets(nil)
 }
 
-// rebalance keeps the batches to what this member owns.
+// locate lets newly assigned partitions be read from their committed offsets.
+func (c *consumer) locate() {
+	if len(c.unlocated) == 0 || time.Now().Before(c.askAt) {
+		return
+	}
+	var asked []kafka.TopicPartition
+	for partition := range c.unlocated {
+		asked = append(asked, kafka.TopicPartition{Topic: &c.topic, Partition: partition})
+	}
+	committed, err := c.client.Committed(asked, int(committedTimeout.Milliseconds()))
+	positions := map[int32]kafkax.Position{}
+	for _, p := range committed {
+		switch {
+		case err != nil:
+		case p.Error != nil:
+			err = p.Error
+		case p.Offset < 0:
+			positions[p.Partition] = kafkax.Beginning()
+		default:
+			positions[p.Partition] = kafkax.PositionOf(int64(p.Offset), p.Metadata)
+		}
+	}
+	for partition := range positions {
+		delete(c.unlocated, partition)
+	}
+	c.reader.Assign(positions)
+	if err != nil {
+		c.askAgain(fmt.Errorf("reading the committed offsets: %w", err))
+	}
+}
+
+// poll takes what the reader has, waiting for it at most so long.
+func (c *consumer) poll(wait time.Duration) {
+	for range readAtOnce {
+		switch e := c.reader.Poll(wait).(type) {
+		case *kafka.Message:
+			c.filling.add(e, time.Now())
+		case *kafkax.Unreadable:
+			c.filling.addUnreadable(e, time.Now())
+		case *kafkax.LogChange:
+			c.failed = errors.Join(c.failed, c.changeLog(e))
+		case nil:
+			return
+		}
+		if c.full() || c.failed != nil {
+			return
+		}
+		wait = 0
+	}
+}
+
+// changeLog makes the position in the log of today the one to commit. What was
+// read of the log before is still written, since it may be nowhere else, but no
+// offset of it is stored any more.
+func (c *consumer) changeLog(change *kafkax.LogChange) error {
+	c.filling.forget(change.Partition)
+	if c.current != nil {
+		c.current.forget(change.Partition)
+	}
+	c.behind[change.Partition] = true
+	label := change.To.Label()
+	return c.storeOffsets([]kafka.TopicPartition{{
+		Topic: &c.topic, Partition: change.Partition, Offset: kafka.Offset(change.To.Offset), Metadata: &label,
+	}})
+}
+
+// rebalance keeps the batches and the reader to what this member owns.
 func (c *consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
 	switch e := event.(type) {
 	case kafka.AssignedPartitions:
 		if len(e.Partitions) > 0 {
 			c.log.Info("partitions assigned", "partitions", numbers(e.Partitions))
 		}
-		if !c.paused {
-			return nil // the client assigns them itself
+		c.failed = errors.Join(c.failed, kafkax.Hold(client, e.Partitions))
+		for _, p := range e.Partitions {
+			c.owned[p.Partition], c.unlocated[p.Partition], c.behind[p.Partition] = true, true, true
 		}
-		err := client.IncrementalAssign(e.Partitions)
-		if err == nil {
-			err = client.Pause(e.Partitions)
-		}
-		c.failed = errors.Join(c.failed, err)
+		c.askAt = time.Time{}
 	case kafka.RevokedPartitions:
 		c.log.Info("partitions revoked", "partitions", numbers(e.Partitions), "lost", client.AssignmentLost())
 		if !client.AssignmentLost() {
 			// What is stored now is committed with the revocation.
 			c.failed = errors.Join(c.failed, c.settle(revokeWait))
 		}
+		c.reader.Remove(numbers(e.Partitions)...)
 		c.filling.drop(e.Partitions)
 		if c.current != nil {
 			c.current.drop(e.Partitions)
 		}
-		if c.paused {
-			// The client remembers the pause of a partition that it gives up: it
-			// would still be paused if it came back after the others resumed.
-			c.failed = errors.Join(c.failed, client.Resume(e.Partitions))
+		for _, p := range e.Partitions {
+			delete(c.owned, p.Partition)
+			delete(c.unlocated, p.Partition)
+			delete(c.unstored, p.Partition)
+			delete(c.behind, p.Partition)
 		}
 	}
 	return nil
@@ -380,7 +478,7 @@ func (c *consumer) drain(writes context.Context, cancel func()) error {
 }
 
 // close leaves the group; the client commits the stored offsets before. It
-// doesn't wait for brokers that are away: they notice by themselves.
+// doesn't wait for brokers that are unreachable: they notice by themselves.
 func (c *consumer) close() {
 	closed := make(chan error, 1)
 	go func() { closed <- c.client.Close() }()
@@ -399,14 +497,6 @@ func (c *consumer) close() {
 func backoff(attempt int) time.Duration {
 	delay := min(lastRetry, firstRetry<<min(attempt-1, 10))
 	return delay/2 + rand.N(delay/2)
-}
-
-func codeOf(err error) kafka.ErrorCode {
-	var e kafka.Error
-	if errors.As(err, &e) {
-		return e.Code()
-	}
-	return kafka.ErrNoError
 }
 
 func numbers(partitions []kafka.TopicPartition) []int32 {

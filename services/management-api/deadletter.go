@@ -21,6 +21,8 @@ const (
 	reasonDecode   = "decode"   // no JSON object, or no value at all
 	reasonInvalid  = "invalid"  // a rule of the event contract is broken
 	reasonRejected = "rejected" // the database's own validation refuses it
+	// reasonUnreadable is of what no client can read: codec, checksum, form, size.
+	reasonUnreadable = "unreadable"
 )
 
 // headerTruncated is on a letter whose record was too large for the dead
@@ -88,8 +90,10 @@ func letterOf(i *item, dlqTopic, group string, now time.Time) kafkax.Record {
 func truncated(letter kafkax.Record) kafkax.Record {
 	const keep = 64 << 10
 	var headers []kafka.Header
-	for _, name := range []string{kafkax.HeaderReason, kafkax.HeaderError, kafkax.HeaderTopic, kafkax.HeaderPartition, kafkax.HeaderOffset, kafkax.HeaderGroup, kafkax.HeaderAt} {
-		headers = append(headers, kafka.Header{Key: name, Value: []byte(kafkax.Header(letter.Headers, name))})
+	for _, name := range []string{kafkax.HeaderReason, kafkax.HeaderError, kafkax.HeaderTopic, kafkax.HeaderPartition, kafkax.HeaderOffset, kafkax.HeaderGroup, kafkax.HeaderAt, kafkax.HeaderLast} {
+		if value := kafkax.Header(letter.Headers, name); value != "" {
+			headers = append(headers, kafka.Header{Key: name, Value: []byte(value)})
+		}
 	}
 	letter.Headers = append(headers, kafka.Header{Key: headerTruncated, Value: []byte(strconv.Itoa(len(letter.Value)))})
 	letter.Value = letter.Value[:min(keep, len(letter.Value))]

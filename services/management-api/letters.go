@@ -164,6 +164,7 @@ type verdict struct {
 	back    bool          // put record back
 	record  kafkax.Record // when back
 	failed  bool          // somebody mended it, and it would still be refused
+	lasting bool          // no later run can put it back either: it isn't waited for
 	refusal error         // why it would be refused, whether it goes back or not
 }
 
@@ -173,6 +174,12 @@ func judge(m *kafka.Message, mended *mending, all bool) verdict {
 	src, ok := letterSource(m.Headers)
 	if !ok {
 		return verdict{refusal: errors.New("no source in its headers: not a dead letter of this service")}
+	}
+	if kafkax.Header(m.Headers, kafkax.HeaderReason) == reasonUnreadable {
+		return verdict{
+			failed: mended != nil && !bytes.Equal(mended.value, m.Value), lasting: true,
+			refusal: errors.New("its value is a record batch that can't be read, not a record: recover by hand what can be"),
+		}
 	}
 	value, changed := m.Value, false
 	if mended != nil {

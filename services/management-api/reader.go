@@ -65,7 +65,7 @@ func (r *letterReader) start(fromBeginning bool) error {
 		partitions = append(partitions, kafka.TopicPartition{Topic: &r.topic, Partition: p.ID})
 	}
 	committed, err := r.client.Committed(partitions, wait)
-	if codeOf(err) == kafka.ErrGroupIDNotFound {
+	if kafkax.CodeOf(err) == kafka.ErrGroupIDNotFound {
 		committed, err = partitions, nil // no run has committed yet
 		for i := range committed {
 			committed[i].Offset = kafka.OffsetInvalid

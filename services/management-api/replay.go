@@ -177,6 +177,9 @@ func (r *replay) take(ctx context.Context, letters []*kafka.Message) error {
 		case v.failed:
 			r.counts.failed++
 			r.leave(m, v.refusal)
+		case v.lasting:
+			r.counts.left++
+			r.report(m, v.refusal)
 		default:
 			r.counts.left++
 			r.leave(m, v.refusal)
@@ -208,13 +211,18 @@ func (r *replay) leave(m *kafka.Message, why error) {
 	if first, ok := r.left[p.Partition]; !ok || p.Offset < first {
 		r.left[p.Partition] = p.Offset
 	}
+	r.report(m, why)
+}
+
+// report says why a letter was not put back.
+func (r *replay) report(m *kafka.Message, why error) {
 	if r.opts.dryRun {
 		return // printed already
 	}
 	if err := r.out.print(m, why); err != nil {
 		r.log.Error("reporting a letter", "error", err)
 	}
-	r.log.Warn("letter left", "partition", p.Partition, "offset", int64(p.Offset), "error", why)
+	r.log.Warn("letter left", "partition", m.TopicPartition.Partition, "offset", int64(m.TopicPartition.Offset), "error", why)
 }
 
 // reportUnmatched tells of mended letters that were not among those read: a

@@ -49,6 +49,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	h := health.New(reg,
 		health.Check{Name: "kafka", Probe: kafkax.Announce(log, producer.Probe(
 			kafkax.Reads(cfg.Topics.Purchases), kafkax.Writes(cfg.Topics.DeadLetters), kafkax.Joins(cfg.GroupID)))},
+		health.Check{Name: "purchases", Probe: consumer.reader.Probe},
 		health.Check{Name: "mongo", Probe: mongox.Ping(database)},
 	)
 	engine := httpx.NewEngine(log, reg, h)

@@ -67,7 +67,7 @@ func newWriter(cfg config, s *store, producer *kafkax.Producer, log *slog.Logger
 			Help: "Messages of the topic that were refused and are acknowledged in the dead letters.",
 		}, []string{"topic", "reason"}),
 	}
-	for _, reason := range []string{reasonDecode, reasonInvalid, reasonRejected} {
+	for _, reason := range []string{reasonDecode, reasonInvalid, reasonRejected, reasonUnreadable} {
 		w.letters.WithLabelValues(w.topic, reason) // there from the start, so that an alert on its increase sees the first
 	}
 	return w

@@ -80,6 +80,8 @@ type Unreadable struct {
 	Err   error
 	// Raw is the batch that they are in, as it stands in the log.
 	Raw []byte
+	// Label is that of the position, where a Reader tells it.
+	Label string
 }
 
 // Causes of an Unreadable.

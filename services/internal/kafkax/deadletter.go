@@ -10,13 +10,17 @@ import (
 // Headers of a dead letter. They say where the record came from and why it was
 // refused; its own key, value and headers are kept as they were.
 const (
-	HeaderReason    = "dlq-reason"    // bounded word: "decode", "invalid" or "rejected"
+	HeaderReason    = "dlq-reason"    // bounded word: "decode", "invalid", "rejected" or "unreadable"
 	HeaderError     = "dlq-error"     // what was wrong, for a person
 	HeaderTopic     = "dlq-topic"     // source topic
 	HeaderPartition = "dlq-partition" // source partition
 	HeaderOffset    = "dlq-offset"    // source offset
 	HeaderGroup     = "dlq-group"     // consumer group that refused it
 	HeaderAt        = "dlq-at"        // when, RFC 3339
+	// HeaderLast is the last source offset, where a letter stands for more than
+	// one record: those of a batch that can't be read. Its value is the batch as
+	// it stands in the log.
+	HeaderLast = "dlq-last-offset"
 )
 
 // DeadLetter returns the record to put on dlqTopic for a message that group
@@ -70,4 +74,14 @@ func WithoutDeadLetterHeaders(headers []kafka.Header) []kafka.Header {
 		}
 	}
 	return own
+}
+
+// Message returns what to make a dead letter of: a message that stands at the
+// first of the offsets, with the batch as its value.
+func (u *Unreadable) Message() *kafka.Message {
+	return &kafka.Message{
+		TopicPartition: kafka.TopicPartition{Topic: &u.Topic, Partition: u.Partition, Offset: kafka.Offset(u.First)},
+		Value:          u.Raw,
+		Headers:        []kafka.Header{{Key: HeaderLast, Value: []byte(strconv.FormatInt(u.Last, 10))}},
+	}
 }

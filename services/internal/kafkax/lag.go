@@ -62,3 +62,25 @@ func (l *Lag) Observe(statistics string) {
 		}
 	}
 }
+
+// lagCollector exports a Reader's lag as it is when it is asked for, so that a
+// partition that went to another member leaves no last value behind.
+type lagCollector struct {
+	lag   func() map[int32]int64
+	topic string
+	desc  *prometheus.Desc
+}
+
+func newLagCollector(topic string, lag func() map[int32]int64) lagCollector {
+	return lagCollector{lag: lag, topic: topic, desc: prometheus.NewDesc("kafka_consumer_lag",
+		"Records of the partition that this consumer has not finished yet; only partitions assigned to it.",
+		[]string{"topic", "partition"}, nil)}
+}
+
+func (c lagCollector) Describe(descs chan<- *prometheus.Desc) { descs <- c.desc }
+
+func (c lagCollector) Collect(metrics chan<- prometheus.Metric) {
+	for partition, lag := range c.lag() {
+		metrics <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(lag), c.topic, strconv.Itoa(int(partition)))
+	}
+}

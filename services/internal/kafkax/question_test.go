@@ -8,7 +8,7 @@ import (
 // A batch comes whole only as the first of an answer: an idle partition of a
 // lower number must not keep it from being asked for.
 func TestWhatComesAloneIsAskedForBeforeIdlePartitions(t *testing.T) {
-	r, err := NewReader(Config{BootstrapServers: "127.0.0.1:1", SecurityProtocol: "plaintext"}, ReaderConfig{Topic: "t"}, "test", slog.New(slog.DiscardHandler))
+	r, err := NewReader(Config{BootstrapServers: "127.0.0.1:1", SecurityProtocol: "plaintext"}, ReaderConfig{Topic: "t"}, "test", slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package kafkax
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -43,6 +46,9 @@ type Reader struct {
 	rack   string
 	log    *slog.Logger
 
+	changesSeen *prometheus.CounterVec
+	unread      prometheus.Counter
+
 	// The batch at hand, of the goroutine that polls.
 	records *Records
 	reading *partition
@@ -63,8 +69,9 @@ type Reader struct {
 }
 
 // NewReader returns a Reader that reads nothing yet. It doesn't wait for the
-// brokers.
-func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger) (*Reader, error) {
+// brokers. Its metrics are kafka_consumer_lag, kafka_log_changes_total and
+// kafka_records_unread_total; without a registry it exports none.
+func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, reg prometheus.Registerer) (*Reader, error) {
 	if rc.Buffer == 0 {
 		rc.Buffer = mostBuffered
 	}
@@ -72,11 +79,28 @@ func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger) (
 	if err != nil {
 		return nil, fmt.Errorf("creating the reader of %q: %w", rc.Topic, err)
 	}
-	return &Reader{
+	metrics := promauto.With(reg)
+	r := &Reader{
 		client: client, admin: kadm.NewClient(client), config: rc, rack: cfg.Rack, log: log,
 		ready: make(chan struct{}, 1), partitions: map[int32]*partition{}, gone: map[[16]byte]bool{},
 		wake: make(chan struct{}), stale: make(chan struct{}, 1),
-	}, nil
+		changesSeen: metrics.NewCounterVec(prometheus.CounterOpts{
+			Name: "kafka_log_changes_total",
+			Help: "Times that reading a partition could not go on where it stood: the topic was recreated, cut back by a leader that lacked records, or its records expired unread.",
+		}, []string{"topic", "kind"}),
+		unread: metrics.NewCounter(prometheus.CounterOpts{
+			Name:        "kafka_records_unread_total",
+			Help:        "Records known to be gone before they were read, because a topic was recreated or they expired.",
+			ConstLabels: prometheus.Labels{"topic": rc.Topic},
+		}),
+	}
+	for _, kind := range []string{Recreated, CutBack, Expired} {
+		r.changesSeen.WithLabelValues(rc.Topic, kind) // there from the start, so that an alert on its increase sees the first
+	}
+	if reg != nil {
+		reg.MustRegister(newLagCollector(rc.Topic, r.Lag))
+	}
+	return r, nil
 }
 
 // Assign reads partitions from these positions on; one that is read already
@@ -132,7 +156,7 @@ func (r *Reader) Lag() map[int32]int64 {
 const lastingFault = 15 * time.Second
 
 // Probe is a health check: it names partitions that can't be read for a while.
-func (r *Reader) Probe() error {
+func (r *Reader) Probe(context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var faults []error
@@ -186,6 +210,7 @@ func (r *Reader) take() any {
 		case errors.As(err, &u):
 			// What stands before the position was told before.
 			if u.First = max(u.First, r.reading.at.Offset); u.First <= u.Last {
+				u.Label = r.label
 				return u
 			}
 		case int64(m.TopicPartition.Offset) >= r.reading.at.Offset:
@@ -208,6 +233,10 @@ func (r *Reader) changed() *LogChange {
 	if r.reading != nil && r.reading.number == change.Partition {
 		r.drop()
 	}
+	r.changesSeen.WithLabelValues(r.config.Topic, change.Kind).Inc()
+	r.unread.Add(float64(max(0, change.Unread)))
+	r.log.Error("reading goes on elsewhere in the log", "topic", r.config.Topic, "partition", change.Partition, "why", change.Kind,
+		"from", change.From.Offset, "to", change.To.Offset, "unread_at_least", change.Unread, "log_before", change.From.Log, "log_now", change.To.Log)
 	return change
 }
 
@@ -252,6 +281,7 @@ func (r *Reader) open() any {
 			// its header says.
 			u.First = max(u.First, p.at.Offset)
 			u.Last = max(u.Last, u.First)
+			u.Label = p.at.Label()
 			p.pass(u.Last + 1)
 			r.settle(p)
 			return u
@@ -309,7 +339,7 @@ func (r *Reader) short(p *partition, data []byte) any {
 		return nil
 	}
 	u := &Unreadable{
-		Topic: r.config.Topic, Partition: p.number, First: p.at.Offset, Last: p.at.Offset, Cause: CauseSize, Raw: data,
+		Topic: r.config.Topic, Partition: p.number, First: p.at.Offset, Last: p.at.Offset, Cause: CauseSize, Raw: data, Label: p.at.Label(),
 		Err: fmt.Errorf("%d of its %d bytes come", len(data), size),
 	}
 	p.alone, p.want = false, fetchBytes

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -22,7 +23,7 @@ func newReader(t *testing.T, k *brokertest.Kafka, rc kafkax.ReaderConfig) *kafka
 	if rc.Limits == (kafkax.Limits{}) {
 		rc.Limits = limits
 	}
-	r, err := kafkax.NewReader(kafkax.Config{BootstrapServers: k.BootstrapServers, SecurityProtocol: "plaintext"}, rc, "test", slog.New(slog.DiscardHandler))
+	r, err := kafkax.NewReader(kafkax.Config{BootstrapServers: k.BootstrapServers, SecurityProtocol: "plaintext"}, rc, "test", slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
