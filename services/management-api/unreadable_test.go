@@ -56,6 +56,9 @@ func (p *platform) committedAtTheEnd(t *testing.T) bool {
 func TestABatchThatCantBeReadIsSetAside(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
+	if p.kafka.Embedded == nil {
+		t.Skip("real brokers refuse a batch that can't be read; the embedded one takes it")
+	}
 	events, records := purchases(t, p.topic, 40)
 	p.inPartition(t, 1, records[:20]...)
 	raw := brokertest.Batch{Codec: kgo.ZstdCompression(), Payload: []byte("garbage"), Count: 4}.Bytes(t)
