@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -86,7 +87,7 @@ func TestABatchThatCantBeReadIsSetAside(t *testing.T) {
 	if got := s.metric(t, fmt.Sprintf(`dead_letters_total{reason="unreadable",topic=%q}`, p.topic)); got != 1 {
 		t.Errorf("%v letters are counted", got)
 	}
-	if response, body := s.get(t, "/-/ready"); response.StatusCode != 200 {
+	if response, body := s.get(t, "/-/ready"); response.StatusCode != http.StatusOK {
 		t.Errorf("ready = %d %s", response.StatusCode, body)
 	}
 
