@@ -5,9 +5,9 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"fmt"
+	"net/http"
 	"runtime"
 	"strconv"
-	"net/http"
 	"strings"
 	"testing"
 
