@@ -67,7 +67,8 @@ type Cluster struct {
 	// NodeMemory is how much memory each node has.
 	NodeMemory resource.Quantity `json:"nodeMemory"`
 
-	// Zones spreads the pods, and the replicas of partitions, over the zones of the cluster (Kubernetes 1.35 or later).
+	// Zones spreads the pods, and the replicas of partitions, over the zones of the cluster, and has consumers read from the
+	// replica in their own zone (Kubernetes 1.35 or later).
 	Zones bool `json:"zones"`
 
 	// APIServerPorts is the ports on which pods reach the API server, after address translation.

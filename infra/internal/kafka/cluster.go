@@ -43,7 +43,8 @@ type ClusterArgs struct {
 
 	Security Security
 
-	// Zones spreads the brokers over the zones of the cluster, and the replicas with them.
+	// Zones spreads the brokers over the zones of the cluster, and the replicas with them. Consumers then read from the
+	// replica in their own zone.
 	Zones bool
 }
 
@@ -84,10 +85,13 @@ func BootstrapServers(namespace, domain string) string {
 	return fmt.Sprintf("%s.%s.svc.%s:%d", Name, namespace, domain, ClientPort)
 }
 
-// EnvVars is what a client needs to connect: the address and, where security is on, who it is. Its password comes from
-// a Secret in its own namespace, under the user's name.
+// EnvVars is what a client needs to connect: the address, its zone where the cluster has zones, and its credentials where
+// security is on. The password comes from a Secret in the client's namespace, under the user's name.
 func (c *Cluster) EnvVars(user, secret string) []pod.Env {
 	env := []pod.Env{pod.Value("KAFKA_BOOTSTRAP_SERVERS", c.BootstrapServers())}
+	if c.args.Zones {
+		env = append(env, pod.Zone("KAFKA_CLIENT_RACK"))
+	}
 	if !c.args.Security.Enabled {
 		return env
 	}

@@ -63,8 +63,12 @@ func (args ClusterArgs) environment(p pool) []pod.Env {
 		pod.Value("KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR", minISR),
 	)
 	if args.Zones {
-		// Replicas of a partition then stand in different zones. Pods carry their node's zone since Kubernetes 1.35.
-		env = append(env, pod.Field("KAFKA_BROKER_RACK", "metadata.labels['topology.kubernetes.io/zone']"))
+		env = append(env,
+			// The replicas of a partition are placed in different zones.
+			pod.Zone("KAFKA_BROKER_RACK"),
+			// A consumer that names its zone reads from the replica there: traffic between zones is slower and costs money.
+			pod.Value("KAFKA_REPLICA_SELECTOR_CLASS", "org.apache.kafka.common.replica.RackAwareReplicaSelector"),
+		)
 	}
 	return env
 }

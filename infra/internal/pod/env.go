@@ -26,6 +26,10 @@ func Value(name, value string) Env { return Env{Name: name, Value: value} }
 // Field returns a variable that the downward API fills from the pod's own fields.
 func Field(name, path string) Env { return Env{Name: name, Field: path} }
 
+// Zone returns a variable that holds the zone of the pod's node. Since Kubernetes 1.35 the API server copies that label
+// from the node to the pod when the pod is scheduled (admission plugin PodTopologyLabels). Before, the variable is empty.
+func Zone(name string) Env { return Field(name, "metadata.labels['topology.kubernetes.io/zone']") }
+
 // Secret returns a variable read from a Secret, so that its value never stands in a pod's specification.
 func Secret(name, secret, key string) Env { return Env{Name: name, Secret: secret, Key: key} }
 
