@@ -1,12 +1,13 @@
 // Package database embeds a document database that speaks MongoDB's protocol,
 // for running the platform on one machine and for tests: FerretDB v1 on
-// SQLite.
+// SQLite, with pages of an index answered beside it (see front.go).
 package database
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,7 +22,8 @@ var starting sync.Mutex
 
 // Database is a running embedded database.
 type Database struct {
-	uri    string
+	front  *front
+	socket string // folder of the socket between front and FerretDB
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -39,31 +41,54 @@ func Start(addr, dir string, log *slog.Logger) (*Database, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("starting the embedded database on %s: %w", addr, err)
+	}
+	d, err := start(listener, abs, log)
+	if err != nil {
+		_ = listener.Close()
+		return nil, fmt.Errorf("starting the embedded database on %s in %s: %w", addr, abs, err)
+	}
+	return d, nil
+}
+
+func start(listener net.Listener, dir string, log *slog.Logger) (*Database, error) {
+	// In the folder of temporary files: a socket's path has 107 characters at most.
+	socket, err := os.MkdirTemp("", "database-")
+	if err != nil {
+		return nil, fmt.Errorf("making the socket's folder: %w", err)
+	}
+	backend := filepath.Join(socket, "socket")
 	starting.Lock()
 	defer starting.Unlock()
 	db, err := ferretdb.New(&ferretdb.Config{
-		Listener:  ferretdb.ListenerConfig{TCP: addr},
+		Listener:  ferretdb.ListenerConfig{Unix: backend},
 		Logger:    log,
 		Handler:   "sqlite",
-		SQLiteURL: (&url.URL{Scheme: "file", Path: abs + "/"}).String(),
+		SQLiteURL: (&url.URL{Scheme: "file", Path: dir + "/"}).String(),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("starting the embedded database on %s in %s: %w", addr, abs, err)
+		_ = os.RemoveAll(socket)
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &Database{uri: db.MongoDBURI(), cancel: cancel, done: make(chan struct{})}
+	d := &Database{socket: socket, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(d.done)
 		_ = db.Run(ctx) // always nil
 	}()
+	d.front = serve(listener, backend, newPages(dir))
 	return d, nil
 }
 
 // URI is the connection string.
-func (d *Database) URI() string { return d.uri }
+func (d *Database) URI() string { return "mongodb://" + d.front.listener.Addr().String() + "/" }
 
 // Close stops the database; what was acknowledged is on disk.
 func (d *Database) Close() {
+	d.front.close()
 	d.cancel()
 	<-d.done
+	_ = os.RemoveAll(d.socket)
 }

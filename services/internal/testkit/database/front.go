@@ -1,0 +1,163 @@
+package database
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"sync"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+// front passes what clients ask on to FerretDB, but for pages of an index.
+// FerretDB v1 on SQLite looks up nothing but an _id: for a user's page it
+// decodes every document of the collection, 80 µs each.
+type front struct {
+	listener net.Listener
+	backend  string // FerretDB's socket
+	pages    *pages
+
+	mu     sync.Mutex // guards conns and closed
+	conns  map[net.Conn]bool
+	closed bool
+	wg     sync.WaitGroup
+}
+
+func serve(listener net.Listener, backend string, pages *pages) *front {
+	f := &front{listener: listener, backend: backend, pages: pages, conns: map[net.Conn]bool{}}
+	f.wg.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			f.wg.Go(func() { f.connect(client) })
+		}
+	})
+	return f
+}
+
+// close ends every connection and waits for what was being answered.
+func (f *front) close() {
+	f.mu.Lock()
+	f.closed = true
+	_ = f.listener.Close()
+	for c := range f.conns {
+		_ = c.Close()
+	}
+	f.mu.Unlock()
+	f.wg.Wait()
+	f.pages.close()
+}
+
+// track keeps conn for close; false means that it is too late for that.
+func (f *front) track(conn net.Conn) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed {
+		f.conns[conn] = true
+	}
+	return !f.closed
+}
+
+func (f *front) drop(conn net.Conn) {
+	f.mu.Lock()
+	delete(f.conns, conn)
+	f.mu.Unlock()
+	_ = conn.Close()
+}
+
+func (f *front) connect(client net.Conn) {
+	defer f.drop(client)
+	server, err := net.Dial("unix", f.backend)
+	if err != nil {
+		return
+	}
+	defer f.drop(server)
+	if !f.track(client) || !f.track(server) {
+		return
+	}
+	f.wg.Go(func() {
+		defer f.drop(client)
+		_, _ = io.Copy(client, server)
+	})
+	for {
+		message, err := readMessage(client)
+		if err != nil {
+			return
+		}
+		// A client waits for one answer before it asks again on the same
+		// connection, so this answer meets no other one on its way.
+		if reply := f.pages.answer(message); reply != nil {
+			_, err = client.Write(reply)
+		} else {
+			_, err = server.Write(message)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// MongoDB's wire protocol:
+// https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
+const (
+	headerSize     = 16 // length, request id, request that is answered, operation
+	sectionsAt     = headerSize + 4
+	maxMessageSize = 48_000_000
+	opMsg          = 2013
+)
+
+func readMessage(r io.Reader) ([]byte, error) {
+	var header [headerSize]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		return nil, err
+	}
+	size := binary.LittleEndian.Uint32(header[:])
+	if size < headerSize || size > maxMessageSize {
+		return nil, errors.New("not a message of MongoDB's protocol")
+	}
+	message := make([]byte, size)
+	copy(message, header[:])
+	_, err := io.ReadFull(r, message[headerSize:])
+	return message, err
+}
+
+// answer returns the reply to a message that asks for a page of an index, or
+// nil where FerretDB has to answer.
+func (p *pages) answer(message []byte) []byte {
+	const bodyAt = sectionsAt + 1 // a byte says what kind of section follows
+	if len(message) < bodyAt ||
+		binary.LittleEndian.Uint32(message[12:]) != opMsg ||
+		binary.LittleEndian.Uint32(message[headerSize:]) != 0 || // flags
+		message[sectionsAt] != 0 {
+		return nil
+	}
+	ask, ok := parsePage(message[bodyAt:])
+	if !ok {
+		return nil
+	}
+	documents, err := p.find(context.Background(), ask)
+	if err != nil {
+		return nil // FerretDB answers as well, only later
+	}
+	body, err := bson.Marshal(bson.D{
+		{Key: "cursor", Value: bson.D{
+			{Key: "firstBatch", Value: documents},
+			{Key: "id", Value: int64(0)},
+			{Key: "ns", Value: ask.database + "." + ask.collection},
+		}},
+		{Key: "ok", Value: 1.0},
+	})
+	if err != nil {
+		return nil
+	}
+	reply := binary.LittleEndian.AppendUint32(nil, uint32(bodyAt+len(body)))
+	reply = append(reply, 0, 0, 0, 0)
+	reply = append(reply, message[4:8]...)
+	reply = binary.LittleEndian.AppendUint32(reply, opMsg)
+	reply = append(reply, 0, 0, 0, 0, 0)
+	return append(reply, body...)
+}

@@ -1,0 +1,103 @@
+package database
+
+import (
+	"regexp"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+// page is the one kind of find that is answered from an index: the documents
+// in which a field equals a string, by a descending number and then by a
+// descending _id, from after a given one where there is one.
+type page struct {
+	database, collection string
+	field, value         string
+	by                   string // the field with the number
+	after                *position
+	limit                int64
+}
+
+type position struct {
+	number float64
+	id     string
+}
+
+// plain is a name that can stand in SQL as it is.
+var plain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,63}$`)
+
+// parsePage reads a command; false means that it asks for something else.
+//
+//	{find: c, filter: {field: "value"}, sort: {by: -1, _id: -1}, limit: n, $db: d}
+//
+// and for the pages that follow
+//
+//	filter: {field: "value", by: {$lte: x}, $or: [{by: {$lt: x}}, {_id: {$lt: id}}]}
+func parsePage(command bson.Raw) (page, bool) {
+	var c struct {
+		Find       string `bson:"find"`
+		Filter     bson.D `bson:"filter"`
+		Sort       bson.D `bson:"sort"`
+		Limit      int64  `bson:"limit"`
+		BatchSize  int64  `bson:"batchSize"`
+		DB         string `bson:"$db"`
+		Session    any    `bson:"lsid"`
+		Preference any    `bson:"$readPreference"`
+		Clock      any    `bson:"$clusterTime"`
+		MaxTime    any    `bson:"maxTimeMS"`
+		Rest       bson.M `bson:",inline"`
+	}
+	if first, err := command.IndexErr(0); err != nil || first.Key() != "find" {
+		return page{}, false
+	}
+	if err := bson.Unmarshal(command, &c); err != nil || len(c.Rest) > 0 {
+		return page{}, false
+	}
+	if c.Limit < 1 || c.BatchSize < c.Limit || len(c.Sort) != 2 || len(c.Filter) == 0 ||
+		!isDescending(c.Sort[0]) || !isDescending(c.Sort[1]) || c.Sort[1].Key != "_id" {
+		return page{}, false
+	}
+	p := page{database: c.DB, collection: c.Find, field: c.Filter[0].Key, by: c.Sort[0].Key, limit: c.Limit}
+	value, isString := c.Filter[0].Value.(string)
+	p.value = value
+	ok := isString && plain.MatchString(p.database) && plain.MatchString(p.field) && plain.MatchString(p.by)
+	switch {
+	case ok && len(c.Filter) == 1:
+		return p, true
+	case ok && len(c.Filter) == 3:
+		p.after = parseAfter(p.by, c.Filter[1:])
+		return p, p.after != nil
+	}
+	return page{}, false
+}
+
+func isDescending(e bson.E) bool {
+	return e.Value == int32(-1) || e.Value == int64(-1) || e.Value == -1.0
+}
+
+// parseAfter returns the position in {by: {$lte: x}, $or: [{by: {$lt: x}}, {_id: {$lt: id}}]},
+// or nil where the filter is another one.
+func parseAfter(by string, filter bson.D) *position {
+	upTo, _ := only(filter[:1], by).(bson.D)
+	number, isNumber := only(upTo, "$lte").(float64)
+	either, _ := only(filter[1:], "$or").(bson.A)
+	if !isNumber || len(either) != 2 {
+		return nil
+	}
+	before, _ := either[0].(bson.D)
+	below, _ := only(before, by).(bson.D)
+	tied, _ := either[1].(bson.D)
+	id, _ := only(tied, "_id").(bson.D)
+	last, isString := only(id, "$lt").(string)
+	if only(below, "$lt") != number || !isString {
+		return nil
+	}
+	return &position{number: number, id: last}
+}
+
+// only returns the value of a document that has this key alone, or nil.
+func only(d bson.D, key string) any {
+	if len(d) != 1 || d[0].Key != key {
+		return nil
+	}
+	return d[0].Value
+}
