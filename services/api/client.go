@@ -22,10 +22,6 @@ var (
 	errForbidden    = errors.New("kafka does not let this service read it")
 )
 
-// answerTimeout bounds one question to the brokers: they answer within
-// milliseconds or are not there.
-const answerTimeout = 2 * time.Second
-
 // client is one connection of the service to Kafka.
 type client struct {
 	*kafka.Consumer
@@ -34,21 +30,11 @@ type client struct {
 	admin *kafka.AdminClient
 }
 
-func newClient(cfg kafkax.Config, log *slog.Logger, more kafka.ConfigMap) (client, error) {
-	// The service reads by assignment, so the group id, which librdkafka
-	// insists on, never becomes a group, and no offset is stored anywhere.
-	consumer, err := kafka.NewConsumer(kafkax.Merge(cfg.ClientConfig("api"), *kafkax.Merge(kafka.ConfigMap{
-		"group.id":                 "api",
-		"enable.auto.commit":       false,
-		"enable.auto.offset.store": false,
-		// Clients come and go here: what they could tell brokers is not worth
-		// the requests.
-		"enable.metrics.push": false,
-	}, more)))
+func newClient(cfg kafkax.Config, log *slog.Logger) (client, error) {
+	consumer, err := kafkax.NewAssigned(cfg, "api", "api", log)
 	if err != nil {
-		return client{}, fmt.Errorf("creating a Kafka client: %w", err)
+		return client{}, err
 	}
-	go kafkax.PumpLogs(consumer.Logs(), log)
 	admin, err := kafka.NewAdminClientFromConsumer(consumer)
 	if err != nil {
 		return client{}, errors.Join(fmt.Errorf("creating a Kafka client: %w", err), consumer.Close())
@@ -59,7 +45,7 @@ func newClient(cfg kafkax.Config, log *slog.Logger, more kafka.ConfigMap) (clien
 // ask puts one question within its time bound, with errors as this service
 // tells them apart.
 func ask(ctx context.Context, what string, question func(ctx context.Context, timeout time.Duration) error) error {
-	bounded, cancel := context.WithTimeout(ctx, answerTimeout)
+	bounded, cancel := context.WithTimeout(ctx, kafkax.AnswerTimeout)
 	defer cancel()
 	deadline, _ := bounded.Deadline()
 	err := question(bounded, max(time.Until(deadline), time.Millisecond))

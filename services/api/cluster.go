@@ -25,7 +25,7 @@ type cluster struct {
 }
 
 func newCluster(cfg kafkax.Config, log *slog.Logger) (*cluster, error) {
-	c, err := newClient(cfg, log, nil)
+	c, err := newClient(cfg, log)
 	if err != nil {
 		return nil, err
 	}

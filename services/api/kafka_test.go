@@ -19,6 +19,7 @@ import (
 
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/health"
+	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/testkit/broker"
 	"shopstream/services/internal/testkit/brokertest"
 )
@@ -291,7 +292,7 @@ func TestKafkaMayStopAndComeBack(t *testing.T) {
 			if a.status != http.StatusServiceUnavailable {
 				t.Fatalf("round %d: %d %s with Kafka stopped", round, a.status, a.body)
 			}
-			if took := time.Since(began); took > answerTimeout+time.Second {
+			if took := time.Since(began); took > kafkax.AnswerTimeout+time.Second {
 				t.Errorf("the answer took %v", took)
 			}
 			break

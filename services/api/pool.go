@@ -175,7 +175,7 @@ func newReader(cfg kafkax.Config, isolation kafka.IsolationLevel, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
-	asking, err := newClient(cfg, log, nil)
+	asking, err := newClient(cfg, log)
 	if err != nil {
 		direct.Close()
 		return nil, err

@@ -103,7 +103,7 @@ func (w *worker) produce(s sums) error {
 	now := time.Now()
 	for _, r := range s.refused {
 		err := w.txn.produce(kafkax.DeadLetter(r.message, w.cfg.OrdersDLQTopic, w.cfg.GroupID, r.reason, r.cause, now))
-		if codeOf(err) == kafka.ErrMsgSizeTooLarge {
+		if kafkax.CodeOf(err) == kafka.ErrMsgSizeTooLarge {
 			// The headers have made it too large: those that say where it
 			// stands go alone.
 			m := r.message

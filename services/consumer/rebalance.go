@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"shopstream/services/internal/kafkax"
 )
 
 // tellAgain spaces the warnings about a fault that lasts.
@@ -122,7 +124,7 @@ func (w *worker) committed(partitions []int32) ([]kafka.TopicPartition, error) {
 	for i, p := range partitions {
 		asked[i] = kafka.TopicPartition{Topic: &w.cfg.OrdersTopic, Partition: p}
 	}
-	positions, err := w.consumer.Committed(asked, int(requestTimeout.Milliseconds()))
+	positions, err := w.consumer.Committed(asked, int(kafkax.AnswerTimeout.Milliseconds()))
 	if err != nil {
 		return nil, fmt.Errorf("reading the group's offsets: %w", err)
 	}

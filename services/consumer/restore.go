@@ -12,9 +12,6 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// requestTimeout bounds one request to the brokers.
-const requestTimeout = 3 * time.Second
-
 // restorer reads ledgers back from the totals topic.
 type restorer struct {
 	cfg    config
@@ -66,7 +63,7 @@ func (r *restorer) restore(ctx context.Context, partitions []int32) (map[int32]*
 // partitions returns those of the totals topic.
 func (r *restorer) partitions() ([]int32, error) {
 	topic := r.cfg.TotalsTopic
-	md, err := r.client.GetMetadata(&topic, false, int(requestTimeout.Milliseconds()))
+	md, err := r.client.GetMetadata(&topic, false, int(kafkax.AnswerTimeout.Milliseconds()))
 	if err != nil {
 		return nil, fmt.Errorf("reading the metadata of %q: %w", topic, err)
 	}
@@ -92,7 +89,7 @@ func (r *restorer) offsets(ctx context.Context, spec kafka.OffsetSpec, topic str
 		return nil, fmt.Errorf("creating the admin client: %w", err)
 	}
 	defer admin.Close()
-	listed, err := admin.ListOffsets(ctx, wanted, kafka.SetAdminIsolationLevel(kafka.IsolationLevelReadUncommitted), kafka.SetAdminRequestTimeout(requestTimeout))
+	listed, err := admin.ListOffsets(ctx, wanted, kafka.SetAdminIsolationLevel(kafka.IsolationLevelReadUncommitted), kafka.SetAdminRequestTimeout(kafkax.AnswerTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("listing the offsets of %q: %w", topic, err)
 	}
@@ -130,21 +127,10 @@ func (r *restorer) read(ctx context.Context, starts, ends map[int32]int64, ledge
 		return nil
 	}
 	// By assignment: the group id is asked for, but no group is joined.
-	reader, err := kafka.NewConsumer(kafkax.Merge(r.cfg.Kafka.ClientConfig("consumer-restore"), kafka.ConfigMap{
-		"group.id":                   r.cfg.GroupID,
-		"isolation.level":            "read_committed",
-		"enable.auto.commit":         false,
-		"enable.partition.eof":       true,
-		"auto.offset.reset":          "earliest",
-		"fetch.wait.max.ms":          20, // the end is told by an empty answer
-		"fetch.queue.backoff.ms":     50,
-		"queued.min.messages":        5000,
-		"queued.max.messages.kbytes": 16 << 10,
-	}))
+	reader, err := kafkax.NewAssigned(r.cfg.Kafka, "consumer-restore", r.cfg.GroupID, r.log)
 	if err != nil {
-		return fmt.Errorf("creating the reader of the totals: %w", err)
+		return err
 	}
-	go kafkax.PumpLogs(reader.Logs(), r.log)
 	defer func() { _ = reader.Close() }() // nothing to lose in it
 	if err := reader.Assign(from); err != nil {
 		return fmt.Errorf("assigning %q: %w", topic, err)

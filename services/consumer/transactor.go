@@ -42,20 +42,10 @@ type transactor struct {
 }
 
 func newTransactor(cfg config, id string, log *slog.Logger) (*transactor, error) {
-	client, err := kafka.NewProducer(kafkax.Merge(cfg.Kafka.ClientConfig("consumer"), kafka.ConfigMap{
-		"transactional.id":        id, // brings acks=all and idempotence
-		"transaction.timeout.ms":  int(cfg.TransactionTimeout.Milliseconds()),
-		"linger.ms":               5, // a commit doesn't wait for it
-		"compression.type":        "lz4",
-		"partitioner":             "murmur2_random", // the Java clients' own: one key, one partition, whoever writes
-		"go.delivery.reports":     false,            // a record that fails fails the commit
-		"go.events.channel.size":  1000,
-		"go.produce.channel.size": 1,
-	}))
+	client, err := kafkax.NewTransactional(cfg.Kafka, kafkax.TransactionalConfig{ClientID: "consumer", ID: id, Timeout: cfg.TransactionTimeout}, log)
 	if err != nil {
-		return nil, fmt.Errorf("creating the transactional producer: %w", err)
+		return nil, err
 	}
-	go kafkax.PumpLogs(client.Logs(), log)
 	return &transactor{
 		client: client, group: cfg.GroupID, id: id, user: cfg.Kafka.SASLUsername, log: log,
 		// Longer than Kafka keeps a transaction open: nothing is lost by giving up.
@@ -111,7 +101,7 @@ func (t *transactor) produce(r kafkax.Record) error {
 			TopicPartition: kafka.TopicPartition{Topic: &r.Topic, Partition: kafka.PartitionAny},
 			Key:            r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp,
 		}, nil)
-		if codeOf(err) != kafka.ErrQueueFull {
+		if kafkax.CodeOf(err) != kafka.ErrQueueFull {
 			return err
 		}
 		t.client.Flush(100)
@@ -199,7 +189,7 @@ func (t *transactor) call(ctx context.Context, grace time.Duration, op func(cont
 
 // explain adds what to do about an error that users can mend.
 func (t *transactor) explain(err error) error {
-	if codeOf(err) == kafka.ErrTransactionalIDAuthorizationFailed {
+	if kafkax.CodeOf(err) == kafka.ErrTransactionalIDAuthorizationFailed {
 		return fmt.Errorf("%w (user %q may not write with TRANSACTIONAL_ID %q: grant it (ACLS of topics), or give the service its own credential)", err, t.user, t.id)
 	}
 	if isFenced(err) {
@@ -211,19 +201,11 @@ func (t *transactor) explain(err error) error {
 // isFenced reports that this producer's time is over. The client does not
 // count every such error as fatal, though no later transaction can succeed.
 func isFenced(err error) bool {
-	switch codeOf(err) {
+	switch kafkax.CodeOf(err) {
 	case kafka.ErrFenced, kafka.ErrProducerFenced, kafka.ErrInvalidProducerEpoch:
 		return true
 	}
 	return false
-}
-
-func codeOf(err error) kafka.ErrorCode {
-	var ke kafka.Error
-	if errors.As(err, &ke) {
-		return ke.Code()
-	}
-	return kafka.ErrNoError
 }
 
 func isFatal(err error) bool {

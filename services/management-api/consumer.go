@@ -30,9 +30,7 @@ const (
 	indexTimeout = time.Minute
 	firstRetry   = 100 * time.Millisecond
 	lastRetry    = 5 * time.Second
-	// committedTimeout bounds the question where a partition stands.
-	committedTimeout = 2 * time.Second
-	askRetry         = 500 * time.Millisecond
+	askRetry     = 500 * time.Millisecond
 	// readAtOnce is how many records are taken before the group is heard again.
 	readAtOnce = 100
 )
@@ -360,7 +358,7 @@ func (c *consumer) locate() {
 	for partition := range c.unlocated {
 		asked = append(asked, kafka.TopicPartition{Topic: &c.topic, Partition: partition})
 	}
-	committed, err := c.client.Committed(asked, int(committedTimeout.Milliseconds()))
+	committed, err := c.client.Committed(asked, int(kafkax.AnswerTimeout.Milliseconds()))
 	positions := map[int32]kafkax.Position{}
 	for _, p := range committed {
 		switch {

@@ -31,16 +31,10 @@ type span struct {
 }
 
 func newLetterReader(cfg replayConfig, log *slog.Logger) (*letterReader, error) {
-	client, err := kafka.NewConsumer(kafkax.Merge(cfg.Kafka.ClientConfig(replayGroup), kafka.ConfigMap{
-		"group.id":             replayGroup,
-		"enable.auto.commit":   false,
-		"enable.partition.eof": true,
-		"auto.offset.reset":    "earliest", // letters that retention removed meanwhile are skipped
-	}))
+	client, err := kafkax.NewAssigned(cfg.Kafka, replayGroup, replayGroup, log)
 	if err != nil {
-		return nil, fmt.Errorf("creating the reader of dead letters: %w", err)
+		return nil, err
 	}
-	go kafkax.PumpLogs(client.Logs(), log)
 	return &letterReader{client: client, topic: cfg.Topics.DeadLetters, log: log, spans: map[int32]*span{}}, nil
 }
 
@@ -52,7 +46,7 @@ func (r *letterReader) close() {
 
 // start captures what is to be read.
 func (r *letterReader) start(fromBeginning bool) error {
-	wait := int(brokerTimeout.Milliseconds())
+	wait := int(kafkax.OnceTimeout.Milliseconds())
 	metadata, err := r.client.GetMetadata(&r.topic, false, wait)
 	if err != nil {
 		return fmt.Errorf("listing the partitions of %q: %w", r.topic, err)
@@ -139,7 +133,7 @@ func (r *letterReader) next(ctx context.Context, limit int) ([]*kafka.Message, e
 				return nil, fmt.Errorf("reading dead letters: %w", e)
 			}
 		}
-		if time.Since(quiet) > 2*brokerTimeout {
+		if time.Since(quiet) > 2*kafkax.OnceTimeout {
 			return nil, errors.New("reading dead letters: the brokers have gone silent")
 		}
 	}

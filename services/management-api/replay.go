@@ -17,12 +17,8 @@ import (
 	"shopstream/services/internal/telemetry"
 )
 
-const (
-	// brokerTimeout bounds each question to the brokers.
-	brokerTimeout = 15 * time.Second
-	// replayChunk is how many letters wait for their acknowledgement at once.
-	replayChunk = 500
-)
+// replayChunk is how many letters wait for their acknowledgement at once.
+const replayChunk = 500
 
 type replayOptions struct {
 	dryRun        bool
@@ -78,7 +74,7 @@ func replayDLQ(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 		return err
 	}
 	defer reader.close()
-	answer, cancel := context.WithTimeout(ctx, brokerTimeout)
+	answer, cancel := context.WithTimeout(ctx, kafkax.OnceTimeout)
 	defer cancel()
 	if err := cfg.Kafka.Reachable(answer, reader.client, cfg.Topics.DeadLetters); err != nil {
 		return err

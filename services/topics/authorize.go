@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"shopstream/services/internal/kafkax"
 )
 
 // authorize makes the brokers' access list what was declared for the listed
@@ -90,7 +92,7 @@ func difference(declared []user, now []kafka.ACLBinding) (missing, surplus []kaf
 // grant to another is without either.
 func (c *cluster) change(ctx context.Context, missing, surplus []kafka.ACLBinding) error {
 	if len(missing) > 0 {
-		results, err := c.admin.CreateACLs(ctx, missing, kafka.SetAdminRequestTimeout(requestTimeout))
+		results, err := c.admin.CreateACLs(ctx, missing, kafka.SetAdminRequestTimeout(kafkax.ChangeTimeout))
 		if err != nil {
 			return fmt.Errorf("granting: %w", err)
 		}
@@ -102,7 +104,7 @@ func (c *cluster) change(ctx context.Context, missing, surplus []kafka.ACLBindin
 	}
 	if len(surplus) > 0 {
 		// Each is named in full, so that nothing else is met.
-		results, err := c.admin.DeleteACLs(ctx, surplus, kafka.SetAdminRequestTimeout(requestTimeout))
+		results, err := c.admin.DeleteACLs(ctx, surplus, kafka.SetAdminRequestTimeout(kafkax.ChangeTimeout))
 		if err != nil {
 			return fmt.Errorf("taking grants away: %w", err)
 		}
@@ -122,7 +124,7 @@ func (c *cluster) access(ctx context.Context) ([]kafka.ACLBinding, error) {
 	found, err := c.admin.DescribeACLs(ctx, kafka.ACLBindingFilter{
 		Type: kafka.ResourceAny, ResourcePatternType: kafka.ResourcePatternTypeAny,
 		Operation: kafka.ACLOperationAny, PermissionType: kafka.ACLPermissionTypeAny,
-	}, kafka.SetAdminRequestTimeout(requestTimeout))
+	}, kafka.SetAdminRequestTimeout(kafkax.ChangeTimeout))
 	if err != nil {
 		return nil, c.config.Explained(ctx, fmt.Errorf("reading the access list: %w", err))
 	}

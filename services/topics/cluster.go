@@ -14,10 +14,6 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// requestTimeout bounds one request, so that a broker that hangs doesn't take
-// all the time there is.
-const requestTimeout = 5 * time.Second
-
 // cluster reads and changes topics.
 type cluster struct {
 	config kafkax.Config
@@ -26,14 +22,10 @@ type cluster struct {
 }
 
 func connect(cfg kafkax.Config, log *slog.Logger) (*cluster, error) {
-	// The admin client takes its parent's logs; alone it would write them to
-	// stderr in a form of its own.
-	settings := cfg.ClientConfig("topics")
-	client, err := kafka.NewProducer(&settings)
+	client, err := kafkax.NewAdmin(cfg, "topics", log)
 	if err != nil {
-		return nil, fmt.Errorf("creating the admin client: %w", err)
+		return nil, err
 	}
-	go kafkax.PumpLogs(client.Logs(), log)
 	go func() {
 		for event := range client.Events() {
 			if err, ok := event.(kafka.Error); ok {
@@ -56,7 +48,7 @@ func (c *cluster) close() {
 
 // read returns how many brokers are up and the declared topics that exist.
 func (c *cluster) read(ctx context.Context, declared []topic) (brokers int, now map[string]*actual, err error) {
-	wait := requestTimeout
+	wait := kafkax.ChangeTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = max(min(wait, time.Until(deadline)), time.Millisecond)
 	}
@@ -78,7 +70,7 @@ func (c *cluster) read(ctx context.Context, declared []topic) (brokers int, now 
 	if len(resources) == 0 {
 		return len(md.Brokers), now, nil
 	}
-	described, err := c.admin.DescribeConfigs(ctx, resources, kafka.SetAdminRequestTimeout(requestTimeout))
+	described, err := c.admin.DescribeConfigs(ctx, resources, kafka.SetAdminRequestTimeout(kafkax.ChangeTimeout))
 	if err != nil {
 		return 0, nil, fmt.Errorf("reading the topics' config: %w", err)
 	}
@@ -118,7 +110,7 @@ func (c *cluster) create(ctx context.Context, topics []topic) (map[string]error,
 	for _, t := range topics {
 		specs = append(specs, kafka.TopicSpecification{Topic: t.name, NumPartitions: t.partitions, ReplicationFactor: t.replication, Config: t.config})
 	}
-	results, err := c.admin.CreateTopics(ctx, specs, kafka.SetAdminRequestTimeout(requestTimeout), kafka.SetAdminOperationTimeout(requestTimeout))
+	results, err := c.admin.CreateTopics(ctx, specs, kafka.SetAdminRequestTimeout(kafkax.ChangeTimeout), kafka.SetAdminOperationTimeout(kafkax.ChangeTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("creating topics: %w", err)
 	}
@@ -130,7 +122,7 @@ func (c *cluster) grow(ctx context.Context, to map[string]int) (map[string]error
 	for name, count := range to {
 		specs = append(specs, kafka.PartitionsSpecification{Topic: name, IncreaseTo: count})
 	}
-	results, err := c.admin.CreatePartitions(ctx, specs, kafka.SetAdminRequestTimeout(requestTimeout), kafka.SetAdminOperationTimeout(requestTimeout))
+	results, err := c.admin.CreatePartitions(ctx, specs, kafka.SetAdminRequestTimeout(kafkax.ChangeTimeout), kafka.SetAdminOperationTimeout(kafkax.ChangeTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("adding partitions: %w", err)
 	}
@@ -149,7 +141,7 @@ func (c *cluster) configure(ctx context.Context, plans map[string]plan) (map[str
 		}
 		resources = append(resources, kafka.ConfigResource{Type: kafka.ResourceTopic, Name: name, Config: entries})
 	}
-	results, err := c.admin.IncrementalAlterConfigs(ctx, resources, kafka.SetAdminRequestTimeout(requestTimeout))
+	results, err := c.admin.IncrementalAlterConfigs(ctx, resources, kafka.SetAdminRequestTimeout(kafkax.ChangeTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("changing topics' config: %w", err)
 	}

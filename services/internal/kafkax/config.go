@@ -9,8 +9,6 @@ import (
 	"net"
 	"strings"
 
-	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
-
 	"shopstream/services/internal/envconf"
 )
 
@@ -56,52 +54,4 @@ func (c Config) Validate() error {
 		faults = append(faults, errors.New("KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE go together"))
 	}
 	return errors.Join(faults...)
-}
-
-// ClientConfig returns the librdkafka settings that every client of the
-// service has, for the caller to add its own to.
-func (c Config) ClientConfig(clientID string) kafka.ConfigMap {
-	m := kafka.ConfigMap{
-		"bootstrap.servers":      c.BootstrapServers,
-		"security.protocol":      c.SecurityProtocol,
-		"client.id":              clientID,
-		"go.logs.channel.enable": true,
-		// A broker that comes back is found within seconds, not within the
-		// default ten.
-		"reconnect.backoff.ms":     100,
-		"reconnect.backoff.max.ms": 2000,
-		"socket.keepalive.enable":  true,
-		// Librdkafka batches for itself: a small request must not also wait for
-		// the acknowledgement of the packet before it.
-		"socket.nagle.disable": true,
-		// Metrics are scraped from the service; brokers need not collect them.
-		"enable.metrics.push": false,
-		// Asking about a topic never creates it.
-		"allow.auto.create.topics": false,
-	}
-	set := func(key, value string) {
-		if value != "" {
-			m[key] = value
-		}
-	}
-	set("sasl.mechanism", c.SASLMechanism)
-	set("sasl.username", c.SASLUsername)
-	set("sasl.password", c.SASLPassword.Reveal())
-	set("ssl.ca.location", c.TLSCAFile)
-	set("ssl.certificate.location", c.TLSCertFile)
-	set("ssl.key.location", c.TLSKeyFile)
-	set("client.rack", c.Rack)
-	return m
-}
-
-// Merge returns base with the settings of more, which win.
-func Merge(base, more kafka.ConfigMap) *kafka.ConfigMap {
-	merged := kafka.ConfigMap{}
-	for k, v := range base {
-		merged[k] = v
-	}
-	for k, v := range more {
-		merged[k] = v
-	}
-	return &merged
 }

@@ -6,19 +6,10 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
-)
-
-const (
-	// dialTimeout is how long a broker may take to be connected to.
-	dialTimeout = 3 * time.Second
-	// silence is how long a broker may say nothing, beyond the time that it was
-	// asked to wait, before its connection is given up.
-	silence = 5 * time.Second
 )
 
 // Direct returns a client for single requests of Kafka's protocol. It connects

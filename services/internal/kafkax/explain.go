@@ -20,7 +20,7 @@ import (
 // client does and looks how far it gets. Nil means that it got in, or that it
 // can't tell.
 func (c Config) Explain(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, knockTimeout)
+	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
 	var errs []error
 	for _, server := range strings.Split(c.BootstrapServers, ",") {
@@ -45,16 +45,13 @@ func refusal(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrRefused}, args...)...)
 }
 
-// knockTimeout bounds the look at all brokers.
-const knockTimeout = time.Second
-
 func (c Config) knock(ctx context.Context, server string) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", server)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(knockTimeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(explainTimeout)); err != nil {
 		return err
 	}
 	if strings.HasSuffix(c.SecurityProtocol, "ssl") {

@@ -25,8 +25,6 @@ const (
 	busyWait = 10 * time.Millisecond
 	// retryWait spaces questions that failed.
 	retryWait = 100 * time.Millisecond
-	// askTimeout bounds a question that no broker has to wait with.
-	askTimeout = 6 * time.Second
 )
 
 // Run fetches until ctx ends, and closes the Reader.

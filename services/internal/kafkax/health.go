@@ -44,7 +44,7 @@ func remaining(ctx context.Context) time.Duration {
 	if deadline, ok := ctx.Deadline(); ok {
 		return max(time.Until(deadline), time.Millisecond)
 	}
-	return 2 * time.Second
+	return AnswerTimeout
 }
 
 // Explained returns what Explain finds in place of err, no broker's answer, if

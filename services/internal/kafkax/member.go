@@ -24,26 +24,7 @@ type MemberConfig struct {
 // NewMember returns a client that is a member of a group, and no more than
 // that: Hold keeps it from fetching, which is a Reader's part.
 func NewMember(cfg Config, mc MemberConfig, log *slog.Logger) (*kafka.Consumer, error) {
-	client, err := kafka.NewConsumer(Merge(cfg.ClientConfig(mc.ClientID), kafka.ConfigMap{
-		"group.id": mc.GroupID,
-		// A rebalance takes from a member only what another gets.
-		"partition.assignment.strategy": "cooperative-sticky",
-		"session.timeout.ms":            int(mc.SessionTimeout.Milliseconds()),
-		"heartbeat.interval.ms":         1000, // how soon a member learns of a rebalance
-		// Offsets are stored by hand, once all before them is finished.
-		"enable.auto.offset.store": false,
-		"enable.auto.commit":       mc.AutoCommit,
-		"auto.commit.interval.ms":  1000,
-		// Asks for offsets that no open transaction can still change.
-		"isolation.level": "read_committed",
-		// How soon an added partition is assigned; five minutes otherwise.
-		"topic.metadata.refresh.interval.ms": 5000,
-	}))
-	if err != nil {
-		return nil, fmt.Errorf("creating the member of group %q: %w", mc.GroupID, err)
-	}
-	go PumpLogs(client.Logs(), log)
-	return client, nil
+	return newConsumer(cfg, mc.ClientID, mc.settings(), log)
 }
 
 // Hold takes partitions into a member's assignment, as its rebalance callback
@@ -62,10 +43,7 @@ func Hold(client *kafka.Consumer, partitions []kafka.TopicPartition) error {
 	return nil
 }
 
-// commitTimeout bounds how long Commit waits for the coordinator.
-const commitTimeout = 2 * time.Second
-
-// Commit commits offsets now. A member does so by itself only where an offset
+// Commit commits offsets now, within AnswerTimeout. A member does so by itself only where an offset
 // is greater than the last it has committed for the partition; that one may be
 // of a log that is gone.
 func Commit(client *kafka.Consumer, offsets []kafka.TopicPartition) error {
@@ -83,16 +61,7 @@ func Commit(client *kafka.Consumer, offsets []kafka.TopicPartition) error {
 			return fmt.Errorf("committing offsets: %w", err)
 		}
 		return nil
-	case <-time.After(commitTimeout):
-		return fmt.Errorf("committing offsets: no answer within %s", commitTimeout)
+	case <-time.After(AnswerTimeout):
+		return fmt.Errorf("committing offsets: no answer within %s", AnswerTimeout)
 	}
-}
-
-// CodeOf returns the Kafka error code that an error carries, or ErrNoError.
-func CodeOf(err error) kafka.ErrorCode {
-	var e kafka.Error
-	if errors.As(err, &e) {
-		return e.Code()
-	}
-	return kafka.ErrNoError
 }

@@ -66,33 +66,10 @@ type Producer struct {
 // replicas: an acknowledged record survives the loss of a broker and is in the
 // log once, however often the client had to retry.
 func NewProducer(cfg Config, pc ProducerConfig, clientID string, log *slog.Logger, reg prometheus.Registerer) (*Producer, error) {
-	requestTimeout := min(pc.AckTimeout, 30*time.Second)
-	// No record's timeout bounds the request for the producer's id. Where a
-	// broker never answers it, no record is sent until that connection is given
-	// up: after a minute, by default.
-	socketTimeout := max(requestTimeout, 5*time.Second)
-	settings := kafka.ConfigMap{
-		"acks":                         "all",
-		"enable.idempotence":           true,
-		"delivery.timeout.ms":          int(pc.AckTimeout.Milliseconds()),
-		"request.timeout.ms":           int(requestTimeout.Milliseconds()),
-		"socket.timeout.ms":            int(socketTimeout.Milliseconds()),
-		"linger.ms":                    int(pc.Linger.Milliseconds()),
-		"queue.buffering.max.messages": pc.MaxPending,
-		"compression.type":             "lz4",
-		"partitioner":                  "murmur2_random", // the Java clients' own: one key, one partition, whoever writes
-		"go.delivery.report.fields":    "none",           // the waiter needs only offset and error
-		"go.events.channel.size":       10000,
-		"go.produce.channel.size":      1,
-	}
-	if pc.MaxRecordBytes > 0 {
-		settings["message.max.bytes"] = pc.MaxRecordBytes
-	}
-	client, err := kafka.NewProducer(Merge(cfg.ClientConfig(clientID), settings))
+	client, err := newProducer(cfg, clientID, pc.settings(), log)
 	if err != nil {
-		return nil, fmt.Errorf("creating the producer: %w", err)
+		return nil, err
 	}
-	go PumpLogs(client.Logs(), log)
 	p := &Producer{
 		client: client,
 		config: cfg,

@@ -1,0 +1,64 @@
+package kafkax
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// NewAdmin returns a client for questions about topics and groups and for
+// changes of them. It is a producer, whose logs go to log; an admin client that
+// is made alone writes them to stderr. Closing it is the caller's part.
+func NewAdmin(cfg Config, clientID string, log *slog.Logger) (*kafka.Producer, error) {
+	return newProducer(cfg, clientID, nil, log)
+}
+
+// TransactionalConfig says in whose name transactions are made.
+type TransactionalConfig struct {
+	ClientID string
+	// ID is the transactional id, which no other running instance has.
+	ID string
+	// Timeout is after how long Kafka aborts a transaction whose writer is gone.
+	Timeout time.Duration
+}
+
+// NewTransactional returns a producer for transactions.
+func NewTransactional(cfg Config, tc TransactionalConfig, log *slog.Logger) (*kafka.Producer, error) {
+	return newProducer(cfg, tc.ClientID, tc.settings(), log)
+}
+
+// NewAssigned returns a consumer that joins no group: its caller assigns the
+// partitions, and commits offsets for groupID if it wants to.
+func NewAssigned(cfg Config, clientID, groupID string, log *slog.Logger) (*kafka.Consumer, error) {
+	return newConsumer(cfg, clientID, assignedSettings(groupID), log)
+}
+
+func newProducer(cfg Config, clientID string, settings kafka.ConfigMap, log *slog.Logger) (*kafka.Producer, error) {
+	client, err := kafka.NewProducer(Merge(cfg.ClientConfig(clientID), settings))
+	if err != nil {
+		return nil, fmt.Errorf("creating the Kafka producer %q: %w", clientID, err)
+	}
+	go PumpLogs(client.Logs(), log)
+	return client, nil
+}
+
+func newConsumer(cfg Config, clientID string, settings kafka.ConfigMap, log *slog.Logger) (*kafka.Consumer, error) {
+	client, err := kafka.NewConsumer(Merge(cfg.ClientConfig(clientID), settings))
+	if err != nil {
+		return nil, fmt.Errorf("creating the Kafka consumer %q: %w", clientID, err)
+	}
+	go PumpLogs(client.Logs(), log)
+	return client, nil
+}
+
+// CodeOf returns the Kafka error code that an error carries, or ErrNoError.
+func CodeOf(err error) kafka.ErrorCode {
+	var e kafka.Error
+	if errors.As(err, &e) {
+		return e.Code()
+	}
+	return kafka.ErrNoError
+}

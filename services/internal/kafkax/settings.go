@@ -1,0 +1,166 @@
+package kafkax
+
+import (
+	"maps"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// The settings of every Kafka client are in this file, with the reason for each
+// value. What isn't set has librdkafka's default (its CONFIGURATION.md).
+
+// Timeouts of questions to the brokers.
+const (
+	// AnswerTimeout bounds a question that is asked again if it fails. Brokers
+	// answer within milliseconds; one that takes this long is unreachable, and
+	// the next attempt may find another.
+	AnswerTimeout = 2 * time.Second
+	// OnceTimeout bounds a question that is asked only once, as commands do. It
+	// outlasts the election of a leader.
+	OnceTimeout = 15 * time.Second
+	// ChangeTimeout bounds one change of topics or grants: the controllers
+	// replicate it before they answer.
+	ChangeTimeout = 5 * time.Second
+
+	// dialTimeout bounds connecting to a broker.
+	dialTimeout = 3 * time.Second
+	// silence is how long a broker may say nothing, beyond the time that it was
+	// asked to wait, before its connection is given up.
+	silence = 5 * time.Second
+	// askTimeout bounds a Reader's question. It is longer than silence, so that
+	// the connection is replaced before the question is asked again.
+	askTimeout = 6 * time.Second
+	// explainTimeout bounds Explain over all brokers: health checks wait for it.
+	explainTimeout = time.Second
+)
+
+// ClientConfig returns the settings of every librdkafka client of a service.
+func (c Config) ClientConfig(clientID string) kafka.ConfigMap {
+	settings := kafka.ConfigMap{
+		"bootstrap.servers":      c.BootstrapServers,
+		"security.protocol":      c.SecurityProtocol,
+		"client.id":              clientID,
+		"go.logs.channel.enable": true, // PumpLogs takes them
+		// A broker that comes back is found within seconds, not within the
+		// default ten.
+		"reconnect.backoff.ms":     100,
+		"reconnect.backoff.max.ms": 2000,
+		"socket.keepalive.enable":  true,
+		// Librdkafka batches by itself: a small request must not also wait for
+		// the acknowledgement of the packet before it.
+		"socket.nagle.disable": true,
+		// Metrics are scraped from the service; brokers need not collect them.
+		"enable.metrics.push": false,
+		// Asking about a topic never creates it.
+		"allow.auto.create.topics": false,
+	}
+	for key, value := range map[string]string{
+		"sasl.mechanism":           c.SASLMechanism,
+		"sasl.username":            c.SASLUsername,
+		"sasl.password":            c.SASLPassword.Reveal(),
+		"ssl.ca.location":          c.TLSCAFile,
+		"ssl.certificate.location": c.TLSCertFile,
+		"ssl.key.location":         c.TLSKeyFile,
+		"client.rack":              c.Rack,
+	} {
+		if value != "" {
+			settings[key] = value
+		}
+	}
+	return settings
+}
+
+// writing are the settings of both producers.
+func writing(more kafka.ConfigMap) kafka.ConfigMap {
+	return *Merge(kafka.ConfigMap{
+		"compression.type": "lz4",
+		// The Java clients' own: one key, one partition, whoever writes.
+		"partitioner": "murmur2_random",
+		// The client has a queue of its own, which is bounded; a second one
+		// before it would not be.
+		"go.produce.channel.size": 1,
+	}, more)
+}
+
+func (pc ProducerConfig) settings() kafka.ConfigMap {
+	requestTimeout := min(pc.AckTimeout, 30*time.Second)
+	settings := writing(kafka.ConfigMap{
+		"acks":                "all",
+		"enable.idempotence":  true,
+		"delivery.timeout.ms": milliseconds(pc.AckTimeout),
+		"request.timeout.ms":  milliseconds(requestTimeout),
+		// No record's timeout bounds the request for the producer's id. Where a
+		// broker never answers it, no record is sent until that connection is
+		// given up: after a minute, by default.
+		"socket.timeout.ms":            milliseconds(max(requestTimeout, silence)),
+		"linger.ms":                    milliseconds(pc.Linger),
+		"queue.buffering.max.messages": pc.MaxPending,
+		"go.delivery.report.fields":    "none", // the waiter needs only offset and error
+		"go.events.channel.size":       10000,
+	})
+	if pc.MaxRecordBytes > 0 {
+		settings["message.max.bytes"] = pc.MaxRecordBytes
+	}
+	return settings
+}
+
+func (tc TransactionalConfig) settings() kafka.ConfigMap {
+	return writing(kafka.ConfigMap{
+		"transactional.id":       tc.ID, // implies acks=all and idempotence
+		"transaction.timeout.ms": milliseconds(tc.Timeout),
+		"linger.ms":              5,     // a commit doesn't wait for it
+		"go.delivery.reports":    false, // a record that fails fails the commit
+		"go.events.channel.size": 1000,
+	})
+}
+
+func (mc MemberConfig) settings() kafka.ConfigMap {
+	return kafka.ConfigMap{
+		"group.id": mc.GroupID,
+		// A rebalance takes from a member only what another gets.
+		"partition.assignment.strategy": "cooperative-sticky",
+		"session.timeout.ms":            milliseconds(mc.SessionTimeout),
+		"heartbeat.interval.ms":         1000, // how soon a member learns of a rebalance
+		// Offsets are stored by hand, once all before them is finished.
+		"enable.auto.offset.store": false,
+		"enable.auto.commit":       mc.AutoCommit,
+		"auto.commit.interval.ms":  1000,
+		// Asks for offsets that no open transaction can still change.
+		"isolation.level": "read_committed",
+		// How soon an added partition is assigned; five minutes otherwise.
+		"topic.metadata.refresh.interval.ms": 5000,
+	}
+}
+
+// assignedSettings are those of a client that reads what it is assigned, up to
+// where the log ends.
+func assignedSettings(groupID string) kafka.ConfigMap {
+	return kafka.ConfigMap{
+		// Librdkafka insists on one. It is asked for offsets and never joined.
+		"group.id":                 groupID,
+		"enable.auto.commit":       false,
+		"enable.auto.offset.store": false,
+		"isolation.level":          "read_committed",
+		// Reading goes on where the log begins if what stood before is gone by
+		// now.
+		"auto.offset.reset":    "earliest",
+		"enable.partition.eof": true,
+		// The end is told by an empty answer, which is soon due.
+		"fetch.wait.max.ms":      20,
+		"fetch.queue.backoff.ms": 50,
+		// What is fetched ahead, in each partition and in all. In number too,
+		// since a small record takes several times its size.
+		"queued.min.messages":        5000,
+		"queued.max.messages.kbytes": 16 << 10,
+	}
+}
+
+func milliseconds(d time.Duration) int { return int(d.Milliseconds()) }
+
+// Merge returns base with the settings of more, which win.
+func Merge(base, more kafka.ConfigMap) *kafka.ConfigMap {
+	merged := maps.Clone(base)
+	maps.Copy(merged, more)
+	return &merged
+}
