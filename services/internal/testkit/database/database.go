@@ -41,7 +41,7 @@ func Start(addr, dir string, log *slog.Logger) (*Database, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	listener, err := net.Listen("tcp", addr)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("starting the embedded database on %s: %w", addr, err)
 	}

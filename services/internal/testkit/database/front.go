@@ -71,7 +71,7 @@ func (f *front) drop(conn net.Conn) {
 
 func (f *front) connect(client net.Conn) {
 	defer f.drop(client)
-	server, err := net.Dial("unix", f.backend)
+	server, err := (&net.Dialer{}).DialContext(context.Background(), "unix", f.backend)
 	if err != nil {
 		return
 	}
