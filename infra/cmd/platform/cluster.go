@@ -136,6 +136,27 @@ func (p *platform) startCluster(ctx context.Context) error {
 	return err
 }
 
+// checkVersion refuses a cluster that is too old, and warns of one that is newer than any that was tested.
+func (p *platform) checkVersion(ctx context.Context) error {
+	text, err := p.kube.run(ctx, "version", "-o", "json")
+	if err != nil {
+		return err
+	}
+	var versions struct{ ServerVersion struct{ GitVersion string } }
+	if err := json.Unmarshal([]byte(text), &versions); err != nil {
+		return fmt.Errorf("reading what kubectl version printed: %w", err)
+	}
+	warning, err := config.CheckKubernetes(versions.ServerVersion.GitVersion, p.config.Cluster)
+	if err != nil && p.onMinikube(ctx) {
+		err = fmt.Errorf("%w. To start minikube anew with %s, without what is in it: minikube delete -p %s && make up STACK=%s",
+			err, config.KubernetesVersion, p.kube.context, p.stack)
+	}
+	if warning != "" {
+		p.warn("%s", warning)
+	}
+	return err
+}
+
 var enforcers = regexp.MustCompile(`calico|canal|cilium|anetd|antrea|kube-router|weave|ovn`)
 
 // checkNetwork warns where nothing known to enforce network policies runs. Only make e2e can prove that it is so.

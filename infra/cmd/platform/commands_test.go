@@ -57,6 +57,14 @@ func TestUpWarnsOfANetworkThatIgnoresPolicies(t *testing.T) {
 	m.platform("up").succeeds().says("minikube delete -p minikube && make up")
 }
 
+func TestUpChecksTheVersionOfKubernetes(t *testing.T) {
+	m := newMachine(t)
+	m.set("version", "v1.31.0")
+	m.platform("up").fails().says("1.33 to 1.35", "minikube delete -p minikube && make up STACK=dev").didNot("pulumi up")
+	m.set("version", "v1.37.0")
+	m.platform("up").succeeds().says("WARNING: the cluster has Kubernetes v1.37.0", "1.33 to 1.35").did("pulumi up")
+}
+
 func TestUpNamesAWrongPassphrase(t *testing.T) {
 	m := newMachine(t)
 	m.set("pulumi-stack", "error: incorrect passphrase")

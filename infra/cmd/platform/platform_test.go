@@ -13,6 +13,8 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"shopstream/infra/internal/config"
 )
 
 // machine is one on which the tools only pretend: shell scripts that do what the files in fake tell them, and write what
@@ -56,6 +58,7 @@ case "$*" in *"current-context"*) echo current; exit ;; esac
 [ -e "$fake/cluster" ] || exit 1
 case "$*" in
   *" delete "* | *" patch "*) echo "kubectl $*" >>"$fake/log" ;;
+  *" version -o json"*) printf '{"serverVersion":{"gitVersion":"%s"}}' "$(cat "$fake/version")" ;;
   *"get daemonsets"*) cat "$fake/daemonsets" ;;
   *"get namespaces -l"*) cat "$fake/namespaces" ;;
   *"secrets -A"*) cat "$fake/releases" ;;
@@ -157,6 +160,7 @@ func newMachine(t *testing.T) *machine {
 	}
 	m.set("events", "")
 	m.set("daemonsets", "daemonset.apps/calico-node")
+	m.set("version", config.KubernetesVersion)
 	m.set("state", `{"version":3,"deployment":{}}`)
 	return m
 }

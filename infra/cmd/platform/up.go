@@ -49,6 +49,9 @@ func (p *platform) up(ctx context.Context) error {
 	if err := p.startCluster(ctx); err != nil {
 		return err
 	}
+	if err := p.checkVersion(ctx); err != nil {
+		return err
+	}
 	p.checkNetwork(ctx)
 	stack, err := p.open(ctx, project, settings, b)
 	if err != nil {
