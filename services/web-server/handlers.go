@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -71,24 +72,7 @@ func (s *server) buy(c *gin.Context) {
 	if !ok {
 		return
 	}
-	purchase := event.NewPurchase(request, id, s.currency, time.Now())
-	value, err := purchase.Encode()
-	if err != nil {
-		s.log.ErrorContext(c.Request.Context(), "encoding a purchase", "error", err, "event_id", id)
-		httpx.Abort(c, http.StatusInternalServerError, "the purchase could not be encoded")
-		return
-	}
-
-	// The bound on the answer. librdkafka expires a record on its own, but
-	// looks only once a second.
-	ctx, cancel := context.WithTimeout(c.Request.Context(), s.ackTimeout)
-	defer cancel()
-	_, err = s.kafka.Send(ctx, kafkax.Record{
-		Topic:     s.topic,
-		Key:       []byte(request.UserID), // one partition, so one order, per user
-		Value:     value,
-		Timestamp: purchase.Timestamp.Time,
-	})
+	purchase, err := s.record(c.Request.Context(), request, id)
 	switch {
 	case err == nil:
 		// Only here, after the acknowledgement of all in-sync replicas, is the
@@ -106,9 +90,31 @@ func (s *server) buy(c *gin.Context) {
 		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter,
 			"Kafka has not acknowledged the purchase; send it again with the same Idempotency-Key and it is stored once")
 	default:
-		s.log.ErrorContext(c.Request.Context(), "kafka refused a purchase", "error", err, "event_id", id)
+		s.log.ErrorContext(c.Request.Context(), "a purchase was refused", "error", err, "event_id", id)
 		httpx.Abort(c, http.StatusInternalServerError, "Kafka refused the purchase as invalid")
 	}
+}
+
+// record puts a purchase on the topic and returns once Kafka has acknowledged it.
+// The error wraps kafkax.ErrUnavailable where that is left open: with the same id
+// it can be tried again.
+func (s *server) record(ctx context.Context, request event.BuyRequest, id string) (event.Purchase, error) {
+	purchase := event.NewPurchase(request, id, s.currency, time.Now())
+	value, err := purchase.Encode()
+	if err != nil {
+		return purchase, fmt.Errorf("encoding a purchase: %w", err)
+	}
+	// The bound on the answer. librdkafka expires a record on its own, but
+	// looks only once a second.
+	ctx, cancel := context.WithTimeout(ctx, s.ackTimeout)
+	defer cancel()
+	_, err = s.kafka.Send(ctx, kafkax.Record{
+		Topic:     s.topic,
+		Key:       []byte(request.UserID), // one partition, so one order, per user
+		Value:     value,
+		Timestamp: purchase.Timestamp.Time,
+	})
+	return purchase, err
 }
 
 // readBuy reads the body and the idempotency key, and names everything wrong
@@ -178,18 +184,20 @@ func idempotencyKey(h http.Header) (string, *httpx.FieldError) {
 	if len(values) == 0 {
 		return "", nil
 	}
-	printable := func(key string) bool {
-		for _, r := range []byte(key) {
-			if r < ' ' || r > '~' {
-				return false
-			}
-		}
-		return true
-	}
-	if key := values[0]; len(values) == 1 && key != "" && len(key) <= 200 && printable(key) {
-		return key, nil
+	if len(values) == 1 && isKey(values[0]) {
+		return values[0], nil
 	}
 	return "", &httpx.FieldError{Field: idempotencyHeader, Detail: "must be given once, with 1 to 200 printable ASCII characters"}
+}
+
+// isKey reports whether a text can be an idempotency key.
+func isKey(key string) bool {
+	for _, r := range []byte(key) {
+		if r < ' ' || r > '~' {
+			return false
+		}
+	}
+	return key != "" && len(key) <= 200
 }
 
 // eventIDFor derives the event id of a user's key: a buy that is sent again

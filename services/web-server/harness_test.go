@@ -85,7 +85,12 @@ func newTestEngine(t testing.TB, cfg config, kafka sender) *gin.Engine {
 	m := newManagement(cfg.ManagementAPIURL)
 	t.Cleanup(m.close)
 	engine := httpx.NewEngine(log, reg, health.New(reg))
-	addRoutes(engine, newServer(cfg, kafka, m, log), page)
+	server := newServer(cfg, kafka, m, log)
+	checkout, err := newCheckout(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addRoutes(engine, server, page, checkout)
 	return engine
 }
 
@@ -154,6 +159,10 @@ func request(t testing.TB, method, url, body string, header ...string) reply {
 }
 
 func tryRequest(method, url, body string, header ...string) (reply, error) {
+	return send(http.DefaultClient, method, url, body, header...)
+}
+
+func send(client *http.Client, method, url, body string, header ...string) (reply, error) {
 	r, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
 		return reply{}, err
@@ -161,7 +170,7 @@ func tryRequest(method, url, body string, header ...string) (reply, error) {
 	for pair := range slices.Chunk(header, 2) {
 		r.Header.Add(pair[0], pair[1])
 	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := client.Do(r)
 	if err != nil {
 		return reply{}, err
 	}

@@ -22,7 +22,7 @@ func specFor(currency string) []byte {
 	return bytes.Replace(openAPI, []byte("minimum: 0.005"), []byte("minimum: "+least), 1)
 }
 
-func addRoutes(engine *gin.Engine, s *server, p *shop) {
+func addRoutes(engine *gin.Engine, s *server, p *shop, k *checkout) {
 	// The paths without a prefix are those of the original systems.
 	for _, prefix := range []string{"/api/v1", ""} {
 		engine.POST(prefix+"/buy", s.buy)
@@ -31,4 +31,5 @@ func addRoutes(engine *gin.Engine, s *server, p *shop) {
 	engine.GET("/api/v1/buys/:eventId", s.buyState)
 	httpx.ServeSpec(engine, specFor(s.currency))
 	p.addRoutes(engine)
+	k.addRoutes(engine)
 }

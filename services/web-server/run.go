@@ -42,7 +42,12 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		health.Check{Name: "management-api", Optional: true, Probe: management.ready},
 	)
 	engine := httpx.NewEngine(log, reg, h)
-	addRoutes(engine, newServer(cfg, producer, management, log), shop)
+	server := newServer(cfg, producer, management, log)
+	checkout, err := newCheckout(server)
+	if err != nil {
+		return err
+	}
+	addRoutes(engine, server, shop, checkout)
 
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
 		httpx.Server(log, cfg.HTTP, listener, engine, h), // first: buys in flight get their answer

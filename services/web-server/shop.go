@@ -19,7 +19,7 @@ var shopFiles embed.FS
 // policy lets the page load only what this server serves, and run no script
 // that is written into the page.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
 // shop serves the shop page and its files from memory.
 type shop struct{ assets []asset }

@@ -300,7 +300,10 @@ function stockShelf() {
   for (const product of catalogue) {
     product.card.querySelector("data").textContent = money(product.price);
     const button = product.card.querySelector("button");
-    button.addEventListener("click", () => buy(product));
+    button.addEventListener("click", (event) => {
+      event.preventDefault(); // the form would lead to the page for browsers without JavaScript
+      buy(product);
+    });
     cards.set(product.id, { button, celebrating: 0 });
   }
 }
@@ -435,7 +438,7 @@ function choose(who) {
 }
 
 function addShopper(who, checked) {
-  const input = Object.assign(document.createElement("input"), { type: "radio", name: "shopper", value: who.id, checked });
+  const input = Object.assign(document.createElement("input"), { type: "radio", name: "userid", value: who.id, checked });
   const label = document.createElement("label");
   label.append(input, Object.assign(document.createElement("span"), { textContent: who.name }));
   input.addEventListener("change", () => choose(who));
