@@ -116,7 +116,7 @@ func (s *server) parseSelection(c *gin.Context, more ...*httpx.FieldError) (sele
 	}
 	faults := more
 	if !topicName.MatchString(sel.topic) {
-		faults = append(faults, &httpx.FieldError{Field: "topic", Detail: "must be 1 to 249 letters, digits, dots, underscores or hyphens"})
+		faults = append(faults, &httpx.FieldError{Field: "topic", Detail: "must be at most 249 letters, digits, dots, underscores or hyphens"})
 	}
 	partition, fault := httpx.QueryInt(c, "partition", -1, 0, 1<<31-1)
 	sel.partition = int32(partition)
@@ -146,25 +146,41 @@ func (s *server) parseSelection(c *gin.Context, more ...*httpx.FieldError) (sele
 	return sel, true
 }
 
+// cursorText is what every cursor looks like, also one of a later version.
+var cursorText = regexp.MustCompile(`^[A-Za-z0-9_-]*$`)
+
+func checkCursor(field, text string) *httpx.FieldError {
+	if cursorText.MatchString(text) {
+		return nil
+	}
+	return &httpx.FieldError{Field: field, Detail: "must be letters, digits, underscores and hyphens, as this service gave it"}
+}
+
+// cursorOf returns the place that a cursor leads to, or nil where it is empty.
+// When it returns false, it has answered: there is no such place in the
+// selection.
+func (sel selection) cursorOf(c *gin.Context, field, text string) (*cursor, bool) {
+	if text == "" {
+		return nil, true
+	}
+	parsed, err := parseCursor(text)
+	if err != nil || parsed.topic != sel.topic || parsed.partition != sel.partition {
+		httpx.Abort(c, http.StatusNotFound, "no such place",
+			httpx.FieldError{Field: field, Detail: "was not given by this service for this topic and partition"})
+		return nil, false
+	}
+	return &parsed, true
+}
+
 // messages answers GET /messages.
 func (s *server) messages(c *gin.Context) {
 	limit, limitFault := httpx.QueryInt(c, "limit", defaultLimit, 1, maxLimit)
-	var from *cursor
-	var cursorFault *httpx.FieldError
-	if text := c.Query("cursor"); text != "" {
-		if parsed, err := parseCursor(text); err != nil {
-			cursorFault = &httpx.FieldError{Field: "cursor", Detail: err.Error()}
-		} else {
-			from = &parsed
-		}
-	}
-	sel, ok := s.parseSelection(c, limitFault, cursorFault)
+	sel, ok := s.parseSelection(c, limitFault, checkCursor("cursor", c.Query("cursor")))
 	if !ok {
 		return
 	}
-	if from != nil && (from.topic != sel.topic || from.partition != sel.partition) {
-		httpx.Abort(c, http.StatusBadRequest, "invalid query",
-			httpx.FieldError{Field: "cursor", Detail: "belongs to another topic or partition than the query names"})
+	from, ok := sel.cursorOf(c, "cursor", c.Query("cursor"))
+	if !ok {
 		return
 	}
 
@@ -186,6 +202,7 @@ func (s *server) messages(c *gin.Context) {
 	}
 	if page.next != nil {
 		c.Header("Link", nextLink(c.Request.URL.Query(), sel, limit, page.next))
+		c.Header("X-Next-Cursor", page.next.String()) // for clients that are generated, and build their own query
 	}
 	c.Header("Cache-Control", "no-store")
 	writeJSON(c, page.messages)

@@ -375,6 +375,7 @@ func TestFaultsAreAnswered(t *testing.T) {
 	}{
 		{"topic=" + topic, 200, ""},
 		{"", 404, ""}, // the default topic
+		{"topic=", 404, ""},
 		{"topic=no-such-topic", 404, ""},
 		{"topic=" + topic + "&partition=2", 404, ""},
 		{"topic=__consumer_offsets", 403, ""},
@@ -387,9 +388,12 @@ func TestFaultsAreAnswered(t *testing.T) {
 		{"topic=a%20b", 400, "topic"},
 		{"topic=" + strings.Repeat("x", 250), 400, "topic"},
 		{"topic=" + topic + "&partition=x&limit=x&isolation=x", 400, "limit partition isolation"},
-		{"topic=" + topic + "&cursor=x", 400, "cursor"},
-		{"topic=" + topic + "&" + foreign, 400, "cursor"},
-		{"topic=" + other + "&partition=1&" + foreign, 400, "cursor"},
+		{"topic=" + topic + "&partition=2147483648", 400, "partition"},
+		{"topic=" + topic + "&cursor=", 200, ""},
+		{"topic=" + topic + "&cursor=%2B", 400, "cursor"},
+		{"topic=" + topic + "&cursor=x", 404, "cursor"},
+		{"topic=" + topic + "&" + foreign, 404, "cursor"},
+		{"topic=" + other + "&partition=1&" + foreign, 404, "cursor"},
 		{"topic=" + other + "&" + foreign, 200, ""},
 	}
 	for _, tt := range tests {

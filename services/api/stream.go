@@ -23,23 +23,21 @@ import (
 // a place among the streams is not for one who has stopped reading.
 const writeTimeout = 30 * time.Second
 
+const lastEventID = "Last-Event-ID"
+
 // stream answers GET /messages/stream: the messages to come, as server-sent
 // events. An event's id says where every partition stands after it, so that a
 // client that connects again goes on where it was, without a gap and without
 // a repetition.
 func (s *server) stream(c *gin.Context) {
-	sel, ok := s.parseSelection(c)
+	id := c.GetHeader(lastEventID)
+	sel, ok := s.parseSelection(c, checkCursor(lastEventID, id))
 	if !ok {
 		return
 	}
-	var resume *cursor
-	if id := c.GetHeader("Last-Event-ID"); id != "" {
-		parsed, err := parseCursor(id)
-		if err != nil || parsed.topic != sel.topic || parsed.partition != sel.partition {
-			httpx.Abort(c, http.StatusBadRequest, "Last-Event-ID is not the id of an event of this stream")
-			return
-		}
-		resume = &parsed
+	resume, ok := sel.cursorOf(c, lastEventID, id)
+	if !ok {
+		return
 	}
 	select {
 	case s.streams <- struct{}{}:

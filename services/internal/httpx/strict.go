@@ -49,8 +49,9 @@ func strict(c *gin.Context) {
 }
 
 // bodyEncoding names the encoding of a body that is not taken, or returns "".
+// That of a GET means nothing and is never read.
 func bodyEncoding(r *http.Request) string {
-	if r.ContentLength == 0 {
+	if r.ContentLength == 0 || r.Method == http.MethodGet {
 		return ""
 	}
 	for _, codings := range r.Header.Values("Content-Encoding") {
