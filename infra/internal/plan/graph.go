@@ -74,18 +74,24 @@ func dnsPorts() []netpol.Port {
 }
 
 func databaseCalls(c config.Config) []netpol.Call {
-	caller := app.Pods(ManagementAPI, AppNamespace)
+	database, port := mongo.Members(DataNamespace), netpol.TCP(mongo.Port)
 	if c.Mongo.External {
-		outside := netpol.Peer{Name: "external mongodb", Addresses: c.Mongo.ExternalAddresses}
-		return []netpol.Call{{From: caller, To: outside, Ports: netpol.TCP(c.Mongo.ExternalPort), Why: "purchases"}}
+		database = netpol.Peer{Name: "external mongodb", Addresses: c.Mongo.ExternalAddresses}
+		port = netpol.TCP(c.Mongo.ExternalPort)
 	}
-	members := mongo.Members(DataNamespace)
-	port := netpol.TCP(mongo.Port)
-	return []netpol.Call{
-		{From: caller, To: members, Ports: port, Why: "purchases"},
-		{From: mongo.Initiate(DataNamespace), To: members, Ports: port, Why: "initiates the replica set"},
-		{From: members, To: members, Ports: port, Why: "replication"},
+	var calls []netpol.Call
+	for _, s := range Services(c) {
+		if s.Database {
+			calls = append(calls, netpol.Call{From: app.Pods(s.Name, AppNamespace), To: database, Ports: port, Why: "purchases"})
+		}
 	}
+	if c.Mongo.External {
+		return calls
+	}
+	return append(calls,
+		netpol.Call{From: mongo.Initiate(DataNamespace), To: database, Ports: port, Why: "initiates the replica set"},
+		netpol.Call{From: database, To: database, Ports: port, Why: "replication"},
+	)
 }
 
 // addonCalls is what the addons need, of the platform and for themselves.

@@ -25,8 +25,8 @@ func (p platform) declareServices(
 	ctx *pulumi.Context, shop *namespace.Namespace, images *image.Images, installed addons, d data,
 	opts ...pulumi.ResourceOption,
 ) error {
-	if d.kafkaSecret != nil {
-		_, err := scale.NewKafkaAuthentication(ctx, kafkaSecret, shop.Ref, scale.KafkaAuthentication{
+	if name := d.credentials.authentication; name != "" {
+		_, err := scale.NewKafkaAuthentication(ctx, name, shop.Ref, scale.KafkaAuthentication{
 			Secret: kafkaSecret, UsernameKey: usernameKey, PasswordKey: plan.KEDAUser,
 			AuthoritySecret: kafkaAuthority, AuthorityKey: kafka.AuthorityKey,
 		}, append(slices.Clone(opts), installed.after("keda"))...)
@@ -34,46 +34,53 @@ func (p platform) declareServices(
 			return err
 		}
 	}
-	opts = append(opts, pulumi.DependsOn(d.ready))
 	for _, s := range plan.Services(p.config) {
-		args := &app.WorkloadArgs{
-			Namespace: shop,
-			Image:     images.Reference(s.Name),
-			Port:      s.Port,
-			Resources: s.Resources(),
-			Zones:     p.config.Cluster.Zones,
-			Drain:     plan.DrainDelay,
-			Step:      plan.ShutdownStep,
-			Options:   images.LoadFirst(),
-		}
-		connections := d.cluster.EnvVars(s.Name, kafkaSecret)
-		args.Files = d.kafkaFiles
-		args.Secrets = append(args.Secrets, d.kafkaRead...)
-		if s.Database {
-			connections = append(connections, d.mongoEnv...)
-			args.Secrets = append(args.Secrets, d.mongoSecret)
-		}
-		if s.Token {
-			token, err := p.declareToken(ctx, shop, opts...)
-			if err != nil {
-				return err
-			}
-			if token != nil {
-				connections = append(connections, pod.Secret("API_TOKEN", apiSecret, "token"))
-				args.Secrets = append(args.Secrets, token)
-			}
-		}
-		args.Env = s.Environment(p.config.LogLevel, connections...)
-
-		workload, err := app.NewWorkload(ctx, s.Name, args, opts...)
-		if err != nil {
-			return err
-		}
-		if err := p.declareScaler(ctx, shop, s, workload, installed, d, opts...); err != nil {
+		if err := p.declareService(ctx, shop, s, images, installed, d, opts...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// declareService makes a service of the table, with what the table says that it needs, and its autoscaler.
+func (p platform) declareService(
+	ctx *pulumi.Context, shop *namespace.Namespace, s plan.Service, images *image.Images, installed addons, d data,
+	opts ...pulumi.ResourceOption,
+) error {
+	opts = append(opts, pulumi.DependsOn(append([]pulumi.Resource{images, d.topics}, d.database.resources...)))
+	connections := d.kafka.EnvVars(s.Name, kafkaSecret)
+	secrets := slices.Clone(d.credentials.clients)
+	if s.Database {
+		connections = append(connections, d.database.env...)
+		secrets = append(secrets, d.database.secret)
+	}
+	if s.Token {
+		token, err := p.declareToken(ctx, shop, opts...)
+		if err != nil {
+			return err
+		}
+		if token != nil {
+			connections = append(connections, pod.Secret("API_TOKEN", apiSecret, "token"))
+			secrets = append(secrets, token)
+		}
+	}
+	workload, err := app.NewWorkload(ctx, s.Name, &app.WorkloadArgs{
+		Namespace: shop,
+		Image:     images.Reference(s.Name),
+		Port:      s.Port,
+		Env:       s.Environment(p.config.LogLevel, connections...),
+		Secrets:   secrets,
+		Files:     d.credentials.files,
+		Resources: s.Resources(),
+		Zones:     p.config.Cluster.Zones,
+		Drain:     plan.DrainDelay,
+		Step:      plan.ShutdownStep,
+		Options:   images.LoadFirst(),
+	}, opts...)
+	if err != nil {
+		return err
+	}
+	return p.declareScaler(ctx, shop, s, workload, installed, d, opts...)
 }
 
 // declareToken makes the Secret with the API's token, where there is one. In a preview of a production stack there is
@@ -104,11 +111,11 @@ func (p platform) declareScaler(
 	trigger := scale.CPU(s.Size.Target)
 	if s.Scale.Lag != nil {
 		trigger = scale.Lag{
-			BootstrapServers: d.cluster.BootstrapServers(),
+			BootstrapServers: d.kafka.BootstrapServers(),
 			Topic:            s.Scale.Lag.Name,
 			Group:            s.Scale.Group,
 			Threshold:        s.Size.Target,
-			Authentication:   d.authentication(),
+			Authentication:   d.credentials.authentication,
 		}.Trigger()
 	}
 	_, err := scale.NewScaledObject(ctx, s.Name, target, trigger,
@@ -150,7 +157,7 @@ func (p platform) export(ctx *pulumi.Context, d data) error {
 		ctx.Export("shopUrl", pulumi.String(scheme+"://"+host+"/"))
 		ctx.Export("apiUrl", pulumi.String(scheme+"://"+host+"/viewer"))
 	}
-	ctx.Export("kafkaBootstrapServers", pulumi.String(d.cluster.BootstrapServers()))
+	ctx.Export("kafkaBootstrapServers", pulumi.String(d.kafka.BootstrapServers()))
 	ctx.Export("namespaces", pulumi.ToStringArray(plan.ClosedNamespaces(p.config)))
 	return nil
 }

@@ -14,50 +14,68 @@ import (
 	"shopstream/infra/internal/secret"
 )
 
-// declareCredentials makes what nodes and clients of a secured Kafka know each other by: in the brokers' namespace all
-// of it, in the services' only what clients need. What is made up is made up once, in the brokers' namespace, and
+// Secrets in the services' namespace.
+const (
+	// kafkaSecret holds the password of every Kafka client, and KEDA's SASL settings under usernameKey and the keys of scale.
+	kafkaSecret = "kafka-clients"
+	usernameKey = "keda-username"
+
+	// kafkaAuthority holds the certificate authority that clients verify the brokers with.
+	kafkaAuthority = "kafka-authority"
+
+	// kafkaAdminSecret holds the administrator's password. It is a Secret of its own because only the topics Job may read it.
+	kafkaAdminSecret = "kafka-admin"
+)
+
+// kafkaCredentials is how the nodes and the clients of Kafka authenticate. The zero value is for a Kafka without security.
+type kafkaCredentials struct {
+	// secrets are all Secrets: the brokers start after them.
+	secrets []pulumi.Resource
+
+	// checksum changes with what the brokers read when they start.
+	checksum pulumi.StringInput
+
+	// files are what a client mounts.
+	files []pod.File
+
+	// clients are the Secrets that a client reads when it starts: changed content restarts it.
+	clients []*secret.Secret
+
+	// authentication is the name of KEDA's TriggerAuthentication.
+	authentication string
+}
+
+// declareCredentials makes the Secrets of a secured Kafka: all credentials in the brokers' namespace, and in the
+// services' namespace those that clients need. A generated password is generated once, in the brokers' namespace, and
 // copied from there as the cluster has it.
 func (p platform) declareCredentials(
-	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, d *data, opts ...pulumi.ResourceOption,
-) error {
+	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, opts ...pulumi.ResourceOption,
+) (kafkaCredentials, error) {
 	if !p.config.Kafka.Secure {
-		return nil
+		return kafkaCredentials{}, nil
 	}
-	broker, shop := namespaces[plan.DataNamespace], namespaces[plan.AppNamespace]
-	newSecret := func(ns *namespace.Namespace, name string, values map[string]secret.Value) (*secret.Secret, error) {
-		return secret.New(ctx, name, label.Meta(name, ns.Ref, label.Standard(name, "credentials")), values, opts...)
-	}
-
-	given, err := plan.KafkaPasswords(p.secrets)
-	if err != nil {
-		return err
-	}
-	passwords := map[string]secret.Value{}
-	for _, user := range plan.Users(p.config) {
-		if given[user] != "" {
-			passwords[user] = secret.Given(pulumi.String(given[user]))
-			continue
-		}
-		password, err := secret.Generated(p.host.random, 24)
-		if err != nil {
-			return err
-		}
-		passwords[user] = password
-	}
-	users, err := newSecret(broker, kafka.CredentialsSecret, passwords)
-	if err != nil {
-		return err
+	newSecret := func(namespaceName, name string, values map[string]secret.Value) (*secret.Secret, error) {
+		meta := label.Meta(name, namespaces[namespaceName].Ref, label.Standard(name, "credentials"))
+		return secret.New(ctx, name, meta, values, opts...)
 	}
 
+	passwords, err := p.kafkaPasswords()
+	if err != nil {
+		return kafkaCredentials{}, err
+	}
+	users, err := newSecret(plan.DataNamespace, kafka.CredentialsSecret, passwords)
+	if err != nil {
+		return kafkaCredentials{}, err
+	}
 	node, authority, err := p.certificate()
 	if err != nil {
-		return err
+		return kafkaCredentials{}, err
 	}
-	certificate, err := newSecret(broker, kafka.CertificateSecret, map[string]secret.Value{
+	certificate, err := newSecret(plan.DataNamespace, kafka.CertificateSecret, map[string]secret.Value{
 		kafka.CombinedKey: node, kafka.AuthorityKey: authority,
 	})
 	if err != nil {
-		return err
+		return kafkaCredentials{}, err
 	}
 
 	copies := map[string]secret.Value{
@@ -68,35 +86,55 @@ func (p platform) declareCredentials(
 	for _, user := range plan.Clients(p.config) {
 		copies[user] = users.Value(user)
 	}
-	if d.kafkaSecret, err = newSecret(shop, kafkaSecret, copies); err != nil {
-		return err
+	clients, err := newSecret(plan.AppNamespace, kafkaSecret, copies)
+	if err != nil {
+		return kafkaCredentials{}, err
 	}
-	trusted, err := newSecret(shop, kafkaAuthority, map[string]secret.Value{
+	trusted, err := newSecret(plan.AppNamespace, kafkaAuthority, map[string]secret.Value{
 		kafka.AuthorityKey: certificate.Value(kafka.AuthorityKey),
 	})
 	if err != nil {
-		return err
+		return kafkaCredentials{}, err
 	}
-	admin, err := newSecret(shop, kafkaAdminSecret, map[string]secret.Value{kafka.Admin: users.Value(kafka.Admin)})
+	admin, err := newSecret(plan.AppNamespace, kafkaAdminSecret, map[string]secret.Value{kafka.Admin: users.Value(kafka.Admin)})
 	if err != nil {
-		return err
+		return kafkaCredentials{}, err
 	}
-	d.kafkaFiles = []pod.File{kafka.Authority(kafkaAuthority)}
-	read := []*secret.Secret{users}
-	d.kafkaRead = []*secret.Secret{d.kafkaSecret}
-	if p.secrets.KafkaCertificate != "" { // one that is made stays as it is
-		read = append(read, certificate)
-		d.kafkaRead = append(d.kafkaRead, trusted)
+
+	readByBrokers, readByClients := []*secret.Secret{users}, []*secret.Secret{clients}
+	if p.secrets.KafkaCertificate != "" { // a generated one never changes
+		readByBrokers, readByClients = append(readByBrokers, certificate), append(readByClients, trusted)
 	}
-	d.kafkaChecksum = secret.Checksum(read...)
-	d.ready = []pulumi.Resource{users, certificate, d.kafkaSecret, admin, trusted}
-	return nil
+	return kafkaCredentials{
+		secrets:        []pulumi.Resource{users, certificate, clients, admin, trusted},
+		checksum:       secret.Checksum(readByBrokers...),
+		files:          []pod.File{kafka.Authority(kafkaAuthority)},
+		clients:        readByClients,
+		authentication: kafkaSecret,
+	}, nil
 }
 
-// usernameKey is where KEDA's user name stands; the services get theirs in the environment.
-const usernameKey = "keda-username"
+// kafkaPasswords returns the password of every SASL user: the one that the stack sets, or a generated one.
+func (p platform) kafkaPasswords() (map[string]secret.Value, error) {
+	given, err := plan.KafkaPasswords(p.secrets)
+	if err != nil {
+		return nil, err
+	}
+	passwords := map[string]secret.Value{}
+	for _, user := range plan.Users(p.config) {
+		if given[user] != "" {
+			passwords[user] = secret.Given(pulumi.String(given[user]))
+			continue
+		}
+		if passwords[user], err = secret.Generated(p.host.random, 24); err != nil {
+			return nil, err
+		}
+	}
+	return passwords, nil
+}
 
-// certificate returns the nodes' key and certificate, and who signed it: the stack's own, or one made for it.
+// certificate returns the nodes' key and certificate, and the authority that signed it: those that the stack sets, or
+// generated ones.
 func (p platform) certificate() (node, authority secret.Value, err error) {
 	if p.secrets.KafkaCertificate != "" {
 		return secret.Given(pulumi.String(p.secrets.KafkaCertificate)), secret.Given(pulumi.String(p.secrets.KafkaAuthority)), nil

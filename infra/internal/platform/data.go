@@ -14,57 +14,47 @@ import (
 	"shopstream/infra/internal/secret"
 )
 
-// Secrets in the services' namespace.
-const (
-	// mongoSecret holds what the services reach the database with.
-	mongoSecret = "mongodb"
-
-	// kafkaSecret holds the password of each client of the brokers; kafkaAuthority is what they check the brokers with.
-	kafkaSecret    = "kafka-clients"
-	kafkaAuthority = "kafka-authority"
-
-	// kafkaAdminSecret holds the administrator's password, apart from what the services mount: only the topics Job has it.
-	kafkaAdminSecret = "kafka-admin"
-)
+// mongoSecret is the Secret, in the services' namespace, with the address or the password of the database.
+const mongoSecret = "mongodb"
 
 // data is what the services build on.
 type data struct {
-	cluster *kafka.Cluster
-
-	// kafkaFiles is what every client of the brokers needs beside its environment.
-	kafkaFiles  []pod.File
-	kafkaSecret *secret.Secret
-
-	// kafkaRead is what clients read when they start: another content starts them anew.
-	kafkaRead []*secret.Secret
-
-	// kafkaChecksum changes with what the brokers know others and themselves by.
-	kafkaChecksum pulumi.StringInput
-
-	// mongoEnv is what a service needs to connect to the database.
-	mongoEnv    []pod.Env
-	mongoSecret *secret.Secret
-
-	// ready is what must be there before a service starts.
-	ready []pulumi.Resource
+	kafka       *kafka.Cluster
+	topics      *kafka.Topics
+	credentials kafkaCredentials
+	database    database
 }
 
 func (p platform) declareData(
 	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, images *image.Images, opts ...pulumi.ResourceOption,
 ) (data, error) {
-	c := p.config
-	var d data
-	if err := p.declareCredentials(ctx, namespaces, &d, opts...); err != nil {
-		return data{}, err
-	}
-	// First of all: a component that depends on one that is not ready yet holds up everything that is declared after it,
-	// and so both start at the same time.
-	database, err := p.declareDatabase(ctx, namespaces, &d, opts...)
+	credentials, err := p.declareCredentials(ctx, namespaces, opts...)
 	if err != nil {
 		return data{}, err
 	}
-	cluster, err := kafka.NewCluster(ctx, kafka.Name, &kafka.ClusterArgs{
-		Namespace:     namespaces[plan.DataNamespace],
+	// The database comes before Kafka so that both start at the same time: a component that waits for another one holds
+	// up everything that is declared after it.
+	database, err := p.declareDatabase(ctx, namespaces, opts...)
+	if err != nil {
+		return data{}, err
+	}
+	cluster, err := p.declareKafka(ctx, namespaces[plan.DataNamespace], credentials, opts...)
+	if err != nil {
+		return data{}, err
+	}
+	topics, err := p.declareTopics(ctx, namespaces[plan.AppNamespace], images, cluster, credentials, opts...)
+	if err != nil {
+		return data{}, err
+	}
+	return data{kafka: cluster, topics: topics, credentials: credentials, database: database}, nil
+}
+
+func (p platform) declareKafka(
+	ctx *pulumi.Context, ns *namespace.Namespace, credentials kafkaCredentials, opts ...pulumi.ResourceOption,
+) (*kafka.Cluster, error) {
+	c := p.config
+	return kafka.NewCluster(ctx, kafka.Name, &kafka.ClusterArgs{
+		Namespace:     ns,
 		ClusterDomain: c.Cluster.Domain,
 		Image:         c.Kafka.Image,
 		Topology:      plan.Topology(c),
@@ -76,39 +66,44 @@ func (p platform) declareData(
 		StorageSize:   c.Kafka.Storage,
 		DeleteVolumes: !c.KeepVolumes,
 		Zones:         c.Cluster.Zones,
-		Security:      kafka.Security{Enabled: c.Kafka.Secure, Users: plan.Users(c), Checksum: d.kafkaChecksum},
-	}, append(opts, pulumi.DependsOn(d.ready))...)
-	if err != nil {
-		return data{}, err
-	}
-	d.cluster = cluster
-	brokers := []pulumi.Resource{cluster, images}
-	declaration := &kafka.TopicsArgs{
-		Namespace: namespaces[plan.AppNamespace],
+		Security:      kafka.Security{Enabled: c.Kafka.Secure, Users: plan.Users(c), Checksum: credentials.checksum},
+	}, append(opts, pulumi.DependsOn(credentials.secrets))...)
+}
+
+func (p platform) declareTopics(
+	ctx *pulumi.Context, ns *namespace.Namespace, images *image.Images, cluster *kafka.Cluster, credentials kafkaCredentials,
+	opts ...pulumi.ResourceOption,
+) (*kafka.Topics, error) {
+	args := &kafka.TopicsArgs{
+		Namespace: ns,
 		Image:     images.Reference(plan.TopicsJob),
 		User:      app.User,
 		Resources: plan.TopicsResources(),
-		Topics:    plan.Topics(c),
+		Topics:    plan.Topics(p.config),
 		Env:       cluster.EnvVars(kafka.Admin, kafkaAdminSecret),
-		Files:     d.kafkaFiles,
+		Files:     credentials.files,
 		Options:   images.LoadFirst(),
 	}
-	if c.Kafka.Secure {
-		declaration.Users, declaration.Grants = plan.Clients(c), plan.Grants(c)
+	if p.config.Kafka.Secure {
+		args.Users, args.Grants = plan.Clients(p.config), plan.Grants(p.config)
 	}
-	topics, err := kafka.NewTopics(ctx, plan.TopicsJob, declaration, append(opts, pulumi.DependsOn(brokers))...)
-	if err != nil {
-		return data{}, err
-	}
-	d.ready = append(database, images, topics)
-	return d, nil
+	return kafka.NewTopics(ctx, plan.TopicsJob, args, append(opts, pulumi.DependsOn([]pulumi.Resource{cluster, images}))...)
 }
 
-// declareDatabase makes the database, or only the Secret with the address of one that stands elsewhere. It returns what
-// must be there before a service starts.
+// database is what a service needs to connect to the database.
+type database struct {
+	env    []pod.Env
+	secret *secret.Secret
+
+	// resources is the Secret, and the database unless it stands elsewhere: a service starts after them.
+	resources []pulumi.Resource
+}
+
+// declareDatabase makes the database and the Secret that the services connect with, or only the Secret for a database
+// that stands elsewhere.
 func (p platform) declareDatabase(
-	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, d *data, opts ...pulumi.ResourceOption,
-) ([]pulumi.Resource, error) {
+	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, opts ...pulumi.ResourceOption,
+) (database, error) {
 	shop := namespaces[plan.AppNamespace]
 	meta := label.Meta(mongoSecret, shop.Ref, label.Standard(mongoSecret, "credentials"))
 	name := pod.Value("MONGO_DATABASE", p.config.Mongo.Database)
@@ -117,29 +112,27 @@ func (p platform) declareDatabase(
 		values := map[string]secret.Value{"uri": secret.Given(pulumi.String(p.secrets.MongoURI))}
 		address, err := secret.New(ctx, mongoSecret, meta, values, opts...)
 		if err != nil {
-			return nil, err
+			return database{}, err
 		}
-		d.mongoSecret = address
-		d.mongoEnv = []pod.Env{pod.Secret("MONGO_URI", mongoSecret, "uri"), name}
-		return []pulumi.Resource{address}, nil
+		env := []pod.Env{pod.Secret("MONGO_URI", mongoSecret, "uri"), name}
+		return database{env: env, secret: address, resources: []pulumi.Resource{address}}, nil
 	}
 
 	args, err := p.databaseArgs(namespaces[plan.DataNamespace])
 	if err != nil {
-		return nil, err
+		return database{}, err
 	}
-	database, err := mongo.NewDatabase(ctx, mongo.Name, args, opts...)
+	members, err := mongo.NewDatabase(ctx, mongo.Name, args, opts...)
 	if err != nil {
-		return nil, err
+		return database{}, err
 	}
-	values := map[string]secret.Value{"password": database.AppPassword()}
+	values := map[string]secret.Value{"password": members.AppPassword()}
 	password, err := secret.New(ctx, mongoSecret, meta, values, opts...)
 	if err != nil {
-		return nil, err
+		return database{}, err
 	}
-	d.mongoSecret = password
-	d.mongoEnv = append(database.EnvVars(mongoSecret, "password"), name)
-	return []pulumi.Resource{database, password}, nil
+	env := append(members.EnvVars(mongoSecret, "password"), name)
+	return database{env: env, secret: password, resources: []pulumi.Resource{members, password}}, nil
 }
 
 func (p platform) databaseArgs(ns *namespace.Namespace) (*mongo.DatabaseArgs, error) {
@@ -173,12 +166,4 @@ func (p platform) databaseArgs(ns *namespace.Namespace) (*mongo.DatabaseArgs, er
 		AppPassword:   password,
 		KeyFile:       keyFile,
 	}, nil
-}
-
-// authentication names what KEDA comes in to the brokers with, or nothing where they ask for nothing.
-func (d data) authentication() string {
-	if d.kafkaSecret == nil {
-		return ""
-	}
-	return kafkaSecret
 }
