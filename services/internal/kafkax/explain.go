@@ -1,7 +1,6 @@
 package kafkax
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,6 +11,9 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Explain says why no broker answers, where that is because the brokers and
@@ -106,36 +108,29 @@ func (c Config) handshake(ctx context.Context, conn net.Conn, server string) (ne
 	return nil, err
 }
 
-// Kafka's requests and error codes that introduce a client.
-const (
-	metadata         = 3
-	saslHandshake    = 17
-	saslAuthenticate = 36
-
-	unsupportedMechanism = 33
-	illegalState         = 34
-)
-
 // introduce says who the client is, or sees that nobody asks.
 func (c Config) introduce(ctx context.Context, conn net.Conn) error {
 	if !strings.HasPrefix(c.SecurityProtocol, "sasl") {
 		return c.anonymous(ctx, conn)
 	}
-	answer, err := request(conn, saslHandshake, 1, text(c.SASLMechanism))
+	handshake := kmsg.NewPtrSASLHandshakeRequest()
+	handshake.Version, handshake.Mechanism = 1, c.SASLMechanism
+	answer, err := exchange(conn, handshake)
 	if err != nil {
 		return fmt.Errorf("the broker hangs up: %w", err)
 	}
-	switch code := binary.BigEndian.Uint16(answer); {
-	case code == illegalState:
+	switch err := kerr.ErrorForCode(answer.(*kmsg.SASLHandshakeResponse).ErrorCode); {
+	case errors.Is(err, kerr.IllegalSaslState):
 		return refusal("the broker asks nobody who calls, and KAFKA_SECURITY_PROTOCOL is %s: take the port that does, or another protocol", c.SecurityProtocol)
-	case code == unsupportedMechanism:
+	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return refusal("the broker doesn't take KAFKA_SASL_MECHANISM %s", c.SASLMechanism)
 	case c.SASLMechanism != "PLAIN":
-		return nil // what SCRAM would come to is not known here
+		return nil // SCRAM's further steps are left to the client
 	}
-	token := "\x00" + c.SASLUsername + "\x00" + c.SASLPassword.Reveal()
-	answer, err = request(conn, saslAuthenticate, 0, append(binary.BigEndian.AppendUint32(nil, uint32(len(token))), token...))
-	if errors.Is(err, io.EOF) || err == nil && binary.BigEndian.Uint16(answer) != 0 {
+	authenticate := kmsg.NewPtrSASLAuthenticateRequest()
+	authenticate.SASLAuthBytes = []byte("\x00" + c.SASLUsername + "\x00" + c.SASLPassword.Reveal())
+	answer, err = exchange(conn, authenticate)
+	if errors.Is(err, io.EOF) || err == nil && answer.(*kmsg.SASLAuthenticateResponse).ErrorCode != 0 {
 		return refusal("the broker does not let in user %q: KAFKA_SASL_PASSWORD is not its password, or there is no such user", c.SASLUsername)
 	}
 	return err
@@ -144,7 +139,9 @@ func (c Config) introduce(ctx context.Context, conn net.Conn) error {
 // anonymous asks for the metadata of no topic: brokers that ask who calls hang
 // up on that, and such that speak TLS on anything.
 func (c Config) anonymous(ctx context.Context, conn net.Conn) error {
-	_, err := request(conn, metadata, 1, binary.BigEndian.AppendUint32(nil, 0))
+	metadata := kmsg.NewPtrMetadataRequest()
+	metadata.Version, metadata.Topics = 1, []kmsg.MetadataRequestTopic{} // nil would ask for all
+	_, err := exchange(conn, metadata)
 	switch {
 	case err == nil:
 		return nil
@@ -157,30 +154,25 @@ func (c Config) anonymous(ctx context.Context, conn net.Conn) error {
 	return err
 }
 
-// request makes one of Kafka's requests and returns the answer's body.
-func request(conn net.Conn, key, version uint16, body []byte) ([]byte, error) {
-	frame := binary.BigEndian.AppendUint16(nil, key)
-	frame = binary.BigEndian.AppendUint16(frame, version)
-	frame = binary.BigEndian.AppendUint32(frame, 1) // correlates answers, and there is one at a time
-	frame = append(append(frame, text("explain")...), body...)
-	if _, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(frame))), frame...)); err != nil {
+// exchange makes one request of Kafka's protocol and returns its answer.
+func exchange(conn net.Conn, request kmsg.Request) (kmsg.Response, error) {
+	format := kmsg.NewRequestFormatter(kmsg.FormatterClientID("explain"))
+	if _, err := conn.Write(format.AppendRequest(nil, request, 1)); err != nil {
 		return nil, err
 	}
-	reader := bufio.NewReader(conn)
 	var head struct{ Size, Correlation uint32 }
-	if err := binary.Read(reader, binary.BigEndian, &head); err != nil {
+	if err := binary.Read(conn, binary.BigEndian, &head); err != nil {
 		return nil, err
 	}
-	if head.Size < 6 || head.Size > 1<<16 {
+	if head.Size < 4 || head.Size > 1<<16 {
 		return nil, fmt.Errorf("an answer of %d bytes is none of Kafka's", head.Size)
 	}
-	answer := make([]byte, head.Size-4)
-	_, err := io.ReadFull(reader, answer)
-	return answer, err
-}
-
-func text(s string) []byte {
-	return append(binary.BigEndian.AppendUint16(nil, uint16(len(s))), s...)
+	body := make([]byte, head.Size-4)
+	if _, err := io.ReadFull(conn, body); err != nil {
+		return nil, err
+	}
+	answer := request.ResponseKind()
+	return answer, answer.ReadFrom(body)
 }
 
 func speaksTLS(ctx context.Context, server string) bool {

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -16,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/kafkax"
 )
@@ -40,9 +43,9 @@ func certificate(t *testing.T, until time.Time) (tls.Certificate, []byte) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// answering returns the address of a broker that answers each connection's
-// requests with those error codes, and then hangs up.
-func answering(t *testing.T, codes ...byte) string {
+// answering returns the address of a broker that gives each connection these
+// answers, whatever it is asked, and then hangs up.
+func answering(t *testing.T, answers ...kmsg.Response) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -56,9 +59,10 @@ func answering(t *testing.T, codes ...byte) string {
 				return
 			}
 			buffer := make([]byte, 4096)
-			for _, code := range codes {
+			for _, answer := range answers {
 				_, _ = conn.Read(buffer)
-				_, _ = conn.Write([]byte{0, 0, 0, 6, 0, 0, 0, 1, 0, code})
+				body := answer.AppendTo([]byte{0, 0, 0, 1}) // of the first and only question
+				_, _ = conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...))
 			}
 			_, _ = conn.Read(buffer)
 			_ = conn.Close()
@@ -104,7 +108,11 @@ func TestEveryFaultOfIdentityIsNamedWithItsRemedy(t *testing.T) {
 	at := func(c kafkax.Config, server string) kafkax.Config { c.BootstrapServers = server; return c }
 	_, port, _ := net.SplitHostPort(secured)
 
-	canned := func(codes ...byte) string { return answering(t, codes...) }
+	handshake := func(err *kerr.Error) kmsg.Response {
+		return &kmsg.SASLHandshakeResponse{Version: 1, ErrorCode: err.Code}
+	}
+	taken := &kmsg.SASLHandshakeResponse{Version: 1, SupportedMechanisms: []string{"PLAIN"}}
+	refused := &kmsg.SASLAuthenticateResponse{ErrorCode: kerr.SaslAuthenticationFailed.Code}
 	sasl := change(func(c *kafkax.Config) { c.SecurityProtocol = "sasl_plaintext" })
 
 	tests := map[string]struct {
@@ -122,11 +130,11 @@ func TestEveryFaultOfIdentityIsNamedWithItsRemedy(t *testing.T) {
 		"another name":            {at(in, "localhost:"+port), "connect by a name that is in the certificate"},
 		"an expired certificate":  {at(change(func(c *kafkax.Config) { c.TLSCAFile = expired }), stale), "renew it"},
 		"plaintext at a TLS port": {at(plaintext, secured), "speaks TLS here, and KAFKA_SECURITY_PROTOCOL is plaintext"},
-		"TLS at a plaintext port": {at(in, canned()), "speaks no TLS here, and KAFKA_SECURITY_PROTOCOL is sasl_ssl"},
+		"TLS at a plaintext port": {at(in, answering(t)), "speaks no TLS here, and KAFKA_SECURITY_PROTOCOL is sasl_ssl"},
 		"nobody said who calls":   {at(plaintext, saslPlain), "hangs up on who doesn't say who calls, and KAFKA_SECURITY_PROTOCOL is plaintext"},
-		"nobody asked who calls":  {at(sasl, canned(34)), "asks nobody who calls"},
-		"another mechanism":       {at(sasl, canned(33)), "doesn't take KAFKA_SASL_MECHANISM PLAIN"},
-		"Kafka's own refusal":     {at(sasl, canned(0, 58)), `does not let in user "shop"`},
+		"nobody asked who calls":  {at(sasl, answering(t, handshake(kerr.IllegalSaslState))), "asks nobody who calls"},
+		"another mechanism":       {at(sasl, answering(t, handshake(kerr.UnsupportedSaslMechanism))), "doesn't take KAFKA_SASL_MECHANISM PLAIN"},
+		"Kafka's own refusal":     {at(sasl, answering(t, taken, refused)), `does not let in user "shop"`},
 		"nobody is there":         {at(in, "127.0.0.1:1"), "connection refused"},
 		"one of two is there":     {at(in, "127.0.0.1:1,"+secured), ""},
 	}
