@@ -94,14 +94,3 @@ func TestBatchRetainsWhatIsNotDone(t *testing.T) {
 		t.Errorf("offsets = %v: they are for when all is done", o)
 	}
 }
-
-func TestBackoffIsBounded(t *testing.T) {
-	for attempt := 1; attempt < 100; attempt++ {
-		if d := backoff(attempt); d < firstRetry/2 || d > lastRetry {
-			t.Errorf("backoff(%d) = %v", attempt, d)
-		}
-	}
-	if d := backoff(20); d < lastRetry/2 {
-		t.Errorf("backoff(20) = %v: it does not grow", d)
-	}
-}

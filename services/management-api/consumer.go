@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/retry"
 )
 
 const (
@@ -28,12 +28,13 @@ const (
 	// indexTimeout leaves room to index a large collection; a build that takes
 	// longer goes on in the server and is joined by the next attempt.
 	indexTimeout = time.Minute
-	firstRetry   = 100 * time.Millisecond
-	lastRetry    = 5 * time.Second
 	askRetry     = 500 * time.Millisecond
 	// readAtOnce is how many records are taken before the group is heard again.
 	readAtOnce = 100
 )
+
+// retries spaces attempts at the database.
+var retries = retry.Backoff{First: 100 * time.Millisecond, Last: 5 * time.Second}
 
 // recordLimits are far above what a purchase can be. What is larger is set
 // aside, so that no small batch becomes a lot of memory.
@@ -156,7 +157,7 @@ func (c *consumer) prepare(ctx context.Context) (ready bool, err error) {
 		if err == nil {
 			return true, nil
 		}
-		wait := backoff(attempt)
+		wait := retries.After(attempt)
 		c.log.Warn("database not ready, consumption waits", "error", err, "retry_in", wait)
 		// Polled already: the client's errors must not pile up.
 		for end := time.Now().Add(wait); time.Now().Before(end) && ctx.Err() == nil; {
@@ -248,7 +249,7 @@ func (c *consumer) settle(wait time.Duration) error {
 	}
 	c.current.attempts++
 	c.retries.Inc()
-	delay := backoff(c.current.attempts)
+	delay := retries.After(c.current.attempts)
 	c.current.retryAt = time.Now().Add(delay)
 	c.log.Warn("batch not stored yet, trying again", "error", err, "attempt", c.current.attempts, "retry_in", delay, "left", len(c.current.items))
 	return nil
@@ -488,13 +489,6 @@ func (c *consumer) close() {
 	case <-time.After(c.bound / 3):
 		c.log.Warn("the group was not left in time")
 	}
-}
-
-// backoff grows from firstRetry to lastRetry. It is spread, so that members
-// don't come back all at once.
-func backoff(attempt int) time.Duration {
-	delay := min(lastRetry, firstRetry<<min(attempt-1, 10))
-	return delay/2 + rand.N(delay/2)
 }
 
 func numbers(partitions []kafka.TopicPartition) []int32 {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/retry"
 )
 
 const (
@@ -112,9 +113,7 @@ func (g *generator) awaitTopic(ctx context.Context) bool {
 		if !told {
 			g.log.Warn("waiting for kafka", "topic", g.topic, "error", err)
 		}
-		select {
-		case <-time.After(retryPause):
-		case <-ctx.Done():
+		if !retry.Sleep(ctx, retryPause) {
 			return false
 		}
 	}

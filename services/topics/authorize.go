@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/retry"
 )
 
 // authorize makes the brokers' access list what was declared for the listed
@@ -40,9 +40,7 @@ func authorize(ctx context.Context, log *slog.Logger, c *cluster, declared []use
 		} else {
 			log.Debug("trying again", "error", err)
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if !retry.Sleep(ctx, pause) {
 			return errors.Join(context.Cause(ctx), err, fmt.Errorf("the access list: %d grants are missing and %d are left over", len(missing), len(surplus)))
 		}
 	}

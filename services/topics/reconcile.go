@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"shopstream/services/internal/retry"
 )
 
 // pause lies between two looks at the cluster.
@@ -64,9 +66,7 @@ func reconcile(ctx context.Context, log *slog.Logger, c *cluster, declared []top
 		if problem != nil {
 			log.Debug("trying again", "error", problem)
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if !retry.Sleep(ctx, pause) {
 			return outcomes, unfinished(context.Cause(ctx), outcomes, problem)
 		}
 	}

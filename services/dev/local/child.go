@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"shopstream/services/internal/retry"
 )
 
 // child keeps one service process alive.
@@ -47,8 +49,7 @@ func (c *child) supervise(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
-	var backoff backoff
-	for {
+	for failures := 0; ; {
 		started := time.Now()
 		err := c.once(ctx)
 		switch {
@@ -62,11 +63,10 @@ func (c *child) supervise(ctx context.Context) error {
 			<-ctx.Done()
 			return nil
 		}
-		pause := backoff.next(time.Since(started))
+		failures = failuresInARow(failures, time.Since(started))
+		pause := restarts.After(failures)
 		c.log.Warn("ended, will start again", "error", cause(err), "in", pause)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if !retry.Sleep(ctx, pause) {
 			return nil
 		}
 	}
@@ -107,10 +107,7 @@ func (c *child) awaitReady(ctx context.Context, pid int) {
 			c.ready()
 			return
 		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-		}
+		retry.Sleep(ctx, 50*time.Millisecond)
 	}
 }
 
@@ -170,22 +167,17 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// backoff says how long to wait before the next start.
-type backoff struct{ last time.Duration }
+// healthyAfter is how long a process must have lived to count as healthy: its
+// end is a new fault then, not the same one again.
+const healthyAfter = 20 * time.Second
 
-const (
-	firstPause = 500 * time.Millisecond
-	longPause  = 10 * time.Second
-	// A process that has lived this long was healthy: its end is a new fault,
-	// not the same one again.
-	healthyAfter = 20 * time.Second
-)
-
-func (b *backoff) next(lived time.Duration) time.Duration {
-	if lived >= healthyAfter || b.last == 0 {
-		b.last = firstPause
-	} else {
-		b.last = min(2*b.last, longPause)
+// failuresInARow counts the end of a process that has lived so long this time.
+func failuresInARow(before int, lived time.Duration) int {
+	if lived >= healthyAfter {
+		return 1
 	}
-	return b.last
+	return before + 1
 }
+
+// restarts spaces the starts of a process that keeps ending.
+var restarts = retry.Backoff{First: 500 * time.Millisecond, Last: 10 * time.Second}

@@ -3,7 +3,6 @@ package main
 import (
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestLinesAreKeptWhole(t *testing.T) {
@@ -45,17 +44,5 @@ func TestColoursAreForTerminals(t *testing.T) {
 	c.stream("api").Write([]byte("one\n"))
 	if !strings.HasPrefix(text.String(), "\x1b[31mapi") {
 		t.Errorf("%q", text.String())
-	}
-}
-
-func TestBackoffGrowsAndIsForgotten(t *testing.T) {
-	var b backoff
-	for i, want := range []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 10 * time.Second, 10 * time.Second} {
-		if got := b.next(time.Second); got != want {
-			t.Errorf("pause %d = %s, want %s", i, got, want)
-		}
-	}
-	if got := b.next(healthyAfter); got != firstPause {
-		t.Errorf("pause after a healthy while = %s", got)
 	}
 }

@@ -49,6 +49,15 @@ func TestAServiceThatEndsIsStartedAgain(t *testing.T) {
 	p.stop()
 }
 
+func TestFailuresBeforeAHealthyTimeDontCount(t *testing.T) {
+	if got := failuresInARow(3, healthyAfter-1); got != 4 {
+		t.Errorf("the fourth failure in a row counts as number %d", got)
+	}
+	if got := failuresInARow(3, healthyAfter); got != 1 {
+		t.Errorf("a failure after a healthy time counts as number %d", got)
+	}
+}
+
 func TestAFaultySetupEndsTheStart(t *testing.T) {
 	for _, name := range []string{"topics", "consumer"} {
 		t.Run(name, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"shopstream/services/internal/event"
+	"shopstream/services/internal/retry"
 )
 
 // audit is the count of what is stored against what was acknowledged.
@@ -65,10 +66,8 @@ func (a *auditor) settle(ctx context.Context) error {
 			return nil
 		}
 		last = fmt.Sprintf("lag %d, %v", lag, err)
-		select {
-		case <-ctx.Done():
+		if !retry.Sleep(ctx, 250*time.Millisecond) {
 			return fmt.Errorf("waiting for the consumers to catch up: %w (%s)", ctx.Err(), last)
-		case <-time.After(250 * time.Millisecond):
 		}
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"math/rand/v2"
-	"time"
 )
 
 // fault is something that goes wrong, and is put right again, while the load
@@ -59,11 +58,3 @@ func faults() []fault {
 
 // transactionalID is the consumer's.
 const transactionalID = "consumer-0"
-
-// pause waits, or less when ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}

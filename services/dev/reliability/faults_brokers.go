@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"shopstream/services/internal/retry"
 )
 
 func killBroker(ctx context.Context, s *stage, random *rand.Rand) error {
@@ -19,7 +21,7 @@ func killNode(ctx context.Context, s *stage, node int) error {
 	if err := s.brokers.Kill(node); err != nil {
 		return err
 	}
-	pause(ctx, 5*time.Second)
+	retry.Sleep(ctx, 5*time.Second)
 	if err := s.brokers.StartNode(node); err != nil {
 		return err
 	}
@@ -103,7 +105,7 @@ func moveLeaders(ctx context.Context, s *stage, _ *rand.Rand) error {
 		if _, err := admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, preferred); err != nil {
 			return fmt.Errorf("electing the preferred leaders: %w", err)
 		}
-		pause(ctx, 2*time.Second)
+		retry.Sleep(ctx, 2*time.Second)
 	}
 	return nil
 }
@@ -132,7 +134,7 @@ func killAll(ctx context.Context, s *stage, _ *rand.Rand) error {
 			return err
 		}
 	}
-	pause(ctx, 3*time.Second)
+	retry.Sleep(ctx, 3*time.Second)
 	for node := range s.brokers.Nodes() {
 		if err := s.brokers.StartNode(node); err != nil {
 			return err
@@ -154,7 +156,7 @@ func twoDown(ctx context.Context, s *stage, random *rand.Rand) error {
 			return err
 		}
 	}
-	pause(ctx, 10*time.Second)
+	retry.Sleep(ctx, 10*time.Second)
 	for _, node := range down {
 		if err := s.brokers.StartNode(node); err != nil {
 			return err
@@ -168,7 +170,7 @@ func freezeBroker(ctx context.Context, s *stage, random *rand.Rand) error {
 	if err := s.brokers.Pause(node); err != nil {
 		return err
 	}
-	pause(ctx, 15*time.Second) // longer than the broker's session
+	retry.Sleep(ctx, 15*time.Second) // longer than the broker's session
 	if err := s.brokers.Resume(node); err != nil {
 		return err
 	}
@@ -182,7 +184,7 @@ func fillDisks(ctx context.Context, s *stage, nodes ...int) error {
 			return err
 		}
 	}
-	pause(ctx, 8*time.Second)
+	retry.Sleep(ctx, 8*time.Second)
 	// A broker whose only log directory failed ends itself; either way it
 	// starts anew, as its pod would, with room on the disk.
 	for _, node := range nodes {
@@ -213,7 +215,7 @@ func loseDisk(ctx context.Context, s *stage, random *rand.Rand) error {
 	if err := os.Rename(dir, dir+".away"); err != nil {
 		return fmt.Errorf("taking the log directory away: %w", err)
 	}
-	pause(ctx, 10*time.Second)
+	retry.Sleep(ctx, 10*time.Second)
 	if err := s.brokers.Kill(node); err != nil {
 		return err
 	}

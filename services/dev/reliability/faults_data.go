@@ -5,24 +5,26 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"shopstream/services/internal/retry"
 )
 
 func loseDatabase(ctx context.Context, s *stage, _ *rand.Rand) error {
 	s.database.Close()
-	pause(ctx, 8*time.Second)
+	retry.Sleep(ctx, 8*time.Second)
 	return s.startDatabase()
 }
 
 func slowDatabase(ctx context.Context, s *stage, _ *rand.Rand) error {
 	s.network.database.slow(500 * time.Millisecond)
-	pause(ctx, 10*time.Second)
+	retry.Sleep(ctx, 10*time.Second)
 	s.network.database.slow(0)
 	return nil
 }
 
 func stallDatabase(ctx context.Context, s *stage, _ *rand.Rand) error {
 	s.network.database.stall(true)
-	pause(ctx, 15*time.Second)
+	retry.Sleep(ctx, 15*time.Second)
 	s.network.database.stall(false)
 	return nil
 }
@@ -43,7 +45,7 @@ func addPartitions(ctx context.Context, s *stage, _ *rand.Rand) error {
 		if err != nil {
 			return fmt.Errorf("adding partitions: %w", err)
 		}
-		pause(ctx, 6*time.Second) // the clients look for new ones every few seconds
+		retry.Sleep(ctx, 6*time.Second) // the clients look for new ones every few seconds
 	}
 	return nil
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
+
+	"shopstream/services/internal/retry"
 )
 
 func slowNetwork(ctx context.Context, s *stage, _ *rand.Rand) error {
 	s.network.each(func(p *proxy) { p.slow(300 * time.Millisecond) })
-	pause(ctx, 8*time.Second)
+	retry.Sleep(ctx, 8*time.Second)
 	s.network.each(func(p *proxy) { p.slow(0) })
 	return nil
 }
@@ -16,14 +18,14 @@ func slowNetwork(ctx context.Context, s *stage, _ *rand.Rand) error {
 func slowBroker(ctx context.Context, s *stage, random *rand.Rand) error {
 	link := s.network.broker(random.IntN(s.brokers.Nodes()))
 	link.slow(time.Second)
-	pause(ctx, 10*time.Second)
+	retry.Sleep(ctx, 10*time.Second)
 	link.slow(0)
 	return nil
 }
 
 func losePackets(ctx context.Context, s *stage, _ *rand.Rand) error {
 	s.network.each(func(p *proxy) { p.lose(0.1) })
-	pause(ctx, 10*time.Second)
+	retry.Sleep(ctx, 10*time.Second)
 	s.network.each(func(p *proxy) { p.lose(0) })
 	return nil
 }
@@ -35,14 +37,14 @@ func cutNetwork(ctx context.Context, s *stage, random *rand.Rand) error {
 				p.cut()
 			}
 		})
-		pause(ctx, 700*time.Millisecond)
+		retry.Sleep(ctx, 700*time.Millisecond)
 	}
 	return nil
 }
 
 func isolateBrokers(ctx context.Context, s *stage, _ *rand.Rand) error {
 	s.network.each(func(p *proxy) { p.shut(true) })
-	pause(ctx, 8*time.Second)
+	retry.Sleep(ctx, 8*time.Second)
 	s.network.each(func(p *proxy) { p.shut(false) })
 	return nil
 }
@@ -50,7 +52,7 @@ func isolateBrokers(ctx context.Context, s *stage, _ *rand.Rand) error {
 func stallBroker(ctx context.Context, s *stage, random *rand.Rand) error {
 	link := s.network.broker(random.IntN(s.brokers.Nodes()))
 	link.stall(true)
-	pause(ctx, 10*time.Second)
+	retry.Sleep(ctx, 10*time.Second)
 	link.stall(false)
 	return nil
 }
@@ -60,7 +62,7 @@ func stallBroker(ctx context.Context, s *stage, random *rand.Rand) error {
 func partBroker(ctx context.Context, s *stage, random *rand.Rand) error {
 	node := random.IntN(s.brokers.Nodes())
 	s.network.part(node, true)
-	pause(ctx, 20*time.Second) // until it has been given up
+	retry.Sleep(ctx, 20*time.Second) // until it has been given up
 	s.network.part(node, false)
 	return s.brokers.AwaitInSync(ctx)
 }
@@ -72,7 +74,7 @@ func partController(ctx context.Context, s *stage, _ *rand.Rand) error {
 		return err
 	}
 	s.network.part(node, true)
-	pause(ctx, 20*time.Second)
+	retry.Sleep(ctx, 20*time.Second)
 	s.network.part(node, false)
 	return s.brokers.AwaitInSync(ctx)
 }

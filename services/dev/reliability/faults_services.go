@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"syscall"
 	"time"
+
+	"shopstream/services/internal/retry"
 )
 
 func rebalanceStorm(ctx context.Context, s *stage, random *rand.Rand) error {
@@ -17,7 +19,7 @@ func rebalanceStorm(ctx context.Context, s *stage, random *rand.Rand) error {
 				return err
 			}
 		}
-		pause(ctx, time.Second)
+		retry.Sleep(ctx, time.Second)
 		// Every other member leaves without a word.
 		signal := syscall.SIGTERM
 		if (round+random.IntN(2))%2 == 0 {
@@ -35,7 +37,7 @@ func rebalanceStorm(ctx context.Context, s *stage, random *rand.Rand) error {
 func kill(name string) func(context.Context, *stage, *rand.Rand) error {
 	return func(ctx context.Context, s *stage, random *rand.Rand) error {
 		for range 3 {
-			pause(ctx, time.Second+time.Duration(random.Int64N(int64(time.Second))))
+			retry.Sleep(ctx, time.Second+time.Duration(random.Int64N(int64(time.Second))))
 			if err := errors.Join(s.platform.end(name, syscall.SIGKILL), s.platform.restart(name)); err != nil {
 				return err
 			}
@@ -65,11 +67,11 @@ func freezeMember(name string, environ ...string) func(context.Context, *stage, 
 		if err := s.platform.start(heir, name, environ...); err != nil {
 			return err
 		}
-		pause(ctx, 25*time.Second)
+		retry.Sleep(ctx, 25*time.Second)
 		if err := s.platform.thaw(name); err != nil {
 			return err
 		}
-		pause(ctx, 5*time.Second)
+		retry.Sleep(ctx, 5*time.Second)
 		if err := s.platform.end(heir, syscall.SIGTERM); err != nil {
 			return err
 		}
@@ -85,7 +87,7 @@ func fenceProducer(ctx context.Context, s *stage, _ *rand.Rand) error {
 		return err
 	}
 	for s.platform.restarts() == before && ctx.Err() == nil {
-		pause(ctx, 50*time.Millisecond)
+		retry.Sleep(ctx, 50*time.Millisecond)
 	}
 	if err := s.platform.end("consumer-twin", syscall.SIGTERM); err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"shopstream/services/internal/retry"
 )
 
 // The tests here run on Apache Kafka's own brokers. `make test-kafka` sets
@@ -64,7 +66,7 @@ func try(t *testing.T, s *stage, f fault) result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pause(t.Context(), 2*time.Second)
+	retry.Sleep(t.Context(), 2*time.Second)
 	if err := s.inject(t.Context(), f, rand.New(rand.NewPCG(1, 2))); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"shopstream/services/dev/reliability/cluster"
+	"shopstream/services/internal/retry"
 )
 
 // platform is the real services, as processes of their own, against given
@@ -266,10 +267,8 @@ func (p *platform) awaitReady(ctx context.Context, name string) error {
 			}
 			last = string(body)
 		}
-		select {
-		case <-ctx.Done():
+		if !retry.Sleep(ctx, 100*time.Millisecond) {
 			return fmt.Errorf("waiting for %s to be ready: %w (last: %s)", name, ctx.Err(), last)
-		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }

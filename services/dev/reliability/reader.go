@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"shopstream/services/internal/retry"
 )
 
 // readTopics are those that /messages is asked for: a plain one, one that is
@@ -55,7 +57,7 @@ func (r *reader) read(ctx context.Context) {
 	r.mu.Unlock()
 	for i := 0; ctx.Err() == nil; i++ {
 		r.one(client, readTopics[i%len(readTopics)])
-		pause(ctx, 500*time.Millisecond)
+		retry.Sleep(ctx, 500*time.Millisecond)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"shopstream/services/internal/retry"
 )
 
 // shoppers buy over HTTP, each one purchase after the other, and keep a ledger
@@ -61,7 +63,7 @@ func (s *shoppers) buy(ctx context.Context) {
 	for i := range s.number {
 		user := fmt.Sprintf("shopper-%03d", i)
 		wg.Go(func() {
-			for insists := i%2 == 0; ctx.Err() == nil; pause(ctx, s.pause) {
+			for insists := i%2 == 0; ctx.Err() == nil; retry.Sleep(ctx, s.pause) {
 				if accepted := s.one(client, user, s.number[i], insists); accepted || !insists {
 					s.number[i]++
 				}

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"time"
+
+	"shopstream/services/internal/retry"
 )
 
 type soakOptions struct {
@@ -39,7 +41,7 @@ func soak(ctx context.Context, o soakOptions, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	pause(ctx, 5*time.Second) // everything has done everything once
+	retry.Sleep(ctx, 5*time.Second) // everything has done everything once
 	services := []string{"web-server", "management-api", "consumer", "api", "producer"}
 	memory := map[string]int64{}
 	for _, name := range services {
@@ -55,7 +57,7 @@ func soak(ctx context.Context, o soakOptions, stdout io.Writer) error {
 		if err := s.inject(ctx, f, random); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("injecting %q: %w", f.name, err)
 		}
-		pause(ctx, min(left(), 3*time.Second+time.Duration(random.Int64N(int64(5*time.Second)))))
+		retry.Sleep(ctx, min(left(), 3*time.Second+time.Duration(random.Int64N(int64(5*time.Second)))))
 	}
 	for _, name := range services {
 		fmt.Fprintf(stdout, "  %-22s %d MiB at the start, %d MiB at the end\n", "memory "+name, memory[name]>>20, s.platform.resident(name)>>20)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"shopstream/services/internal/retry"
 )
 
 // trial is a load on a stage: shoppers and orders at work, from its start to
@@ -66,7 +68,7 @@ func (t *trial) recover(ctx context.Context) (time.Duration, error) {
 		if time.Since(start) > time.Minute || ctx.Err() != nil {
 			return 0, fmt.Errorf("%s after the fault only %d more purchases are acknowledged", time.Since(start).Round(time.Second), more)
 		}
-		pause(ctx, 10*time.Millisecond)
+		retry.Sleep(ctx, 10*time.Millisecond)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/lifecycle"
+	"shopstream/services/internal/retry"
 )
 
 // Config is the HTTP part of a service's configuration. The address is not in
@@ -83,10 +84,7 @@ func Server(log *slog.Logger, cfg Config, l net.Listener, handler http.Handler, 
 		Grace: cfg.DrainDelay,
 		Stop: func(ctx context.Context) {
 			h.Drain()
-			select {
-			case <-time.After(cfg.DrainDelay):
-			case <-ctx.Done():
-			}
+			retry.Sleep(ctx, cfg.DrainDelay)
 			if err := server.Shutdown(ctx); err != nil {
 				log.Warn("requests still open at the end of the drain", "error", err)
 				cancelBase()

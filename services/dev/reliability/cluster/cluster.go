@@ -20,6 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"shopstream/services/internal/retry"
 )
 
 // Options configure a cluster.
@@ -429,10 +431,8 @@ func (c *Cluster) await(ctx context.Context, what string, reached func(context.C
 		if err == nil {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if !retry.Sleep(ctx, 200*time.Millisecond) {
 			return fmt.Errorf("waiting for %s: %w (last: %w)", what, ctx.Err(), err)
-		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }

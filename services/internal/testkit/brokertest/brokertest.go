@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"shopstream/services/internal/retry"
 	"shopstream/services/internal/testkit/broker"
 )
 
@@ -128,10 +129,8 @@ func (k *Kafka) awaitEverywhere(ctx context.Context, topic string, partitions in
 			if known = led(answer.(*kmsg.MetadataResponse), partitions); known {
 				break
 			}
-			select {
-			case <-ctx.Done():
+			if !retry.Sleep(ctx, 20*time.Millisecond) {
 				return fmt.Errorf("broker %d doesn't know it: %w", broker.NodeID, ctx.Err())
-			case <-time.After(20 * time.Millisecond):
 			}
 		}
 	}
