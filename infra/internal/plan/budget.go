@@ -59,27 +59,28 @@ func MongoResources(c config.Config) pod.Resources {
 // Total adds up demands.
 func Total(list []Demand) (cpu, memory resource.Quantity) {
 	for _, d := range list {
-		for range d.Pods {
-			cpu.Add(d.Resources.CPU)
-			memory.Add(d.Resources.Memory)
-		}
+		cpu.Add(times(d.Resources.CPU, d.Pods))
+		memory.Add(times(d.Resources.Memory, d.Pods))
 	}
 	return cpu, memory
 }
 
 // capacity is what the nodes have for the platform: all but what Kubernetes itself asks for on each.
 func capacity(c config.Cluster) (cpu, memory resource.Quantity) {
-	for range c.Nodes {
-		cpu.Add(c.NodeCPU)
-		cpu.Sub(resource.MustParse("750m"))
-		memory.Add(c.NodeMemory)
-		memory.Sub(resource.MustParse("512Mi"))
-	}
-	return cpu, memory
+	cpu, memory = c.NodeCPU.DeepCopy(), c.NodeMemory.DeepCopy()
+	cpu.Sub(resource.MustParse("750m"))
+	memory.Sub(resource.MustParse("512Mi"))
+	return times(cpu, c.Nodes), times(memory, c.Nodes)
 }
 
-// validateBudget compares the two, so that a platform that can't fit fails before it is made and not as pods that wait
-// for ever.
+func times(q resource.Quantity, n int) resource.Quantity {
+	q = q.DeepCopy()
+	q.Mul(int64(n))
+	return q
+}
+
+// checkBudget compares what the platform requests with what the nodes have: a platform that can't fit fails in preview,
+// and not with pods that stay pending.
 func checkBudget(c config.Config) []error {
 	needCPU, needMemory := Total(Demands(c))
 	haveCPU, haveMemory := capacity(c.Cluster)
