@@ -53,7 +53,7 @@ func (c config) Validate() error {
 		faults = append(faults, fmt.Errorf("USERS must be from 1 to 10000000, not %d", c.Users))
 	}
 	if !event.IsCurrency(c.Currency) {
-		faults = append(faults, fmt.Errorf("CURRENCY must be an ISO 4217 code such as USD, not %q", c.Currency))
+		faults = append(faults, fmt.Errorf("CURRENCY %q is not a currency in use: set its ISO 4217 code in capital letters, such as USD", c.Currency))
 	}
 	return errors.Join(faults...)
 }

@@ -35,7 +35,7 @@ func (c config) Validate() error {
 		faults = append(faults, errors.New("PURCHASES_TOPIC must not be empty"))
 	}
 	if !event.IsCurrency(c.Currency) {
-		faults = append(faults, fmt.Errorf("CURRENCY must be an ISO 4217 code such as USD, not %q", c.Currency))
+		faults = append(faults, fmt.Errorf("CURRENCY %q is not a currency in use: set its ISO 4217 code in capital letters, such as USD", c.Currency))
 	}
 	if c.AckTimeout < 100*time.Millisecond {
 		faults = append(faults, fmt.Errorf("ACK_TIMEOUT must be at least 100ms, not %s", c.AckTimeout))

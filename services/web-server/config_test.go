@@ -36,6 +36,14 @@ func TestAllFaultsAreListedAtOnce(t *testing.T) {
 			},
 			[]string{"KAFKA_BOOTSTRAP_SERVERS", "MANAGEMENT_API_URL", "CURRENCY", "ACK_TIMEOUT", "MAX_PENDING", "LOG_FORMAT", "DRAIN_DELAY"},
 		},
+		"a code that no currency has": {
+			[]string{"KAFKA_BOOTSTRAP_SERVERS=k:1", "MANAGEMENT_API_URL=http://m", "CURRENCY=ZZZ"},
+			[]string{`CURRENCY "ZZZ" is not a currency in use`},
+		},
+		"a currency that was withdrawn": {
+			[]string{"KAFKA_BOOTSTRAP_SERVERS=k:1", "MANAGEMENT_API_URL=http://m", "CURRENCY=HRK"},
+			[]string{`CURRENCY "HRK" is not a currency in use`},
+		},
 		"an ack may not outlast the shutdown": {
 			[]string{"KAFKA_BOOTSTRAP_SERVERS=k:1", "MANAGEMENT_API_URL=http://m", "ACK_TIMEOUT=10s"},
 			[]string{"ACK_TIMEOUT (10s) must be shorter than SHUTDOWN_TIMEOUT (10s)"},

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -218,6 +220,8 @@ func TestPriceIsExact(t *testing.T) {
 		{"1000000000", "USD", 100_000_000_000},
 		{"500", "JPY", 500},
 		{"1.2345", "KWD", 1235},
+		{"1.23455", "CLF", 12346}, // a unit of account, with four digits
+		{"1.234549", "UYW", 12345},
 		{"1.00499999999999999999", "USD", 101}, // the nearest double is 1.005
 		{"4.35", "EUR", 435},                   // 4.35*100 in doubles is 434.99999999999994
 	}
@@ -254,7 +258,6 @@ func TestDecodePurchase(t *testing.T) {
 		"a newer schema":            `{` + valid + `,"schemaVersion":2}`,
 		"amounts that disagree":     `{` + valid + `,"priceMinor":101}`,
 		"an id that is no UUID":     `{` + valid + `,"eventId":"17"}`,
-		"a currency that is none":   `{` + valid + `,"currency":"usd"}`,
 		"no timestamp":              `{"username":"a","userid":"b","price":1}`,
 		"a timestamp before 1970":   `{"username":"a","userid":"b","price":1,"timestamp":-5}`,
 		"a timestamp that's a text": `{"username":"a","userid":"b","price":1,"timestamp":"now"}`,
@@ -265,6 +268,32 @@ func TestDecodePurchase(t *testing.T) {
 				t.Errorf("accepted: %+v", p)
 			}
 		})
+	}
+}
+
+// A shop sells in a currency of today. Events may name one that was withdrawn
+// since, such as Croatia's and Bulgaria's: they aren't refused for that.
+func TestCurrencies(t *testing.T) {
+	for code, want := range map[string]struct{ sold, read bool }{
+		"USD": {true, true}, "EUR": {true, true}, "JPY": {true, true}, "XAF": {true, true},
+		"SLE": {true, true}, "VED": {true, true}, "XCG": {true, true}, "ZWG": {true, true}, // since 2021
+		"HRK": {false, true}, "BGN": {false, true}, "ANG": {false, true}, "LTL": {false, true}, "DEM": {false, true}, // withdrawn
+		"XAU": {false, true}, "XDR": {false, true}, // gold, special drawing rights
+		"XXX": {}, "XTS": {}, "ZZZ": {}, "AAA": {}, "QQQ": {},
+		"usd": {}, "Usd": {}, "hrk": {}, "xxx": {}, "US": {}, "USDT": {}, "US1": {}, "U D": {}, "€": {}, "ＵＳＤ": {}, "": {},
+	} {
+		if got := event.IsCurrency(code); got != want.sold {
+			t.Errorf("%q is a currency to sell in: %v, want %v", code, got, want.sold)
+		}
+		value := fmt.Sprintf(`{"username":"a","userid":"b","price":1.5,"priceMinor":%d,"timestamp":1,"currency":%q}`,
+			int64(math.Round(1.5*math.Pow10(event.MinorDigits(code)))), code)
+		p, err := event.DecodePurchase([]byte(value), event.Source{}, "USD")
+		if (err == nil) != want.read || err == nil && p.Currency != code {
+			t.Errorf("%s: %v, want it read: %v", value, err, want.read)
+		}
+		if err != nil && !strings.Contains(err.Error(), "currency") {
+			t.Errorf("%s: %v doesn't name the currency", value, err)
+		}
 	}
 }
 

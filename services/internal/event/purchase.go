@@ -213,43 +213,10 @@ func (f *fields) price(currency string) (Price, int64) {
 // sent by a client that counts in doubles is 0.30.
 func minorOf(price float64, digits int) int64 {
 	units, fraction, _ := strings.Cut(strconv.FormatFloat(price, 'f', -1, 64), ".")
-	fraction += "0000"                                            // at least one digit more than any currency has
+	fraction += "00000"                                           // at least one digit more than any currency has
 	minor, _ := strconv.ParseInt(units+fraction[:digits], 10, 64) // digits only, and few
 	if fraction[digits] >= '5' {
 		minor++
 	}
 	return minor
-}
-
-func (f *fields) currency() string {
-	code := f.text("currency", 3)
-	if !IsCurrency(code) {
-		f.fault("currency", "must be an ISO 4217 code such as USD")
-	}
-	return code
-}
-
-// IsCurrency reports whether code has the form of an ISO 4217 code.
-func IsCurrency(code string) bool {
-	if len(code) != 3 {
-		return false
-	}
-	for _, r := range code {
-		if r < 'A' || r > 'Z' {
-			return false
-		}
-	}
-	return true
-}
-
-// MinorDigits returns how many digits the currency has after the point
-// (ISO 4217).
-func MinorDigits(currency string) int {
-	switch currency {
-	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
-		return 0
-	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
-		return 3
-	}
-	return 2
 }
