@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/testkit/broker"
 	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/freeport"
 )
 
 // newTestServer runs the parts behind the routes without the routes.
@@ -244,12 +244,7 @@ func TestKafkaMayStopAndComeBack(t *testing.T) {
 	if k := brokertest.Start(t); k.Embedded == nil {
 		t.Skip("stops the embedded broker")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	port := freeport.Get(t)
 	options := broker.Options{Ports: []int{port}, DataDir: t.TempDir()}
 	servers := fmt.Sprintf("127.0.0.1:%d", port)
 
@@ -341,17 +336,7 @@ func ours() (n int) {
 // Which broker is the controller concerns writers of metadata only: without it
 // everything that can be read is read.
 func TestOneBrokerAwayIsNoOutage(t *testing.T) {
-	var ports []int
-	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-		l.Close()
-	}
-	b, err := broker.Start(broker.Options{Ports: ports})
+	b, err := broker.Start(broker.Options{Ports: []int{freeport.Get(t), freeport.Get(t), freeport.Get(t)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 
 	"shopstream/services/internal/testkit/broker"
 	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/freeport"
 )
 
 // tab is a browser with the viewer open.
@@ -335,12 +335,7 @@ func TestViewerShowsLag(t *testing.T) {
 // A broker of its own, which comes, goes, and is never another one.
 func TestViewerWithoutKafka(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	port := freeport.Get(t)
 	options := broker.Options{Ports: []int{port}, DataDir: t.TempDir()}
 	servers := fmt.Sprintf("127.0.0.1:%d", port)
 	s := launch(t, servers)

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 
 	"shopstream/services/internal/testkit/broker"
 	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/freeport"
 )
 
 func TestTotalsAreTheSumOfTheOrders(t *testing.T) {
@@ -219,12 +219,7 @@ func TestAddedPartitionsAreRead(t *testing.T) {
 }
 
 func TestKafkaMayStartLater(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
+	port := freeport.Get(t)
 	servers := fmt.Sprintf("127.0.0.1:%d", port)
 	w := &world{Kafka: &brokertest.Kafka{BootstrapServers: servers}, orders: "orders", letters: "orders.dlq", totals: "product-totals", group: "g"}
 	i := w.start(t, "a")

@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"shopstream/services/internal/testkit/database"
+	"shopstream/services/internal/testkit/freeport"
 )
 
 // The service starts before anything it needs, stays alive, and works once
@@ -16,7 +16,7 @@ import (
 func TestDatabaseAwayAtTheStart(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	p.mongoURI = "mongodb://" + addr + "/"
 	events, records := purchases(t, p.topic, 200)
 	p.kafka.Produce(t, records...)
@@ -41,7 +41,7 @@ func TestKafkaAwayAtTheStart(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	// Kafka is there, but not where the service looks.
-	s := start(t, append(p.environ(), "KAFKA_BOOTSTRAP_SERVERS="+freeAddr(t)))
+	s := start(t, append(p.environ(), "KAFKA_BOOTSTRAP_SERVERS="+freeport.Addr(t)))
 	eventually(t, "the database up", func() bool {
 		r, body := s.get(t, "/-/ready")
 		return r.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(body), `"mongo":"up"`) && strings.Contains(string(body), `"kafka":"down`)
@@ -56,16 +56,6 @@ func TestKafkaAwayAtTheStart(t *testing.T) {
 	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("stopping took %v", took)
 	}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // The database goes away in mid-stream, twice: everything is stored once,

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ import (
 	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/testkit/broker"
 	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/freeport"
 )
 
 // lines collects the program's output.
@@ -177,12 +177,7 @@ func BenchmarkTenThousandASecond(b *testing.B) {
 }
 
 func TestKafkaMayStartLater(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
+	port := freeport.Get(t)
 	s := start(t, fmt.Sprintf("127.0.0.1:%d", port), "TOPIC=orders", "INTERVAL=50ms", "COUNT=3")
 	await(t, "it says that it waits", func() bool { return s.out.find("waiting for kafka") != nil })
 	addr := s.out.find("serving")["addr"]

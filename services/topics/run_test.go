@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"shopstream/services/internal/testkit/broker"
 	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/freeport"
 )
 
 // declared is one entry of a TOPICS list; every test has names of its own.
@@ -265,12 +265,7 @@ func TestTheBrokersRefusalIsShownWithTheTopicsName(t *testing.T) {
 }
 
 func TestBrokersThatStartLaterAreWaitedFor(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
+	port := freeport.Get(t)
 	started := make(chan *broker.Broker, 1)
 	time.AfterFunc(700*time.Millisecond, func() {
 		b, err := broker.Start(broker.Options{Ports: []int{port}})

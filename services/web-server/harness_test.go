@@ -349,17 +349,6 @@ func (h *blackHole) passTo(target string) {
 	h.target = target
 }
 
-// freePort is a port that nothing listens on.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // held keeps the broker from answering produce requests, from the next one on.
 type held struct {
 	arrived chan struct{} // closed when the first is there

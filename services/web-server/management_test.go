@@ -13,6 +13,7 @@ import (
 
 	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/freeport"
 )
 
 // withUpstream serves the API in front of a management-api of the test's own.
@@ -172,7 +173,7 @@ func TestUnusableAnswers(t *testing.T) {
 func TestManagementAway(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "purchases", 1, nil)
-	s := start(t, k.BootstrapServers, topic, fmt.Sprintf("http://127.0.0.1:%d", freePort(t))).ready(t)
+	s := start(t, k.BootstrapServers, topic, fmt.Sprintf("http://127.0.0.1:%d", freeport.Get(t))).ready(t)
 	for _, path := range []string{"/getAllUserBuys/u-1", "/api/v1/buys/019b7b5c-5b1e-7a3c-8f00-0123456789ab"} {
 		got := request(t, http.MethodGet, s.url+path, "")
 		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {

@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/testkit/freeport"
 )
 
 // pathItem is the operations of a path.
@@ -75,7 +76,7 @@ func TestSpecHasEveryStatus(t *testing.T) {
 	var kafkaSays error
 	url := serveWith(t, config{Currency: "USD", AckTimeout: time.Second, ManagementAPIURL: u.URL},
 		sendFunc(func(context.Context, kafkax.Record) (kafkax.Placed, error) { return kafkax.Placed{}, kafkaSays }))
-	away := serveWith(t, config{Currency: "USD", ManagementAPIURL: fmt.Sprintf("http://127.0.0.1:%d", freePort(t))}, fakeKafka{})
+	away := serveWith(t, config{Currency: "USD", ManagementAPIURL: fmt.Sprintf("http://127.0.0.1:%d", freeport.Get(t))}, fakeKafka{})
 
 	const id = "019b7b5c-5b1e-7a3c-8f00-0123456789ab"
 	got := map[string]map[string]bool{}

@@ -14,6 +14,7 @@ import (
 
 	"shopstream/services/internal/testkit/broker"
 	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/freeport"
 )
 
 // mustRefuse expects 503 with Retry-After within the promised five seconds,
@@ -57,7 +58,7 @@ func embedded(t *testing.T) *brokertest.Kafka {
 
 func TestKafkaAway(t *testing.T) {
 	t.Parallel()
-	port := freePort(t)
+	port := freeport.Get(t)
 	s := start(t, fmt.Sprintf("127.0.0.1:%d", port), "purchases", newUpstream(t).URL)
 	mustRefuse(t, s)
 	b, err := broker.Start(broker.Options{Ports: []int{port}})
@@ -73,7 +74,7 @@ func TestKafkaAway(t *testing.T) {
 
 func TestKafkaGoesAndComesBack(t *testing.T) {
 	t.Parallel()
-	options := broker.Options{Ports: []int{freePort(t)}, DataDir: t.TempDir()}
+	options := broker.Options{Ports: []int{freeport.Get(t)}, DataDir: t.TempDir()}
 	b, err := broker.Start(options)
 	if err != nil {
 		t.Fatal(err)

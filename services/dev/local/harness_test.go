@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"shopstream/services/internal/testkit/freeport"
 )
 
 // binDir is the folder for the real binaries; build fills it.
@@ -83,13 +84,13 @@ func launch(t *testing.T, o setup) *platform {
 		o.bin = built(t)
 	}
 	p := &platform{t: t, out: &output{}, ended: make(chan struct{}), start: time.Now(), env: map[string]string{
-		"WEB_SERVER_ADDR":     freeAddr(t),
-		"MANAGEMENT_API_ADDR": freeAddr(t),
-		"API_ADDR":            freeAddr(t),
-		"PRODUCER_ADDR":       freeAddr(t),
-		"CONSUMER_ADDR":       freeAddr(t),
-		"KAFKA_PORT":          port(freeAddr(t)),
-		"MONGO_PORT":          port(freeAddr(t)),
+		"WEB_SERVER_ADDR":     freeport.Addr(t),
+		"MANAGEMENT_API_ADDR": freeport.Addr(t),
+		"API_ADDR":            freeport.Addr(t),
+		"PRODUCER_ADDR":       freeport.Addr(t),
+		"CONSUMER_ADDR":       freeport.Addr(t),
+		"KAFKA_PORT":          port(freeport.Addr(t)),
+		"MONGO_PORT":          port(freeport.Addr(t)),
 	}}
 	if o.env["DATA_DIR"] == "" {
 		p.env["DATA_DIR"] = t.TempDir()
@@ -235,22 +236,6 @@ func eventually(t *testing.T, bound time.Duration, attempt func() error) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-}
-
-// freeAddr returns an address on loopback that nothing listens on. Its port is
-// below those that the kernel gives to outgoing connections, which would
-// otherwise take it now and then before local does.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			l.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 func port(addr string) string {

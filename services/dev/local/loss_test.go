@@ -20,6 +20,7 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/testkit/database"
 	"shopstream/services/internal/testkit/databasetest"
+	"shopstream/services/internal/testkit/freeport"
 )
 
 // TestNothingIsLostAndNothingIsDoubled holds the platform to its promise while
@@ -115,7 +116,7 @@ func startDatabase(t *testing.T) *testDatabase {
 		uri, name := databasetest.Start(t)
 		return &testDatabase{uri: uri, name: name}
 	}
-	db := &testDatabase{uri: "mongodb://" + freeAddr(t) + "/", name: "shopping", dir: t.TempDir()}
+	db := &testDatabase{uri: "mongodb://" + freeport.Addr(t) + "/", name: "shopping", dir: t.TempDir()}
 	db.start(t)
 	t.Cleanup(db.stop)
 	return db

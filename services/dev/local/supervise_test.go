@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"shopstream/services/internal/testkit/freeport"
 )
 
 func TestStagesDrainInOrder(t *testing.T) {
@@ -163,7 +165,7 @@ func TestAMissingBinaryIsNamed(t *testing.T) {
 func TestAPortInUseIsNamed(t *testing.T) {
 	taken := map[string]string{}
 	for _, variable := range []string{"API_ADDR", "KAFKA_PORT", "MONGO_PORT"} {
-		l, err := net.Listen("tcp", freeAddr(t))
+		l, err := net.Listen("tcp", freeport.Addr(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +202,7 @@ func TestAnAddressOfAnotherMachineIsNamed(t *testing.T) {
 }
 
 func TestOnePortForTwoIsNamed(t *testing.T) {
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	env := stubbed()
 	env["API_ADDR"], env["PRODUCER_ADDR"] = addr, addr
 	p := launch(t, setup{bin: stubs(t), env: env})

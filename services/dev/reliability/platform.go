@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 
 	"shopstream/services/dev/reliability/cluster"
 	"shopstream/services/internal/retry"
+	"shopstream/services/internal/testkit/freeport"
 )
 
 // platform is the real services, as processes of their own, against given
@@ -294,10 +294,9 @@ func (p *platform) resident(name string) int64 {
 }
 
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Find()
 	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
+		return "", err
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return fmt.Sprintf("127.0.0.1:%d", port), nil
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/retry"
+	"shopstream/services/internal/testkit/freeport"
 )
 
 // Options configure a cluster.
@@ -148,12 +148,11 @@ func (c *Cluster) address(node, port int) (string, error) {
 	if addr, ok := c.ports[key]; ok {
 		return addr, nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := freeport.Find()
 	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
+		return "", err
 	}
-	defer l.Close()
-	c.ports[key] = l.Addr().String()
+	c.ports[key] = fmt.Sprintf("127.0.0.1:%d", free)
 	return c.ports[key], nil
 }
 
