@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/testkit/brokertest"
 )
 
@@ -72,16 +74,19 @@ type raw struct {
 
 func newRaw(b *testing.B, servers, topic string, partitions int) *raw {
 	b.Helper()
-	s := newTestServer(b, servers)
-	r, err := s.readers.acquire(context.Background(), kafka.IsolationLevelReadCommitted)
+	cfg, err := envconf.Load[config]([]string{"KAFKA_BOOTSTRAP_SERVERS=" + servers})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { s.readers.release(r) })
-	if _, err := r.partitions(context.Background(), topic); err != nil {
+	c, err := newClient(cfg.Kafka, slog.New(slog.DiscardHandler))
+	if err != nil {
 		b.Fatal(err)
 	}
-	p := &raw{client: r.client, topic: topic}
+	b.Cleanup(func() { _ = c.Close() })
+	if _, err := c.GetMetadata(&topic, false, 5000); err != nil { // the client learns its leaders
+		b.Fatal(err)
+	}
+	p := &raw{client: c, topic: topic}
 	for i := range partitions {
 		p.places = append(p.places, place{topic, int32(i)})
 	}

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -73,31 +71,6 @@ func classify(err error) error {
 		}
 	}
 	return fmt.Errorf("%w: %w", errUnavailable, err)
-}
-
-// partitions returns a topic's partitions with their leaders, in the order of
-// their ids. Asking never creates the topic. It is also what tells the client
-// itself where to fetch from: without it, a topic that is new to the client
-// would take a second to be found.
-func (c client) partitions(ctx context.Context, topic string) ([]kafka.PartitionMetadata, error) {
-	var found []kafka.PartitionMetadata
-	err := ask(ctx, "describing topic "+topic, func(_ context.Context, timeout time.Duration) error {
-		metadata, err := c.GetMetadata(&topic, false, int(timeout.Milliseconds()))
-		if err != nil {
-			return err
-		}
-		t := metadata.Topics[topic]
-		if t.Error.Code() != kafka.ErrNoError {
-			return t.Error
-		}
-		if len(t.Partitions) == 0 {
-			return fmt.Errorf("%w: the brokers don't mention it", errUnknownTopic)
-		}
-		found = t.Partitions
-		slices.SortFunc(found, func(a, b kafka.PartitionMetadata) int { return cmp.Compare(a.ID, b.ID) })
-		return nil
-	})
-	return found, err
 }
 
 // place is one partition of one topic.

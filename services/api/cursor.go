@@ -4,130 +4,156 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"hash/fnv"
 	"math"
 	"slices"
 )
 
-// position says which records of one partition the next page may take.
+// cursor is a place in one log of a topic: between two pages, or between two
+// events of a stream. It travels in headers and URLs, so it stays below 700
+// characters however many partitions there are, in one of three forms:
 //
-// Mostly a page takes the end of a partition's log, and end alone says so:
-// what is left lies below it. But where a record is stamped older than those
-// before it, the page passes it over and takes them: then spans say which of
-// the records below end are gone, without naming each.
-type position struct {
-	partition int32
-	end       int64
-	spans     []span // from the log's end downwards
-}
-
-// span is the stretch from an offset up to the span before it, or to end. Of
-// its records those older than a rank are left: the page that took the others
-// ended there. Below the last span everything is left.
-type span struct {
-	from int64
-	left rank
-}
-
-// wants reports whether no earlier page has taken r.
-func (p position) wants(r *record) bool {
-	if r.offset >= p.end {
-		return false
-	}
-	for _, s := range p.spans {
-		if r.offset >= s.from {
-			return r.rank().compare(s.left) < 0
-		}
-	}
-	return true
-}
-
-// floor is the offset above which all that is left was passed over.
-func (p position) floor() int64 {
-	if n := len(p.spans); n > 0 {
-		return p.spans[n-1].from
-	}
-	return p.end
-}
-
-// advance returns the position after a page whose last record has the rank
-// last, where the page could choose from candidates: all that this position
-// wants at or above reached, by ascending offset.
-func (p position) advance(reached int64, candidates []record, last rank) position {
-	next := position{partition: p.partition, end: reached}
-	bottom := p.floor()
-	for i := range candidates {
-		if r := &candidates[i]; r.rank().compare(last) < 0 {
-			next.end = r.offset + 1 // left behind: the log is not done above
-		} else if r.offset < bottom {
-			bottom = r.offset // the candidates ascend: only the first gets here
-		}
-	}
-
-	add := func(from int64, left rank) {
-		if from >= next.end {
-			return // nothing is left in there
-		}
-		if n := len(next.spans); n > 0 && next.spans[n-1].left == left {
-			next.spans[n-1].from = from
-			return
-		}
-		next.spans = append(next.spans, span{from, left})
-	}
-	older := func(a, b rank) rank {
-		if a.compare(b) < 0 {
-			return a
-		}
-		return b
-	}
-	top := p.end
-	for _, s := range p.spans {
-		// The page chose among what is at or above reached only.
-		if top > reached {
-			add(max(s.from, reached), older(s.left, last))
-		}
-		if s.from < reached {
-			add(s.from, s.left)
-		}
-		top = s.from
-	}
-	if bottom < top {
-		add(bottom, last)
-	}
-	return next
-}
-
-// cursor is a place in a topic between two pages.
+//   - inline: it says every partition's position. This is the usual one.
+//   - derived: it says the last record of the page, and of the partitions only
+//     those whose position the brokers wouldn't find by that record's
+//     timestamp (see derive.go).
+//   - held: it names positions that this process keeps for a while (memory.go).
 type cursor struct {
-	topic     string
-	partition int32 // the only one asked for, or -1
+	form      form
+	log       [16]byte // the topic's id: another log has other offsets
+	name      uint32   // a hash of the topic's name
+	partition int32    // the only one asked for, or -1
+	last      rank     // no record that a page has taken is older
+	count     int      // derived: of the partitions that there were
 	positions []position
+	key       key // held
+	step      int // held: how many steps after what was kept first
 }
 
-// maxSpans bounds a cursor, which travels in a header and in a URL. Beyond it
-// a page takes only records that earlier ones passed over, which makes the
-// spans fewer and adds none.
-const maxSpans = 64
+type form byte
 
-func (c cursor) crowded() bool {
+const (
+	inline form = iota
+	derived
+	held
+)
+
+// newCursor is a place of which nothing is said yet.
+func newCursor(sel selection, log [16]byte) cursor {
+	return cursor{log: log, name: nameHash(sel.topic), partition: sel.partition, last: newest}
+}
+
+// newest is above all ranks.
+var newest = rank{timestamp: math.MaxInt64, partition: math.MaxInt32, offset: math.MaxInt64}
+
+func nameHash(topic string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(topic))
+	return h.Sum32()
+}
+
+// belongs reports whether the cursor was made for such a request.
+func (c cursor) belongs(sel selection) bool {
+	return c.name == nameHash(sel.topic) && c.partition == sel.partition
+}
+
+// maxSpans keeps cursors small. Beyond it a page takes only records that
+// earlier ones passed over, which makes the spans fewer and adds none.
+const maxSpans = 16
+
+func crowded(positions []position) bool {
 	n := 0
-	for _, p := range c.positions {
+	for _, p := range positions {
 		n += len(p.spans)
 	}
 	return n > maxSpans
 }
 
-const cursorVersion = 1
+const (
+	cursorVersion = 2
+	maxCursor     = 520 // bytes, which are 694 characters
+)
 
-// String encodes the cursor for a URL.
-func (c cursor) String() string {
-	b := []byte{cursorVersion}
-	b = binary.AppendUvarint(b, uint64(len(c.topic)))
-	b = append(b, c.topic...)
+// encode returns the cursor as it stands in a URL, and whether it is as small
+// as it has to be.
+func (c cursor) encode() (text string, fits bool) {
+	b := []byte{cursorVersion, byte(c.form)}
+	b = append(b, c.log[:]...)
+	b = binary.BigEndian.AppendUint32(b, c.name)
 	b = binary.AppendVarint(b, int64(c.partition))
+	b = appendRank(b, c.last)
+	switch c.form {
+	case held:
+		b = append(b, c.key[:]...)
+		b = binary.AppendUvarint(b, uint64(c.step))
+	case derived:
+		b = binary.AppendUvarint(b, uint64(c.count))
+		b = appendPositions(b, c.positions)
+	case inline:
+		b = appendPositions(b, c.positions)
+	}
+	return base64.RawURLEncoding.EncodeToString(b), len(b) <= maxCursor
+}
 
+var (
+	errCursor    = errors.New("not a cursor from a Link header or an event of this service")
+	errOldCursor = errors.New("from another release of this service")
+)
+
+// parseCursor decodes what encode has encoded. A forged cursor can do no more
+// than name other offsets of the topic it says, and no more of them than its
+// own length. An empty text is no cursor: nil.
+func parseCursor(text string) (*cursor, error) {
+	if text == "" {
+		return nil, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(b) < 2 {
+		return nil, errCursor
+	}
+	if v := b[0]; v != cursorVersion && v < 16 {
+		return nil, errOldCursor
+	} else if v != cursorVersion {
+		return nil, errCursor
+	}
+	c := cursor{form: form(b[1])}
+	d := decoder{rest: b[2:]}
+	copy(c.log[:], d.bytes(len(c.log)))
+	if name := d.bytes(4); name != nil {
+		c.name = binary.BigEndian.Uint32(name)
+	}
+	c.partition = int32(d.signed(-1, math.MaxInt32))
+	c.last = d.rank()
+	switch c.form {
+	case held:
+		copy(c.key[:], d.bytes(len(c.key)))
+		c.step = int(d.unsigned(math.MaxInt32))
+	case derived:
+		c.count = int(d.unsigned(math.MaxInt32))
+		c.positions = d.positions()
+	case inline:
+		c.positions = d.positions()
+	default:
+		return nil, errCursor
+	}
+	if d.broken || len(d.rest) > 0 {
+		return nil, errCursor
+	}
+	return &c, nil
+}
+
+func appendRank(b []byte, r rank) []byte {
+	b = binary.AppendVarint(b, r.timestamp)
+	b = binary.AppendUvarint(b, uint64(r.partition))
+	return binary.AppendUvarint(b, uint64(r.offset))
+}
+
+// appendPositions encodes positions in few bytes: three each where partitions
+// follow one another and are about equally long.
+func appendPositions(b []byte, positions []position) []byte {
 	// The spans of one page share its last rank: each is written once.
 	var ranks []rank
-	for _, p := range c.positions {
+	for _, p := range positions {
 		for _, s := range p.spans {
 			if !slices.Contains(ranks, s.left) {
 				ranks = append(ranks, s.left)
@@ -136,14 +162,21 @@ func (c cursor) String() string {
 	}
 	b = binary.AppendUvarint(b, uint64(len(ranks)))
 	for _, r := range ranks {
-		b = binary.AppendVarint(b, r.timestamp)
-		b = binary.AppendUvarint(b, uint64(r.partition))
-		b = binary.AppendUvarint(b, uint64(r.offset))
+		b = appendRank(b, r)
 	}
-	b = binary.AppendUvarint(b, uint64(len(c.positions)))
-	for _, p := range c.positions {
-		b = binary.AppendUvarint(b, uint64(p.partition))
-		b = binary.AppendUvarint(b, uint64(p.end))
+	b = binary.AppendUvarint(b, uint64(len(positions)))
+	previous := position{partition: -1}
+	for _, p := range positions {
+		gap := uint64(p.partition-previous.partition-1) << 1
+		if len(p.spans) > 0 {
+			gap |= 1
+		}
+		b = binary.AppendUvarint(b, gap)
+		b = binary.AppendVarint(b, p.end-previous.end)
+		previous = p
+		if len(p.spans) == 0 {
+			continue
+		}
 		b = binary.AppendUvarint(b, uint64(len(p.spans)))
 		top := p.end
 		for _, s := range p.spans {
@@ -152,54 +185,7 @@ func (c cursor) String() string {
 			top = s.from
 		}
 	}
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-var errCursor = errors.New("not a cursor from a Link header of this service")
-
-// parseCursor decodes what String has encoded. A forged cursor can do no more
-// than name other offsets of the topic it says, and no more of them than its
-// own length.
-func parseCursor(text string) (cursor, error) {
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(b) == 0 || b[0] != cursorVersion {
-		return cursor{}, errCursor
-	}
-	d := decoder{rest: b[1:]}
-	var c cursor
-	c.topic = d.text()
-	c.partition = int32(d.signed(-1, math.MaxInt32))
-
-	ranks := make([]rank, 0, 8)
-	for range d.count() {
-		ranks = append(ranks, rank{
-			timestamp: d.signed(math.MinInt64, math.MaxInt64),
-			partition: int32(d.unsigned(math.MaxInt32)),
-			offset:    d.unsigned(math.MaxInt64),
-		})
-	}
-	previous := int32(-1)
-	for range d.count() {
-		p := position{partition: int32(d.unsigned(math.MaxInt32)), end: d.unsigned(math.MaxInt64)}
-		if p.partition <= previous {
-			return cursor{}, errCursor
-		}
-		previous = p.partition
-		top := p.end
-		for range d.count() {
-			top -= d.unsigned(top)
-			index := d.unsigned(int64(len(ranks)) - 1)
-			if d.broken {
-				return cursor{}, errCursor
-			}
-			p.spans = append(p.spans, span{top, ranks[index]})
-		}
-		c.positions = append(c.positions, p)
-	}
-	if d.broken || len(d.rest) > 0 {
-		return cursor{}, errCursor
-	}
-	return c, nil
+	return b
 }
 
 // decoder reads numbers until one is missing or out of range.
@@ -231,13 +217,58 @@ func (d *decoder) signed(least, most int64) int64 {
 // count reads a number of things, each of which takes a byte at least.
 func (d *decoder) count() int64 { return d.unsigned(int64(len(d.rest))) }
 
-func (d *decoder) text() string {
-	n := d.count()
-	if d.broken || n > int64(len(d.rest)) {
+func (d *decoder) bytes(n int) []byte {
+	if d.broken || n > len(d.rest) {
 		d.broken = true
-		return ""
+		return nil
 	}
-	text := string(d.rest[:n])
+	taken := d.rest[:n]
 	d.rest = d.rest[n:]
-	return text
+	return taken
+}
+
+func (d *decoder) rank() rank {
+	return rank{
+		timestamp: d.signed(math.MinInt64, math.MaxInt64),
+		partition: int32(d.unsigned(math.MaxInt32)),
+		offset:    d.unsigned(math.MaxInt64),
+	}
+}
+
+// positions decodes what appendPositions has encoded: in the order of the
+// partitions.
+func (d *decoder) positions() []position {
+	var ranks []rank
+	for range d.count() {
+		ranks = append(ranks, d.rank())
+	}
+	var positions []position
+	previous := position{partition: -1}
+	for range d.count() {
+		gap := d.unsigned(math.MaxUint32)
+		partition := int64(previous.partition) + 1 + gap>>1
+		p := position{partition: int32(partition), end: previous.end + d.signed(-previous.end, math.MaxInt64-previous.end)}
+		if d.broken || partition > math.MaxInt32 {
+			d.broken = true
+			return nil
+		}
+		previous = p
+		if gap&1 > 0 {
+			top := p.end
+			for range d.count() {
+				top -= d.unsigned(top)
+				index := d.unsigned(int64(len(ranks)) - 1)
+				if d.broken {
+					return nil
+				}
+				p.spans = append(p.spans, span{top, ranks[index]})
+			}
+			if len(p.spans) == 0 {
+				d.broken = true
+				return nil
+			}
+		}
+		positions = append(positions, p)
+	}
+	return positions
 }

@@ -35,91 +35,46 @@ type reading struct {
 	alone bool  // a batch of it didn't come whole beside others
 }
 
-// described is a topic as brokers describe it now: its id, and who leads its
-// partitions.
-type described struct {
-	id      [16]byte
-	leaders map[int32]int32
-}
-
 // fetch implements fetcher. It takes batches as they stand in the log and
 // inflates them one record at a time: librdkafka inflates a batch whole,
-// whatever that comes to, and never gets past one that it can't read.
+// whatever that comes to, and never gets past one that it can't read. It reads
+// one log, the one that was located: where the topic has another by now, the
+// error wraps errRecreated.
 func (r *reader) fetch(ctx context.Context, topic string, windows []window, each func(record) error) error {
 	open := make(map[int32]*reading, len(windows))
 	for _, w := range windows {
 		open[w.partition] = &reading{window: w, at: w.start, want: partitionBytes}
 	}
-	for fresh := false; len(open) > 0; fresh = true {
-		d, err := r.describe(ctx, topic, fresh)
-		if err != nil {
-			return err
-		}
-		for len(open) > 0 && err == nil {
-			err = r.round(ctx, topic, d, open, each)
-		}
-		if err != nil && !errors.Is(err, errMoved) {
-			return err
-		}
-		if err != nil {
-			select {
-			case <-time.After(50 * time.Millisecond):
-			case <-ctx.Done():
-				return ctx.Err()
+	d := r.log
+	for len(open) > 0 {
+		if d.leaders == nil {
+			var err error
+			if d, err = r.describe(ctx, topic); err != nil {
+				return brokerError(ctx, "describing topic "+topic, err)
 			}
+			if d.id != r.log.id {
+				return fmt.Errorf("reading %s: %w", topic, errRecreated)
+			}
+		}
+		err := r.round(ctx, topic, d, open, each)
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+		d = described{}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	return nil
 }
 
-// errMoved asks for fresh metadata.
-var errMoved = errors.New("a leader has moved")
-
-// describe asks for a topic's id and leaders, or takes what is known of them
-// since a while: a broker refuses what is no longer so.
-func (r *reader) describe(ctx context.Context, topic string, fresh bool) (described, error) {
-	request := kmsg.NewPtrMetadataRequest()
-	asked := kmsg.NewMetadataRequestTopic()
-	asked.Topic = kmsg.StringPtr(topic)
-	request.Topics = append(request.Topics, asked)
-	age := 10 * time.Second
-	if fresh {
-		age = time.Millisecond
-	}
-	answer, err := r.direct.RequestCachedMetadata(ctx, request, age)
-	if err != nil {
-		return described{}, brokerError(ctx, "describing topic "+topic, err)
-	}
-	d := described{leaders: map[int32]int32{}}
-	for _, t := range answer.Topics {
-		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
-			return described{}, brokerError(ctx, "describing topic "+topic, err)
-		}
-		d.id = t.TopicID
-		for _, p := range t.Partitions {
-			d.leaders[p.Partition] = p.Leader
-		}
-	}
-	return d, nil
-}
-
-// brokerError tells errors apart as this service does.
-func brokerError(ctx context.Context, what string, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	switch {
-	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
-		err = fmt.Errorf("%w: %w", errUnknownTopic, err)
-	case errors.Is(err, kerr.TopicAuthorizationFailed):
-		err = fmt.Errorf("%w: %w", errForbidden, err)
-	default:
-		err = fmt.Errorf("%w: %w", errUnavailable, err)
-	}
-	return fmt.Errorf("%s: %w", what, err)
-}
-
-// round asks each leader once for what is open of its partitions.
+// round asks each leader once, all at the same time, for what is open of its
+// partitions.
 func (r *reader) round(ctx context.Context, topic string, d described, open map[int32]*reading, each func(record) error) error {
 	byLeader := map[int32][]*reading{}
 	for _, s := range open {
@@ -127,36 +82,33 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 		if !ok || leader < 0 {
 			return errMoved
 		}
-		// What has to come alone takes its leader's turn.
-		if list := byLeader[leader]; s.alone {
-			byLeader[leader] = []*reading{s}
-		} else if len(list) == 0 || !list[0].alone {
-			byLeader[leader] = append(list, s)
+		if s.alone { // what has to come alone takes the turn of all
+			byLeader = map[int32][]*reading{leader: {s}}
+			break
 		}
+		byLeader[leader] = append(byLeader[leader], s)
 	}
+	questions, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type response struct {
+		*kmsg.FetchResponse
+		err error
+	}
+	responses := make(chan response, len(byLeader))
 	for leader, stretches := range byLeader {
-		request := kmsg.NewPtrFetchRequest()
-		request.ReplicaID, request.MaxWaitMillis, request.MinBytes, request.MaxBytes = -1, 1, 1, fetchBytes
-		request.SessionEpoch = -1
-		if r.isolation == kafka.IsolationLevelReadCommitted {
-			request.IsolationLevel = 1
-		}
-		asked := kmsg.NewFetchRequestTopic()
-		asked.Topic, asked.TopicID = topic, d.id
-		for _, s := range stretches {
-			p := kmsg.NewFetchRequestTopicPartition()
-			p.Partition, p.FetchOffset, p.PartitionMaxBytes = s.partition, s.at, s.want
-			request.MaxBytes = max(request.MaxBytes, s.want)
-			asked.Partitions = append(asked.Partitions, p)
-		}
-		request.Topics = append(request.Topics, asked)
-		response, err := r.direct.Broker(int(leader)).Request(ctx, request)
-		if err != nil {
-			return brokerError(ctx, "reading "+topic, err)
-		}
-		answer := response.(*kmsg.FetchResponse)
-		if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
-			return brokerError(ctx, "reading "+topic, err)
+		request := r.question(topic, d.id, stretches)
+		go func() {
+			answer, err := request.RequestWith(questions, r.direct.Broker(int(leader)))
+			if err == nil {
+				err = kerr.ErrorForCode(answer.ErrorCode)
+			}
+			responses <- response{answer, err}
+		}()
+	}
+	for range byLeader {
+		answer := <-responses
+		if answer.err != nil {
+			return brokerError(ctx, "reading "+topic, answer.err)
 		}
 		bytes := 0
 		for _, t := range answer.Topics {
@@ -182,6 +134,26 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 	return nil
 }
 
+// question asks one leader for stretches of its partitions.
+func (r *reader) question(topic string, log [16]byte, stretches []*reading) *kmsg.FetchRequest {
+	request := kmsg.NewPtrFetchRequest()
+	request.ReplicaID, request.MaxWaitMillis, request.MinBytes, request.MaxBytes = -1, 1, 1, fetchBytes
+	request.SessionEpoch = -1
+	if r.isolation == kafka.IsolationLevelReadCommitted {
+		request.IsolationLevel = 1
+	}
+	asked := kmsg.NewFetchRequestTopic()
+	asked.Topic, asked.TopicID = topic, log
+	for _, s := range stretches {
+		p := kmsg.NewFetchRequestTopicPartition()
+		p.Partition, p.FetchOffset, p.PartitionMaxBytes = s.partition, s.at, s.want
+		request.MaxBytes = max(request.MaxBytes, s.want)
+		asked.Partitions = append(asked.Partitions, p)
+	}
+	request.Topics = append(request.Topics, asked)
+	return request
+}
+
 // take reads what came of one partition.
 func (r *reader) take(ctx context.Context, topic string, s *reading, p kmsg.FetchResponseTopicPartition, nothing bool, each func(record) error) error {
 	switch err := kerr.ErrorForCode(p.ErrorCode); {
@@ -194,9 +166,7 @@ func (r *reader) take(ctx context.Context, topic string, s *reading, p kmsg.Fetc
 			s.at = s.end
 		}
 		return nil
-	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID), errors.Is(err, kerr.UnknownTopicOrPartition),
-		errors.Is(err, kerr.NotLeaderForPartition), errors.Is(err, kerr.FencedLeaderEpoch), errors.Is(err, kerr.UnknownLeaderEpoch),
-		errors.Is(err, kerr.LeaderNotAvailable), errors.Is(err, kerr.ReplicaNotAvailable), errors.Is(err, kerr.KafkaStorageError):
+	case moves(err):
 		return errMoved
 	default:
 		return brokerError(ctx, "reading "+topic, err)

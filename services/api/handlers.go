@@ -48,6 +48,7 @@ type server struct {
 	cfg     config
 	cluster *cluster
 	readers *pool
+	places  *memory
 	health  *health.Health
 	log     *slog.Logger
 	metrics metrics
@@ -69,6 +70,7 @@ func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, lo
 		cfg:     cfg,
 		cluster: cluster,
 		readers: readers,
+		places:  newMemory(memorySize),
 		health:  h,
 		log:     log,
 		metrics: metrics{
@@ -164,12 +166,16 @@ func (sel selection) cursorOf(c *gin.Context, field, text string) (*cursor, bool
 		return nil, true
 	}
 	parsed, err := parseCursor(text)
-	if err != nil || parsed.topic != sel.topic || parsed.partition != sel.partition {
+	if errors.Is(err, errOldCursor) {
+		gone(c, err)
+		return nil, false
+	}
+	if err != nil || !parsed.belongs(sel) {
 		httpx.Abort(c, http.StatusNotFound, "no such place",
 			httpx.FieldError{Field: field, Detail: "was not given by this service for this topic and partition"})
 		return nil, false
 	}
-	return &parsed, true
+	return parsed, true
 }
 
 // messages answers GET /messages.
@@ -200,16 +206,16 @@ func (s *server) messages(c *gin.Context) {
 	if page.missing != "" {
 		c.Header("X-Unreadable", page.missing)
 	}
-	if page.next != nil {
+	if page.next != "" {
 		c.Header("Link", nextLink(c.Request.URL.Query(), sel, limit, page.next))
-		c.Header("X-Next-Cursor", page.next.String()) // for clients that are generated, and build their own query
+		c.Header("X-Next-Cursor", page.next) // for clients that are generated, and build their own query
 	}
 	c.Header("Cache-Control", "no-store")
 	writeJSON(c, page.messages)
 }
 
-func nextLink(query url.Values, sel selection, limit int, next *cursor) string {
-	query = url.Values{"topic": {sel.topic}, "limit": {strconv.Itoa(limit)}, "cursor": {next.String()}, "isolation": query["isolation"], "partition": query["partition"]}
+func nextLink(query url.Values, sel selection, limit int, next string) string {
+	query = url.Values{"topic": {sel.topic}, "limit": {strconv.Itoa(limit)}, "cursor": {next}, "isolation": query["isolation"], "partition": query["partition"]}
 	return `</messages?` + query.Encode() + `>; rel="next"`
 }
 
@@ -218,8 +224,8 @@ type page struct {
 	messages []message
 	complete bool
 	reason   string
-	next     *cursor // nil at the beginning of the topic
-	missing  string  // places that can't be read
+	next     string // the cursor; "" at the beginning of the topic
+	missing  string // places that can't be read
 }
 
 var errTimeout = errors.New("nothing could be read in time")
@@ -240,25 +246,15 @@ func (s *server) lastMessages(ctx context.Context, sel selection, limit int, fro
 	defer s.readers.release(r)
 	r.largest = int(min(s.cfg.ReadBytesLimit, math.MaxInt32))
 
-	logs, err := locate(ctx, r.client, sel)
+	logs, err := r.locate(ctx, sel)
 	if err != nil {
 		return page{}, err
 	}
-	var tails []*tail
-	if from == nil {
-		for _, l := range logs {
-			tails = append(tails, newTail(position{partition: l.partition, end: l.end}, l.low, l.end, false))
-		}
-	} else {
-		// A partition that is not in the cursor is newer than the first page.
-		for _, p := range from.positions {
-			for _, l := range logs {
-				if l.partition == p.partition {
-					tails = append(tails, newTail(p, l.low, l.end, from.crowded()))
-				}
-			}
-		}
+	positions, err := s.positions(ctx, r, sel, from, logs)
+	if err != nil {
+		return page{}, err
 	}
+	tails := newTails(positions, logs)
 
 	reason, err := readBack(ctx, r, sel.topic, tails, limit, s.cfg.ReadBytesLimit)
 	if err != nil {
@@ -274,7 +270,16 @@ func (s *server) lastMessages(ctx context.Context, sel selection, limit int, fro
 	}
 	switch {
 	case remains(tails, next):
-		answer.next = &cursor{topic: sel.topic, partition: sel.partition, positions: next}
+		at := newCursor(sel, r.log.id)
+		if from != nil {
+			at.last = from.last
+		}
+		if len(records) > 0 {
+			at.last = older(at.last, records[len(records)-1].rank())
+		}
+		if answer.next, err = s.nextCursor(ctx, r, sel, at, tails, next); err != nil {
+			return page{}, err
+		}
 		if reason == "" && len(records) < limit {
 			answer.complete, answer.reason = false, reasonCursor
 		}
@@ -293,43 +298,6 @@ func (s *server) acquire(ctx context.Context, isolation kafka.IsolationLevel) (*
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout/2)
 	defer cancel()
 	return s.readers.acquire(ctx, isolation)
-}
-
-// located is the log of one partition.
-type located struct {
-	partition int32
-	extent
-}
-
-// locate finds the selected partitions and captures where their logs begin and
-// end now.
-func locate(ctx context.Context, c client, sel selection) ([]located, error) {
-	partitions, err := c.partitions(ctx, sel.topic)
-	if err != nil {
-		return nil, err
-	}
-	var places []place
-	for _, p := range partitions {
-		if sel.partition >= 0 && p.ID != sel.partition {
-			continue
-		}
-		if p.Leader < 0 {
-			return nil, fmt.Errorf("%w: partition %d of %s has none", errLeaderless, p.ID, sel.topic)
-		}
-		places = append(places, place{sel.topic, p.ID})
-	}
-	if len(places) == 0 {
-		return nil, fmt.Errorf("%w: %s has no partition %d", errUnknownPartition, sel.topic, sel.partition)
-	}
-	extents, err := c.extents(ctx, places, sel.isolation, true)
-	if err != nil {
-		return nil, err
-	}
-	logs := make([]located, len(places))
-	for i, p := range places {
-		logs[i] = located{p.partition, extents[p]}
-	}
-	return logs, nil
 }
 
 var (
@@ -360,6 +328,10 @@ func (s *server) fail(c *gin.Context, err error) {
 		httpx.Abort(c, http.StatusForbidden, "Kafka's access rules don't let this service read that")
 	case errors.Is(err, errSaturated):
 		httpx.AbortRetry(c, http.StatusServiceUnavailable, time.Second, "too many requests are reading at once")
+	case errors.Is(err, errRecreated):
+		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "the topic was deleted and created again while it was read; ask again")
+	case errors.Is(err, errOtherLog), errors.Is(err, errForgotten):
+		gone(c, err)
 	case errors.Is(err, errLeaderless):
 		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "a partition has no leader now; partition= reads one that has")
 	case errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errUnavailable):
@@ -372,6 +344,20 @@ func (s *server) fail(c *gin.Context, err error) {
 		return
 	}
 	s.log.DebugContext(c.Request.Context(), "request refused", "path", c.FullPath(), "error", err)
+}
+
+// gone answers where a cursor leads nowhere any more.
+func gone(c *gin.Context, err error) {
+	what := map[error]string{
+		errOldCursor: "the place was given by another release of this service",
+		errOtherLog:  "the topic was deleted and created again since the place was given, and what it leads to is gone",
+		errForgotten: "the service holds the place no longer: it was restarted, another of its pods answers, or many others came since",
+	}
+	for reason, text := range what {
+		if errors.Is(err, reason) {
+			httpx.Abort(c, http.StatusGone, text+". Ask without cursor or Last-Event-ID: that starts anew")
+		}
+	}
 }
 
 // writeJSON answers with v; text stays readable, < and > included.

@@ -36,7 +36,10 @@ func newTestServer(t testing.TB, servers string, environ ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	readers := newPool(cfg.Kafka, cfg.ReadConcurrency, log)
+	readers, err := newPool(cfg.Kafka, cfg.ReadConcurrency)
+	if err != nil {
+		t.Fatal(err)
+	}
 	h := health.New(reg, health.Check{Name: "kafka", Probe: cluster.reachable})
 	var wg sync.WaitGroup
 	var stops []context.CancelFunc
@@ -106,10 +109,13 @@ func TestARequestCostsFourQuestions(t *testing.T) {
 	}
 	c := count(k)
 	s := start(t, k.BootstrapServers)
-	for range 3 { // until everything is connected
-		s.messages(t, "/messages?topic="+topic)
-	}
-	c.take()
+	eventually(t, "everything to be connected", func() bool {
+		c.take()
+		for range 10 {
+			s.messages(t, "/messages?topic="+topic)
+		}
+		return c.take()[keyAPIVersions] == 0
+	})
 	const requests = 50
 	for range requests {
 		s.messages(t, "/messages?topic="+topic)

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"testing"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -17,10 +15,6 @@ import (
 // Callers leave at any moment, and the reader goes on to the next.
 func TestLeavingCallersDoNoHarm(t *testing.T) {
 	k := brokertest.Start(t)
-	cfg, err := envconf.Load[config]([]string{"KAFKA_BOOTSTRAP_SERVERS=" + k.BootstrapServers})
-	if err != nil {
-		t.Fatal(err)
-	}
 	topic := k.Topic(t, "left", 6, nil)
 	client := writer(t, k)
 	var windows []window
@@ -28,8 +22,7 @@ func TestLeavingCallersDoNoHarm(t *testing.T) {
 		write(t, client, &kgo.Record{Topic: topic, Partition: i}, &kgo.Record{Topic: topic, Partition: i})
 		windows = append(windows, window{i, 0, 2})
 	}
-	p := newPool(cfg.Kafka, 2, slog.New(slog.DiscardHandler))
-	defer p.close()
+	p := testPool(t, k.BootstrapServers, 2)
 	for i := range 200 {
 		r, err := p.acquire(t.Context(), kafka.IsolationLevelReadCommitted)
 		if err != nil {
@@ -38,6 +31,9 @@ func TestLeavingCallersDoNoHarm(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		if i%3 != 0 {
 			leave()
+		}
+		if _, err := r.locate(t.Context(), selection{topic: topic, partition: -1}); err != nil {
+			t.Fatal(err)
 		}
 		n := 0
 		err = r.fetch(ctx, topic, windows, func(record) error { n++; return nil })
@@ -50,65 +46,42 @@ func TestLeavingCallersDoNoHarm(t *testing.T) {
 		leave()
 		p.release(r)
 	}
-	if p.size != 2 || len(p.idle) > 2 || len(p.slots) != 0 {
-		t.Errorf("%d idle, %d in use", len(p.idle), len(p.slots))
+	if len(p.slots) != 0 {
+		t.Errorf("%d in use", len(p.slots))
 	}
 }
 
-func TestPoolIsBoundedAndReplacesWhatFailed(t *testing.T) {
+func TestPoolIsBounded(t *testing.T) {
 	k := brokertest.Start(t)
-	cfg, err := envconf.Load[config]([]string{"KAFKA_BOOTSTRAP_SERVERS=" + k.BootstrapServers})
+	p := testPool(t, k.BootstrapServers, 2)
+	a, err := p.acquire(t.Context(), kafka.IsolationLevelReadCommitted)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
-	p := newPool(cfg.Kafka, 2, log)
-	made := 0
-	p.create = func(isolation kafka.IsolationLevel) (*reader, error) {
-		made++
-		return newReader(cfg.Kafka, isolation, log)
+	if _, err := p.acquire(t.Context(), kafka.IsolationLevelReadUncommitted); err != nil {
+		t.Fatal(err)
 	}
-	defer p.close()
-	acquire := func(isolation kafka.IsolationLevel) *reader {
-		t.Helper()
-		r, err := p.acquire(t.Context(), isolation)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
-	expect := func(want, idle int) {
-		t.Helper()
-		if made != want || len(p.idle) != idle {
-			t.Errorf("made %d, idle %d; want %d, %d", made, len(p.idle), want, idle)
-		}
-	}
-	committed, uncommitted := kafka.IsolationLevelReadCommitted, kafka.IsolationLevelReadUncommitted
-	a := acquire(committed)
-	p.release(a)
-	if acquire(committed) != a {
-		t.Error("a warm reader was not used again")
-	}
-	expect(1, 0)
-	b := acquire(uncommitted)
-	expect(2, 0)
 	ctx, cancel := context.WithTimeout(t.Context(), 1)
 	defer cancel()
-	if _, err := p.acquire(ctx, committed); !errors.Is(err, errSaturated) {
+	if _, err := p.acquire(ctx, kafka.IsolationLevelReadCommitted); !errors.Is(err, errSaturated) {
 		t.Errorf("a third: %v", err)
 	}
-	a.failed = true
 	p.release(a)
-	p.release(b)
-	expect(2, 1)
-	c := acquire(committed)
-	d := acquire(committed) // the uncommitted one makes room
-	expect(4, 0)
-	p.release(c)
-	p.release(d)
-	expect(4, 2)
-	p.create = func(kafka.IsolationLevel) (*reader, error) { return nil, fmt.Errorf("no") }
-	if _, err := p.acquire(t.Context(), uncommitted); err == nil || len(p.slots) != 0 {
-		t.Errorf("a reader that can't be made: %v, %d in use", err, len(p.slots))
+	if _, err := p.acquire(t.Context(), kafka.IsolationLevelReadCommitted); err != nil {
+		t.Errorf("after one was released: %v", err)
 	}
+}
+
+func testPool(t *testing.T, servers string, size int) *pool {
+	t.Helper()
+	cfg, err := envconf.Load[config]([]string{"KAFKA_BOOTSTRAP_SERVERS=" + servers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPool(cfg.Kafka, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.direct.Close)
+	return p
 }

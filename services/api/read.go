@@ -60,9 +60,17 @@ type rank struct {
 	offset    int64
 }
 
-// compare is negative when a is older than b.
-func (a rank) compare(b rank) int {
-	return cmp.Or(cmp.Compare(a.timestamp, b.timestamp), cmp.Compare(a.partition, b.partition), cmp.Compare(a.offset, b.offset))
+// compare is negative when r is older than b.
+func (r rank) compare(b rank) int {
+	return cmp.Or(cmp.Compare(r.timestamp, b.timestamp), cmp.Compare(r.partition, b.partition), cmp.Compare(r.offset, b.offset))
+}
+
+// older returns the older of two.
+func older(a, b rank) rank {
+	if a.compare(b) < 0 {
+		return a
+	}
+	return b
 }
 
 // window is a stretch of a partition's log: offsets from start up to, not
@@ -82,8 +90,9 @@ type fetcher interface {
 
 // tail is one partition, read backwards from its end.
 type tail struct {
-	position          // what earlier pages have taken
-	start    int64    // of the log: there is nothing below
+	position       // what earlier pages have taken
+	start    int64 // of the log: there is nothing below
+	logEnd   int64
 	low      int64    // where reading ends: start, or above it
 	reached  int64    // all of [reached, end) has been read
 	window   int64    // least length of the next window
@@ -280,11 +289,24 @@ func choose(tails []*tail, limit int) (page []record, next []position) {
 	return page, next
 }
 
+// newTails starts reading back at positions. Where earlier pages have passed
+// much over, it is that alone that is read.
+func newTails(positions []position, logs []located) []*tail {
+	var tails []*tail
+	passedOver := crowded(positions)
+	for _, l := range logs {
+		if p := find(positions, l.partition); p != nil { // else it is newer than the first page
+			tails = append(tails, newTail(*p, l.low, l.end, passedOver))
+		}
+	}
+	return tails
+}
+
 // newTail starts reading back at a position, in a log that is [start, end) now.
 // passedOver restricts it to records that earlier pages passed over.
 func newTail(p position, start, end int64, passedOver bool) *tail {
 	p.end = min(p.end, end)
-	t := &tail{position: p, start: start, low: start, reached: p.end}
+	t := &tail{position: p, start: start, logEnd: end, low: start, reached: p.end}
 	if passedOver {
 		t.low = max(t.low, p.floor())
 	}

@@ -27,11 +27,14 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	readers, err := newPool(cfg.Kafka, cfg.ReadConcurrency)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	kafka, err := newCluster(cfg.Kafka, log)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	readers := newPool(cfg.Kafka, cfg.ReadConcurrency, log)
 
 	h := health.New(reg, health.Check{Name: "kafka", Probe: kafkax.Announce(log, kafka.reachable)})
 	engine := httpx.NewEngine(log, reg, h)

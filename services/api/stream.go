@@ -73,6 +73,7 @@ type liveTail struct {
 	selection
 	reader   *kafkax.Reader
 	at       cursor // an end in it is the offset that comes next
+	places   *memory
 	out      bytes.Buffer
 	response http.ResponseWriter
 	control  *http.ResponseController
@@ -88,7 +89,11 @@ func (s *server) openTail(ctx context.Context, sel selection, resume *cursor) (*
 		return nil, err
 	}
 	defer s.readers.release(asking)
-	logs, err := locate(ctx, asking.client, sel)
+	logs, err := asking.locate(ctx, sel)
+	if err != nil {
+		return nil, err
+	}
+	at, assigned, err := s.streamStart(asking.log.id, sel, resume, logs)
 	if err != nil {
 		return nil, err
 	}
@@ -101,25 +106,39 @@ func (s *server) openTail(ctx context.Context, sel selection, resume *cursor) (*
 	if err != nil {
 		return nil, err
 	}
-	t := &liveTail{selection: sel, reader: reader, at: cursor{topic: sel.topic, partition: sel.partition}}
-	positions := map[int32]kafkax.Position{}
-	for _, l := range logs {
-		from := l.end
-		if resume != nil {
-			// A partition that the client has not seen yet was added since:
-			// all of it is new.
-			from = l.low
-			for _, p := range resume.positions {
-				if p.partition == l.partition {
-					from = min(max(p.end, l.low), l.end)
-				}
+	reader.Assign(assigned)
+	return &liveTail{selection: sel, reader: reader, at: at, places: s.places}, nil
+}
+
+// streamStart returns where a stream starts: at the end, or where its client
+// has come to. The Reader checks the latter, and says so where that log is
+// another, or lacks what comes next.
+func (s *server) streamStart(log [16]byte, sel selection, resume *cursor, logs []located) (cursor, map[int32]kafkax.Position, error) {
+	at := newCursor(sel, log)
+	var seen []position
+	if resume != nil {
+		at.log, seen = resume.log, resume.positions
+		if resume.form == held {
+			var ok bool
+			if seen, ok = s.places.get(resume.key, resume.step); !ok {
+				return at, nil, errForgotten
 			}
 		}
-		t.at.positions = append(t.at.positions, position{partition: l.partition, end: from})
-		positions[l.partition] = kafkax.Position{Offset: from, LeaderEpoch: -1}
 	}
-	reader.Assign(positions)
-	return t, nil
+	assigned := map[int32]kafkax.Position{}
+	for _, l := range logs {
+		from := kafkax.Position{Offset: l.end, Log: kafkax.LogID(log), LeaderEpoch: -1}
+		if resume != nil {
+			if p := find(seen, l.partition); p != nil {
+				from.Offset, from.Log = p.end, kafkax.LogID(at.log)
+			} else {
+				from.Offset = l.low // added since: all of it is new
+			}
+		}
+		at.positions = append(at.positions, position{partition: l.partition, end: from.Offset})
+		assigned[l.partition] = from
+	}
+	return at, assigned, nil
 }
 
 // follow sends messages until the client goes, the service drains or the topic
@@ -134,7 +153,7 @@ func (t *liveTail) follow(c *gin.Context, s *server) error {
 
 	// An id without data is no event, but a client that connects again before
 	// the first one tells it.
-	fmt.Fprintf(&t.out, "retry: 2000\nid: %s\n\n", t.at)
+	fmt.Fprintf(&t.out, "retry: 2000\nid: %s\n\n", t.id())
 	if err := t.flush(); err != nil {
 		return err
 	}
@@ -184,7 +203,7 @@ func (t *liveTail) send(polled any, s *server) error {
 			t.move(e.Partition, e.Last+1)
 			err = t.event("unreadable", unreadable{e.Partition, offsetText(e.First), offsetText(e.Last), e.Cause})
 		case *kafkax.LogChange:
-			t.move(e.Partition, e.To.Offset)
+			t.change(e)
 			err = t.event("reset", reset{e.Partition, offsetText(e.From.Offset), offsetText(e.To.Offset), e.Kind})
 		}
 		if err != nil {
@@ -219,11 +238,42 @@ func offsetText(offset int64) string { return strconv.FormatInt(offset, 10) }
 
 // move sets the offset that comes next of a partition.
 func (t *liveTail) move(partition int32, next int64) {
-	for i := range t.at.positions {
-		if p := &t.at.positions[i]; p.partition == partition {
-			p.end = next
-		}
+	if p := find(t.at.positions, partition); p != nil {
+		p.end = next
 	}
+	if t.at.form == held {
+		t.at.step = t.places.step(t.at.key, step{partition, next})
+	}
+}
+
+// change goes on elsewhere in a log, or in another, which is another for all
+// partitions at once.
+func (t *liveTail) change(c *kafkax.LogChange) {
+	if log, ok := kafkax.ParseLogID(c.To.Log); ok && log != t.at.log {
+		t.at.log = log
+		for i := range t.at.positions {
+			t.at.positions[i].end = 0
+		}
+		t.at.form = inline
+	}
+	t.move(c.Partition, max(c.To.Offset, 0))
+}
+
+// id is the place after all that was sent. Where partitions are too many to say
+// it, this process holds the place, and the id names it.
+func (t *liveTail) id() string {
+	if t.at.form == inline {
+		text, fits := t.at.encode()
+		if fits {
+			return text
+		}
+		t.at.form = held
+	}
+	if t.at.step == 0 { // new, or given up by memory for others
+		t.at.key = t.places.begin(t.at.positions)
+	}
+	text, _ := t.at.encode()
+	return text
 }
 
 func (t *liveTail) event(name string, content any) error {
@@ -231,7 +281,7 @@ func (t *liveTail) event(name string, content any) error {
 	if err != nil {
 		return fmt.Errorf("encoding an event: %w", err)
 	}
-	fmt.Fprintf(&t.out, "id: %s\nevent: %s\ndata: %s\n\n", t.at, name, data)
+	fmt.Fprintf(&t.out, "id: %s\nevent: %s\ndata: %s\n\n", t.id(), name, data)
 	return nil
 }
 

@@ -115,7 +115,7 @@ func (r *Reader) leaderless(err error) {
 
 // meet takes what metadata says of a partition that is read.
 func (r *Reader) meet(p *partition, m kmsg.MetadataResponseTopicPartition) {
-	today := logID(r.id)
+	today := LogID(r.id)
 	if p.at.Log != "" && today != "" && p.at.Log != today {
 		unread := int64(-1)
 		if p.end >= 0 {

@@ -56,12 +56,19 @@ func LabelField(metadata *string, name string) string {
 	return ""
 }
 
-// logID is a topic's id as Kafka's own tools print it.
-func logID(id [16]byte) string {
+// LogID is a topic's id as Kafka's own tools print it; "" for none.
+func LogID(id [16]byte) string {
 	if id == [16]byte{} {
 		return "" // brokers before 2.8 have none
 	}
 	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
+// ParseLogID reads what LogID has printed.
+func ParseLogID(text string) (id [16]byte, ok bool) {
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	ok = err == nil && copy(id[:], b) == len(id)
+	return id, ok
 }
 
 // LogChange says that reading a partition goes on elsewhere than where it
