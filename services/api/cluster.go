@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"shopstream/services/internal/kafkax"
 )
@@ -17,6 +19,7 @@ import (
 type cluster struct {
 	config kafkax.Config
 	client client
+	direct *kgo.Client // for what librdkafka does not ask
 	log    *slog.Logger
 
 	// open is held for reading by every call: the client closes under none.
@@ -29,7 +32,11 @@ func newCluster(cfg kafkax.Config, log *slog.Logger) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{config: cfg, client: c, log: log}, nil
+	direct, err := cfg.Direct("api")
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return &cluster{config: cfg, client: c, direct: direct, log: log}, nil
 }
 
 // Run takes the client's events, which would pile up otherwise.
@@ -45,6 +52,7 @@ func (c *cluster) Run(ctx context.Context) error {
 	c.open.Lock()
 	defer c.open.Unlock()
 	c.closed = true
+	c.direct.Close()
 	if err := c.client.Close(); err != nil {
 		return fmt.Errorf("closing the admin client: %w", err)
 	}
@@ -75,4 +83,21 @@ func (c *cluster) reachable(ctx context.Context) error {
 		return c.config.Explained(ctx, err)
 	}
 	return nil
+}
+
+// askDirect puts one question through the direct client, within the bound on
+// one answer.
+func (c *cluster) askDirect(ctx context.Context, what string, question func(context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, kafkax.AnswerTimeout)
+	defer cancel()
+	err := question(bounded)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err() // the caller has gone
+	case bounded.Err() != nil:
+		return fmt.Errorf("%s: %w: %w", what, errUnavailable, err)
+	}
+	return brokerError(bounded, what, err)
 }

@@ -39,6 +39,8 @@ const statusGone = 499
 // topicName is Kafka's own rule.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
+const topicRule = "must be at most 249 letters, digits, dots, underscores or hyphens"
+
 // isInternal reports whether a topic is one of the platform's own, by the
 // convention that Kafka's follow.
 func isInternal(topic string) bool { return strings.HasPrefix(topic, "__") }
@@ -118,7 +120,7 @@ func (s *server) parseSelection(c *gin.Context, more ...*httpx.FieldError) (sele
 	}
 	faults := more
 	if !topicName.MatchString(sel.topic) {
-		faults = append(faults, &httpx.FieldError{Field: "topic", Detail: "must be at most 249 letters, digits, dots, underscores or hyphens"})
+		faults = append(faults, &httpx.FieldError{Field: "topic", Detail: topicRule})
 	}
 	partition, fault := httpx.QueryInt(c, "partition", -1, 0, 1<<31-1)
 	sel.partition = int32(partition)
@@ -141,11 +143,17 @@ func (s *server) parseSelection(c *gin.Context, more ...*httpx.FieldError) (sele
 		httpx.Abort(c, http.StatusBadRequest, "invalid query", list...)
 		return sel, false
 	}
-	if isInternal(sel.topic) && !s.cfg.AllowInternal {
-		httpx.Abort(c, http.StatusForbidden, fmt.Sprintf("topic %q is internal to Kafka; ALLOW_INTERNAL_TOPICS opens such topics", sel.topic))
-		return sel, false
+	return sel, s.shows(c, sel.topic)
+}
+
+// shows reports whether a topic may be shown. When it returns false, it has
+// answered.
+func (s *server) shows(c *gin.Context, topic string) bool {
+	if isInternal(topic) && !s.cfg.AllowInternal {
+		httpx.Abort(c, http.StatusForbidden, fmt.Sprintf("topic %q is internal to Kafka; ALLOW_INTERNAL_TOPICS opens such topics", topic))
+		return false
 	}
-	return sel, true
+	return true
 }
 
 // cursorText is what every cursor looks like, also one of a later version.

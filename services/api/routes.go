@@ -27,7 +27,9 @@ func (s *server) routes(engine *gin.Engine) error {
 	engine.GET("/messages", s.messages)
 	engine.GET("/messages/stream", s.stream)
 	engine.GET("/topics", s.topics)
+	engine.GET("/topics/:topic/config", s.topicConfig)
 	engine.GET("/groups", s.groups)
+	engine.GET("/brokers", s.brokers)
 	httpx.ServeSpec(engine, spec)
 
 	viewer, err := newViewer(viewerFiles)

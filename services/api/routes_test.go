@@ -109,7 +109,7 @@ func TestTokenGuardsAllButTheOperationalRoutes(t *testing.T) {
 			t.Errorf("GET %s without a token = %d", path, a.status)
 		}
 	}
-	for _, path := range []string{"/", "/viewer", "/viewer/app.js", "/messages?topic=" + topic, "/messages/stream?topic=" + topic, "/topics", "/groups", "/openapi.yaml", "/nowhere"} {
+	for _, path := range []string{"/", "/viewer", "/viewer/app.js", "/messages?topic=" + topic, "/messages/stream?topic=" + topic, "/topics", "/topics/" + topic + "/config", "/groups", "/brokers", "/openapi.yaml", "/nowhere"} {
 		for _, wrong := range []string{"", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "bearers3cret", "Digest s3cret", basic("s3cret", ""), basic("", "")} {
 			a := s.get(t, path, "Authorization", wrong)
 			if a.status != http.StatusUnauthorized {

@@ -47,7 +47,7 @@ func Grants(c config.Config) []kafka.Grant {
 		{User: Producer, Operations: write, Topic: t.Purchases.Name},
 
 		// It shows any topic and any group, and changes none.
-		{User: API, Operations: read, Topic: "*"},
+		{User: API, Operations: []string{"Read", "Describe", "DescribeConfigs"}, Topic: "*"},
 		{User: API, Operations: []string{"Describe"}, Group: "*"},
 
 		{User: KEDAUser, Operations: []string{"Describe"}, Topic: t.Purchases.Name},

@@ -610,7 +610,7 @@ func TestProbesAndMetricsStayInside(t *testing.T) {
 			}
 			for _, request := range []string{
 				"/", "/shop/app.js", "/buy", "/api/v1/buy", "/getAllUserBuys/ann", "/api/v1/buys/1", "/messages", "/messages/stream", "/topics",
-				"/groups", "/viewer", "/viewer/app.js", "/health",
+				"/topics/orders/config", "/groups", "/brokers", "/viewer", "/viewer/app.js", "/health",
 			} {
 				if !served(request) {
 					t.Errorf("%s is not reachable from outside", request)
