@@ -58,11 +58,22 @@ func IngressNginx(args IngressNginxArgs) Chart {
 	}
 }
 
+// KEDAArgs is what a stack chooses about KEDA.
+type KEDAArgs struct {
+	Namespace string
+
+	// Watched is the namespace whose workloads it scales, and the only one beside its own that it reads.
+	Watched string
+
+	// ReadsSecrets lets it read the Secrets there, for what it authenticates to the brokers with.
+	ReadsSecrets bool
+}
+
 // KEDA is the autoscaler for everything that the cluster itself can't scale on.
-func KEDA(namespace string) Chart {
+func KEDA(args KEDAArgs) Chart {
 	part := resources("50m", "100Mi")
 	return Chart{
-		Name: "keda", Version: "2.20.2", Namespace: namespace,
+		Name: "keda", Version: "2.20.2", Namespace: args.Namespace,
 		Repository: "https://kedacore.github.io/charts",
 		Demands: []Demand{
 			{Name: "keda-operator", Resources: part},
@@ -73,6 +84,13 @@ func KEDA(namespace string) Chart {
 			"image": map[string]any{"pullPolicy": "IfNotPresent"},
 			"resources": map[string]any{
 				"operator": values(part), "metricServer": values(part), "webhooks": values(part),
+			},
+			// The chart's defaults let it read every Secret of the cluster, and every object of every kind.
+			"watchNamespace": args.Watched,
+			"rbac":           map[string]any{"enabledCustomScaledRefKinds": false},
+			"permissions": map[string]any{
+				"operator":     map[string]any{"restrict": map[string]any{"secret": !args.ReadsSecrets}},
+				"metricServer": map[string]any{"restrict": map[string]any{"secret": true}},
 			},
 		},
 	}

@@ -17,7 +17,9 @@ func Charts(c config.Config) []addon.Chart {
 		}))
 	}
 	if c.Addons.KEDA {
-		charts = append(charts, addon.KEDA(c.Addons.KEDANamespace))
+		charts = append(charts, addon.KEDA(addon.KEDAArgs{
+			Namespace: c.Addons.KEDANamespace, Watched: AppNamespace, ReadsSecrets: c.Kafka.Secure,
+		}))
 	}
 	if c.Addons.MetricsServer {
 		charts = append(charts, addon.MetricsServer(c.Addons.MonitoringNamespace, c.Addons.KubeletInsecureTLS))
