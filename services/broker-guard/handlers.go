@@ -1,0 +1,46 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+func (g *guard) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, g.turn.status()) })
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, g.turn.status()) })
+	mux.HandleFunc("GET /ready", g.ready)
+	mux.HandleFunc("GET /stop", g.stop)
+	return mux
+}
+
+// ready answers 200 when the node has caught up, and 503 with the reason
+// otherwise.
+func (g *guard) ready(w http.ResponseWriter, r *http.Request) {
+	err := g.check(r.Context())
+	if r.Context().Err() != nil {
+		return // nobody listens
+	}
+	g.turn.observe(err)
+	if err != nil {
+		reply(w, http.StatusServiceUnavailable, map[string]string{"reason": err.Error()})
+		return
+	}
+	reply(w, http.StatusOK, g.turn.status())
+}
+
+// stop answers once the node may stop: what the kubelet calls before it ends the
+// node's container.
+func (g *guard) stop(w http.ResponseWriter, r *http.Request) {
+	if err := g.turn.await(r.Context()); err != nil {
+		reply(w, http.StatusServiceUnavailable, map[string]string{"reason": err.Error()})
+		return
+	}
+	reply(w, http.StatusOK, g.turn.status())
+}
+
+func reply(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // whoever asked is gone, if at all
+}
