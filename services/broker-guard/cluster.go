@@ -92,11 +92,12 @@ func (c *cluster) all(ctx context.Context) (view, error) {
 	for _, id := range ids {
 		wait.Go(func() {
 			a, err := c.ask(ctx, id)
-			if err != nil {
-				return // those that answer tell what it means that this one doesn't
-			}
 			mu.Lock()
 			defer mu.Unlock()
+			if err != nil {
+				v.silent = append(v.silent, id)
+				return
+			}
 			v.answers = append(v.answers, a)
 		})
 	}

@@ -18,16 +18,16 @@ func mayStop(v view, id int32) error {
 	}
 	var reasons []error
 	for _, a := range v.answers {
-		if err := availableWithout(a, id); err != nil {
+		if err := availableWithout(a, id, v.silent); err != nil {
 			reasons = append(reasons, fmt.Errorf("broker %d says: %w", a.from, err))
 		}
 	}
-	return errors.Join(append(reasons, majorityWithout(v.quorum, id))...)
+	return errors.Join(append(reasons, majorityWithout(v.quorum, id, v.silent))...)
 }
 
 // availableWithout looks for a partition that would take no writes without the
 // broker.
-func availableWithout(a answer, id int32) error {
+func availableWithout(a answer, id int32, silent []int32) error {
 	for _, p := range a.partitions {
 		if !slices.Contains(p.isr, id) {
 			continue // it loses nothing
@@ -35,7 +35,7 @@ func availableWithout(a answer, id int32) error {
 		if len(p.replicas)-len(p.adding) <= p.minISR {
 			continue // it needs every replica that it has, and no waiting changes that
 		}
-		if left := len(p.isr) - 1; left < p.minISR {
+		if left := len(without(p.isr, append(slices.Clone(silent), id))); left < p.minISR {
 			return fmt.Errorf("partition %d of %q would have %d of %d replicas in sync, and needs %d", p.number, p.topic, left, len(p.replicas), p.minISR)
 		}
 	}
@@ -43,7 +43,7 @@ func availableWithout(a answer, id int32) error {
 }
 
 // majorityWithout looks whether the other controllers can go on deciding.
-func majorityWithout(q quorum, id int32) error {
+func majorityWithout(q quorum, id int32, silent []int32) error {
 	if !q.has(id) || len(q.voters) == 1 {
 		return nil // it has no vote, or the only one, for which no waiting helps
 	}
@@ -52,10 +52,14 @@ func majorityWithout(q quorum, id int32) error {
 		return nil // it takes part in nothing already
 	}
 	majority := len(q.voters)/2 + 1
-	if others := len(current) - 1; others < majority {
+	if others := len(without(current, append(slices.Clone(silent), id))); others < majority {
 		return fmt.Errorf("%d of %d controllers would have caught up, and %d have to", others, len(q.voters), majority)
 	}
 	return nil
+}
+
+func without(ids, others []int32) []int32 {
+	return slices.DeleteFunc(slices.Clone(ids), func(id int32) bool { return slices.Contains(others, id) })
 }
 
 // caughtUp are the voters that have what the leader has, the leader included.

@@ -10,6 +10,9 @@ import (
 type view struct {
 	answers []answer
 	quorum  quorum
+	// silent are brokers that are registered and don't answer. One that has just
+	// died is in sync, by what the others say, until its session ends.
+	silent []int32
 }
 
 // answer is what one broker says of the cluster.

@@ -28,7 +28,7 @@ func buildServices(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "shopstream/services/web-server", "shopstream/services/management-api",
-		"shopstream/services/consumer", "shopstream/services/producer", "shopstream/services/api", "shopstream/services/topics")
+		"shopstream/services/consumer", "shopstream/services/producer", "shopstream/services/api", "shopstream/services/topics", "shopstream/services/broker-guard")
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the services: %v\n%s", err, output)
 	}

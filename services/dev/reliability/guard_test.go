@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// Brokers that are restarted one after the other, each when the guard beside it
+// lets it go and the next when the guard says that it has caught up, as a
+// StatefulSet does: no shopper is refused, and no partition falls below its
+// min.insync.replicas, looked at every second.
+func TestAGuardedRollRefusesNobody(t *testing.T) {
+	s := guardedStage(t)
+	urls := startGuards(t, s)
+	load, err := s.begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sampled := sampleInSync(t, s)
+	pause(t.Context(), 3*time.Second)
+	for node := s.brokers.Nodes() - 1; node >= 0; node-- { // in a StatefulSet's order
+		if err := askGuard(t.Context(), urls[node]+"/stop"); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if err := s.brokers.Stop(node); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.brokers.StartNode(node); err != nil {
+			t.Fatal(err)
+		}
+		awaitGuard(t, urls[node]+"/ready")
+		t.Logf("node %d was back in sync after %s", node, time.Since(start).Round(time.Millisecond))
+	}
+	samples := sampled()
+	r, err := load.conclude(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range r.rows() {
+		t.Logf("%-18s %s", row[0], row[1])
+	}
+	if err := r.faults(); err != nil {
+		t.Error(err)
+	}
+	if r.Refused+r.Cut > 0 || len(r.tally.Wrong) > 0 {
+		t.Errorf("%d refused, %d cut off, %d other answers than 202", r.Refused, r.Cut, len(r.tally.Wrong))
+	}
+	if r.Stall > 2*time.Second {
+		t.Errorf("nothing was acknowledged for %s", r.Stall)
+	}
+	for _, below := range samples {
+		t.Error(below)
+	}
+}
+
+// While a broker is down, no other one is let go; once it is back in sync, the
+// roll goes on by itself.
+func TestAGuardedRollWaitsForABrokerThatIsDown(t *testing.T) {
+	s := guardedStage(t)
+	urls := startGuards(t, s)
+	if err := s.brokers.Kill(0); err != nil {
+		t.Fatal(err)
+	}
+	let := make(chan error, 1)
+	go func() { let <- askGuard(t.Context(), urls[2]+"/stop") }()
+	select {
+	case err := <-let:
+		t.Fatalf("node 2 was let go while node 0 is down (%v)", err)
+	case <-time.After(20 * time.Second): // longer than a broker's session
+	}
+	if err := s.brokers.StartNode(0); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-let:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(90 * time.Second):
+		t.Fatal("node 2 was not let go after node 0 had come back")
+	}
+	// Let go, it may no longer be counted on: another one has to wait for it.
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := askGuard(ctx, urls[1]+"/stop"); err == nil {
+		t.Error("node 1 was let go, too")
+	}
+}
+
+// All are told to stop, as when the stack is destroyed: all are let go.
+func TestAllBrokersAreLetGoTogether(t *testing.T) {
+	s := guardedStage(t)
+	urls := startGuards(t, s)
+	if err := s.brokers.Kill(0); err != nil { // so that none could be let go for the cluster's sake
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, url := range urls {
+		all.Go(func() {
+			if err := askGuard(ctx, url+"/stop"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func guardedStage(t *testing.T) *stage {
+	t.Helper()
+	stages := &stages{manifest: manifestOrSkip(t), bin: buildServices(t)}
+	s := stages.take(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("logs are kept in %s", s.dir)
+			stages.fail()
+			return
+		}
+		stages.discard()
+	})
+	return s
+}
+
+// startGuards starts a guard beside each node, and returns their addresses. Each
+// has an address of loopback of its own, so that they find one another as in a
+// cluster.
+func startGuards(t *testing.T, s *stage) []string {
+	t.Helper()
+	free, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := free[strings.LastIndex(free, ":")+1:]
+	var servers, urls []string
+	for node := range s.brokers.Nodes() {
+		servers = append(servers, s.brokers.Address(node))
+	}
+	for node := range s.brokers.Nodes() {
+		addr := fmt.Sprintf("127.0.1.%d:%s", node, port)
+		name := "broker-guard-" + strconv.Itoa(node)
+		if err := s.platform.start(name, "broker-guard", "HTTP_ADDR="+addr, "NODE_ID="+strconv.Itoa(node),
+			"KAFKA_BOOTSTRAP_SERVERS="+strings.Join(servers, ","), "PEERS=http://127.0.1.{index}:"+port); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.platform.end(name, syscall.SIGTERM) })
+		urls = append(urls, "http://"+addr)
+	}
+	for _, url := range urls {
+		awaitGuard(t, url+"/ready")
+	}
+	return urls
+}
+
+func askGuard(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if body, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s %s", url, response.Status, body)
+	}
+	return nil
+}
+
+func awaitGuard(t *testing.T, url string) {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); pause(t.Context(), 200*time.Millisecond) {
+		if err = askGuard(t.Context(), url); err == nil {
+			return
+		}
+	}
+	t.Fatal(err)
+}
+
+// sampleInSync looks every second, at every broker that answers, for partitions
+// below their min.insync.replicas, until what it returns is called.
+func sampleInSync(t *testing.T, s *stage) func() []string {
+	t.Helper()
+	admin, err := s.brokers.Admin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	minimum := map[string]int{}
+	topics, err := admin.ListTopicsWithInternal(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	configs, err := admin.DescribeTopicConfigs(t.Context(), topics.Names()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range configs {
+		for _, entry := range topic.Configs {
+			if entry.Key == "min.insync.replicas" {
+				minimum[topic.Name], _ = strconv.Atoi(entry.MaybeValue())
+			}
+		}
+	}
+	if len(minimum) == 0 || slices.Contains(slices.Collect(maps.Values(minimum)), 0) {
+		t.Fatalf("min.insync.replicas by topic: %v", minimum)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan []string, 1)
+	go func() {
+		var below []string
+		looks := 0
+		for ctx.Err() == nil {
+			admin, err := s.brokers.Admin() // a new one: another keeps what it knew
+			if err == nil {
+				var topics kadm.TopicDetails
+				if topics, err = admin.ListTopicsWithInternal(ctx); err == nil {
+					looks++
+					topics.EachPartition(func(p kadm.PartitionDetail) {
+						if len(p.ISR) < minimum[p.Topic] {
+							below = append(below, fmt.Sprintf("%s: partition %d of %s has %v in sync", time.Now().Format(time.TimeOnly), p.Partition, p.Topic, p.ISR))
+						}
+					})
+				}
+				admin.Close()
+			}
+			pause(ctx, time.Second)
+		}
+		if looks == 0 {
+			below = append(below, "nothing was sampled")
+		}
+		done <- below
+	}()
+	return func() []string {
+		cancel()
+		admin.Close()
+		return <-done
+	}
+}
