@@ -64,7 +64,9 @@ func tlsConfig(authorityFile, keyFile string) (*tls.Config, error) {
 
 func (c *cluster) close() { c.client.Close() }
 
-// own asks a broker about itself.
+// own asks a broker about itself. Only where a replica of its own is behind are
+// the controllers asked, too, whether it is one that is being moved there: so a
+// broker stays ready while they are unreachable.
 func (c *cluster) own(ctx context.Context, id int32) (view, error) {
 	if _, err := c.brokers(ctx); err != nil {
 		return view{}, err
@@ -74,7 +76,18 @@ func (c *cluster) own(ctx context.Context, id int32) (view, error) {
 		return view{}, err
 	}
 	v := view{answers: []answer{a}}
-	return v, c.complete(ctx, &v)
+	if inSync(v, id) == nil {
+		return v, nil
+	}
+	adding, err := c.reassignments(ctx)
+	if err != nil {
+		return view{}, err
+	}
+	for i := range a.partitions {
+		p := &a.partitions[i]
+		p.adding = adding[place{p.topic, p.number}]
+	}
+	return v, nil
 }
 
 // all asks every broker that answers, and the controllers. It is an error when

@@ -40,6 +40,8 @@ type turn struct {
 	peers peers
 	log   *slog.Logger
 
+	free time.Time // since when it lets others go first
+
 	mu    sync.Mutex
 	state status
 	gone  bool // the node has ended since it was let go
@@ -79,30 +81,34 @@ func (t *turn) await(ctx context.Context) error {
 	t.set(waiting, "it has just been told to stop")
 	var since time.Time // of there being nobody left to wait for
 	for {
+		v, err := t.look(ctx)
 		answers, all := t.peers.ask(ctx)
-		if t.last(answers, all, &since) {
+		if t.last(v, answers, all, &since) {
 			t.set(stopping, "every other node is about to stop, too: the cluster is being removed")
 			return nil
 		}
-		reason := t.try(ctx)
-		if reason == nil {
+		if err == nil {
+			err = t.try(ctx, v)
+		}
+		if err == nil {
 			t.set(stopping, "the cluster can do without it")
 			return nil
 		}
-		t.set(waiting, reason.Error())
+		t.set(waiting, err.Error())
 		select {
 		case <-ctx.Done():
 			t.set(running, "nobody waits for its end any more")
-			return fmt.Errorf("waiting for the node's turn: %w (last: %w)", ctx.Err(), reason)
+			return fmt.Errorf("waiting for the node's turn: %w (last: %w)", ctx.Err(), err)
 		case <-time.After(t.every):
 		}
 	}
 }
 
 // last reports that everybody else is about to stop, so that waiting would get
-// nobody anything. Who doesn't answer may have stopped already, or be about to
-// come back: that is waited for.
-func (t *turn) last(answers []status, all []int32, since *time.Time) bool {
+// nobody anything. A guard that doesn't answer may have stopped already, or be
+// about to come back: that is waited for, and longer than any time while a
+// broker beside this one answers.
+func (t *turn) last(v view, answers []status, all []int32, since *time.Time) bool {
 	told := !slices.ContainsFunc(answers, func(s status) bool { return !s.Phase.told() })
 	switch {
 	case !told:
@@ -110,6 +116,9 @@ func (t *turn) last(answers []status, all []int32, since *time.Time) bool {
 		return false
 	case len(answers) == len(all):
 		return true
+	case slices.ContainsFunc(v.answers, func(a answer) bool { return a.from != t.id }):
+		*since = time.Time{}
+		return false
 	case since.IsZero():
 		*since = time.Now()
 	}
@@ -118,12 +127,11 @@ func (t *turn) last(answers []status, all []int32, since *time.Time) bool {
 
 // try takes the turn, or says why it can't. Two guards that claim it at once see
 // each other, since each looks after it has claimed: the higher id steps back.
-func (t *turn) try(ctx context.Context) error {
-	v, err := t.look(ctx)
-	if err != nil {
+func (t *turn) try(ctx context.Context, v view) error {
+	if err := mayStop(v, t.id); err != nil {
 		return err
 	}
-	if err := mayStop(v, t.id); err != nil {
+	if err := t.letOthersGo(ctx, v); err != nil {
 		return err
 	}
 	t.set(claiming, "")
@@ -146,6 +154,28 @@ func (t *turn) try(ctx context.Context) error {
 		case <-time.After(t.every / 10):
 		}
 	}
+}
+
+// letOthersGo keeps the active controller back while other nodes wait, so that
+// its office moves once, to a node that needn't end any more. It holds nobody up
+// for ever: those others may be waiting for something that only time brings.
+func (t *turn) letOthersGo(ctx context.Context, v view) error {
+	if v.quorum.leader != t.id {
+		return nil
+	}
+	answers, _ := t.peers.ask(ctx)
+	i := slices.IndexFunc(answers, func(s status) bool { return s.Phase == waiting })
+	switch {
+	case i < 0:
+		t.free = time.Time{}
+		return nil
+	case t.free.IsZero():
+		t.free = time.Now()
+	}
+	if time.Since(t.free) >= t.alone {
+		return nil
+	}
+	return fmt.Errorf("it is the active controller, which goes last, and node %d waits", answers[i].Node)
 }
 
 // rank puts those that are let go before those that claim it.

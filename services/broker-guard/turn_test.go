@@ -48,7 +48,10 @@ func (m member) ask(context.Context) (answers []status, all []int32) {
 	return answers, all
 }
 
-func fine(context.Context) (view, error) { return view{answers: []answer{{}}}, nil }
+// fine is what a cluster looks like whose active controller is none of the pool.
+func fine(context.Context) (view, error) {
+	return view{answers: []answer{{}}, quorum: quorum{leader: 1000}}, nil
+}
 
 func TestOneStopsAtATime(t *testing.T) {
 	for range 20 {
@@ -70,6 +73,25 @@ func TestOneStopsAtATime(t *testing.T) {
 			})
 		}
 		both.Wait()
+	}
+}
+
+func TestTheActiveControllerGoesLast(t *testing.T) {
+	p := newPool(3, func(context.Context) (view, error) {
+		return view{answers: []answer{{}}, quorum: quorum{leader: 1}}, nil
+	})
+	p.turns[2].set(waiting, "it has just been told to stop")
+	p.turns[1].alone = time.Hour
+	let := make(chan error, 1)
+	go func() { let <- p.turns[1].await(t.Context()) }()
+	select {
+	case err := <-let:
+		t.Fatalf("it was let go before the others: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	p.turns[2].set(running, "")
+	if err := <-let; err != nil {
+		t.Error(err)
 	}
 }
 

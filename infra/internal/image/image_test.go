@@ -108,7 +108,7 @@ func TestTagsChangeWithWhatGoesIn(t *testing.T) {
 // TestSourcesAreWhatGoBuilds holds what is read from the import lines against the Go tool's own answer.
 func TestSourcesAreWhatGoBuilds(t *testing.T) {
 	services := os.DirFS("../../../services")
-	for _, service := range []string{"web-server", "management-api", "api", "producer", "consumer", "topics"} {
+	for _, service := range []string{"web-server", "management-api", "api", "producer", "consumer", "topics", "broker-guard"} {
 		files, err := sources(services, service)
 		if err != nil {
 			t.Fatal(err)
@@ -199,21 +199,35 @@ func TestDaemon(t *testing.T) {
 	}
 }
 
-func TestImageOfAWorkload(t *testing.T) {
-	workload := func(containers ...any) resource.PropertyMap {
-		return resource.NewPropertyMapFromMap(map[string]any{"spec": map[string]any{
-			"template": map[string]any{"spec": map[string]any{"containers": containers}},
-		}})
+func TestLoadsTheImagesOfAWorkloadThatAreBuiltHere(t *testing.T) {
+	workload := func(pod map[string]any) resource.PropertyMap {
+		return resource.NewPropertyMapFromMap(map[string]any{"spec": map[string]any{"template": map[string]any{"spec": pod}}})
 	}
-	one := map[string]any{"name": "api", "image": "shopstream/api:1"}
-	if got, err := imageOf(workload(one)); err != nil || got != "shopstream/api:1" {
-		t.Errorf("got %q: %v", got, err)
-	}
-	for name, odd := range map[string]resource.PropertyMap{
-		"nothing": {}, "two containers": workload(one, one), "no image": workload(map[string]any{"name": "api"}),
-	} {
-		if got, err := imageOf(odd); err == nil {
-			t.Errorf("%s: got %q", name, got)
+	containers := func(images ...string) []any {
+		var list []any
+		for _, image := range images {
+			list = append(list, map[string]any{"name": "one", "image": image})
 		}
+		return list
+	}
+	for name, test := range map[string]struct {
+		workload resource.PropertyMap
+		want     []string
+	}{
+		"a service":        {workload(map[string]any{"containers": containers("shopstream/api:1")}), []string{"shopstream/api:1"}},
+		"beside another's": {workload(map[string]any{"initContainers": containers("shopstream/guard:1"), "containers": containers("kafka:1")}), []string{"shopstream/guard:1"}},
+		"nothing":          {resource.PropertyMap{}, nil},
+		"another's alone":  {workload(map[string]any{"containers": containers("kafka:1")}), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var loaded []string
+			err := loadAll(imagesOf(test.workload), []string{"shopstream/api:1", "shopstream/guard:1"}, func(reference string) error {
+				loaded = append(loaded, reference)
+				return nil
+			})
+			if !slices.Equal(loaded, test.want) || (err == nil) != (len(test.want) > 0) {
+				t.Errorf("loaded %q, want %q (%v)", loaded, test.want, err)
+			}
+		})
 	}
 }

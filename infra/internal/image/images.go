@@ -1,7 +1,6 @@
 package image
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -51,7 +50,16 @@ type Images struct {
 	pulumi.ResourceState
 
 	references map[string]string
+	built      map[string]pulumi.Resource
 	loadFirst  []pulumi.ResourceOption
+}
+
+// After returns what is there only once the image of a service is: nothing where the images aren't built here.
+func (i *Images) After(service string) []pulumi.Resource {
+	if built, ok := i.built[service]; ok {
+		return []pulumi.Resource{built}
+	}
+	return nil
 }
 
 // LoadFirst returns the options of a workload that runs one of the images.
@@ -83,7 +91,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err != nil {
 		return nil, err
 	}
-	images := &Images{references: references}
+	images := &Images{references: references, built: map[string]pulumi.Resource{}}
 	if err := ctx.RegisterComponentResource("shopstream:image:Images", name, images, opts...); err != nil {
 		return nil, fmt.Errorf("registering images: %w", err)
 	}
@@ -91,7 +99,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		if err := images.provision(ctx, name, args); err != nil {
 			return nil, err
 		}
-		if images.loadFirst, err = args.loadFirst(ctx); err != nil {
+		if images.loadFirst, err = images.hook(ctx, args.Load); err != nil {
 			return nil, err
 		}
 	}
@@ -122,6 +130,7 @@ func (i *Images) provision(ctx *pulumi.Context, name string, args *Args) error {
 		if err != nil {
 			return fmt.Errorf("building the image of %q: %w", service, err)
 		}
+		i.built[service] = built
 		previous = []pulumi.Resource{built}
 	}
 	return nil
@@ -167,19 +176,16 @@ func (args Args) buildArguments(service string) map[string]string {
 	}
 }
 
-// loadFirst has the image of a workload loaded before the workload is made or changed. It belongs to the workload and
-// not to the build: when loading fails, or the nodes are new, the next run gets there again, and the build has nothing
-// left to do then.
-func (args Args) loadFirst(ctx *pulumi.Context) ([]pulumi.ResourceOption, error) {
-	if args.Load == nil {
+// hook has the images of a workload loaded before the workload is made or changed. It belongs to the workload and not to
+// the build: when loading fails, or the nodes are new, the next run gets there again, and the build has nothing left to
+// do then.
+func (i *Images) hook(ctx *pulumi.Context, load Load) ([]pulumi.ResourceOption, error) {
+	if load == nil {
 		return nil, nil
 	}
+	ours := slices.Collect(maps.Values(i.references))
 	hook, err := ctx.RegisterResourceHook("load-image", func(workload *pulumi.ResourceHookArgs) error {
-		reference, err := imageOf(workload.NewInputs)
-		if err != nil {
-			return err
-		}
-		return args.Load(reference)
+		return loadAll(imagesOf(workload.NewInputs), ours, load)
 	}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("registering the hook that loads images: %w", err)
@@ -190,23 +196,49 @@ func (args Args) loadFirst(ctx *pulumi.Context) ([]pulumi.ResourceOption, error)
 	}, nil
 }
 
-// imageOf finds the image of a workload that has one container.
-func imageOf(workload resource.PropertyMap) (string, error) {
+// loadAll loads those of a workload's images that are built here: the others come from their registries.
+func loadAll(images, ours []string, load Load) error {
+	loaded := false
+	for _, reference := range images {
+		if !slices.Contains(ours, reference) {
+			continue
+		}
+		if err := load(reference); err != nil {
+			return err
+		}
+		loaded = true
+	}
+	if !loaded {
+		return fmt.Errorf("loading the images of a workload: none of %q is built here", images)
+	}
+	return nil
+}
+
+// imagesOf finds the images of a workload's containers.
+func imagesOf(workload resource.PropertyMap) []string {
 	value := resource.NewObjectProperty(workload)
-	for _, key := range []resource.PropertyKey{"spec", "template", "spec", "containers"} {
+	for _, key := range []resource.PropertyKey{"spec", "template", "spec"} {
 		if !value.IsObject() {
-			return "", fmt.Errorf("finding the image of a workload: there is no %q", key)
+			return nil
 		}
 		value = value.ObjectValue()[key]
 	}
-	if !value.IsArray() || len(value.ArrayValue()) != 1 || !value.ArrayValue()[0].IsObject() {
-		return "", errors.New("finding the image of a workload: it has not one container")
+	if !value.IsObject() {
+		return nil
 	}
-	image := value.ArrayValue()[0].ObjectValue()["image"]
-	if !image.IsString() {
-		return "", errors.New("finding the image of a workload: its container has none")
+	var images []string
+	for _, key := range []resource.PropertyKey{"initContainers", "containers"} {
+		containers := value.ObjectValue()[key]
+		if !containers.IsArray() {
+			continue
+		}
+		for _, container := range containers.ArrayValue() {
+			if container.IsObject() && container.ObjectValue()["image"].IsString() {
+				images = append(images, container.ObjectValue()["image"].StringValue())
+			}
+		}
 	}
-	return image.StringValue(), nil
+	return images
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

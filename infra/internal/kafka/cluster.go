@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"slices"
 
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
@@ -42,6 +43,7 @@ type ClusterArgs struct {
 	DeleteVolumes bool
 
 	Security Security
+	Guard    Guard
 
 	// Zones spreads the brokers over the zones of the cluster, and the replicas with them. Consumers then read from the
 	// replica in their own zone.
@@ -122,16 +124,19 @@ func Brokers(namespace string) netpol.Peer {
 func (t Topology) Calls(namespace string) []netpol.Call {
 	brokers := Brokers(namespace)
 	if t.Controllers == 0 {
-		return []netpol.Call{{
-			From: brokers, To: brokers, Ports: netpol.TCP(ControllerPort, InternalPort),
-			Why: "quorum and replication",
-		}}
+		return []netpol.Call{
+			{From: brokers, To: brokers, Ports: netpol.TCP(ControllerPort, InternalPort), Why: "quorum and replication"},
+			{From: brokers, To: brokers, Ports: netpol.TCP(GuardPort), Why: "whose turn it is to restart"},
+		}
 	}
 	controllers := netpol.Peer{Name: ControllerName, Namespace: namespace, Labels: label.Selector(ControllerName)}
 	return []netpol.Call{
 		{From: brokers, To: brokers, Ports: netpol.TCP(InternalPort), Why: "replication"},
 		{From: brokers, To: controllers, Ports: netpol.TCP(ControllerPort), Why: "registration and metadata"},
 		{From: controllers, To: controllers, Ports: netpol.TCP(ControllerPort), Why: "quorum"},
+		{From: brokers, To: brokers, Ports: netpol.TCP(GuardPort), Why: "whose turn it is to restart"},
+		{From: controllers, To: controllers, Ports: netpol.TCP(GuardPort), Why: "whose turn it is to restart"},
+		{From: controllers, To: brokers, Ports: netpol.TCP(InternalPort), Why: "the state of the quorum, for a restart"},
 	}
 }
 
@@ -173,7 +178,9 @@ func (c *Cluster) provision(ctx *pulumi.Context, p pool) error {
 	set, err := appsv1.NewStatefulSet(ctx, p.name, &appsv1.StatefulSetArgs{
 		Metadata: meta(p.name),
 		Spec:     c.args.statefulSet(p),
-	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{headless}), pod.KeepVolumeClaims())
+	}, slices.Concat([]pulumi.ResourceOption{
+		pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{headless}), pod.KeepVolumeClaims(), rollTimeouts(),
+	}, c.args.Guard.Options)...)
 	if err != nil {
 		return fmt.Errorf("creating stateful set %q: %w", p.name, err)
 	}
@@ -206,6 +213,12 @@ func (c *Cluster) provision(ctx *pulumi.Context, p pool) error {
 		return fmt.Errorf("creating service %q: %w", p.name, err)
 	}
 	return nil
+}
+
+// rollTimeouts is how long an update waits for all nodes to be restarted. A roll that waits for a node that is down goes
+// on by itself once that is back; the update that looks on ends in an error meanwhile.
+func rollTimeouts() pulumi.ResourceOption {
+	return pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "10m", Update: "20m"})
 }
 
 func (p pool) servicePorts(s Security) corev1.ServicePortArray {

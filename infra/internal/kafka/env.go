@@ -14,6 +14,9 @@ import (
 // broken partition.
 const dataDirectory = "/var/lib/kafka/data/kraft"
 
+// podIndex is the field with a pod's number in its StatefulSet.
+const podIndex = "metadata.labels['apps.kubernetes.io/pod-index']"
+
 // environment returns the whole configuration of a pool's nodes. The image takes every KAFKA_* variable for a broker
 // setting, and setting one of them switches all of its built-in defaults off, so what matters is written out.
 func (args ClusterArgs) environment(p pool) []pod.Env {
@@ -25,7 +28,7 @@ func (args ClusterArgs) environment(p pool) []pod.Env {
 
 	env := []pod.Env{
 		pod.Field("POD_NAME", "metadata.name"),
-		pod.Field("POD_INDEX", "metadata.labels['apps.kubernetes.io/pod-index']"),
+		pod.Field("POD_INDEX", podIndex),
 		pod.Value("CLUSTER_ID", args.ClusterID),
 		pod.Value("KAFKA_HEAP_OPTS", fmt.Sprintf("-Xms%dm -Xmx%dm", heap, heap)),
 		pod.Value("KAFKA_NODE_ID", p.idPrefix+"$(POD_INDEX)"),

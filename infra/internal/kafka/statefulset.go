@@ -30,8 +30,6 @@ func (args ClusterArgs) statefulSet(p pool) *appsv1.StatefulSetSpecArgs {
 		// All at once at first: one after another would wait for a first node that waits for its quorum. Updates still
 		// go one by one.
 		PodManagementPolicy: pulumi.String("Parallel"),
-		// A node is ready before its replicas have caught up. The pause between two restarts gives them that time.
-		MinReadySeconds: pulumi.Int(args.minReadySeconds()),
 		PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicyArgs{
 			WhenDeleted: pulumi.String(retention),
 			WhenScaled:  pulumi.String("Retain"),
@@ -45,14 +43,6 @@ func (args ClusterArgs) statefulSet(p pool) *appsv1.StatefulSetSpecArgs {
 			Spec: args.podSpec(p),
 		},
 	}
-}
-
-// minReadySeconds is zero for a lone node, which has nobody to catch up with.
-func (args ClusterArgs) minReadySeconds() int {
-	if args.Topology.Brokers == 1 {
-		return 0
-	}
-	return 30
 }
 
 func (args ClusterArgs) volumeClaim() corev1.PersistentVolumeClaimTypeArgs {
@@ -98,13 +88,13 @@ func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
 	return &corev1.PodSpecArgs{
 		// A service named kafka would put KAFKA_PORT and its like into every pod, and the image would take them for
 		// broker settings.
-		EnableServiceLinks:           pulumi.Bool(false),
-		AutomountServiceAccountToken: pulumi.Bool(false),
-		SecurityContext:              pod.Security(user),
-		TopologySpreadConstraints:    pod.Spread(label.Selector(p.name), args.Zones),
-		// Handing over the leadership of many partitions takes longer than the usual half minute.
-		TerminationGracePeriodSeconds: pulumi.Int(120),
+		EnableServiceLinks:            pulumi.Bool(false),
+		AutomountServiceAccountToken:  pulumi.Bool(false),
+		SecurityContext:               pod.Security(user),
+		TopologySpreadConstraints:     pod.Spread(label.Selector(p.name), args.Zones),
+		TerminationGracePeriodSeconds: pulumi.Int(endGrace),
 		Volumes:                       volumes,
+		InitContainers:                corev1.ContainerArray{args.guard(p)},
 		Containers: corev1.ContainerArray{corev1.ContainerArgs{
 			Name:            pulumi.String("kafka"),
 			Image:           pulumi.String(args.Image),
@@ -114,11 +104,14 @@ func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
 			Resources:       args.resources().Requirements(),
 			SecurityContext: pod.ContainerSecurity(),
 			VolumeMounts:    mounts,
-			// Open ports, not the command line tools: each of those starts a JVM with the broker's own heap settings. The
-			// client port opens once the broker has registered with the quorum, which is what ready means to a client.
-			StartupProbe:   probe(probed, 10, 30),
-			ReadinessProbe: probe(probed, 10, 3),
-			LivenessProbe:  probe(probed, 20, 6),
+			// Open ports, not the command line tools: each of those starts a JVM with the broker's own heap settings.
+			StartupProbe:  probe(probed, 10, 30),
+			LivenessProbe: probe(probed, 20, 6),
+			// A StatefulSet restarts the next node when this one is ready, and a disruption budget lets the next one go then.
+			ReadinessProbe: guardProbe("/ready", 5, 3),
+			Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{
+				HttpGet: &corev1.HTTPGetActionArgs{Path: pulumi.String("/stop"), Port: pulumi.Int(GuardPort)},
+			}},
 		}},
 	}
 }

@@ -22,6 +22,8 @@ type Demand struct {
 // asks for on top: one more pod of a service, and the two Jobs.
 func Demands(c config.Config) []Demand {
 	node := pod.Resources{CPU: c.Kafka.CPU, CPULimit: c.Kafka.CPULimit, Memory: kafka.Memory(c.Kafka.Heap)}
+	node.CPU.Add(GuardResources().CPU)
+	node.Memory.Add(GuardResources().Memory)
 	list := []Demand{
 		{Name: "kafka brokers", Pods: c.Kafka.Brokers, Resources: node},
 		{Name: "topics job", Pods: 1, Resources: TopicsResources()},

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/pod"
 )
 
@@ -106,9 +107,9 @@ func Services(c config.Config) []Service {
 
 const managementPort = 8080
 
-// Images returns the names of everything that is built.
+// Images returns the names of everything that is built, what others wait for first.
 func Images(c config.Config) []string {
-	names := []string{TopicsJob}
+	names := []string{kafka.GuardName, TopicsJob}
 	for _, s := range Services(c) {
 		names = append(names, s.Name)
 	}
@@ -131,6 +132,11 @@ func (s Service) Environment(logLevel string, connections ...pod.Env) []pod.Env 
 // Resources is what each pod of a service asks for.
 func (s Service) Resources() pod.Resources {
 	return pod.Resources{CPU: s.Size.CPU, CPULimit: s.Size.CPULimit, Memory: s.Size.Memory}
+}
+
+// GuardResources is what the guard beside each node of Kafka asks for.
+func GuardResources() pod.Resources {
+	return pod.Resources{CPU: resource.MustParse("10m"), CPULimit: resource.MustParse("200m"), Memory: resource.MustParse("48Mi")}
 }
 
 // TopicsResources is what the Job that makes the topics asks for.

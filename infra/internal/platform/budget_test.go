@@ -26,7 +26,7 @@ func TestDemandsAreWhatThePodsAskFor(t *testing.T) {
 				count = replicas[p.name]
 			}
 			for range count {
-				for _, container := range p.spec.Containers {
+				for _, container := range p.containers() {
 					cpu.Add(container.Resources.Requests[corev1.ResourceCPU])
 					memory.Add(container.Resources.Requests[corev1.ResourceMemory])
 				}

@@ -38,7 +38,7 @@ func (p platform) declareData(
 	if err != nil {
 		return data{}, err
 	}
-	cluster, err := p.declareKafka(ctx, namespaces[plan.DataNamespace], credentials, opts...)
+	cluster, err := p.declareKafka(ctx, namespaces[plan.DataNamespace], images, credentials, opts...)
 	if err != nil {
 		return data{}, err
 	}
@@ -50,7 +50,7 @@ func (p platform) declareData(
 }
 
 func (p platform) declareKafka(
-	ctx *pulumi.Context, ns *namespace.Namespace, credentials kafkaCredentials, opts ...pulumi.ResourceOption,
+	ctx *pulumi.Context, ns *namespace.Namespace, images *image.Images, credentials kafkaCredentials, opts ...pulumi.ResourceOption,
 ) (*kafka.Cluster, error) {
 	c := p.config
 	return kafka.NewCluster(ctx, kafka.Name, &kafka.ClusterArgs{
@@ -67,7 +67,10 @@ func (p platform) declareKafka(
 		DeleteVolumes: !c.KeepVolumes,
 		Zones:         c.Cluster.Zones,
 		Security:      kafka.Security{Enabled: c.Kafka.Secure, Users: plan.Users(c), Checksum: credentials.checksum},
-	}, append(opts, pulumi.DependsOn(credentials.secrets))...)
+		Guard: kafka.Guard{
+			Image: images.Reference(kafka.GuardName), Resources: plan.GuardResources(), LogLevel: c.LogLevel, Options: images.LoadFirst(),
+		},
+	}, append(opts, pulumi.DependsOn(append(credentials.secrets, images.After(kafka.GuardName)...)))...)
 }
 
 func (p platform) declareTopics(

@@ -18,6 +18,7 @@ import (
 	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/config"
 	"shopstream/infra/internal/image"
+	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/manifest"
 	"shopstream/infra/internal/plan"
 )
@@ -34,7 +35,7 @@ func (zeros) Read(p []byte) (int, error) {
 func testHost(t *testing.T) Host {
 	t.Helper()
 	sources := fstest.MapFS{"Dockerfile": {}, "internal/go.mod": {}}
-	for _, name := range []string{plan.WebServer, plan.ManagementAPI, plan.API, plan.Producer, plan.Consumer, plan.TopicsJob} {
+	for _, name := range []string{plan.WebServer, plan.ManagementAPI, plan.API, plan.Producer, plan.Consumer, plan.TopicsJob, kafka.GuardName} {
 		sources[name+"/main.go"] = &fstest.MapFile{Data: []byte("package main // " + name)}
 	}
 	return Host{
@@ -148,6 +149,11 @@ type podTemplate struct {
 	meta                  metav1.ObjectMeta
 	spec                  corev1.PodSpec
 	replicas              int
+}
+
+// containers returns those that run as long as the pod does: its own, and its sidecars.
+func (p podTemplate) containers() []corev1.Container {
+	return append(slices.Clone(p.spec.InitContainers), p.spec.Containers...)
 }
 
 // podTemplates returns every pod that the program itself declares.

@@ -72,7 +72,7 @@ func TestContainersAreBoundedAndProbed(t *testing.T) {
 			if p.spec.AutomountServiceAccountToken == nil || *p.spec.AutomountServiceAccountToken {
 				t.Errorf("%s: gets a token for the API server, which it has no use for", p.name)
 			}
-			for _, c := range p.spec.Containers {
+			for _, c := range p.containers() {
 				for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
 					request, limit := c.Resources.Requests[name], c.Resources.Limits[name]
 					if request.Sign() <= 0 || limit.Cmp(request) < 0 {
@@ -83,7 +83,10 @@ func TestContainersAreBoundedAndProbed(t *testing.T) {
 					!*c.SecurityContext.ReadOnlyRootFilesystem {
 					t.Errorf("%s: its root file system can be written to", p.name)
 				}
-				if p.kind != "Job" && (c.StartupProbe == nil || c.ReadinessProbe == nil || c.LivenessProbe == nil) {
+				if c.RestartPolicy != nil && c.LivenessProbe == nil {
+					t.Errorf("%s: a probe is missing on its sidecar %s", p.name, c.Name)
+				}
+				if p.kind != "Job" && c.RestartPolicy == nil && (c.StartupProbe == nil || c.ReadinessProbe == nil || c.LivenessProbe == nil) {
 					t.Errorf("%s: a probe is missing", p.name)
 				}
 				if c.ImagePullPolicy != corev1.PullIfNotPresent {
@@ -250,9 +253,12 @@ func declaredTopics(t *testing.T, declared resources) []kafka.Topic {
 func environment(t *testing.T, declared resources, workload string) map[string]corev1.EnvVar {
 	t.Helper()
 	for _, p := range podTemplates(t, declared) {
-		if p.name == workload || p.kind == "Job" && strings.HasPrefix(p.name, workload+"-") {
+		for _, c := range p.containers() {
+			if own := p.spec.Containers[0].Name == c.Name; c.Name != workload && (!own || p.name != workload) {
+				continue
+			}
 			env := map[string]corev1.EnvVar{}
-			for _, e := range p.spec.Containers[0].Env {
+			for _, e := range c.Env {
 				env[e.Name] = e
 			}
 			return env
@@ -560,13 +566,14 @@ func TestImagesAreBuiltOnceForEachService(t *testing.T) {
 		}
 		used := map[string]bool{}
 		for _, p := range podTemplates(t, declared) {
-			if p.namespace != plan.AppNamespace {
-				continue
-			}
-			reference := p.spec.Containers[0].Image
-			used[reference] = true
-			if built[reference] == "" {
-				t.Errorf("%s runs %q, which is not built", p.name, reference)
+			for _, c := range p.containers() {
+				if p.namespace != plan.AppNamespace && c.Name != kafka.GuardName {
+					continue // another's image
+				}
+				used[c.Image] = true
+				if built[c.Image] == "" {
+					t.Errorf("%s runs %q, which is not built", p.name, c.Image)
+				}
 			}
 		}
 		if got, want := slices.Sorted(maps.Keys(built)), slices.Sorted(maps.Keys(used)); !slices.Equal(got, want) {
