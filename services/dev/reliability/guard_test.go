@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"shopstream/services/internal/retry"
 )
 
 // Brokers that are restarted one after the other, each when the guard beside it
@@ -29,7 +31,7 @@ func TestAGuardedRollRefusesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	sampled := sampleInSync(t, s)
-	pause(t.Context(), 3*time.Second)
+	retry.Sleep(t.Context(), 3*time.Second)
 	for node := s.brokers.Nodes() - 1; node >= 0; node-- { // in a StatefulSet's order
 		if err := askGuard(t.Context(), urls[node]+"/stop"); err != nil {
 			t.Fatal(err)
@@ -184,7 +186,7 @@ func askGuard(ctx context.Context, url string) error {
 func awaitGuard(t *testing.T, url string) {
 	t.Helper()
 	var err error
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); pause(t.Context(), 200*time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); retry.Sleep(t.Context(), 200*time.Millisecond) {
 		if err = askGuard(t.Context(), url); err == nil {
 			return
 		}
@@ -238,7 +240,7 @@ func sampleInSync(t *testing.T, s *stage) func() []string {
 				}
 				admin.Close()
 			}
-			pause(ctx, time.Second)
+			retry.Sleep(ctx, time.Second)
 		}
 		if looks == 0 {
 			below = append(below, "nothing was sampled")
