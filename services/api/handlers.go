@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -189,7 +188,8 @@ func (sel selection) cursorOf(c *gin.Context, field, text string) (*cursor, bool
 // messages answers GET /messages.
 func (s *server) messages(c *gin.Context) {
 	limit, limitFault := httpx.QueryInt(c, "limit", defaultLimit, 1, maxLimit)
-	sel, ok := s.parseSelection(c, limitFault, checkCursor("cursor", c.Query("cursor")))
+	to, faults := parseSeek(c)
+	sel, ok := s.parseSelection(c, append(faults, limitFault, checkCursor("cursor", c.Query("cursor")))...)
 	if !ok {
 		return
 	}
@@ -199,7 +199,7 @@ func (s *server) messages(c *gin.Context) {
 	}
 
 	start := time.Now()
-	page, err := s.lastMessages(c.Request.Context(), sel, limit, from)
+	page, err := s.lastMessages(c.Request.Context(), sel, to, limit, from)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -218,13 +218,11 @@ func (s *server) messages(c *gin.Context) {
 		c.Header("Link", nextLink(c.Request.URL.Query(), sel, limit, page.next))
 		c.Header("X-Next-Cursor", page.next) // for clients that are generated, and build their own query
 	}
+	if page.searched != nil {
+		page.searched.writeTo(c.Writer.Header())
+	}
 	c.Header("Cache-Control", "no-store")
 	writeJSON(c, page.messages)
-}
-
-func nextLink(query url.Values, sel selection, limit int, next string) string {
-	query = url.Values{"topic": {sel.topic}, "limit": {strconv.Itoa(limit)}, "cursor": {next}, "isolation": query["isolation"], "partition": query["partition"]}
-	return `</messages?` + query.Encode() + `>; rel="next"`
 }
 
 // page is an answer of GET /messages.
@@ -232,15 +230,16 @@ type page struct {
 	messages []message
 	complete bool
 	reason   string
-	next     string // the cursor; "" at the beginning of the topic
-	missing  string // places that can't be read
+	next     string    // the cursor; "" at the beginning of the topic
+	missing  string    // places that can't be read
+	searched *searched // nil: it was no search
 }
 
 var errTimeout = errors.New("nothing could be read in time")
 
 // lastMessages reads the last limit messages of a selection, or the page that
 // a cursor leads to.
-func (s *server) lastMessages(ctx context.Context, sel selection, limit int, from *cursor) (page, error) {
+func (s *server) lastMessages(ctx context.Context, sel selection, to seek, limit int, from *cursor) (page, error) {
 	if err := s.kafkaUp(); err != nil {
 		return page{}, err
 	}
@@ -262,7 +261,17 @@ func (s *server) lastMessages(ctx context.Context, sel selection, limit int, fro
 	if err != nil {
 		return page{}, err
 	}
+	if from == nil {
+		if err := to.bound(ctx, r, sel, logs, positions); err != nil {
+			return page{}, err
+		}
+	}
 	tails := newTails(positions, logs)
+	if to.pattern != nil {
+		for _, t := range tails {
+			t.match = to.matches
+		}
+	}
 
 	reason, err := readBack(ctx, r, sel.topic, tails, limit, s.cfg.ReadBytesLimit)
 	if err != nil {
@@ -273,6 +282,10 @@ func (s *server) lastMessages(ctx context.Context, sel selection, limit int, fro
 		return page{}, fmt.Errorf("%w: %s", errTimeout, reason)
 	}
 	answer := page{messages: make([]message, len(records)), complete: reason == "", reason: reason}
+	if to.pattern != nil {
+		looked := newSearched(tails, records, limit)
+		answer.searched = &looked
+	}
 	for i := range records {
 		answer.messages[i] = newMessage(sel.topic, &records[i])
 	}

@@ -97,7 +97,14 @@ type tail struct {
 	reached  int64    // all of [reached, end) has been read
 	window   int64    // least length of the next window
 	found    []record // not taken yet, by ascending offset
+
+	match  func(*record) bool // nil: every record counts
+	read   int64              // records looked at
+	oldest int64              // timestamp of the one at the lowest offset that was read
 }
+
+// counts reports whether a record may be in the answer.
+func (t *tail) counts(r *record) bool { return t.match == nil || t.match(r) }
 
 func (t *tail) done(limit int) bool { return len(t.found) >= limit || t.reached <= t.low }
 
@@ -171,7 +178,10 @@ type pass struct {
 
 // stretch is what a pass has read of one window.
 type stretch struct {
+	tail    *tail
 	at      int64 // the next offset
+	seen    int64 // records
+	first   int64 // timestamp of the first of them
 	records []record
 }
 
@@ -185,7 +195,7 @@ func plan(tails []*tail, limit int, longest, budget int64) *pass {
 		length := min(max(int64(limit-len(t.found)), t.window), longest)
 		w := window{t.partition, max(t.low, t.reached-length), t.reached}
 		p.windows, p.tails = append(p.windows, w), append(p.tails, t)
-		p.read[w.partition] = &stretch{at: w.start}
+		p.read[w.partition] = &stretch{tail: t, at: w.start}
 		p.planned += w.end - w.start
 		p.length = max(p.length, w.end-w.start)
 	}
@@ -204,8 +214,15 @@ func (p *pass) run(ctx context.Context, f fetcher, topic string) error {
 		s := p.read[r.partition]
 		p.done += r.offset + 1 - s.at
 		s.at = r.offset + 1
-		s.records = append(s.records, r)
-		if p.bytes += r.size(); p.tooMuch() {
+		if s.seen++; s.seen == 1 {
+			s.first = r.timestamp
+		}
+		if p.bytes += r.size(); s.tail.counts(&r) {
+			s.records = append(s.records, r)
+		} else {
+			p.bytes -= recordCost // nothing of it is kept
+		}
+		if p.tooMuch() {
 			return errTooMuch
 		}
 		return nil
@@ -240,7 +257,11 @@ func (p *pass) shorter() int64 {
 func (p *pass) settle(limit int) {
 	for i, t := range p.tails {
 		w := p.windows[i]
-		found := slices.DeleteFunc(p.read[w.partition].records, func(r record) bool { return !t.wants(&r) })
+		s := p.read[w.partition]
+		if t.read += s.seen; s.seen > 0 {
+			t.oldest = s.first
+		}
+		found := slices.DeleteFunc(s.records, func(r record) bool { return !t.wants(&r) })
 		t.found = append(found, t.found...)
 		t.reached = w.start
 		t.window = 2 * (w.end - w.start)
@@ -260,12 +281,13 @@ func (t *tail) keep(limit int) {
 
 // choose returns the page: the limit newest of the records found, newest
 // first, and where the next page starts. When reading was cut short, the page
-// has as many records as can be said for sure, which may be none.
+// has as many records as can be said for sure, which may be none. A search that
+// was cut short gives what it has found: it has a next page even without any.
 func choose(tails []*tail, limit int) (page []record, next []position) {
 	// A partition with m records found and older ones unread vouches for a
 	// page of m: with m records of each partition, the m newest are known.
 	for _, t := range tails {
-		if !t.done(limit) {
+		if !t.done(limit) && (t.match == nil || t.reached == t.end) {
 			limit = min(limit, len(t.found))
 		}
 	}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"shopstream/services/internal/httpx"
+)
+
+// seek says where reading back starts, and which records count. The zero seek
+// starts at the ends of the logs and takes every record.
+type seek struct {
+	offset    int64          // the newest one wanted, of every partition; noRecord: no bound
+	timestamp int64          // the newest one wanted, in milliseconds; noRecord: no bound
+	pattern   *regexp.Regexp // nil: every record
+}
+
+// mostContains bounds what is searched for, in characters.
+const mostContains = 200
+
+// parseSeek reads it from the query.
+func parseSeek(c *gin.Context) (seek, []*httpx.FieldError) {
+	offset, offsetFault := httpx.QueryInt(c, "offset", noRecord, 0, math.MaxInt64)
+	timestamp, timestampFault := httpx.QueryInt(c, "timestamp", noRecord, 0, math.MaxInt64)
+	to := seek{offset: int64(offset), timestamp: int64(timestamp)}
+	faults := []*httpx.FieldError{offsetFault, timestampFault}
+	if text := c.Query("contains"); utf8.RuneCountInString(text) > mostContains {
+		faults = append(faults, &httpx.FieldError{Field: "contains", Detail: fmt.Sprintf("must be at most %d characters", mostContains)})
+	} else if text != "" {
+		to.pattern = regexp.MustCompile("(?i)" + regexp.QuoteMeta(text))
+	}
+	return to, faults
+}
+
+// bound lowers the positions to where reading back starts.
+func (to seek) bound(ctx context.Context, r *reader, sel selection, logs []located, positions []position) error {
+	var later map[int32]int64 // the first record that is too new
+	if to.timestamp < noRecord {
+		var err error
+		if later, err = r.lookUp(ctx, sel.topic, logs, func(int32) int64 { return to.timestamp + 1 }); err != nil {
+			return err
+		}
+	}
+	for i := range positions {
+		p := &positions[i]
+		if to.offset < noRecord {
+			p.end = min(p.end, to.offset+1)
+		}
+		if at, ok := later[p.partition]; ok {
+			p.end = min(p.end, at)
+		}
+	}
+	return nil
+}
+
+// matches reports whether a record counts.
+func (to seek) matches(r *record) bool {
+	if to.pattern.Match(r.value) || to.pattern.Match(r.key) {
+		return true
+	}
+	for _, h := range r.headers {
+		if to.pattern.MatchString(h.Key) || to.pattern.Match(h.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// searched is how far a search has looked.
+type searched struct {
+	records int64
+	back    int64 // the timestamp back to which all was looked at; noRecord: to the beginning
+}
+
+// newSearched sums up a page's search.
+func newSearched(tails []*tail, page []record, limit int) searched {
+	s := searched{back: noRecord}
+	for _, t := range tails {
+		s.records += t.read
+		if t.reached > t.start && (s.back == noRecord || t.oldest > s.back) {
+			s.back = t.oldest
+		}
+	}
+	if len(page) == limit { // what is older was put off
+		s.back = page[limit-1].timestamp
+	}
+	return s
+}
+
+func (s searched) writeTo(h http.Header) {
+	h.Set("X-Searched", strconv.FormatInt(s.records, 10))
+	if s.back < noRecord {
+		h.Set("X-Searched-Back-To", isoTime(s.back))
+	}
+}
+
+// nextLink leads to the page behind one that was asked for by query.
+func nextLink(query url.Values, sel selection, limit int, next string) string {
+	query = url.Values{
+		"topic": {sel.topic}, "limit": {strconv.Itoa(limit)}, "cursor": {next},
+		"isolation": query["isolation"], "partition": query["partition"], "contains": query["contains"],
+	}
+	return `</messages?` + query.Encode() + `>; rel="next"`
+}
