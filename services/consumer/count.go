@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -16,7 +17,6 @@ import (
 type sums struct {
 	changed map[string]event.Total // by key: the last one counts
 	refused []refusal
-	offsets map[int32]int64
 	counted int
 	skipped int
 }
@@ -25,6 +25,8 @@ type sums struct {
 const (
 	reasonDecode  = "decode"
 	reasonInvalid = "invalid"
+	// reasonUnreadable is of what no client can read: codec, checksum, form, size.
+	reasonUnreadable = "unreadable"
 )
 
 // refusal is an order that can't be counted.
@@ -32,6 +34,11 @@ type refusal struct {
 	message *kafka.Message
 	reason  string
 	cause   error
+}
+
+// bounds are the headers that say how far an unreadable batch reaches.
+func (r refusal) bounds() []kafka.Header {
+	return slices.DeleteFunc(slices.Clone(r.message.Headers), func(h kafka.Header) bool { return h.Key != kafkax.HeaderLast })
 }
 
 // count puts the batch's totals, dead letters and offsets into one
@@ -45,7 +52,7 @@ func (w *worker) count(ctx context.Context) (aborted bool, err error) {
 	}
 	err = w.produce(s)
 	if err == nil {
-		err = w.txn.commit(ctx, w.consumer, w.positions(s))
+		err = w.txn.commit(ctx, w.member, w.offsets())
 	}
 	switch {
 	case err == nil:
@@ -65,12 +72,16 @@ func (w *worker) count(ctx context.Context) (aborted bool, err error) {
 
 // add counts the batch in memory.
 func (w *worker) add(now time.Time) sums {
-	s := sums{changed: map[string]event.Total{}, offsets: map[int32]int64{}}
-	for _, m := range w.batch {
-		l, offset := w.ledgers[m.TopicPartition.Partition], int64(m.TopicPartition.Offset)
-		s.offsets[l.partition] = offset + 1
-		if l.has(offset) {
+	s := sums{changed: map[string]event.Total{}}
+	for _, i := range w.batch {
+		m, l := i.message, w.ledgers[i.message.TopicPartition.Partition]
+		at := kafkax.PositionOf(int64(m.TopicPartition.Offset), m.TopicPartition.Metadata)
+		if l.has(at) {
 			s.skipped++
+			continue
+		}
+		if i.unreadable != nil {
+			s.refused = append(s.refused, refusal{m, reasonUnreadable, i.unreadable})
 			continue
 		}
 		order, err := event.DecodeOrder(m.Value)
@@ -83,7 +94,7 @@ func (w *worker) add(now time.Time) sums {
 			s.refused = append(s.refused, refusal{m, reason, err})
 			continue
 		}
-		total := l.add(order, offset, now)
+		total := l.add(order, at, now)
 		s.changed[string(total.Key())] = total
 		s.counted++
 	}
@@ -108,7 +119,7 @@ func (w *worker) produce(s sums) error {
 			// stands go alone.
 			m := r.message
 			cause := fmt.Errorf("%w (left out here as too large: key of %d bytes, value of %d)", r.cause, len(m.Key), len(m.Value))
-			bare := &kafka.Message{TopicPartition: m.TopicPartition, Timestamp: m.Timestamp}
+			bare := &kafka.Message{TopicPartition: m.TopicPartition, Timestamp: m.Timestamp, Headers: r.bounds()}
 			err = w.txn.produce(kafkax.DeadLetter(bare, w.cfg.OrdersDLQTopic, w.cfg.GroupID, r.reason, cause, now))
 		}
 		if err != nil {
@@ -118,19 +129,21 @@ func (w *worker) produce(s sums) error {
 	return nil
 }
 
-// positions are the offsets that the batch commits, each with its seal.
-func (w *worker) positions(s sums) []kafka.TopicPartition {
-	positions := make([]kafka.TopicPartition, 0, len(s.offsets))
-	for p, next := range s.offsets {
-		seal := w.ledgers[p].seal()
-		positions = append(positions, kafka.TopicPartition{Topic: &w.cfg.OrdersTopic, Partition: p, Offset: kafka.Offset(next), Metadata: &seal})
+// offsets are what the batch commits, each with its seal.
+func (w *worker) offsets() []kafka.TopicPartition {
+	offsets := make([]kafka.TopicPartition, 0, len(w.next))
+	for p, at := range w.next {
+		seal := w.ledgers[p].seal(at)
+		offsets = append(offsets, kafka.TopicPartition{Topic: &w.cfg.OrdersTopic, Partition: p, Offset: kafka.Offset(at.Offset), Metadata: &seal})
 	}
-	return positions
+	return offsets
 }
 
 // done does the accounts of a committed batch.
 func (w *worker) done(s sums, took time.Duration) {
-	w.store(w.positions(s))
+	for p, at := range w.next {
+		w.reader.Done(p, at.Offset)
+	}
 	w.metrics.transactions.WithLabelValues(outcomeCommitted).Inc()
 	w.metrics.duration.Observe(took.Seconds())
 	w.metrics.messages.Add(float64(len(w.batch)))

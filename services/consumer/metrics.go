@@ -3,8 +3,6 @@ package main
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"shopstream/services/internal/kafkax"
 )
 
 // Outcomes of transactions_total.
@@ -24,7 +22,6 @@ type metrics struct {
 	transactions *prometheus.CounterVec
 	duration     prometheus.Histogram
 	products     prometheus.Gauge
-	lag          *kafkax.Lag
 }
 
 func newMetrics(reg prometheus.Registerer, topic string) *metrics {
@@ -59,9 +56,8 @@ func newMetrics(reg prometheus.Registerer, topic string) *metrics {
 			Name: "totals_in_memory",
 			Help: "Totals held for the assigned partitions: one for each product seen in each. Memory grows with it.",
 		}),
-		lag: kafkax.NewLag(reg),
 	}
-	for _, reason := range []string{reasonDecode, reasonInvalid} {
+	for _, reason := range []string{reasonDecode, reasonInvalid, reasonUnreadable} {
 		m.letters.WithLabelValues(topic, reason) // there from the start, so that an alert on its increase sees the first
 	}
 	for _, outcome := range []string{outcomeCommitted, outcomeAborted} {

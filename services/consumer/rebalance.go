@@ -19,69 +19,60 @@ const tellAgain = 10 * time.Second
 func (w *worker) rebalance(ctx context.Context, e kafka.Event) {
 	switch e := e.(type) {
 	case kafka.AssignedPartitions:
-		w.assigned(ctx, partitionsOf(e.Partitions))
+		w.assigned(ctx, e.Partitions)
 	case kafka.RevokedPartitions:
 		w.revoked(partitionsOf(e.Partitions))
 	}
 }
 
 // assigned restores the partitions before the first of their orders can come.
-func (w *worker) assigned(ctx context.Context, partitions []int32) {
+func (w *worker) assigned(ctx context.Context, assigned []kafka.TopicPartition) {
+	partitions := partitionsOf(assigned)
 	if len(partitions) == 0 || ctx.Err() != nil {
 		return
 	}
 	start := time.Now()
-	positions, err := w.take(ctx, partitions)
+	err := w.take(ctx, partitions)
 	if err == nil {
-		err = w.consumer.IncrementalAssign(positions)
+		err = kafkax.Hold(w.member, assigned)
 	}
 	if err != nil {
-		if !w.consumer.AssignmentLost() {
+		if !w.member.AssignmentLost() {
 			w.failure = fmt.Errorf("taking partitions %v: %w", partitions, err)
 		}
 		return
 	}
-	// Without a stored offset the client knows no lag.
-	w.store(positions)
 	w.log.Info("partitions assigned", "partitions", partitions, "totals", w.products(), "took", time.Since(start))
 }
 
 func (w *worker) revoked(partitions []int32) {
+	w.reader.Remove(partitions...)
 	for _, p := range partitions {
 		delete(w.ledgers, p)
+		delete(w.next, p)
 	}
 	// Their orders are not committed: the next owner reads them.
-	w.batch = slices.DeleteFunc(w.batch, func(m *kafka.Message) bool {
-		return slices.Contains(partitions, m.TopicPartition.Partition)
+	w.batch = slices.DeleteFunc(w.batch, func(i item) bool {
+		return slices.Contains(partitions, i.message.TopicPartition.Partition)
 	})
 	w.metrics.products.Set(float64(w.products()))
-	w.log.Info("partitions revoked", "partitions", partitions, "lost", w.consumer.AssignmentLost())
+	w.log.Info("partitions revoked", "partitions", partitions, "lost", w.member.AssignmentLost())
 }
 
 // take reads back where the group stands in these partitions and what has been
-// counted of them, and returns the positions to read on from.
+// counted of them, and has them read from there.
 //
 // First the offsets, then the totals: a predecessor that was taken for dead
 // may still commit a transaction whose offsets it has already sent, and the
 // coordinator answers only when that is decided. Then no more can come from
 // it, and the totals read after that include all of it. In the other order the
 // offsets could be newer than the totals, and orders would be left out.
-func (w *worker) take(ctx context.Context, partitions []int32) ([]kafka.TopicPartition, error) {
+func (w *worker) take(ctx context.Context, partitions []int32) error {
 	var told time.Time
 	for {
-		positions, err := w.committed(partitions)
-		if err == nil {
-			var ledgers map[int32]*ledger
-			if ledgers, err = w.restorer.restore(ctx, partitions); err == nil {
-				err = complete(positions, ledgers)
-			}
-			if err == nil {
-				w.adopt(positions, ledgers)
-				return positions, nil
-			}
-		}
-		if ctx.Err() != nil || isFatal(err) || errors.Is(err, errTornHistory) || w.consumer.AssignmentLost() {
-			return nil, err
+		err := w.restore(ctx, partitions)
+		if err == nil || ctx.Err() != nil || isFatal(err) || w.member.AssignmentLost() {
+			return err
 		}
 		if time.Since(told) > tellAgain {
 			told = time.Now()
@@ -94,26 +85,54 @@ func (w *worker) take(ctx context.Context, partitions []int32) ([]kafka.TopicPar
 	}
 }
 
-// complete holds the ledgers to the seals of the committed offsets.
-func complete(positions []kafka.TopicPartition, ledgers map[int32]*ledger) error {
-	var faults []error
-	for _, tp := range positions {
-		faults = append(faults, ledgers[tp.Partition].matches(tp.Metadata))
+func (w *worker) restore(ctx context.Context, partitions []int32) error {
+	committed, err := w.committed(partitions)
+	if err != nil {
+		return err
 	}
-	return errors.Join(faults...)
-}
-
-func (w *worker) adopt(positions []kafka.TopicPartition, ledgers map[int32]*ledger) {
-	for _, tp := range positions {
+	ledgers, err := w.restorer.restore(ctx, committed)
+	if err != nil {
+		return err
+	}
+	positions := map[int32]kafkax.Position{}
+	var faults []error
+	for _, tp := range committed {
 		l := ledgers[tp.Partition]
-		l.next = max(0, int64(tp.Offset))
-		if l.has(l.next) {
-			w.log.Warn("the group's offset lies before orders that are in the totals; they are skipped: it was set back (to count anew, recreate the totals topic), or another instance has taken over",
-				"partition", tp.Partition, "offset", l.next, "counted", l.counted)
+		if counted := kafkax.LabelField(tp.Metadata, "totals"); counted != "" && counted != l.log {
+			w.log.Error("the totals topic was recreated: the orders are counted again from the beginning of their log",
+				"partition", tp.Partition, "topic", w.cfg.TotalsTopic, "log_before", counted, "log_now", l.log, "orders_before", kafkax.LabelField(tp.Metadata, "orders"))
+			positions[tp.Partition] = kafkax.Beginning()
+			ledgers[tp.Partition] = newLedger(tp.Partition, l.log)
+			continue
 		}
-		w.ledgers[tp.Partition] = l
+		faults = append(faults, l.matches(tp.Metadata))
+		positions[tp.Partition] = w.positionIn(l, tp)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	for p, l := range ledgers {
+		w.ledgers[p] = l
 	}
 	w.metrics.products.Set(float64(w.products()))
+	w.reader.Assign(positions)
+	return nil
+}
+
+// positionIn returns where to go on from what the group has committed.
+func (w *worker) positionIn(l *ledger, committed kafka.TopicPartition) kafkax.Position {
+	if committed.Offset < 0 {
+		return l.resume()
+	}
+	at := kafkax.PositionOf(int64(committed.Offset), committed.Metadata)
+	if at.Log != "" || len(l.counted) > 1 {
+		l.named()
+	}
+	if l.has(at) {
+		w.log.Warn("the group's offset lies before orders that are in the totals; they are skipped: it was set back (to count anew, recreate the totals topic), or another instance has taken over",
+			"partition", l.partition, "offset", at.Offset)
+	}
+	return at
 }
 
 // committed asks for the group's offsets. With read_committed the client asks
@@ -124,31 +143,16 @@ func (w *worker) committed(partitions []int32) ([]kafka.TopicPartition, error) {
 	for i, p := range partitions {
 		asked[i] = kafka.TopicPartition{Topic: &w.cfg.OrdersTopic, Partition: p}
 	}
-	positions, err := w.consumer.Committed(asked, int(kafkax.AnswerTimeout.Milliseconds()))
+	committed, err := w.member.Committed(asked, int(kafkax.AnswerTimeout.Milliseconds()))
 	if err != nil {
 		return nil, fmt.Errorf("reading the group's offsets: %w", err)
 	}
-	for i, tp := range positions {
+	for _, tp := range committed {
 		if tp.Error != nil {
 			return nil, fmt.Errorf("reading the group's offset of partition %d: %w", tp.Partition, tp.Error)
 		}
-		if tp.Offset < 0 {
-			positions[i].Offset = kafka.OffsetBeginning
-		}
 	}
-	return positions, nil
-}
-
-// store tells the client what is finished. It commits nothing: the lag metric
-// is measured from there.
-func (w *worker) store(positions []kafka.TopicPartition) {
-	known := slices.DeleteFunc(slices.Clone(positions), func(tp kafka.TopicPartition) bool { return tp.Offset < 0 })
-	if len(known) == 0 {
-		return
-	}
-	if _, err := w.consumer.StoreOffsets(known); err != nil {
-		w.log.Debug("storing offsets for the lag", "error", err)
-	}
+	return committed, nil
 }
 
 func (w *worker) products() (n int) {

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -12,178 +15,150 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
+const (
+	// slowRestore is after how long a restore says what it waits for.
+	slowRestore = 2 * time.Second
+	// restorePoll is how long to wait for a total before asking whether all are
+	// there.
+	restorePoll = 20 * time.Millisecond
+)
+
 // restorer reads ledgers back from the totals topic.
 type restorer struct {
-	cfg    config
-	client *kafka.Producer // for metadata and offsets
+	totals *kafkax.Reader
+	topic  string
 	log    *slog.Logger
+	gone   []string // ids of the topic that are known to be gone
 }
 
-// restore returns the ledgers of these partitions of the orders topic. It
-// reads the whole totals topic, up to where it ends now.
+// restore returns the ledgers of partitions of the orders topic, for which the
+// group has committed this. It reads the whole totals topic, up to where it ends
+// now.
 //
 // Totals that a predecessor wrote in a transaction that is still open lie
 // below that end, so the read waits until their outcome is known; Kafka bounds
 // the wait by the predecessor's TRANSACTION_TIMEOUT.
-func (r *restorer) restore(ctx context.Context, partitions []int32) (map[int32]*ledger, error) {
-	ledgers := map[int32]*ledger{}
-	for _, p := range partitions {
-		ledgers[p] = newLedger(p)
-	}
-	totals, err := r.partitions()
+func (r *restorer) restore(ctx context.Context, committed []kafka.TopicPartition) (map[int32]*ledger, error) {
+	ends, err := r.ends(ctx)
 	if err != nil {
 		return nil, err
 	}
-	starts, err := r.offsets(ctx, kafka.EarliestOffsetSpec, r.cfg.TotalsTopic, totals)
-	if err != nil {
-		return nil, err
-	}
-	ends, err := r.offsets(ctx, kafka.LatestOffsetSpec, r.cfg.TotalsTopic, totals)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.read(ctx, starts, ends, ledgers); err != nil {
-		return nil, err
-	}
-	logEnds, err := r.offsets(ctx, kafka.LatestOffsetSpec, r.cfg.OrdersTopic, partitions)
-	if err != nil {
-		return nil, err
-	}
-	for p, l := range ledgers {
-		// The totals' memory and the log must be of one piece: with a new log,
-		// new orders would pass for those already counted.
-		if end := logEnds[p]; l.counted >= end {
-			return nil, fmt.Errorf("%w: partition %d of %q ends at offset %d, but its order %d is in %q: after a topic was recreated or cut off, recreate %q too",
-				errTornHistory, p, r.cfg.OrdersTopic, end, l.counted, r.cfg.TotalsTopic, r.cfg.TotalsTopic)
+	assigned := r.assign(ends, r.countedFor(committed))
+	defer r.totals.Remove(assigned...)
+
+	ledgers := blank(committed)
+	for told := time.Now(); ; {
+		switch e := r.totals.Poll(restorePoll).(type) {
+		case *kafka.Message:
+			r.apply(e, ledgers)
+		case *kafkax.Unreadable:
+			// A total that is missed makes its ledger differ from the seal.
+			r.log.Error("totals passed over", "error", e)
+		case *kafkax.LogChange:
+			if e.Kind != kafkax.Recreated {
+				return nil, fmt.Errorf("totals were deleted while they were read (%s)", e.Kind)
+			}
+			r.gone = append(r.gone, e.From.Log)
+			if ends, err = r.ends(ctx); err != nil {
+				return nil, err
+			}
+			if len(ends) != len(assigned) {
+				return nil, errors.New("the totals topic was recreated while it was read")
+			}
+			ledgers = blank(committed)
+		case nil:
+			if log, all := r.reached(ends); all {
+				for _, l := range ledgers {
+					l.log = log
+				}
+				return ledgers, nil
+			}
 		}
-	}
-	return ledgers, nil
-}
-
-// partitions returns those of the totals topic.
-func (r *restorer) partitions() ([]int32, error) {
-	topic := r.cfg.TotalsTopic
-	md, err := r.client.GetMetadata(&topic, false, int(kafkax.AnswerTimeout.Milliseconds()))
-	if err != nil {
-		return nil, fmt.Errorf("reading the metadata of %q: %w", topic, err)
-	}
-	totals := md.Topics[topic]
-	if len(totals.Partitions) == 0 {
-		return nil, fmt.Errorf("reading the metadata of %q: %w", topic, totals.Error)
-	}
-	var partitions []int32
-	for _, p := range totals.Partitions {
-		partitions = append(partitions, p.ID)
-	}
-	return partitions, nil
-}
-
-// offsets returns where partitions begin or end, open transactions included.
-func (r *restorer) offsets(ctx context.Context, spec kafka.OffsetSpec, topic string, partitions []int32) (map[int32]int64, error) {
-	wanted := map[kafka.TopicPartition]kafka.OffsetSpec{}
-	for _, p := range partitions {
-		wanted[kafka.TopicPartition{Topic: &topic, Partition: p}] = spec
-	}
-	admin, err := kafka.NewAdminClientFromProducer(r.client)
-	if err != nil {
-		return nil, fmt.Errorf("creating the admin client: %w", err)
-	}
-	defer admin.Close()
-	listed, err := admin.ListOffsets(ctx, wanted, kafka.SetAdminIsolationLevel(kafka.IsolationLevelReadUncommitted), kafka.SetAdminRequestTimeout(kafkax.AnswerTimeout))
-	if err != nil {
-		return nil, fmt.Errorf("listing the offsets of %q: %w", topic, err)
-	}
-	offsets := map[int32]int64{}
-	for tp, info := range listed.ResultInfos {
-		if info.Error.Code() != kafka.ErrNoError {
-			return nil, fmt.Errorf("listing the offsets of partition %d of %q: %w", tp.Partition, topic, info.Error)
-		}
-		// Where a broker didn't answer, librdkafka returns the question (-1: the
-		// end) as if it were the answer.
-		if info.Offset < 0 {
-			return nil, fmt.Errorf("listing the offsets of partition %d of %q: its leader doesn't answer", tp.Partition, topic)
-		}
-		offsets[tp.Partition] = int64(info.Offset)
-	}
-	return offsets, nil
-}
-
-// slowRestore is after how long a restore says what it waits for.
-const slowRestore = 2 * time.Second
-
-// read applies the committed totals from starts to ends to the ledgers.
-func (r *restorer) read(ctx context.Context, starts, ends map[int32]int64, ledgers map[int32]*ledger) error {
-	topic := r.cfg.TotalsTopic
-	var from []kafka.TopicPartition
-	left := map[int32]int64{}
-	for p, end := range ends {
-		if start := starts[p]; end > start {
-			// A number, as the client takes half a second longer over "the beginning".
-			from = append(from, kafka.TopicPartition{Topic: &topic, Partition: p, Offset: kafka.Offset(start)})
-			left[p] = end
-		}
-	}
-	if len(left) == 0 {
-		return nil
-	}
-	// By assignment: the group id is asked for, but no group is joined.
-	reader, err := kafkax.NewAssigned(r.cfg.Kafka, "consumer-restore", r.cfg.GroupID, r.log)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = reader.Close() }() // nothing to lose in it
-	if err := reader.Assign(from); err != nil {
-		return fmt.Errorf("assigning %q: %w", topic, err)
-	}
-
-	told := time.Now()
-	for len(left) > 0 {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 		if time.Since(told) > slowRestore {
 			told = time.Now()
-			r.log.Info("reading the totals back; an open transaction of another instance has to end first if this takes long", "topic", topic, "partitions_left", len(left))
-		}
-		switch e := reader.Poll(100).(type) {
-		case *kafka.Message:
-			if err := e.TopicPartition.Error; err != nil {
-				return fmt.Errorf("reading %q: %w", topic, err)
-			}
-			if err := apply(e, ledgers); err != nil {
-				return err
-			}
-		// With read_committed this end is the last stable offset: nothing
-		// below is undecided.
-		case kafka.PartitionEOF:
-			if end, waiting := left[e.Partition]; waiting && int64(e.Offset) >= end {
-				delete(left, e.Partition)
-			}
-		case kafka.Error:
-			kafkax.LogError(r.log, e)
-			if e.IsFatal() {
-				return fmt.Errorf("reading %q: %w", topic, e)
-			}
+			r.log.Info("reading the totals back; an open transaction of another instance has to end first if this takes long", "topic", r.topic)
 		}
 	}
-	return nil
 }
 
-// apply takes one record of the totals topic. One that can't be read ends the
-// process: to go on without it would start its product's total from nothing.
-func apply(m *kafka.Message, ledgers map[int32]*ledger) error {
+func (r *restorer) ends(ctx context.Context) (map[int32]int64, error) {
+	ends, err := r.totals.Ends(ctx)
+	if err == nil && len(ends) == 0 {
+		err = fmt.Errorf("the topic %q has no partitions", r.topic)
+	}
+	return ends, err
+}
+
+// assign reads every partition from its beginning. Where that of another topic
+// id was meant, the reader says and counts that the topic was recreated.
+func (r *restorer) assign(ends map[int32]int64, log string) []int32 {
+	positions := map[int32]kafkax.Position{}
+	for p := range ends {
+		positions[p] = kafkax.Beginning()
+		if log != "" {
+			positions[p] = kafkax.Position{Offset: -1, Log: log, LeaderEpoch: -1}
+		}
+	}
+	r.totals.Assign(positions)
+	return slices.Collect(maps.Keys(positions))
+}
+
+// countedFor returns the id of the totals topic that the seals of the committed
+// offsets name, "" for none. One that is known to be gone was told before.
+func (r *restorer) countedFor(committed []kafka.TopicPartition) string {
+	for _, tp := range committed {
+		if log := kafkax.LabelField(tp.Metadata, "totals"); log != "" && log != r.totals.Log() && !slices.Contains(r.gone, log) {
+			return log
+		}
+	}
+	return ""
+}
+
+func blank(committed []kafka.TopicPartition) map[int32]*ledger {
+	ledgers := map[int32]*ledger{}
+	for _, tp := range committed {
+		ledgers[tp.Partition] = newLedger(tp.Partition, "")
+	}
+	return ledgers
+}
+
+// reached reports whether all is read up to the ends, and of which log.
+func (r *restorer) reached(ends map[int32]int64) (log string, all bool) {
+	log = r.totals.Log()
+	positions := r.totals.Positions()
+	for p, end := range ends {
+		at, ok := positions[p]
+		if !ok || at.Offset < end || at.Log != log {
+			return "", false
+		}
+	}
+	return log, true
+}
+
+// apply takes one record of the totals topic.
+func (r *restorer) apply(m *kafka.Message, ledgers map[int32]*ledger) {
 	if m.Value == nil {
-		return nil // deleted by hand; the others tell how far orders were counted
+		return // deleted by hand; the others tell how far orders were counted
 	}
 	total, err := event.DecodeTotal(m.Value)
 	if err == nil && string(total.Key()) != string(m.Key) {
-		err = fmt.Errorf("its key %q doesn't belong to %s", m.Key, m.Value)
+		err = fmt.Errorf("its key %q is not that of its total", m.Key)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: record %d of partition %d of %q: %w", errTornHistory, m.TopicPartition.Offset, m.TopicPartition.Partition, *m.TopicPartition.Topic, err)
+		// As with one that no client can read, the seal tells whether it matters.
+		r.log.Error("total passed over", "partition", m.TopicPartition.Partition, "offset", int64(m.TopicPartition.Offset), "error", err)
+		return
 	}
-	if l, wanted := ledgers[total.Partition]; wanted {
+	l := ledgers[total.Partition]
+	if l == nil {
+		return
+	}
+	// One of another topic id was written before its writer noticed that the
+	// topic had been recreated.
+	if log := kafkax.LabelField(m.TopicPartition.Metadata, "log"); total.TotalsTopicID == "" || total.TotalsTopicID == log {
 		l.restore(total)
 	}
-	return nil
 }

@@ -33,12 +33,16 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	worker, err := newWorker(cfg, txn, log, newMetrics(reg, cfg.OrdersTopic))
+	worker, err := newWorker(cfg, txn, log, reg)
 	if err != nil {
 		txn.client.Close()
 		return err
 	}
-	h := health.New(reg, health.Check{Name: "kafka", Probe: kafkax.Announce(log, cfg.Kafka.Probe(txn.client, cfg.needs()...))})
+	h := health.New(reg,
+		health.Check{Name: "kafka", Probe: kafkax.Announce(log, cfg.Kafka.Probe(txn.client, cfg.needs()...))},
+		health.Check{Name: "orders", Probe: worker.reader.Probe},
+		health.Check{Name: "totals", Probe: worker.restorer.totals.Probe},
+	)
 
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
 		httpx.Server(log, cfg.HTTP, listener, httpx.NewEngine(log, reg, h), h),

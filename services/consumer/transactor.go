@@ -111,15 +111,15 @@ func (t *transactor) produce(r kafkax.Record) error {
 // commit ends the transaction with the offsets in it. The coordinator refuses
 // them when the group has moved on to a new generation: an instance that lost
 // its partitions without knowing it (a zombie) gets no transaction through.
-func (t *transactor) commit(ctx context.Context, consumer *kafka.Consumer, offsets []kafka.TopicPartition) error {
-	member, err := consumer.GetConsumerGroupMetadata()
+func (t *transactor) commit(ctx context.Context, client *kafka.Consumer, offsets []kafka.TopicPartition) error {
+	member, err := client.GetConsumerGroupMetadata()
 	if err != nil {
 		return fmt.Errorf("reading the group membership: %w", err)
 	}
 	// Kafka doesn't check offsets that come without a member id, and the client
 	// sends none after it was put out of the group. It marks the assignment as
 	// lost in the same step, so this order of the two leaves no gap.
-	if consumer.AssignmentLost() || t.anonymous(member) {
+	if client.AssignmentLost() || t.anonymous(member) {
 		return errNotMember
 	}
 	err = t.attempt(ctx, "adding offsets to the transaction", patience, func(ctx context.Context) error {

@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"shopstream/services/internal/kafkax"
 )
@@ -15,70 +16,82 @@ import (
 const (
 	// idlePoll is how soon a stop is noticed while no order comes.
 	idlePoll = 100 * time.Millisecond
-	// maxBatchBytes bounds a batch of large records.
+	// readAtOnce is how many records are taken before the group is heard again.
+	readAtOnce = 100
+	// sessionTimeout is how long a crash holds partitions.
+	sessionTimeout = 10 * time.Second
+	// maxBatchBytes bounds a batch of large records, in memory.
 	maxBatchBytes = 16 << 20
 	// reportEvery spaces the totals in the log.
 	reportEvery = 30 * time.Second
 )
 
-// errTornHistory says that the totals in Kafka can't be trusted to go on from:
-// an operator has to look.
-var errTornHistory = errors.New("the totals don't match the orders")
+// recordLimits are far above what an order or a total can be. What is larger is
+// set aside, so that no small batch becomes a lot of memory.
+var recordLimits = kafkax.Limits{Record: 8 << 20, Batch: 256 << 20}
 
 // worker counts orders. All of it happens in one goroutine, one step after the
 // other: poll, transaction, poll. Partitions come and go only inside a poll,
 // so that never a transaction is open while they do.
+//
+// member is in the group and fetches nothing; reader fetches what the group
+// assigns to it.
 type worker struct {
 	cfg      config
-	consumer *kafka.Consumer
+	member   *kafka.Consumer
+	reader   *kafkax.Reader
 	txn      *transactor
 	restorer *restorer
 	log      *slog.Logger
 	metrics  *metrics
 
 	ledgers map[int32]*ledger // of the assigned partitions
-	batch   []*kafka.Message
+	batch   []item
 	bytes   int
-	failure error // that a rebalance met; it can't return one
+	since   time.Time                 // when the batch began
+	next    map[int32]kafkax.Position // to commit once the batch is counted
+	failure error                     // that a rebalance met; it can't return one
 	report  report
 }
 
-func newWorker(cfg config, txn *transactor, log *slog.Logger, m *metrics) (*worker, error) {
-	consumer, err := kafka.NewConsumer(kafkax.Merge(cfg.Kafka.ClientConfig("consumer"), kafka.ConfigMap{
-		"group.id":        cfg.GroupID,
-		"isolation.level": "read_committed", // aborted orders don't count
-		// Offsets are committed in the transactions, and nowhere else.
-		"enable.auto.commit":                 false,
-		"enable.auto.offset.store":           false,
-		"auto.offset.reset":                  "earliest",
-		"partition.assignment.strategy":      "cooperative-sticky",
-		"session.timeout.ms":                 10_000, // how long a crash holds partitions
-		"heartbeat.interval.ms":              1_000,  // how soon a rebalance is noticed
-		"statistics.interval.ms":             kafkax.StatisticsInterval,
-		"topic.metadata.refresh.interval.ms": 5_000, // how soon an added partition is read
-		"fetch.queue.backoff.ms":             50,
-		// What is fetched ahead of a backlog, in each partition and in all. In
-		// number too, since a small record takes several times its size.
-		"queued.min.messages":        5000,
-		"queued.max.messages.kbytes": 16 << 10,
-		"max.partition.fetch.bytes":  256 << 10, // a larger record comes all the same, alone
-	}))
+// item is an order that was read, or a batch of orders that can't be.
+type item struct {
+	message    *kafka.Message
+	unreadable *kafkax.Unreadable // then the message stands for it
+}
+
+func newWorker(cfg config, txn *transactor, log *slog.Logger, reg prometheus.Registerer) (*worker, error) {
+	orders, err := kafkax.NewReader(cfg.Kafka, kafkax.ReaderConfig{Topic: cfg.OrdersTopic, Committed: true, Limits: recordLimits}, "consumer", log, reg)
 	if err != nil {
-		return nil, fmt.Errorf("creating the consumer: %w", err)
+		return nil, err
 	}
-	go kafkax.PumpLogs(consumer.Logs(), log)
+	totals, err := kafkax.NewReader(cfg.Kafka, kafkax.ReaderConfig{Topic: cfg.TotalsTopic, Committed: true, Limits: recordLimits}, "consumer", log, reg)
+	if err != nil {
+		return nil, err
+	}
+	// The offsets are committed in the transactions, and nowhere else.
+	member, err := kafkax.NewMember(cfg.Kafka, kafkax.MemberConfig{ClientID: "consumer", GroupID: cfg.GroupID, SessionTimeout: sessionTimeout}, log)
+	if err != nil {
+		return nil, err
+	}
 	return &worker{
-		cfg: cfg, consumer: consumer, txn: txn, log: log, metrics: m,
-		restorer: &restorer{cfg: cfg, client: txn.client, log: log},
-		ledgers:  map[int32]*ledger{},
+		cfg: cfg, member: member, reader: orders, txn: txn, log: log, metrics: newMetrics(reg, cfg.OrdersTopic),
+		restorer: &restorer{totals: totals, topic: cfg.TotalsTopic, log: log},
+		ledgers:  map[int32]*ledger{}, next: map[int32]kafkax.Position{},
 	}, nil
 }
 
 // run counts until ctx ends. It finishes the transaction that it is in and
 // leaves the group. An error means that the process has to start anew.
 func (w *worker) run(ctx context.Context) error {
+	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var readers sync.WaitGroup
+	readers.Go(func() { w.reader.Run(reading) })
+	readers.Go(func() { w.restorer.totals.Run(reading) })
+	defer readers.Wait()
+	defer stop()
 	defer func() {
-		if err := w.consumer.Close(); err != nil {
+		if err := w.member.Close(); err != nil {
 			w.log.Warn("leaving the group", "error", err)
 		}
 	}()
@@ -96,7 +109,7 @@ func (w *worker) loop(ctx context.Context) error {
 	if err := w.txn.init(ctx); err != nil {
 		return err
 	}
-	err := w.consumer.Subscribe(w.cfg.OrdersTopic, func(_ *kafka.Consumer, e kafka.Event) error {
+	err := w.member.Subscribe(w.cfg.OrdersTopic, func(_ *kafka.Consumer, e kafka.Event) error {
 		w.rebalance(ctx, e)
 		return nil
 	})
@@ -107,14 +120,17 @@ func (w *worker) loop(ctx context.Context) error {
 		if err := w.collect(ctx); err != nil {
 			return err
 		}
-		if len(w.batch) == 0 || ctx.Err() != nil {
-			continue
+		var again bool
+		switch {
+		case ctx.Err() != nil:
+		case w.totalsRecreated():
+			again = true
+		case len(w.next) > 0:
+			if again, err = w.count(ctx); err != nil {
+				return err
+			}
 		}
-		aborted, err := w.count(ctx)
-		if err != nil {
-			return err
-		}
-		if !aborted {
+		if !again {
 			aborts = 0
 			continue
 		}
@@ -126,61 +142,86 @@ func (w *worker) loop(ctx context.Context) error {
 	return nil
 }
 
-// collect polls until a batch is full or has waited long enough.
+// collect polls until a batch is full or has waited long enough, or there is
+// something else to do.
 func (w *worker) collect(ctx context.Context) error {
 	clear(w.batch) // frees the messages
-	w.batch, w.bytes = w.batch[:0], 0
-	var due time.Time
-	for ctx.Err() == nil && len(w.batch) < w.cfg.BatchSize && w.bytes < maxBatchBytes {
+	clear(w.next)
+	w.batch, w.bytes, w.since = w.batch[:0], 0, time.Time{}
+	for ctx.Err() == nil && !w.full() && !w.totalsRecreated() {
 		wait := idlePoll
-		if len(w.batch) > 0 {
-			if wait = time.Until(due); wait <= 0 {
+		if !w.since.IsZero() {
+			if wait = min(wait, w.cfg.BatchLinger-time.Since(w.since)); wait <= 0 {
 				return nil
 			}
 		}
-		polled := w.consumer.Poll(int(wait.Milliseconds()))
-		if w.failure != nil {
-			return w.failure
+		if err := w.attend(); err != nil {
+			return err
 		}
-		switch e := polled.(type) {
-		case *kafka.Message:
-			if err := e.TopicPartition.Error; err != nil {
-				w.log.Warn("reading orders", "partition", e.TopicPartition.Partition, "error", err)
-				continue
-			}
-			if len(w.batch) == 0 {
-				due = time.Now().Add(w.cfg.BatchLinger)
-			}
-			if err := w.accept(e); err != nil {
-				return err
-			}
-		case *kafka.Stats:
-			w.metrics.lag.Observe(e.String())
-		case kafka.Error:
-			kafkax.LogError(w.log, e)
-			if e.IsFatal() {
-				return fmt.Errorf("consumer cannot go on: %w", e)
-			}
-		}
+		w.read(wait)
 	}
 	return nil
 }
 
+func (w *worker) full() bool { return len(w.batch) >= w.cfg.BatchSize || w.bytes >= maxBatchBytes }
+
+// attend hears what the group has to say.
+func (w *worker) attend() error {
+	if e, ok := w.member.Poll(0).(kafka.Error); ok {
+		kafkax.LogError(w.log, e)
+		if e.IsFatal() {
+			return fmt.Errorf("consumer cannot go on: %w", e)
+		}
+	}
+	return w.failure
+}
+
+// read takes what the reader has, waiting for it at most so long.
+func (w *worker) read(wait time.Duration) {
+	for range readAtOnce {
+		switch e := w.reader.Poll(wait).(type) {
+		case *kafka.Message:
+			w.accept(item{message: e}, int64(e.TopicPartition.Offset)+1)
+		case *kafkax.Unreadable:
+			w.accept(item{e.Message(), e}, e.Last+1)
+		case *kafkax.LogChange:
+			// What was read of the log before is still counted, since it may be
+			// nowhere else; what is committed is the position in the log of today.
+			w.ledgers[e.Partition].named()
+			w.moveTo(e.Partition, e.To)
+		case nil:
+			return
+		}
+		if w.full() {
+			return
+		}
+		wait = 0
+	}
+}
+
 // accept puts a record into the batch.
-func (w *worker) accept(m *kafka.Message) error {
-	l := w.ledgers[m.TopicPartition.Partition]
-	if l == nil {
-		return nil // lost before it was restored; whoever has it now reads it
+func (w *worker) accept(i item, next int64) {
+	w.batch = append(w.batch, i)
+	w.bytes += kafkax.MemoryOf(i.message)
+	w.moveTo(i.message.TopicPartition.Partition, kafkax.PositionOf(next, i.message.TopicPartition.Metadata))
+}
+
+func (w *worker) moveTo(partition int32, next kafkax.Position) {
+	if w.since.IsZero() {
+		w.since = time.Now()
 	}
-	offset := int64(m.TopicPartition.Offset)
-	if offset < l.next {
-		return fmt.Errorf("%w: partition %d of %q went back from offset %d to %d while it was read: it was recreated or cut off",
-			errTornHistory, l.partition, w.cfg.OrdersTopic, l.next, offset)
+	w.next[partition] = next
+}
+
+// totalsRecreated reports that the ledgers are for a totals topic that is gone.
+func (w *worker) totalsRecreated() bool {
+	today := w.restorer.totals.Log()
+	for _, l := range w.ledgers {
+		if l.log != today {
+			return true
+		}
 	}
-	l.next = offset + 1
-	w.batch = append(w.batch, m)
-	w.bytes += len(m.Key) + len(m.Value)
-	return nil
+	return false
 }
 
 // startOver is what follows an abort: nothing in memory is trusted any more.
@@ -195,26 +236,12 @@ func (w *worker) startOver(ctx context.Context, aborts int) error {
 	for p := range w.ledgers {
 		partitions = append(partitions, p)
 	}
-	positions, err := w.take(ctx, partitions)
-	if err == nil {
-		err = w.seek(positions)
-	}
-	if w.consumer.AssignmentLost() {
+	w.reader.Remove(partitions...)
+	err := w.take(ctx, partitions)
+	if w.member.AssignmentLost() {
+		w.reader.Remove(partitions...)
 		clear(w.ledgers) // the next poll takes the partitions away
 		return nil
 	}
 	return err
-}
-
-func (w *worker) seek(positions []kafka.TopicPartition) error {
-	done, err := w.consumer.SeekPartitions(positions)
-	if err != nil {
-		return fmt.Errorf("going back to the committed offsets: %w", err)
-	}
-	for _, tp := range done {
-		if tp.Error != nil {
-			return fmt.Errorf("going back to offset %v in partition %d: %w", tp.Offset, tp.Partition, tp.Error)
-		}
-	}
-	return nil
 }

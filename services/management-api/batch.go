@@ -20,15 +20,6 @@ type item struct {
 	done     bool           // safe: stored, or dead-lettered and noted
 }
 
-// size is about what the item takes in memory, in bytes.
-func (i *item) size() int {
-	size := 512 + len(i.message.Key) + len(i.message.Value)
-	for _, h := range i.message.Headers {
-		size += 64 + len(h.Key) + len(h.Value)
-	}
-	return size
-}
-
 // maxBatchBytes is how much memory a batch fills before it is written, whatever
 // the number of its items.
 const maxBatchBytes = 16 << 20
@@ -66,7 +57,7 @@ func (b *batch) append(i *item, next place, now time.Time) {
 		b.since = now
 	}
 	b.items = append(b.items, i)
-	b.bytes += i.size()
+	b.bytes += kafkax.MemoryOf(i.message)
 	b.next[i.message.TopicPartition.Partition] = next
 }
 

@@ -36,7 +36,7 @@ func TestWireFormat(t *testing.T) {
 		"purchase.json":              event.NewPurchase(request, id, "USD", at),
 		"purchase-with-product.json": event.NewPurchase(named, id, "USD", at),
 		"order.json":                 event.Order{ID: 1767323045678, Product: "Laptop", Quantity: 3, EventID: id, SchemaVersion: 1},
-		"total.json":                 event.Total{Product: "Laptop", Partition: 2, Quantity: 12, Orders: 4, Offset: 99, UpdatedAt: at, SchemaVersion: 1},
+		"total.json":                 event.Total{Product: "Laptop", Partition: 2, Quantity: 12, Orders: 4, Offset: 99, OrdersTopicID: "b3Jk", LeaderEpoch: 5, TotalsTopicID: "dG90", UpdatedAt: at, SchemaVersion: 1},
 	}
 	for name, e := range events {
 		t.Run(name, func(t *testing.T) {

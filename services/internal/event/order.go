@@ -58,8 +58,16 @@ type Total struct {
 	Partition int32  `json:"partition"` // of the orders topic
 	Quantity  int64  `json:"quantity"`
 	Orders    int64  `json:"orders"`
-	// Offset of the last order counted, in Partition. A greater one is newer.
-	Offset        int64     `json:"offset"`
+	// Offset of the last order counted, in Partition. It is a place in one log
+	// only: that of the topic with this id, as far as it was written under this
+	// leader's epoch. "" and -1 stand for not known.
+	Offset        int64  `json:"offset"`
+	OrdersTopicID string `json:"ordersTopicId,omitempty"`
+	LeaderEpoch   int32  `json:"leaderEpoch"`
+	// TotalsTopicID is the id of the totals topic that the count was begun for.
+	// In a recreated one, counting begins anew: a total of another id doesn't
+	// belong there.
+	TotalsTopicID string    `json:"totalsTopicId,omitempty"`
 	UpdatedAt     time.Time `json:"updatedAt"`
 	SchemaVersion int       `json:"schemaVersion"`
 }
@@ -72,7 +80,7 @@ func (t Total) Encode() ([]byte, error) { return json.Marshal(t) }
 
 // DecodeTotal reads a record value.
 func DecodeTotal(value []byte) (Total, error) {
-	var t Total
+	t := Total{LeaderEpoch: -1}
 	if err := strict.Unmarshal(value, &t); err != nil {
 		return Total{}, fmt.Errorf("decoding a total: %w", err)
 	}

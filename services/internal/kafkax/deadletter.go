@@ -13,6 +13,7 @@ const (
 	HeaderReason    = "dlq-reason"    // bounded word: "decode", "invalid", "rejected" or "unreadable"
 	HeaderError     = "dlq-error"     // what was wrong, for a person
 	HeaderTopic     = "dlq-topic"     // source topic
+	HeaderTopicID   = "dlq-topic-id"  // its id, which a recreated topic doesn't share; absent where it isn't known
 	HeaderPartition = "dlq-partition" // source partition
 	HeaderOffset    = "dlq-offset"    // source offset
 	HeaderGroup     = "dlq-group"     // consumer group that refused it
@@ -23,10 +24,20 @@ const (
 	HeaderLast = "dlq-last-offset"
 )
 
+// MemoryOf is about how many bytes a message takes in memory.
+func MemoryOf(m *kafka.Message) int {
+	size := 512 + len(m.Key) + len(m.Value)
+	for _, h := range m.Headers {
+		size += headerCost + len(h.Key) + len(h.Value)
+	}
+	return size
+}
+
 // DeadLetter returns the record to put on dlqTopic for a message that group
-// refused: the raw bytes, with the reason and the source as headers.
+// refused: the raw bytes, with the reason and the source as headers. The
+// message's metadata is the label of its position, as a Reader sets it.
 func DeadLetter(m *kafka.Message, dlqTopic, group, reason string, cause error, now time.Time) Record {
-	headers := make([]kafka.Header, 0, len(m.Headers)+7)
+	headers := make([]kafka.Header, 0, len(m.Headers)+8)
 	for _, h := range m.Headers {
 		// A letter that was replayed and refused again carries one set only.
 		if !isDeadLetterHeader(h.Key) {
@@ -37,19 +48,22 @@ func DeadLetter(m *kafka.Message, dlqTopic, group, reason string, cause error, n
 		{HeaderReason, reason},
 		{HeaderError, cause.Error()},
 		{HeaderTopic, *m.TopicPartition.Topic},
+		{HeaderTopicID, LabelField(m.TopicPartition.Metadata, "log")},
 		{HeaderPartition, strconv.Itoa(int(m.TopicPartition.Partition))},
 		{HeaderOffset, strconv.FormatInt(int64(m.TopicPartition.Offset), 10)},
 		{HeaderGroup, group},
 		{HeaderAt, now.UTC().Format(time.RFC3339Nano)},
 	} {
-		headers = append(headers, kafka.Header{Key: h[0], Value: []byte(h[1])})
+		if h[1] != "" {
+			headers = append(headers, kafka.Header{Key: h[0], Value: []byte(h[1])})
+		}
 	}
 	return Record{Topic: dlqTopic, Key: m.Key, Value: m.Value, Headers: headers, Timestamp: m.Timestamp}
 }
 
 func isDeadLetterHeader(key string) bool {
 	switch key {
-	case HeaderReason, HeaderError, HeaderTopic, HeaderPartition, HeaderOffset, HeaderGroup, HeaderAt:
+	case HeaderReason, HeaderError, HeaderTopic, HeaderTopicID, HeaderPartition, HeaderOffset, HeaderGroup, HeaderAt:
 		return true
 	}
 	return false
@@ -80,7 +94,7 @@ func WithoutDeadLetterHeaders(headers []kafka.Header) []kafka.Header {
 // first of the offsets, with the batch as its value.
 func (u *Unreadable) Message() *kafka.Message {
 	return &kafka.Message{
-		TopicPartition: kafka.TopicPartition{Topic: &u.Topic, Partition: u.Partition, Offset: kafka.Offset(u.First)},
+		TopicPartition: kafka.TopicPartition{Topic: &u.Topic, Partition: u.Partition, Offset: kafka.Offset(u.First), Metadata: &u.Label},
 		Value:          u.Raw,
 		Headers:        []kafka.Header{{Key: HeaderLast, Value: []byte(strconv.FormatInt(u.Last, 10))}},
 	}

@@ -52,8 +52,8 @@ type Reader struct {
 	// The batch at hand, of the goroutine that polls.
 	records *Records
 	reading *partition
-	last    int64 // the batch's last offset
-	label   string
+	last    int64   // the batch's last offset
+	label   *string // of its own: messages keep it
 	turn    int
 
 	ready chan struct{} // something may be there to poll
@@ -79,15 +79,18 @@ func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, r
 	if err != nil {
 		return nil, fmt.Errorf("creating the reader of %q: %w", rc.Topic, err)
 	}
+	admin := kadm.NewClient(client)
+	admin.SetTimeoutMillis(int32(idleWait.Milliseconds())) // with silence, within askTimeout: a dead connection is given up
 	metrics := promauto.With(reg)
 	r := &Reader{
-		client: client, admin: kadm.NewClient(client), config: rc, rack: cfg.Rack, log: log,
+		client: client, admin: admin, config: rc, rack: cfg.Rack, log: log,
 		ready: make(chan struct{}, 1), partitions: map[int32]*partition{}, gone: map[[16]byte]bool{},
 		wake: make(chan struct{}), stale: make(chan struct{}, 1),
 		changesSeen: metrics.NewCounterVec(prometheus.CounterOpts{
-			Name: "kafka_log_changes_total",
-			Help: "Times that reading a partition could not go on where it stood: the topic was recreated, cut back by a leader that lacked records, or its records expired unread.",
-		}, []string{"topic", "kind"}),
+			Name:        "kafka_log_changes_total",
+			Help:        "Times that reading a partition could not go on where it stood: the topic was recreated, cut back by a leader that lacked records, or its records expired unread.",
+			ConstLabels: prometheus.Labels{"topic": rc.Topic},
+		}, []string{"kind"}),
 		unread: metrics.NewCounter(prometheus.CounterOpts{
 			Name:        "kafka_records_unread_total",
 			Help:        "Records known to be gone before they were read, because a topic was recreated or they expired.",
@@ -95,7 +98,7 @@ func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, r
 		}),
 	}
 	for _, kind := range []string{Recreated, CutBack, Expired} {
-		r.changesSeen.WithLabelValues(rc.Topic, kind) // there from the start, so that an alert on its increase sees the first
+		r.changesSeen.WithLabelValues(kind) // there from the start, so that an alert on its increase sees the first
 	}
 	if reg != nil {
 		reg.MustRegister(newLagCollector(rc.Topic, r.Lag))
@@ -150,6 +153,45 @@ func (r *Reader) Lag() map[int32]int64 {
 		}
 	}
 	return lag
+}
+
+// Positions returns, for each partition that is read, where reading stands; all
+// of one log. After a Poll that returned nil, everything before has been handed
+// out.
+func (r *Reader) Positions() map[int32]Position {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	positions := map[int32]Position{}
+	for number, p := range r.partitions {
+		positions[number] = p.at
+	}
+	return positions
+}
+
+// Ends returns where each partition of the topic ends, undecided transactions
+// included. It waits for the answer a few seconds at most.
+func (r *Reader) Ends(ctx context.Context) (map[int32]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	listed, err := r.admin.ListEndOffsets(ctx, r.config.Topic)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking where %q ends: %w", r.config.Topic, err)
+	}
+	ends := map[int32]int64{}
+	for number, end := range listed[r.config.Topic] {
+		ends[number] = end.Offset
+	}
+	return ends, nil
+}
+
+// Log returns the topic's id as it was last heard, "" before.
+func (r *Reader) Log() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return LogID(r.id)
 }
 
 // lastingFault is how long a partition may not be read before Probe says so.
@@ -210,11 +252,11 @@ func (r *Reader) take() any {
 		case errors.As(err, &u):
 			// What stands before the position was told before.
 			if u.First = max(u.First, r.reading.at.Offset); u.First <= u.Last {
-				u.Label = r.label
+				u.Label = *r.label
 				return u
 			}
 		case int64(m.TopicPartition.Offset) >= r.reading.at.Offset:
-			m.TopicPartition.Metadata = &r.label
+			m.TopicPartition.Metadata = r.label
 			return m
 		}
 	}
@@ -233,7 +275,7 @@ func (r *Reader) changed() *LogChange {
 	if r.reading != nil && r.reading.number == change.Partition {
 		r.drop()
 	}
-	r.changesSeen.WithLabelValues(r.config.Topic, change.Kind).Inc()
+	r.changesSeen.WithLabelValues(change.Kind).Inc()
 	r.unread.Add(float64(max(0, change.Unread)))
 	r.log.Error("reading goes on elsewhere in the log", "topic", r.config.Topic, "partition", change.Partition, "why", change.Kind,
 		"from", change.From.Offset, "to", change.To.Offset, "unread_at_least", change.Unread, "log_before", change.From.Log, "log_now", change.To.Log)
@@ -294,7 +336,8 @@ func (r *Reader) open() any {
 		}
 		r.settle(p)
 		r.records, r.reading, r.last = batch.Records(r.config.Limits), p, batch.Last
-		r.label = Position{Log: p.at.Log, LeaderEpoch: batch.LeaderEpoch}.Label()
+		label := Position{Log: p.at.Log, LeaderEpoch: batch.LeaderEpoch}.Label()
+		r.label = &label
 		return nil
 	}
 }

@@ -290,3 +290,29 @@ func TestLabels(t *testing.T) {
 		t.Errorf("no metadata is read as %+v", got)
 	}
 }
+
+// A message keeps the label of its own batch, whatever is read after it.
+func TestEachMessageKeepsItsLabel(t *testing.T) {
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "labels", 1, nil)
+	for n := range 2 {
+		k.Produce(t, values(topic, 0, n, n+1)...)
+		if n == 0 && k.Embedded != nil {
+			if err := k.Embedded.Cluster.MoveTopicPartition(topic, 0, 0); err != nil { // another epoch
+				t.Fatal(err)
+			}
+		}
+	}
+	r := newReader(t, k, kafkax.ReaderConfig{Topic: topic})
+	r.Assign(map[int32]kafkax.Position{0: kafkax.Beginning()})
+	first := nextValue(t, r)
+	second := nextValue(t, r)
+	for _, m := range []*kafka.Message{first, second} {
+		if got := kafkax.PositionOf(0, m.TopicPartition.Metadata); got.LeaderEpoch != *m.TopicPartition.LeaderEpoch {
+			t.Errorf("offset %v of epoch %d is labelled %+v", m.TopicPartition.Offset, *m.TopicPartition.LeaderEpoch, got)
+		}
+	}
+	if k.Embedded != nil && *first.TopicPartition.LeaderEpoch == *second.TopicPartition.LeaderEpoch {
+		t.Error("both are of one epoch: nothing is tried")
+	}
+}
