@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Field describes one environment variable of a configuration, as the
-// generated documentation and the deployment's own checks read it.
+// Field describes one environment variable of a configuration, for the generated
+// documentation and for the checks of the deployment.
 type Field struct {
 	Name     string `json:"name"`
 	Type     string `json:"type"`
@@ -56,7 +56,7 @@ func kindOf(t reflect.Type) string {
 	case t == reflect.TypeFor[time.Duration]():
 		return "duration"
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
-		return "string" // a level, an address: whatever it is kept as
+		return "string" // such as a log level or an address
 	case t.Kind() == reflect.Bool:
 		return "boolean"
 	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
@@ -69,8 +69,8 @@ func kindOf(t reflect.Type) string {
 	return "string"
 }
 
-// nameOf finds the variable behind a struct field: the library reports faults
-// by field name, so a configuration's field names must differ from each other.
+// nameOf returns the variable of a struct field. The library reports faults by
+// field name, so all field names of a configuration must differ.
 func nameOf(goName string, fields []Field) string {
 	for _, f := range fields {
 		if f.goName == goName {

@@ -4,7 +4,7 @@
 // A configuration is a struct whose fields carry `env`, `envDefault` and `doc`
 // tags; shared parts (Kafka, HTTP) are nested structs. Every fault is
 // reported at once, each with the variable's name, so that a broken deployment
-// is mended in one round.
+// can be fixed in one go.
 package envconf
 
 import (
@@ -37,7 +37,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // Reveal returns the value itself, for the client that needs it.
 func (s Secret) Reveal() string { return string(s) }
 
-// Validator is implemented by configurations with rules that tags can't say.
+// Validator is implemented by configurations with rules that tags can't express.
 // Several faults are joined with errors.Join.
 type Validator interface{ Validate() error }
 
@@ -51,8 +51,8 @@ func Load[T any](environ []string) (T, error) {
 
 	var faults []error
 	for _, f := range fields {
-		// An empty value would silently become the default: a templating
-		// mistake in a manifest must be seen instead.
+		// An empty value, often a templating mistake in a manifest, must not
+		// silently become the default.
 		if value, set := vars[f.Name]; set && value == "" && !f.Secret && f.Default != "" {
 			faults = append(faults, fmt.Errorf("%s is set but empty: remove it to use the default %q, or give a value", f.Name, f.Default))
 		}
@@ -67,7 +67,7 @@ func Load[T any](environ []string) (T, error) {
 	return cfg, nil
 }
 
-// translate names the variable where the library names the struct field.
+// translate replaces the struct field in the library's errors by the variable.
 func translate(err error, fields []Field) []error {
 	aggregate := env.AggregateError{}
 	if !errors.As(err, &aggregate) {
@@ -94,10 +94,9 @@ func translate(err error, fields []Field) []error {
 	return faults
 }
 
-// rulesBroken asks the configuration for the faults that lie between its
-// values, so that they come in the same round as the others. A rule that is
-// about a variable which could not be read is left out: it would complain of
-// the zero that stands there instead.
+// rulesBroken returns the faults that Validate finds, so that they are reported
+// together with the others. It leaves out those about a variable that could not be
+// parsed, since Validate saw a zero value in its place.
 func rulesBroken(cfg any, unread []error, fields []Field) []error {
 	var broken []error
 	for _, fault := range flatten(validate(reflect.ValueOf(cfg))) {
@@ -111,7 +110,7 @@ func rulesBroken(cfg any, unread []error, fields []Field) []error {
 	return broken
 }
 
-// mentions reports whether the fault's text has the variable's name as a word.
+// mentions reports whether the fault's text contains the variable's name.
 func mentions(fault error, variable string) bool {
 	return slices.Contains(strings.FieldsFunc(fault.Error(), func(r rune) bool {
 		return r != '_' && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
@@ -131,8 +130,8 @@ func flatten(errs []error) []error {
 	return flat
 }
 
-// validate asks every part of the configuration and then the whole, so that a
-// shared part's faults appear together with the service's own.
+// validate calls Validate of every part of the configuration and then of the
+// whole, so that all faults appear together.
 func validate(v reflect.Value) []error {
 	var faults []error
 	for i := range v.NumField() {

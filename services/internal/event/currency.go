@@ -5,16 +5,16 @@ import (
 	withdrawn "golang.org/x/text/currency"
 )
 
-// IsCurrency reports whether code is a currency of ISO 4217 in which something
-// can be sold today: in capital letters, not withdrawn, no metal, none of the
-// codes for testing (XTS) and for no currency (XXX).
+// IsCurrency reports whether code is the ISO 4217 code, in capital letters, of a
+// currency in use. Withdrawn currencies, precious metals, and the codes for
+// testing (XTS) and for "no currency" (XXX) are not.
 func IsCurrency(code string) bool {
 	_, ok := currency.GetDigits(code)
 	return ok
 }
 
 // MinorDigits returns how many digits the currency has after the point
-// (ISO 4217); 2 for those that were withdrawn.
+// (ISO 4217); 2 for withdrawn ones.
 func MinorDigits(code string) int {
 	if digits, ok := currency.GetDigits(code); ok {
 		return int(digits)
@@ -22,8 +22,8 @@ func MinorDigits(code string) int {
 	return 2
 }
 
-// currency reads an event's currency. Topics keep events for longer than
-// currencies last: what was one once is taken too.
+// currency reads an event's currency. A topic may keep events for longer than a
+// currency is in use, so withdrawn currencies are accepted too.
 func (f *fields) currency() string {
 	code := f.text("currency", 3)
 	if !IsCurrency(code) && !wasCurrency(code) {
@@ -32,8 +32,8 @@ func (f *fields) currency() string {
 	return code
 }
 
-// wasCurrency reports whether code is on a list that keeps what was withdrawn
-// from ISO 4217. It ends in 2017; what was withdrawn since is on it, as in use.
+// wasCurrency reports whether code is on x/text's list, which keeps withdrawn
+// currencies. The list is of 2017, so currencies withdrawn since are on it too.
 func wasCurrency(code string) bool {
 	unit, err := withdrawn.ParseISO(code)
 	return err == nil && unit.String() == code && unit != withdrawn.XXX && unit != withdrawn.XTS

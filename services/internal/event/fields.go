@@ -12,7 +12,7 @@ import (
 )
 
 // Fault is one thing wrong with one field of an event or a request body.
-// Field is empty where the whole is not a JSON object.
+// Field is empty if the text is not a JSON object at all.
 type Fault struct {
 	Field  string
 	Detail string
@@ -36,7 +36,7 @@ func (e *Invalid) Error() string {
 // fields reads an object field by field and collects all faults.
 type fields struct {
 	names  []string
-	values []jsontext.Value // by the index of the name; nil where absent
+	values []jsontext.Value // in the order of names; nil if absent
 	faults []Fault
 }
 
@@ -73,7 +73,7 @@ func (f *fields) text(name string, limit int) string {
 		f.fault(name, "must be a string")
 		return ""
 	}
-	unquoted, _ := jsontext.AppendUnquote(nil, value) // read as valid
+	unquoted, _ := jsontext.AppendUnquote(nil, value) // its syntax was checked before
 	s := string(unquoted)
 	switch n := utf8.RuneCountInString(s); {
 	case strings.TrimSpace(s) == "":
@@ -86,7 +86,7 @@ func (f *fields) text(name string, limit int) string {
 	return s
 }
 
-// optional reads a string that may be absent, and is "" then.
+// optional reads a string that may be absent; it returns "" then.
 func (f *fields) optional(name string, limit int) string {
 	if !f.has(name) {
 		return ""
@@ -150,12 +150,12 @@ func (f *fields) whole(name string, low, high int64) int64 {
 	return n
 }
 
-// isWhole looks at a JSON number's digits: as a double, 3.00000000000000000001
-// would be 3.
+// isWhole examines a JSON number's digits, because 3.00000000000000000001 as a
+// double is 3.
 func isWhole(text string) bool {
 	mantissa, exponent, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(text, "-")), "e")
 	units, fraction, _ := strings.Cut(mantissa, ".")
 	significant := strings.TrimRight(units+fraction, "0")
-	shift, _ := strconv.Atoi(exponent) // absent: 0; out of range: the greatest, as it should be
+	shift, _ := strconv.Atoi(exponent) // 0 if absent; the greatest value if out of range
 	return significant == "" || len(significant)-len(units) <= shift
 }

@@ -12,16 +12,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Bounds on what a text may make this service keep or calculate. No event needs
-// them; a hostile one would.
+// Bounds on the work that a hostile text can cause. No real event reaches them.
 const (
-	maxDepth  = 32  // of objects and arrays in each other
+	maxDepth  = 32  // nesting of objects and arrays
 	maxNumber = 64  // characters of a number
-	maxName   = 100 // bytes of a name that an error tells
+	maxName   = 100 // bytes of a field name in an error message
 )
 
-// ErrMalformed is wrapped by the error for bytes that are no JSON object, as
-// against an object with bad fields.
+// ErrMalformed is wrapped by errors about bytes that are not a JSON object, as
+// opposed to an object with bad fields.
 var ErrMalformed = errors.New("not a JSON object")
 
 type malformed struct{ Invalid }
@@ -32,19 +31,19 @@ func malform(field, format string, args ...any) error {
 	return &malformed{Invalid{[]Fault{{field, fmt.Sprintf(format, args...)}}}}
 }
 
-// parseObject reads the named fields of an object. encoding/json would repair
-// what is refused here: it makes U+FFFD of half a surrogate pair and of bytes
-// that are no UTF-8, takes the last of two equal names, and "PRICE" for
-// "price". Two different texts would become one event.
+// parseObject reads the named fields of an object. It refuses what encoding/json
+// silently repairs: lone surrogates and invalid UTF-8 (which become U+FFFD),
+// duplicate names (the last one wins) and "PRICE" for "price". Otherwise two
+// different texts could become the same event.
 func parseObject(data []byte, names ...string) (*fields, error) {
 	if err := checkEncoding(data); err != nil {
 		return nil, err
 	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(data)) // which reads data in place
+	dec := jsontext.NewDecoder(bytes.NewBuffer(data)) // reads data in place
 	switch kind := dec.PeekKind(); kind {
 	case '{':
 	case '"', '0', '[', 'n', 't', 'f':
-		// Refused as what it is, not for what stands in it.
+		// The kind of value is the fault, not its contents.
 		return nil, malform("", "is %s: a JSON object is expected", kindNames[kind])
 	default:
 		_, err := dec.ReadToken()
@@ -59,7 +58,7 @@ func parseObject(data []byte, names ...string) (*fields, error) {
 
 var kindNames = map[jsontext.Kind]string{'"': "a JSON string", '0': "a JSON number", '[': "a JSON array", 'n': "null", 't': "a JSON boolean", 'f': "a JSON boolean"}
 
-// checkEncoding names what is not JSON text for a reason that can be named.
+// checkEncoding names the encoding of data that is not plain JSON text.
 func checkEncoding(data []byte) error {
 	switch {
 	case len(bytes.TrimSpace(data)) == 0:
@@ -101,7 +100,7 @@ func (f *fields) read(dec *jsontext.Decoder, data []byte) error {
 		return err
 	}
 	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the object")
+		return errors.New("there is more text after the object")
 	}
 	return nil
 }
@@ -120,14 +119,14 @@ func (f *fields) keep(name string, value jsontext.Value) {
 	}
 }
 
-// readValue returns a scalar, or the first character of an object or array,
-// whose inside no event looks at.
+// readValue returns a scalar. Of an object or array it returns only the first
+// character, because no event has a field of these types.
 func readValue(dec *jsontext.Decoder, data []byte) (jsontext.Value, error) {
 	kind := dec.PeekKind()
 	if kind != '{' && kind != '[' {
 		value, err := dec.ReadValue()
 		end := int(dec.InputOffset())
-		return data[end-len(value) : end], err // the decoder's own value ends with its next call
+		return data[end-len(value) : end], err // the decoder's own copy is valid only until its next call
 	}
 	for above := dec.StackDepth(); ; {
 		if _, err := dec.ReadToken(); err != nil {
@@ -142,12 +141,12 @@ func readValue(dec *jsontext.Decoder, data []byte) (jsontext.Value, error) {
 	}
 }
 
-var errTooDeep = fmt.Errorf("objects and arrays lie in each other more than %d deep", maxDepth)
+var errTooDeep = fmt.Errorf("objects and arrays are nested more than %d levels deep", maxDepth)
 
-// notANumber finds what other languages' encoders write for such numbers.
+// notANumber matches what encoders of other languages write for NaN and infinity.
 var notANumber = regexp.MustCompile(`"([A-Za-z]+)"\s*:\s*-?(NaN|Infinity|inf|nan)\b`)
 
-// explain names the field at fault, as far as there is one.
+// explain names the field at fault, if there is one.
 func explain(err error, data []byte) error {
 	if m := notANumber.FindSubmatch(data); m != nil {
 		return malform(string(m[1]), "must be a finite number; JSON has no %s", m[2])

@@ -29,7 +29,8 @@ type Order struct {
 func (o Order) Encode() ([]byte, error) { return json.Marshal(o) }
 
 // DecodeOrder reads a record value. Only product and quantity count for the
-// totals; id, eventId and schemaVersion may be absent, as from other writers.
+// totals; id, eventId and schemaVersion may be absent, since other writers leave
+// them out.
 // The error is an *Invalid with every fault.
 func DecodeOrder(value []byte) (Order, error) {
 	f, err := parseObject(value, "id", "product", "quantity", "eventId", "schemaVersion")
@@ -50,9 +51,9 @@ func DecodeOrder(value []byte) (Order, error) {
 }
 
 // Total is the value of a record on the product-totals topic: what the orders
-// of one product in one partition of the orders topic add up to. The total of
-// a product is the sum over its partitions; kept apart, each has one writer at
-// a time, and partitions can be added without moving any total.
+// of one product in one partition of the orders topic add up to. The total of a
+// product is the sum over the partitions. Kept per partition, each total has one
+// writer at a time, and adding partitions moves none.
 type Total struct {
 	Product   string `json:"product"`
 	Partition int32  `json:"partition"` // of the orders topic
@@ -85,7 +86,7 @@ func DecodeTotal(value []byte) (Total, error) {
 		return Total{}, fmt.Errorf("decoding a total: %w", err)
 	}
 	if t.SchemaVersion != SchemaVersion {
-		return Total{}, fmt.Errorf("decoding a total: schemaVersion %d is not known", t.SchemaVersion)
+		return Total{}, fmt.Errorf("decoding a total: schemaVersion %d is unknown", t.SchemaVersion)
 	}
 	return t, nil
 }

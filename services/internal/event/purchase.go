@@ -1,6 +1,6 @@
-// Package event is the contract between the services: what the events on the
-// topics look like on the wire and when one is valid. Golden files in testdata
-// fix the form; docs/events.md describes it.
+// Package event is the contract between the services: the wire format of the
+// events on the topics, and the rules for valid ones. Golden files in testdata
+// hold the format; docs/events.md describes it.
 package event
 
 import (
@@ -17,15 +17,15 @@ import (
 )
 
 // SchemaVersion is the version of the events that this code writes. Readers
-// take versions up to it; a record of a newer one is refused to the dead
-// letters, from where an upgraded reader can take it back.
+// accept versions up to it. A newer record becomes a dead letter, which can be
+// replayed once the reader is upgraded.
 const SchemaVersion = 1
 
 // Bounds of a purchase.
 const (
 	MaxNameLength = 128
-	// MaxPrice keeps the minor units exactly representable in every JSON
-	// reader's double.
+	// MaxPrice is low enough that a double holds the minor units exactly, since
+	// many JSON readers use doubles.
 	MaxPrice = 1_000_000_000
 )
 
@@ -42,7 +42,7 @@ type Purchase struct {
 	// PriceMinor is the exact price in the currency's minor unit (cents).
 	PriceMinor int64  `json:"priceMinor"`
 	Currency   string `json:"currency"` // ISO 4217
-	// Product is what was bought, as people call it; "" where the buyer didn't say.
+	// Product is what was bought, by its usual name; "" if the buyer gave none.
 	Product string `json:"product,omitempty"`
 }
 
@@ -79,12 +79,11 @@ type BuyRequest struct {
 	UserID     string
 	Price      Price
 	PriceMinor int64
-	Product    string // "" where it was not said
+	Product    string // "" if none was given
 }
 
-// ParseBuyRequest reads a request body {username, userid, price}, to which a
-// product may be added. Fields that
-// it does not know are ignored. The error is an *Invalid with every fault.
+// ParseBuyRequest reads a request body {username, userid, price} with an optional
+// product. Unknown fields are ignored. The error is an *Invalid with every fault.
 func ParseBuyRequest(body []byte, currency string) (BuyRequest, error) {
 	f, err := parseObject(body, "username", "userid", "price", "product")
 	if err != nil {
@@ -117,8 +116,8 @@ func NewID() (string, error) {
 // Encode returns the record value.
 func (p Purchase) Encode() ([]byte, error) { return json.Marshal(p) }
 
-// Source is where a record stood when it was first read. It identifies events
-// that carry no id of their own.
+// Source is the position at which a record was first read. It identifies events
+// that have no id.
 type Source struct {
 	Topic     string
 	Partition int32
@@ -126,8 +125,8 @@ type Source struct {
 }
 
 // DecodePurchase reads a record value. Records of the original system, which
-// have no eventId, schemaVersion, priceMinor and currency, are valid: their id
-// derives from where they stand, so that reading one again gives the same id.
+// have no eventId, schemaVersion, priceMinor and currency, are valid: their id is
+// derived from src, so that reading one again gives the same id.
 // The error is an *Invalid with every fault.
 func DecodePurchase(value []byte, src Source, defaultCurrency string) (Purchase, error) {
 	f, err := parseObject(value, "username", "userid", "price", "timestamp", "eventId", "schemaVersion", "priceMinor", "currency", "product")
@@ -158,7 +157,7 @@ func DecodePurchase(value []byte, src Source, defaultCurrency string) (Purchase,
 		if id, err := uuid.Parse(p.EventID); err != nil {
 			f.fault("eventId", "must be a UUID")
 		} else {
-			p.EventID = id.String() // one form, whatever case was written
+			p.EventID = id.String() // always in lower case
 		}
 	} else {
 		p.EventID = IDOf(src)
@@ -172,8 +171,8 @@ func IDOf(src Source) string {
 	return uuid.NewSHA1(uuid.NameSpaceURL, fmt.Appendf(nil, "kafka:%s/%d/%d", src.Topic, src.Partition, src.Offset)).String()
 }
 
-// IDIn reads the event id from a value that is refused for something else, so
-// that what became of it can be told under that id.
+// IDIn reads the event id from a value that is refused for another reason, so
+// that its outcome can be recorded under that id.
 func IDIn(value []byte) (string, bool) {
 	f := newFields("eventId")
 	dec := jsontext.NewDecoder(bytes.NewBuffer(value), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
@@ -206,15 +205,15 @@ func (f *fields) price(currency string) (Price, int64) {
 	return Price(value), minor
 }
 
-// minorOf returns a price of at most MaxPrice in minor units. What counts is
-// the shortest decimal of the double, since that is what goes on the wire: no
-// product of doubles, in which 4.35 times 100 is 434.99999999999994. More digits
-// than the currency has are rounded half away from zero, as a till does: 0.1+0.2
-// sent by a client that counts in doubles is 0.30.
+// minorOf returns a price of at most MaxPrice in minor units. It starts from the
+// shortest decimal of the double, which is what goes on the wire; multiplying
+// doubles would make 434.99999999999994 of 4.35 times 100. Digits beyond those of
+// the currency are rounded half away from zero, as a till does: 0.1+0.2, sent by
+// a client that calculates in doubles, is 0.30.
 func minorOf(price float64, digits int) int64 {
 	units, fraction, _ := strings.Cut(strconv.FormatFloat(price, 'f', -1, 64), ".")
 	fraction += "00000"                                           // at least one digit more than any currency has
-	minor, _ := strconv.ParseInt(units+fraction[:digits], 10, 64) // digits only, and few
+	minor, _ := strconv.ParseInt(units+fraction[:digits], 10, 64) // a few digits: it can't fail
 	if fraction[digits] >= '5' {
 		minor++
 	}

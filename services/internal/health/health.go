@@ -1,5 +1,5 @@
-// Package health keeps what a service knows of its own state: alive, ready,
-// draining, and which of its dependencies answer.
+// Package health holds the state of a service: alive, ready or draining, and
+// which of its dependencies answer.
 //
 // Dependencies are probed in the background. A readiness request only reads
 // the result, so a burst of probes costs a dependency nothing and a hanging
@@ -19,8 +19,8 @@ import (
 const (
 	interval = 2 * time.Second
 	timeout  = 2 * time.Second
-	// One failed probe is forgiven: a broker that rolls or a database that
-	// elects a new primary must not take every replica out of service.
+	// One failed probe is tolerated: a broker restart or the election of a new
+	// primary must not take every replica out of service.
 	tolerated = 1
 )
 
@@ -73,7 +73,7 @@ func (h *Health) Run(ctx context.Context) error {
 		wg.Go(func() {
 			tick := time.NewTicker(interval)
 			defer tick.Stop()
-			for ctx.Err() == nil { // a tick that is due must not win over the end
+			for ctx.Err() == nil { // select may choose a due tick although ctx has ended
 				h.probe(ctx, c)
 				select {
 				case <-ctx.Done():
@@ -111,8 +111,8 @@ func (h *Health) probe(ctx context.Context, c Check) {
 // Drain makes the service unready for good: it is about to stop.
 func (h *Health) Drain() { h.drain() }
 
-// Draining is closed once the service is about to stop: what would go on for
-// ever, such as an event stream, ends then.
+// Draining is closed once the service is about to stop, so that requests without
+// an end of their own, such as event streams, end then.
 func (h *Health) Draining() <-chan struct{} { return h.draining }
 
 // Ready reports whether the service should get traffic, a word for that

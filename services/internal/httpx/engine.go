@@ -19,9 +19,9 @@ import (
 	"shopstream/services/internal/health"
 )
 
-// NewEngine returns an engine that recovers, logs and measures every request,
-// refuses what it would have to repair, answers unknown routes with problems,
-// and serves the operational routes:
+// NewEngine returns an engine that recovers from panics, logs and measures every
+// request, refuses malformed ones, answers unknown routes with problems, and
+// serves the operational routes:
 //
 //	GET /health     200 {"status":"ok","timestamp":…} while the process serves
 //	GET /-/healthy  200 {"status":"alive"}
@@ -73,9 +73,9 @@ func ServeSpec(engine *gin.Engine, spec []byte) {
 }
 
 // measure counts and times requests by route template, never by raw path:
-// label values stay bounded whatever clients ask for. With the first request,
-// which is a probe or a scrape, every route gets the series that alerts read:
-// the increase of a counter that appears with its first error is 0.
+// the number of label values stays bounded. With the first request, which is a
+// probe or a scrape, every route gets the series that alerts read: for a counter
+// that first appears with an error, increase() would return 0.
 func measure(reg prometheus.Registerer, routes func() gin.RoutesInfo) gin.HandlerFunc {
 	requests := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "http_requests_total",
@@ -108,8 +108,8 @@ func measure(reg prometheus.Registerer, routes func() gin.RoutesInfo) gin.Handle
 	}
 }
 
-// watchedCodes are the status codes that alerts count: purchases accepted, and
-// everything that a service answers when it fails.
+// watchedCodes are the status codes that alerts count: accepted purchases, and
+// the answers of a failing service.
 var watchedCodes = []int{
 	http.StatusAccepted,
 	http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
@@ -130,7 +130,7 @@ func recoverer(log *slog.Logger) gin.HandlerFunc {
 			if cause == nil {
 				return
 			}
-			// The client went away: net/http's own signal, not a fault of ours.
+			// net/http's own signal that the client has disconnected: not a fault here.
 			if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(cause)
 			}
@@ -146,8 +146,8 @@ func logger(log *slog.Logger) gin.HandlerFunc {
 		start := time.Now()
 		c.Next()
 		level := slog.LevelDebug
-		// A probe that finds the service not ready yet is no news: health says
-		// why in metrics and in the answer.
+		// A failed readiness probe is not logged: the answer and the metrics say
+		// why.
 		if c.Writer.Status() >= http.StatusInternalServerError && c.FullPath() != readyPath {
 			level = slog.LevelWarn
 		}

@@ -12,14 +12,14 @@ import (
 )
 
 // Handler returns the engine as Server serves it: every route that answers GET
-// answers HEAD too, and what is large enough is compressed for those who take it.
+// answers HEAD too, and larger answers are compressed for clients that accept it.
 func Handler(engine http.Handler) http.Handler {
 	return literalPlus(headAsGet(compress(engine)))
 }
 
-// compress compresses text of a kilobyte and more with gzip. Event streams are
-// none of these types. Stateless: it costs some per cent of the gain, but a
-// client that reads slowly holds no window of a megabyte in memory.
+// compress compresses text of a kilobyte and more with gzip; event streams are not
+// among the types. Stateless compression saves a few per cent less, but a slow
+// client doesn't keep a window of a megabyte in memory.
 func compress(next http.Handler) http.Handler {
 	wrap, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false), gzhttp.CompressionLevel(gzip.StatelessCompression), gzhttp.ContentTypes([]string{
 		"application/json", "application/problem+json", "application/yaml",
@@ -31,9 +31,9 @@ func compress(next http.Handler) http.Handler {
 	return wrap(next)
 }
 
-// headAsGet lets GET's handlers answer HEAD. net/http knows the method all the
-// same and sends no body. The first flush ends the request: what comes after it
-// is body, and for an event stream there is no end of it.
+// headAsGet lets GET's handlers answer HEAD. net/http still knows the method and
+// sends no body. The first flush ends the request, because only the body follows,
+// which for an event stream never ends.
 func headAsGet(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodHead {
@@ -70,8 +70,8 @@ func (w *headWriter) Flush() {
 
 func (w *headWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// handleOtherMethod answers a method that the route doesn't have. The engine
-// has put those that it has into Allow.
+// handleOtherMethod answers a method that the route doesn't have. The engine has
+// already set Allow to the methods that it has.
 func handleOtherMethod(c *gin.Context) {
 	allowed := strings.Split(c.Writer.Header().Get("Allow"), ", ")
 	if slices.Contains(allowed, http.MethodGet) {

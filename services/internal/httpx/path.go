@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// literalPlus keeps a plus in a path a plus. Gin unescapes the parameters of
-// an escaped path by the rules of queries, where a plus is a space: the user
-// "a+b/c", asked for as a+b%2Fc, would become "a b/c".
+// literalPlus keeps a plus sign in a path. Gin unescapes the parameters of an
+// escaped path by the rules for queries, where a plus means a space: the user
+// "a+b/c", requested as a+b%2Fc, would become "a b/c".
 func literalPlus(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.RawPath, "+") {

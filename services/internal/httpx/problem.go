@@ -39,23 +39,22 @@ func Abort(c *gin.Context, status int, detail string, faults ...FieldError) {
 	})
 }
 
-// AbortRetry is Abort for faults that pass by themselves: the answer says when
-// to try again.
+// AbortRetry is Abort for transient faults: the answer says when to try again.
 func AbortRetry(c *gin.Context, status int, after time.Duration, detail string) {
 	c.Header("Retry-After", strconv.Itoa(max(1, int(after.Round(time.Second).Seconds()))))
 	Abort(c, status, detail)
 }
 
-// QueryInt reads a whole number between low and high from the query. A value
-// that is absent gives fallback; one that is not such a number gives a
-// FieldError to report.
+// QueryInt reads a whole number between low and high from the query. It returns
+// fallback if the value is absent, and a FieldError to report if it is not such a
+// number.
 func QueryInt(c *gin.Context, name string, fallback, low, high int) (int, *FieldError) {
 	text, given := c.GetQuery(name)
 	if !given {
 		return fallback, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < low || n > high || strconv.Itoa(n) != text { // neither +5 nor 007
+	if err != nil || n < low || n > high || strconv.Itoa(n) != text { // +5 and 007 are refused
 		return 0, &FieldError{Field: name, Detail: fmt.Sprintf("must be a whole number from %d to %d, not %q", low, high, text)}
 	}
 	return n, nil

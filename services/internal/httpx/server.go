@@ -14,8 +14,8 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// Config is the HTTP part of a service's configuration. The address is not in
-// it, since its default differs from service to service:
+// Config is the HTTP part of a service's configuration. It doesn't include the
+// address, whose default differs between services:
 //
 //	Addr httpx.Addr `env:"HTTP_ADDR" envDefault:":8081" doc:"…"`
 type Config struct {
@@ -57,10 +57,10 @@ func Listen(ctx context.Context, addr Addr) (net.Listener, error) {
 	return l, nil
 }
 
-// Server returns the actor that serves handler on l. When stopped it says "not
-// ready", goes on serving for the drain delay, then closes the listener and
-// lets the requests in flight finish. It comes first among a service's actors:
-// no new work may arrive while the rest stops.
+// Server returns the actor that serves handler on l. When stopped it reports "not
+// ready", keeps serving for the drain delay, then closes the listener and waits
+// for the requests in flight. It must be the first of a service's actors, so that
+// no new work arrives while the others stop.
 func Server(log *slog.Logger, cfg Config, l net.Listener, handler http.Handler, h *health.Health) lifecycle.Actor {
 	base, cancelBase := context.WithCancel(context.Background())
 	server := &http.Server{

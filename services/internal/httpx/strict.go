@@ -11,10 +11,10 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// strict refuses by name what net/http and gin would repair without a word:
-// they drop the parts of a query that they can't read, take the first of two
-// equal parameters, and hand on bytes that are no UTF-8, which the next encoder
-// makes U+FFFD of.
+// strict refuses requests that net/http and gin would silently repair, and names
+// the part at fault. They drop the parts of a query that they can't read, use the
+// first of two equal parameters, and pass on invalid UTF-8, which the next encoder
+// replaces by U+FFFD.
 func strict(c *gin.Context) {
 	if detail := bodyEncoding(c.Request); detail != "" {
 		c.Header("Accept-Encoding", "identity")
@@ -48,8 +48,8 @@ func strict(c *gin.Context) {
 	}
 }
 
-// bodyEncoding names the encoding of a body that is not taken, or returns "".
-// That of a GET means nothing and is never read.
+// bodyEncoding names the encoding of a body if it is not accepted, else it returns
+// "". The body of a GET has no meaning and is never read.
 func bodyEncoding(r *http.Request) string {
 	if r.ContentLength == 0 || r.Method == http.MethodGet {
 		return ""
@@ -61,7 +61,7 @@ func bodyEncoding(r *http.Request) string {
 			}
 		}
 	}
-	// Where the type can't be read, what stands in the body decides.
+	// If the type can't be parsed, the body itself decides.
 	_, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := parameters["charset"]
 	if err == nil && charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {

@@ -1,5 +1,5 @@
-// Package lifecycle runs the long-lived parts of a service and stops them one
-// after the other, in the order that loses nothing.
+// Package lifecycle runs the long-lived parts of a service, and stops them one
+// after the other in an order that loses no work.
 package lifecycle
 
 import (
@@ -19,14 +19,14 @@ type Actor struct {
 	// Run works until ctx ends or the part fails. It returns nil when it was
 	// asked to stop.
 	Run func(ctx context.Context) error
-	// Stop, where given, is called before Run's context is cancelled: the
-	// place to close a listener gracefully. Its context carries the bound.
+	// Stop, if not nil, is called before Run's context is cancelled, to close a
+	// listener gracefully for example. Its context carries the bound.
 	Stop func(ctx context.Context)
 	// Grace is time that this actor may take beyond the bound of every step.
 	Grace time.Duration
 }
 
-// ErrStopTimeout is what an actor's error wraps when it did not stop in time.
+// ErrStopTimeout is wrapped by the error of an actor that did not stop in time.
 var ErrStopTimeout = errors.New("did not stop in time")
 
 // Run starts all actors. When ctx ends or any actor returns, it stops them in
@@ -35,15 +35,15 @@ var ErrStopTimeout = errors.New("did not stop in time")
 func Run(ctx context.Context, log *slog.Logger, bound time.Duration, actors ...Actor) error {
 	var group run.Group
 
-	// First in the group, so its return starts the shutdown and its interrupt
-	// (which only ends the wait) runs before any actor is stopped.
+	// The first in the group: its interrupt, which only ends the wait, runs before
+	// any actor is stopped.
 	wait, cancelWait := context.WithCancel(ctx)
 	group.Add(func() error {
 		<-wait.Done()
 		return nil
 	}, func(error) { cancelWait() })
 
-	var stuck []error // written by the interrupts, which run one after the other
+	var stuck []error // the interrupts write it, one after the other
 	for _, a := range actors {
 		// Not derived from ctx: the actor ends when its turn comes, not when
 		// the signal arrives.

@@ -15,7 +15,7 @@ import (
 	"shopstream/services/internal/envconf"
 )
 
-// Config says where the database is.
+// Config is where the database is.
 type Config struct {
 	URI        envconf.Secret `env:"MONGO_URI,required,notEmpty" doc:"Connection string of the document database, with its credentials."`
 	Database   string         `env:"MONGO_DATABASE" envDefault:"shopping" doc:"Database name."`
@@ -31,8 +31,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Connect returns a client; it does not wait for the database, which may come
-// up later. Operations fail after five seconds without a reachable server.
+// Connect returns a client. It does not wait for the database, which may start
+// later. Operations fail after five seconds without a reachable server.
 func Connect(c Config) (*mongo.Client, error) {
 	client, err := mongo.Connect(clientOptions(c))
 	if err != nil {
@@ -45,8 +45,8 @@ func clientOptions(c Config) *options.ClientOptions {
 	return options.Client().
 		ApplyURI(c.URI.Reveal()).
 		SetServerSelectionTimeout(5 * time.Second).
-		// A purchase counts as stored when a majority has it: one that only the
-		// primary had would be lost with it, after its offset was committed.
+		// A purchase counts as stored once a majority has it. One that only the
+		// primary has could be lost with it after its offset was committed.
 		SetWriteConcern(writeconcern.Majority())
 }
 

@@ -12,10 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// Config says what a service logs and how.
+// Config sets what a service logs, and in which format.
 type Config struct {
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"Least severe level that is logged: debug, info, warn or error."`
-	LogFormat string     `env:"LOG_FORMAT" envDefault:"json" doc:"Form of the log lines: json or text."`
+	LogFormat string     `env:"LOG_FORMAT" envDefault:"json" doc:"Format of the log lines: json or text."`
 }
 
 // Validate implements envconf.Validator.
@@ -36,8 +36,8 @@ func NewLogger(w io.Writer, cfg Config, service string) *slog.Logger {
 	return slog.New(handler).With("service", service)
 }
 
-// NewRegistry returns a registry with the runtime's, the process's and the
-// build's own metrics; there is no global registry.
+// NewRegistry returns a registry with metrics of the Go runtime, the process and
+// the build. There is no global registry.
 func NewRegistry() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
