@@ -20,9 +20,11 @@ ACTIONLINT := bin/actionlint-$(ACTIONLINT_VERSION)
 # SDK, which takes minutes to compile, is compiled once for both.
 INFRA := cd infra && GOFLAGS="$$GOFLAGS -trimpath"
 
-# The alert rules are tested in a module outside of the workspace: what
-# Prometheus is made of decides no version of the program.
+# The alert rules and the API descriptions are tested in modules outside of the
+# workspace: what Prometheus and a client generator are made of decides no
+# version of the program.
 ALERTS := cd infra/alerts && GOWORK=off
+CONTRACT := cd services/dev/contract && GOWORK=off
 
 .PHONY: help
 help: ## Show this list
@@ -109,9 +111,28 @@ test: cgo check ## Run every check and every test that needs no cluster
 	$(INFRA) $(GO) test ./...
 	$(ALERTS) $(GO) test ./...
 	$(GO) test -count=1 ./services/dev/local/...
+	$(CONTRACT) $(GO) test -count=1 ./...
+	@[ -n "$$CONTRACT_TOOLS" ] || echo "SKIP schemathesis, spectral and openapi-typescript: 'make test-contract' runs them"
 
 test-%: ## Test one service, such as test-api; test-internal and test-infra too
 	@if [ "$*" = infra ]; then ($(INFRA) $(GO) test ./...) && ($(ALERTS) $(GO) test ./...); else $(GO) test -count=1 $(addsuffix /...,$(filter %/$*,$(SERVICES))); fi
+
+# The tools are PyPI's and npm's, each of the version that is pinned there.
+CONTRACT_TOOLS_DIR := $(CURDIR)/bin/contract-tools
+$(CONTRACT_TOOLS_DIR)/installed: services/dev/contract/requirements.txt services/dev/contract/package.json
+	rm -rf $(@D)
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -r services/dev/contract/requirements.txt
+	cp services/dev/contract/package.json $(@D)
+	npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
+.PHONY: contract-tools
+contract-tools: $(CONTRACT_TOOLS_DIR)/installed
+
+.PHONY: test-contract
+test-contract: cgo contract-tools ## Hold the running services to their openapi.yaml; needs Python and Node.js
+	$(CONTRACT) CONTRACT_TOOLS=$(CONTRACT_TOOLS_DIR) $(GO) test -count=1 -v ./...
 
 # One module after the other, and one package at a time: the detector takes
 # several times the memory and the processor. The whole-system tests in dev run
@@ -126,13 +147,15 @@ test-race: cgo ## Run the services' tests with Go's race detector
 # Each module is vetted as it is built in its image: alone, without go.work.
 .PHONY: check
 check: ## Check format, vet, module files, and that the pages name real targets
-	@unformatted=$$(gofmt -s -l $(MODULES) infra/alerts); if [ -n "$$unformatted" ]; then \
+	@unformatted=$$(gofmt -s -l $(MODULES) infra/alerts services/dev/contract); if [ -n "$$unformatted" ]; then \
 		echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; fi
 	@for module in $(SERVICES); do \
 		(cd $$module && GOWORK=off $(GO) vet ./...) || { echo "in $$module"; exit 1; }; done
 	@$(INFRA) GOWORK=off $(GO) vet ./...
 	@$(ALERTS) $(GO) vet ./...
+	@$(CONTRACT) $(GO) vet ./...
 	@$(ALERTS) $(GO) mod tidy -diff || { echo "run 'go mod tidy' in infra/alerts"; exit 1; }
+	@$(CONTRACT) $(GO) mod tidy -diff || { echo "run 'go mod tidy' in services/dev/contract"; exit 1; }
 	@for module in $(MODULES); do \
 		(cd $$module && GOWORK=off $(GO) mod tidy -diff) || { echo "run 'go mod tidy' in $$module"; exit 1; }; done
 	@for target in $$(grep -ohE '(^|^    |`)make [a-z][a-z0-9-]*' $(wildcard README.md CONTRIBUTING.md docs/*.md services/*/README.md) | sed 's/.*make //' | sort -u); do \
@@ -143,6 +166,7 @@ lint: $(GOLANGCI) $(ACTIONLINT) ## Run the linters over Go code, shell scripts a
 	$(GOLANGCI) run $(PACKAGES)
 	$(INFRA) ../$(GOLANGCI) run ./...
 	$(ALERTS) ../../$(GOLANGCI) run ./...
+	$(CONTRACT) ../../../$(GOLANGCI) run ./...
 	@if command -v shellcheck >/dev/null; then \
 		shellcheck $$(git grep -lE '^#!/.*[ /](ba)?sh' -- ':!*.md'); \
 	else echo "SKIP shellcheck: it is not installed"; fi
