@@ -173,16 +173,15 @@ func (sel selection) cursorOf(c *gin.Context, field, text string) (*cursor, bool
 		return nil, true
 	}
 	parsed, err := parseCursor(text)
+	if err == nil && parsed.belongs(sel) {
+		return parsed, true
+	}
+	detail := "was not given by this service for this topic and partition"
 	if errors.Is(err, errOldCursor) {
-		gone(c, err)
-		return nil, false
+		detail = "was given by another release of this service. Ask without it: that starts anew"
 	}
-	if err != nil || !parsed.belongs(sel) {
-		httpx.Abort(c, http.StatusNotFound, "no such place",
-			httpx.FieldError{Field: field, Detail: "was not given by this service for this topic and partition"})
-		return nil, false
-	}
-	return parsed, true
+	httpx.Abort(c, http.StatusNotFound, "no such place", httpx.FieldError{Field: field, Detail: detail})
+	return nil, false
 }
 
 // messages answers GET /messages.
@@ -370,7 +369,6 @@ func (s *server) fail(c *gin.Context, err error) {
 // gone answers where a cursor leads nowhere any more.
 func gone(c *gin.Context, err error) {
 	what := map[error]string{
-		errOldCursor: "the place was given by another release of this service",
 		errOtherLog:  "the topic was deleted and created again since the place was given, and what it leads to is gone",
 		errForgotten: "the service holds the place no longer: it was restarted, another of its pods answers, or many others came since",
 	}
