@@ -44,7 +44,7 @@ func TestUpStartsMinikubeUnderTheNameOfTheContext(t *testing.T) {
 	m.platform("up", "STACK=mine").succeeds().did("minikube start --profile=shop")
 	m.unset("cluster")
 	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {context: elsewhere}\n")
-	m.platform("up", "STACK=mine").fails().says("Only minikube is started here").didNot("minikube start")
+	m.platform("up", "STACK=mine").fails().says("Only minikube is started by make up").didNot("minikube start")
 }
 
 func TestUpLeavesAClusterAlone(t *testing.T) {
@@ -123,6 +123,11 @@ func TestFaultsOfTheConfigurationAreToldAtOnce(t *testing.T) {
 	m := newMachine(t)
 	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {contxt: a}\n  shopstream:kafka: {brokers: three}\n")
 	m.platform("up", "STACK=mine").fails().says("cluster.contxt", "kafka.brokers").doesNotSay("again").didNot("pulumi")
+	// What can't be read, a value that is wrong by itself, and values that don't fit each other.
+	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {contxt: a}\n  shopstream:logLevel: loud\n  shopstream:kafka: {brokers: 2}\n  shopstream:services: {consumer: {max: 9}}\n")
+	for _, command := range []string{"up", "preview"} {
+		m.platform(command, "STACK=mine").fails().says("cluster.contxt", "logLevel", "kafka: 2 brokers", "services.consumer.max").didNot("pulumi", "minikube")
+	}
 }
 
 func lock(m *machine, pid int, host string) {
@@ -144,7 +149,7 @@ func TestLocks(t *testing.T) {
 	t.Run("of a run that goes on", func(t *testing.T) {
 		m := newMachine(t)
 		lock(m, os.Getpid(), here)
-		m.platform("up").fails().says("another run is at work", "cancel").didNot("pulumi cancel", "pulumi up")
+		m.platform("up").fails().says("another run", "cancel").didNot("pulumi cancel", "pulumi up")
 	})
 	t.Run("of another machine", func(t *testing.T) {
 		m := newMachine(t)
@@ -170,10 +175,6 @@ elsewhere   secret-other    other           pending-install
 		didNot("secret-metrics", "secret-mine", "secret-other")
 }
 
-const created = `{"resourcePreEvent":{"metadata":{"op":"create","urn":"urn:pulumi:dev::shopstream::kubernetes:apps/v1:StatefulSet::kafka","type":"kubernetes:apps/v1:StatefulSet"}}}
-{"resOutputsEvent":{"metadata":{"op":"create","urn":"urn:pulumi:dev::shopstream::kubernetes:apps/v1:StatefulSet::kafka","type":"kubernetes:apps/v1:StatefulSet"}}}
-`
-
 // Such as one that a colleague has brought up under the same name, from a backend of their own.
 func TestUpLeavesAPlatformAloneThatItsStateDoesNotKnow(t *testing.T) {
 	m := newMachine(t)
@@ -181,21 +182,26 @@ func TestUpLeavesAPlatformAloneThatItsStateDoesNotKnow(t *testing.T) {
 	m.platform("up").fails().says("namespaces shop, shop-data", "the state of stack dev knows nothing").didNot("pulumi up", "delete")
 }
 
+const withNamespace = `{"version":3,"deployment":{"resources":[{"urn":"urn:pulumi:dev::shopstream::kubernetes:core/v1:Namespace::shop","type":"kubernetes:core/v1:Namespace"}]}}`
+
 func TestUpShowsWhatItDoes(t *testing.T) {
 	m := newMachine(t)
-	m.set("events", created)
+	m.set("progress", " +  kubernetes:apps/v1:StatefulSet kafka created (45s)\n")
 	m.set("namespaces", "shop")
-	m.set("state", `{"version":3,"deployment":{"resources":[{"urn":"urn:pulumi:dev::shopstream::kubernetes:core/v1:Namespace::shop","type":"kubernetes:core/v1:Namespace"}]}}`)
-	m.set("pods", "api-1 Running true 2\ntopics-1 Succeeded false 0\nweb-1 Pending <none> <none>\n")
-	m.platform("up").succeeds().says("created   StatefulSet kafka", "3 unchanged", "shop       api-1     Running    yes    2", "topics-1  Succeeded  -", "web-1     Pending    NO")
+	m.set("state", withNamespace)
+	m.set("pods", "shop api-1 Running true 2\nshop topics-1 Succeeded false 0\nshop web-1 Pending <none> <none>\nelsewhere mine-1 Running true 0\n")
+	m.platform("up").succeeds().says("StatefulSet kafka created (45s)", "shop       api-1     Running    yes    2", "topics-1  Succeeded  -", "web-1     Pending    NO").
+		doesNotSay("mine-1")
 }
 
 func TestUpThatFailsSaysWhetherThereIsSomethingToGoOnFrom(t *testing.T) {
 	m := newMachine(t)
 	m.set("pulumi-up", "boom")
 	m.platform("up").fails().says("up has changed nothing", "boom").doesNotSay("again")
-	m.set("events", created+`{"diagnosticEvent":{"severity":"error","message":"<{%fg 1%}>no more nodes<{%reset%}>"}}`+"\n")
-	m.platform("up").fails().says("Run make up again", "no more nodes")
+	m.set("state-after", withNamespace)
+	m.platform("up").fails().says("Run make up again", "boom")
+	m.set("pulumi-up", "error: the stack is currently locked by 1 lock(s)")
+	m.platform("up").fails().says("another run", "cancel")
 }
 
 func TestDownLeavesNothing(t *testing.T) {
@@ -288,11 +294,12 @@ func TestPreviewOfProductionNeedsNoSecret(t *testing.T) {
 func TestStatusShowsTheRest(t *testing.T) {
 	m := newMachine(t)
 	m.set("namespaces", "shop")
-	m.set("pods", "api-1 Running true 0\n")
+	m.set("pods", "shop api-1 Running true 0\n")
+	m.set("autoscalers", "consumer   Deployment/consumer   50/100 (avg)   1   6   2   5m\nweb-server Deployment/web-server cpu: <unknown>/70% 1 5 1 5m\n")
 	m.set("forward", "error: lost connection to pod")
-	m.platform("status").succeeds().says("api-1", "unknown at the moment: lag", "lost connection to pod")
+	m.platform("status").succeeds().says("api-1", "consumer    50/100          1    6    2", "web-server  <unknown>/70%   1    5    1", "unknown at the moment: lag", "lost connection to pod")
 	var r report
-	if o := m.platform("status --json").succeeds(); json.Unmarshal([]byte(o.printed), &r) != nil || len(r.Pods) != 1 || len(r.Problems) != 1 {
+	if o := m.platform("status --json").succeeds(); json.Unmarshal([]byte(o.printed), &r) != nil || len(r.Pods) != 1 || len(r.Scalers) != 2 || len(r.Problems) != 1 {
 		t.Errorf("as JSON it is %s", o.printed)
 	}
 	m.set("namespaces", "")

@@ -8,8 +8,9 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
-	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
-	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"shopstream/infra/internal/plan"
 )
 
 func (p *platform) down(ctx context.Context) error {
@@ -17,14 +18,10 @@ func (p *platform) down(ctx context.Context) error {
 		return err
 	}
 	if !p.kube.answers(ctx) {
-		return fmt.Errorf("no cluster answers at the context %q, so nothing can be taken away. Start it (minikube start). If it is gone for good: %s",
+		return fmt.Errorf("no cluster answers at the context %q, so nothing can be deleted. Start it (minikube start). If it is gone for good: %s",
 			p.kube.context, p.byHand("stack rm --force"))
 	}
-	project, settings, err := p.settings()
-	if err != nil {
-		return err
-	}
-	b, err := p.findBackend(settings)
+	b, err := p.findBackend()
 	if err != nil {
 		return err
 	}
@@ -36,68 +33,60 @@ func (p *platform) down(ctx context.Context) error {
 			return err
 		}
 	}
-	stack, err := p.open(ctx, project, settings, b)
+	stack, err := p.open(ctx, b)
 	if err != nil {
 		return err
 	}
 	if err := p.unlock(ctx, stack, b); err != nil {
 		return err
 	}
-	if err := p.protectVolumes(ctx, stack); err != nil {
-		return err
-	}
-	if err := p.releaseScalers(ctx); err != nil {
+	before, err := exported(ctx, stack)
+	if err != nil {
 		return err
 	}
 	namespaces, err := p.kube.namespaces(ctx)
 	if err != nil {
 		return err
 	}
-	p.step("Taking down stack %s on %s", p.stack, p.kube.context)
-	started, err := p.follow(func(stream chan<- events.EngineEvent) error {
-		_, err := stack.Destroy(ctx, optdestroy.EventStreams(stream), optdestroy.SuppressProgress())
+	if err := p.checkVolumes(ctx, stack, before, namespaces); err != nil {
 		return err
-	})
-	if err != nil {
-		return p.unfinished(ctx, "down", started, err)
+	}
+	if err := p.releaseScalers(ctx); err != nil {
+		return err
+	}
+	p.step("Taking down stack %s on %s", p.stack, p.kube.context)
+	destroy := []string{"destroy", "--yes", "--skip-preview"}
+	if p.keepsVolumes() {
+		destroy = append(destroy, "--exclude-protected")
+	}
+	if err := p.pulumi(ctx, stack, p.out, destroy...); err != nil {
+		return p.unfinished(ctx, stack, "down", before, err)
 	}
 	return p.checkGone(ctx, namespaces)
 }
 
-// keepsVolumes: KEEP_VOLUMES=false says otherwise for once.
+// keepsVolumes reports whether this down keeps the data: KEEP_VOLUMES=false overrides the stack's file once.
 func (p *platform) keepsVolumes() bool {
 	return p.config.KeepVolumes && p.getenv("KEEP_VOLUMES") != "false"
 }
 
-// protectVolumes has what the stack's file says about the volumes agree with what the last up has made of it.
-func (p *platform) protectVolumes(ctx context.Context, stack *auto.Stack) error {
-	state, err := written(ctx, stack)
-	if err != nil {
-		return err
-	}
-	protected := false
-	for _, resource := range state.Resources {
-		protected = protected || resource.Protect
-	}
-	if p.keepsVolumes() {
-		namespaces, err := p.kube.namespaces(ctx)
-		if err == nil && !protected && slices.Contains(namespaces, shopData) {
-			err = fmt.Errorf("keepVolumes is set since the last up, which would let the volumes go. Run make up first; or, to let them go: make down STACK=%s KEEP_VOLUMES=false", p.stack)
-		}
-		return err
-	}
-	if protected {
-		if err := p.pulumi(ctx, stack, "state", "unprotect", "--all", "--yes"); err != nil {
-			return fmt.Errorf("the volumes are still protected, and nothing has been taken down: %w", err)
+// checkVolumes refuses to delete volumes that are to be kept, and unprotects those that are not.
+func (p *platform) checkVolumes(ctx context.Context, stack *auto.Stack, state apitype.DeploymentV3, namespaces []string) error {
+	protected := slices.ContainsFunc(state.Resources, func(r apitype.ResourceV3) bool { return r.Protect })
+	switch {
+	case p.keepsVolumes() && !protected && slices.Contains(namespaces, plan.DataNamespace):
+		return fmt.Errorf("keepVolumes was set after the last up, so the volumes are not protected yet. Run make up first; or delete them too: make down STACK=%s KEEP_VOLUMES=false", p.stack)
+	case !p.keepsVolumes() && protected:
+		if err := p.pulumi(ctx, stack, p.out, "state", "unprotect", "--all", "--yes"); err != nil {
+			return fmt.Errorf("the volumes are still protected, and nothing was deleted: %w", err)
 		}
 	}
 	return nil
 }
 
-// checkGone looks for what is left in the namespaces that there were, waits for what is on its way, and says what stays
-// and why.
+// checkGone waits until nothing is left in the namespaces that the stack had, and reports what is.
 func (p *platform) checkGone(ctx context.Context, namespaces []string) error {
-	var left, volumes []string
+	var left, volumes, kept []string
 	var err error
 	gone := within(ctx, p.patience, func(ctx context.Context) bool {
 		if left, err = p.kube.namespaces(ctx); err != nil {
@@ -107,8 +96,9 @@ func (p *platform) checkGone(ctx context.Context, namespaces []string) error {
 			return false
 		}
 		if p.keepsVolumes() {
-			left = slices.DeleteFunc(left, func(name string) bool { return name == shopData })
-			volumes = slices.DeleteFunc(volumes, func(name string) bool { return strings.Contains(name, "("+shopData+"/") })
+			kept = volumes
+			left = slices.DeleteFunc(left, func(name string) bool { return name == plan.DataNamespace })
+			volumes = slices.DeleteFunc(slices.Clone(volumes), func(name string) bool { return strings.Contains(name, "("+plan.DataNamespace+"/") })
 		}
 		return len(left)+len(volumes) == 0
 	})
@@ -123,13 +113,9 @@ func (p *platform) checkGone(ctx context.Context, namespaces []string) error {
 		return errors.Join(err, fmt.Errorf("after %s this is still there: %s", p.patience, strings.Join(append(left, volumes...), " ")))
 	}
 	if p.keepsVolumes() {
-		kept, err := p.volumesOf(ctx, []string{shopData})
-		if err != nil {
-			return err
-		}
-		p.step("Stack %s is gone from %s, all but the data, as keepVolumes says:", p.stack, p.kube.context)
+		p.step("Stack %s is gone from %s except its data, since keepVolumes is set:", p.stack, p.kube.context)
 		p.say("%s", strings.Join(kept, "\n"))
-		p.say("The namespace %s and the database's passwords are kept with it, and the next make up goes on from there. To\nremove the data too, for good: make down STACK=%s KEEP_VOLUMES=false", shopData, p.stack)
+		p.say("The namespace %s and the database's passwords are kept with the data, and the next make up uses them again.\nTo delete the data too, for good: make down STACK=%s KEEP_VOLUMES=false", plan.DataNamespace, p.stack)
 		return nil
 	}
 	p.step("Stack %s is gone from %s: no namespace, no volume, nothing of the releases is left.", p.stack, p.kube.context)
@@ -150,37 +136,33 @@ func (p *platform) volumesOf(ctx context.Context, namespaces []string) ([]string
 	return volumes, err
 }
 
-// removeClusterWide removes what the releases in those namespaces have made outside of them and left behind.
+// removeClusterWide deletes what the stack's Helm releases have created outside of their namespaces and left behind.
 func (p *platform) removeClusterWide(ctx context.Context, namespaces []string) error {
-	columns := []string{
+	const kinds = "crd,apiservice,clusterrole,clusterrolebinding,ingressclass,validatingwebhookconfiguration,mutatingwebhookconfiguration,role,rolebinding"
+	rows, err := p.kube.rows(ctx, []string{
 		".kind", ".metadata.name", `.metadata.annotations.meta\.helm\.sh/release-name`,
 		`.metadata.annotations.meta\.helm\.sh/release-namespace`, ".metadata.namespace",
-	}
-	const kinds = "crd,apiservice,clusterrole,clusterrolebinding,ingressclass,validatingwebhookconfiguration,mutatingwebhookconfiguration"
-	rows, err := p.kube.rows(ctx, columns, kinds)
-	if err != nil {
-		return err
-	}
-	inside, err := p.kube.rows(ctx, columns, "-n", "kube-system", "role,rolebinding")
-	if err != nil {
-		return err
-	}
-	for _, row := range append(rows, inside...) {
+	}, "-A", kinds)
+	for _, row := range rows {
 		kind, name, release, owner, inside := row[0], row[1], row[2], row[3], row[4]
-		if !slices.Contains(releases, release) || !slices.Contains(namespaces, owner) {
+		// What is in a namespace of the stack goes with it.
+		if !p.installs(release) || !slices.Contains(namespaces, owner) || slices.Contains(namespaces, inside) {
 			continue
 		}
-		p.say("Removing %s %s, which a release has left behind.", kind, name)
-		arguments := []string{"delete", kind, name, "--wait=false"}
-		if absent(inside) != "" {
-			arguments = append(arguments, "-n", inside)
-		}
-		if _, err := p.kube.run(ctx, arguments...); err != nil {
+		p.say("Deleting %s %s, which the release %s has left behind.", kind, name, release)
+		if _, err := p.kube.run(ctx, "delete", kind, name, "--wait=false", "-n", inside); err != nil {
 			return err
 		}
 	}
-	return nil
+	return err
 }
 
-// releases are the names of those that the program installs.
-var releases = []string{"ingress-nginx", "keda", "metrics-server", "prometheus"}
+// installs reports whether the stack installs a Helm release of that name.
+func (p *platform) installs(release string) bool {
+	for _, chart := range plan.Charts(p.config) {
+		if chart.Name == release {
+			return true
+		}
+	}
+	return false
+}

@@ -1,28 +1,33 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
+	"text/template"
 	"time"
+
+	"shopstream/infra/internal/kafka"
+	"shopstream/infra/internal/mongo"
+	"shopstream/infra/internal/plan"
 )
 
-// trial is one run of the smoke test of a running platform: somebody buys something from outside and finds it again, the
-// orders are counted, and a pod that the call graph doesn't know gets nowhere. It waits for nothing without end, and
-// takes away what it has made.
+// trial is one run of the smoke test: it buys something from outside and finds it again, looks whether orders are counted,
+// and tries connections that the network policies must allow or refuse. Every wait is bounded, and it deletes its pods.
 type trial struct {
 	*platform
-	name         string // of this run: its pods and its buyer
-	shop, api    visitor
-	shopURL      string
-	apiURL       string
-	event        string
-	failed       int
-	closeForward []func()
+	name      string // of this run, its pods and its buyer
+	shop, api visitor
+	event     string
+	failed    int
+	stops     []func() // of port-forwards
 }
 
 func (p *platform) e2e(ctx context.Context) error {
@@ -31,18 +36,27 @@ func (p *platform) e2e(ctx context.Context) error {
 	}
 	t := &trial{platform: p, name: fmt.Sprintf("e2e-%d-%d", time.Now().Unix(), os.Getpid())}
 	p.step("Smoke test of stack %s on %s", p.stack, p.kube.context)
-	if _, err := p.kube.run(ctx, "-n", shop, "get", "deployment", "web-server"); err != nil {
+	if _, err := p.kube.run(ctx, "-n", plan.AppNamespace, "get", "deployment", plan.WebServer); err != nil {
 		return fmt.Errorf("the platform is not up on %q: run make up", p.kube.context)
 	}
 	defer t.cleanUp(ctx)
-	t.checkRollouts(ctx)
-	if err := t.findWayIn(ctx); err != nil {
+	for _, s := range plan.Services(p.config) {
+		_, err := t.kube.run(ctx, "-n", plan.AppNamespace, "rollout", "status", "deployment/"+s.Name, "--timeout=180s")
+		t.report(s.Name+" is rolled out", err)
+	}
+	if err := t.enter(ctx); err != nil {
 		return err
 	}
-	t.checkPurchase(ctx)
-	t.check(ctx, 90*time.Second, "the demo orders are counted", t.counted)
-	t.check(ctx, 2*time.Minute, "KEDA watches every scaler", t.scalersReady)
-	t.say("Who may call whom (this takes up to a minute: a refused connection is one that never answers)")
+	if t.check(ctx, time.Minute, "a purchase is answered with 202", t.buy) {
+		t.say("         its event id is %s", t.event)
+		t.check(ctx, time.Minute, "it is stored, and its buyer finds it", t.finds(t.shop, "/api/v1/getAllUserBuys/"+t.name, &t.event))
+		// With a thousand purchases a second it would have to look further back.
+		t.check(ctx, 30*time.Second, "/messages shows it", t.finds(t.api, "/messages?topic=purchases&limit=1000", &t.event))
+	}
+	value := `"value"`
+	t.check(ctx, 90*time.Second, "the demo orders are counted", t.finds(t.api, "/messages?topic=product-totals&limit=1", &value))
+	t.check(ctx, 2*time.Minute, "KEDA has every ScaledObject ready", t.scalersReady)
+	t.say("Network policies (this takes up to a minute, since a refused connection never gets an answer)")
 	t.checkPolicies(ctx)
 	if t.failed > 0 {
 		return fmt.Errorf("%d checks failed. make status and make logs say more", t.failed)
@@ -55,8 +69,8 @@ func (t *trial) cleanUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	_, _ = t.kube.run(ctx, "delete", "pods", "-A", "-l", "shopstream/e2e="+t.name, "--now", "--wait=false")
-	for _, closing := range t.closeForward {
-		closing()
+	for _, stop := range t.stops {
+		stop()
 	}
 }
 
@@ -69,93 +83,55 @@ func (t *trial) report(what string, err error) {
 	t.say("  ok     %s", what)
 }
 
-// check tries until there is no error.
+// check tries until there is no error, and reports the last one.
 func (t *trial) check(ctx context.Context, limit time.Duration, what string, try func(context.Context) error) bool {
 	var err error
-	ok := within(ctx, limit, func(ctx context.Context) bool {
-		attempt := try(ctx)
-		if ctx.Err() == nil || err == nil {
-			err = attempt
-		}
-		return attempt == nil
-	})
-	if ok {
-		err = nil
-	} else {
-		what += fmt.Sprintf(" within %s", limit)
+	if within(ctx, limit, func(ctx context.Context) bool {
+		err = try(ctx)
+		return err == nil
+	}) {
+		t.report(what, nil)
+		return true
 	}
-	t.report(what, err)
-	return ok
+	t.report(fmt.Sprintf("%s within %s", what, limit), err)
+	return false
 }
 
-func (t *trial) checkRollouts(ctx context.Context) {
-	for _, name := range []string{"web-server", "management-api", "api", "producer", "consumer"} {
-		_, err := t.kube.run(ctx, "-n", shop, "rollout", "status", "deployment/"+name, "--timeout=180s")
-		t.report(name+" is rolled out", err)
-	}
-}
-
-// findWayIn reaches the ingress as its clients do, or, where the stack has no controller of its own to forward to, the
-// services.
-func (t *trial) findWayIn(ctx context.Context) error {
-	token := t.apiToken(ctx)
-	open := func(namespace, target string, port int) (*forward, error) {
-		f, err := t.kube.forward(ctx, namespace, target, port)
-		if err == nil {
-			t.closeForward = append(t.closeForward, f.close)
-		}
-		return f, err
-	}
-	way, err := t.wayIn(ctx)
-	if err != nil {
-		return err
-	}
-	if way.service != "" {
-		scheme, port, host := "http", 80, way.host
-		if way.tls {
-			scheme, port = "https", 443
-		}
-		if host == "" {
-			host = "localhost"
-		}
-		f, err := open(way.namespace, "service/"+way.service, port)
+// enter reaches the services as their clients do, through the ingress controller; or directly, where the stack installs
+// none.
+func (t *trial) enter(ctx context.Context) error {
+	open := func(namespace, service string, port int, url string) (visitor, error) {
+		address, stop, err := t.kube.forward(ctx, namespace, service, port)
 		if err != nil {
-			return err
+			return visitor{}, err
 		}
-		t.shop = visitor{http: through(f.address)}
-		t.api = visitor{http: through(f.address), token: token}
-		t.shopURL = scheme + "://" + host
-		t.apiURL = t.shopURL
-		t.say("Through the ingress (%s/%s)", way.namespace, way.service)
-		return nil
+		t.stops = append(t.stops, stop)
+		return t.visitor(ctx, address, url), nil
 	}
-	toShop, err := open(shop, "service/web-server", 8081)
+	e, err := t.entrance(ctx)
 	if err != nil {
 		return err
 	}
-	toAPI, err := open(shop, "service/api", 3000)
-	if err != nil {
+	if e.service != "" {
+		port := 80
+		if e.scheme == "https" {
+			port = 443
+		}
+		t.say("Through the ingress (%s/%s)", e.namespace, e.service)
+		t.shop, err = open(e.namespace, e.service, port, e.scheme+"://"+cmp.Or(t.config.Ingress.Host, "localhost"))
+		t.api = t.shop
 		return err
 	}
-	t.shop, t.shopURL = visitor{http: direct()}, toShop.url("http")
-	t.api, t.apiURL = visitor{http: direct(), token: token}, toAPI.url("http")
 	t.say("Through port-forwards to web-server and api, since the stack installs no ingress controller")
-	return nil
-}
-
-func (t *trial) checkPurchase(ctx context.Context) {
-	if !t.check(ctx, time.Minute, "a purchase is answered with 202", t.buy) {
-		return
+	if t.shop, err = open(plan.AppNamespace, plan.WebServer, t.portOf(plan.WebServer), "http://"+plan.WebServer); err != nil {
+		return err
 	}
-	t.say("         its event id is %s", t.event)
-	t.check(ctx, time.Minute, "it is stored, and its buyer finds it", t.shows(t.shop, t.shopURL+"/api/v1/getAllUserBuys/"+t.name))
-	// With a thousand purchases a second it would have to look further.
-	t.check(ctx, 30*time.Second, "/messages shows it", t.shows(t.api, t.apiURL+"/messages?topic=purchases&limit=1000"))
+	t.api, err = open(plan.AppNamespace, plan.API, t.portOf(plan.API), "http://"+plan.API)
+	return err
 }
 
 func (t *trial) buy(ctx context.Context) error {
-	code, body, err := t.shop.do(ctx, http.MethodPost, t.shopURL+"/api/v1/buy",
-		fmt.Sprintf(`{"username":"Smoke Test","userid":%q,"price":12.34}`, t.name))
+	code, body, err := t.shop.do(ctx, http.MethodPost, "/api/v1/buy", fmt.Sprintf(`{"username":"Smoke Test","userid":%q,"price":12.34}`, t.name))
 	if err != nil {
 		return err
 	}
@@ -167,29 +143,21 @@ func (t *trial) buy(ctx context.Context) error {
 	return nil
 }
 
-// shows looks for the event in an answer.
-func (t *trial) shows(v visitor, url string) func(context.Context) error {
+// finds looks for a text in an answer.
+func (t *trial) finds(v visitor, path string, text *string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		body, err := v.get(ctx, url)
-		if err == nil && !strings.Contains(string(body), t.event) {
-			err = errors.New("it is not in the answer")
+		body, err := v.get(ctx, path)
+		if err == nil && !strings.Contains(string(body), *text) {
+			err = fmt.Errorf("%s is not in the answer of %s", *text, path)
 		}
 		return err
 	}
 }
 
-func (t *trial) counted(ctx context.Context) error {
-	body, err := t.api.get(ctx, t.apiURL+"/messages?topic=product-totals&limit=1")
-	if err == nil && !strings.Contains(string(body), `"value"`) {
-		err = errors.New("there are no totals")
-	}
-	return err
-}
-
 func (t *trial) scalersReady(ctx context.Context) error {
-	rows, err := t.kube.rows(ctx, []string{".metadata.name", `.status.conditions[?(@.type=="Ready")].status`}, "-n", shop, "scaledobjects.keda.sh")
+	rows, err := t.kube.rows(ctx, []string{".metadata.name", `.status.conditions[?(@.type=="Ready")].status`}, "-n", plan.AppNamespace, "scaledobjects.keda.sh")
 	if err == nil && len(rows) == 0 {
-		err = errors.New("there is no scaler")
+		err = errors.New("there is no ScaledObject")
 	}
 	for _, row := range rows {
 		if row[1] != "True" {
@@ -197,4 +165,67 @@ func (t *trial) scalersReady(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+//go:embed probe.yaml
+var probeManifest string
+
+// checkPolicies opens connections from pods that have an edge in the call graph, and from pods that have none.
+func (t *trial) checkPolicies(ctx context.Context) {
+	image, err := t.kube.run(ctx, "-n", plan.DataNamespace, "get", "statefulset", kafka.Name, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+	if err != nil {
+		t.report("the brokers' image is known", err)
+		return
+	}
+	brokers := fmt.Sprintf("%s.%s:%d", kafka.Name, plan.DataNamespace, kafka.ClientPort)
+	targets := []string{brokers, fmt.Sprintf("%s.%s:%d", plan.ManagementAPI, plan.AppNamespace, t.portOf(plan.ManagementAPI))}
+	if !t.config.Mongo.External {
+		targets = append(targets, fmt.Sprintf("%s-0.%s-nodes.%s:%d", mongo.Name, mongo.Name, plan.DataNamespace, mongo.Port))
+	}
+	type probe struct{ Name, Namespace, Label, who, open, Run, Image, Targets string }
+	probes := []probe{
+		// Of the pods that may connect to Kafka, only those of topics get no requests from a Service.
+		{Name: "known", Namespace: plan.AppNamespace, Label: plan.TopicsJob, who: "a pod with the edge of topics", open: brokers},
+		{Name: "unknown", Namespace: plan.AppNamespace, Label: "e2e-stranger", who: "a pod without an edge"},
+		{Name: "outside", Namespace: "default", Label: "e2e-stranger", who: "a pod of another namespace"},
+	}
+	manifest := template.Must(template.New("probe").Parse(probeManifest))
+	for i := range probes {
+		q := &probes[i]
+		q.Name, q.Run, q.Image, q.Targets = t.name+"-"+q.Name, t.name, image, strings.Join(targets, " ")
+		apply := t.kube.command(ctx, "apply", "-f", "-")
+		var text strings.Builder
+		err := manifest.Execute(&text, q)
+		apply.Stdin = strings.NewReader(text.String())
+		if err == nil {
+			_, err = outputOf(apply)
+		}
+		if err != nil {
+			t.report("the probes are started", err)
+			return
+		}
+	}
+	for _, q := range probes {
+		_, err := t.kube.run(ctx, "-n", q.Namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/"+q.Name, "--timeout=4m")
+		if err != nil {
+			t.report(q.who, err)
+			continue
+		}
+		printed, err := t.kube.run(ctx, "-n", q.Namespace, "logs", q.Name)
+		if err != nil {
+			t.report(q.who, err)
+			continue
+		}
+		for _, target := range targets {
+			want := target + "=refused"
+			if target == q.open {
+				want = target + "=open"
+			}
+			var err error
+			if !slices.Contains(strings.Fields(printed), want) {
+				err = fmt.Errorf("it is not; the probe printed: %s", strings.TrimSpace(printed))
+			}
+			t.report(q.who+" to "+strings.Replace(want, "=", ": ", 1), err)
+		}
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -40,7 +39,7 @@ func TestSmokeTestOfAPlatformThatWorks(t *testing.T) {
 		"Through the ingress", "its event id is e-1", "it is stored", "/messages shows it", "Everything works.",
 		"a pod with the edge of topics to kafka.shop-data:9092: open", "a pod without an edge to kafka.shop-data:9092: refused")
 	o.did("delete pods -A -l shopstream/e2e=e2e-")
-	if pods := m.read("applied"); len(regexp.MustCompile(`"kind":"Pod"`).FindAllString(pods, -1)) != 3 || !strings.Contains(pods, "apache/kafka:4") {
+	if pods := m.read("applied"); strings.Count(pods, "kind: Pod") != 3 || !strings.Contains(pods, "apache/kafka:4") {
 		t.Errorf("the probes are %s", pods)
 	}
 	m.set("controller", "")
@@ -50,5 +49,5 @@ func TestSmokeTestOfAPlatformThatWorks(t *testing.T) {
 func TestSmokeTestSaysWhichDoorIsOpen(t *testing.T) {
 	m := platformUp(t, "e-1")
 	m.set("stranger", "kafka.shop-data:9092=open\n")
-	m.platform("e2e").fails().says("FAILED a pod without an edge to kafka.shop-data:9092", `it is "open"`, "checks failed")
+	m.platform("e2e").fails().says("FAILED a pod without an edge to kafka.shop-data:9092: refused", "kafka.shop-data:9092=open", "checks failed")
 }

@@ -1,5 +1,5 @@
 // Command platform is what the make targets that deploy call: it prepares the cluster and the state, runs pulumi through
-// its Automation API, repairs what an interrupted run has left, and reads back what runs.
+// its Automation API, repairs what an interrupted run has left, and shows what is running.
 package main
 
 import (
@@ -11,21 +11,23 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
 	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/plan"
 )
 
 const usage = `platform COMMAND, with STACK=dev (default), small, prod or one of your own:
-  preview   what an up would change         DIFF=1 in detail, EXPECT_NO_CHANGES=1 fails when that is anything
-  render    the same as plain manifests     OUT=folder
-  up        make it so                      YES=1 asks nothing, in production too
-  down      take it away again              YES=1 likewise; KEEP_VOLUMES=false the volumes too
-  e2e       smoke-test what is up
-  status    pods, scalers and lag           --json, or JSON=1
+  preview   show what up would change       DIFF=1 in detail, EXPECT_NO_CHANGES=1 fails if there is any change
+  render    write plain manifests           OUT=folder
+  up        create or update the stack      YES=1 doesn't ask before changing production
+  down      destroy the stack               YES=1 likewise; KEEP_VOLUMES=false deletes the volumes too
+  e2e       smoke-test the running stack
+  status    pods, autoscalers and lag       --json, or JSON=1
   logs      the services' logs              SERVICE=api, SINCE=10m, TAIL=20, FOLLOW=0
   env       the variables for calling pulumi yourself on the same state
 `
@@ -52,16 +54,16 @@ var errUsage = errors.New("unknown command")
 
 // platform is one stack, and the options that the user gave.
 type platform struct {
-	root    string // of the repository
-	stack   string
-	config  config.Config
-	secrets config.Secrets // those that are not encrypted
-	kube    kubectl
-	getenv  func(string) string
-	json    bool
-	out     io.Writer
+	root     string // of the repository
+	stack    string
+	settings map[string]string // of the stack's file, without those that are encrypted
+	config   config.Config
+	kube     kubectl
+	getenv   func(string) string
+	json     bool
+	out      io.Writer
 
-	patience time.Duration // with what was taken down and is not gone yet
+	patience time.Duration // how long down waits for the cluster to delete what it was told to delete
 }
 
 func (p *platform) run(ctx context.Context, arguments []string) error {
@@ -81,14 +83,16 @@ func (p *platform) run(ctx context.Context, arguments []string) error {
 	if err := flags.Parse(arguments[1:]); err != nil {
 		return errUsage
 	}
-	if err := p.load(ctx); err != nil {
+	if err := p.load(ctx, arguments[0] == "up" || arguments[0] == "preview"); err != nil {
 		return err
 	}
 	return command(ctx)
 }
 
-// load finds the stack and reads its configuration.
-func (p *platform) load(ctx context.Context) error {
+// load finds the stack and reads its configuration. Before a run of the program it also checks what follows from the
+// configuration, so that every fault of the stack's file is reported at once, before anything is compiled or started.
+// Encrypted values are left to the program.
+func (p *platform) load(ctx context.Context, check bool) error {
 	p.stack = p.getenv("STACK")
 	if p.stack == "" {
 		p.stack = "dev"
@@ -96,27 +100,41 @@ func (p *platform) load(ctx context.Context) error {
 	if _, err := os.Stat(p.stackFile()); err != nil {
 		return fmt.Errorf("there is no stack %q, since there is no Pulumi.%s.yaml. There are: %s. Set one with STACK=…", p.stack, p.stack, p.stacks())
 	}
-	values, err := config.ReadStackFile(p.stackFile())
-	if err != nil {
+	var err error
+	if p.settings, err = config.ReadStackFile(p.stackFile()); err != nil {
 		return err
 	}
-	if p.config, p.secrets, err = config.Load(values); err != nil {
-		return fmt.Errorf("reading Pulumi.%s.yaml:\n%w", p.stack, err)
+	c, secrets, err := config.Load(p.settings)
+	if check {
+		err = errors.Join(err, plan.Check(c, secrets, true))
 	}
-	p.kube, err = findCluster(ctx, p.config.Cluster.Context)
+	if err != nil {
+		return fmt.Errorf("checking Pulumi.%s.yaml; nothing was changed:\n%w", p.stack, err)
+	}
+	p.config = c
+	p.kube, err = findCluster(ctx, c.Cluster.Context)
 	return err
 }
 
 func (p *platform) stackFile() string { return filepath.Join(p.root, "Pulumi."+p.stack+".yaml") }
 
-// is says whether a switch is on.
+// stacks lists the names of the stacks in the repository.
+func (p *platform) stacks() string {
+	files, _ := filepath.Glob(filepath.Join(p.root, "Pulumi.*.yaml"))
+	for i, file := range files {
+		files[i] = strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), "Pulumi."), ".yaml")
+	}
+	return strings.Join(files, " ")
+}
+
+// is reports whether a switch is on.
 func (p *platform) is(variable string) bool { return p.getenv(variable) == "1" }
 
 func (p *platform) isProduction() bool { return p.config.Profile == config.Production }
 
 func (p *platform) say(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
 
-// step heads what follows.
+// step prints a heading.
 func (p *platform) step(format string, args ...any) {
 	if p.isTerminal() {
 		format = "\x1b[1m" + format + "\x1b[0m"
@@ -126,7 +144,6 @@ func (p *platform) step(format string, args ...any) {
 
 func (p *platform) warn(format string, args ...any) { p.say("WARNING: "+format, args...) }
 
-// isTerminal says whether somebody watches.
 func (p *platform) isTerminal() bool {
 	file, ok := p.out.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))

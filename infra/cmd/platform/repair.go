@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,16 +15,19 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/plan"
 )
 
-// unlock takes away the lock of a run that was killed, and of no other. Only a backend that is a folder has locks that
-// tell who made them.
+// unlock removes the lock of a run that was killed, and no other. Only a backend that is a folder has locks that name the
+// process.
 func (p *platform) unlock(ctx context.Context, stack *auto.Stack, b backend) error {
 	folder, ok := strings.CutPrefix(b.url, "file://")
 	if !ok {
 		return nil
 	}
-	locks, err := filepath.Glob(filepath.Join(folder, ".pulumi", "locks", "organization", "shopstream", p.stack, "*.json"))
+	locks, err := filepath.Glob(filepath.Join(folder, ".pulumi", "locks", "organization", config.Project, p.stack, "*.json"))
 	if err != nil || len(locks) == 0 {
 		return err
 	}
@@ -39,14 +43,17 @@ func (p *platform) unlock(ctx context.Context, stack *auto.Stack, b backend) err
 		return fmt.Errorf("reading the lock %s: %w", locks[0], err)
 	}
 	if host, _ := os.Hostname(); lock.Hostname != host || isAlive(lock.Pid) {
-		return fmt.Errorf("another run is at work on stack %s (process %d on %s). Wait for it; if it is no longer there, run: %s",
-			p.stack, lock.Pid, lock.Hostname, p.byHand("cancel"))
+		return p.lockedBy(fmt.Sprintf("process %d on %s", lock.Pid, lock.Hostname))
 	}
-	p.say("The last run (process %d) was killed and left its lock behind: taking it away.", lock.Pid)
-	if err := p.pulumi(ctx, stack, "cancel", "--yes"); err != nil {
-		return fmt.Errorf("the lock %s can't be taken away: remove the file: %w", locks[0], err)
+	p.say("The last run (process %d) was killed and has left its lock: removing it.", lock.Pid)
+	if err := p.pulumi(ctx, stack, io.Discard, "cancel", "--yes"); err != nil {
+		return fmt.Errorf("removing the lock failed; remove the file %s: %w", locks[0], err)
 	}
 	return nil
+}
+
+func (p *platform) lockedBy(who string) error {
+	return fmt.Errorf("stack %s is locked by another run (%s). Wait for it; if it is no longer there, run: %s", p.stack, who, p.byHand("cancel"))
 }
 
 func isAlive(pid int) bool {
@@ -57,48 +64,18 @@ func isAlive(pid int) bool {
 	if err = process.Signal(syscall.Signal(0)); err != nil {
 		return errors.Is(err, os.ErrPermission)
 	}
-	// A container whose first process waits for nobody keeps the dead, as zombies.
+	// A container whose first process doesn't reap its children keeps ended ones as zombies.
 	state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || !strings.Contains(string(state), ") Z ")
 }
 
-// pulumi runs a command that the Automation API has no method for.
-func (p *platform) pulumi(ctx context.Context, stack *auto.Stack, arguments ...string) error {
-	ws := stack.Workspace()
-	var env []string
-	for name, value := range ws.GetEnvVars() {
-		env = append(env, name+"="+value)
-	}
-	_, stderr, _, err := ws.PulumiCommand().Run(ctx, ws.WorkDir(), nil, nil, nil, env, append(arguments, "--stack", p.stack)...)
+// repair lets an interrupted run be run again, and returns the state before that run. Helm refuses a release whose last
+// operation never finished, and one that pulumi doesn't know because it was killed before it could record it. Without
+// Helm's record, the release is installed again, over the objects that exist.
+func (p *platform) repair(ctx context.Context, stack *auto.Stack) (apitype.DeploymentV3, error) {
+	state, err := exported(ctx, stack)
 	if err != nil {
-		return fmt.Errorf("pulumi %s: %w: %s", arguments[0], err, strings.TrimSpace(stderr))
-	}
-	return nil
-}
-
-// written is what the last run has written down.
-func written(ctx context.Context, stack *auto.Stack) (apitype.DeploymentV3, error) {
-	var deployment apitype.DeploymentV3
-	export, err := stack.Export(ctx)
-	if err != nil {
-		return deployment, err
-	}
-	if len(export.Deployment) > 0 {
-		err = json.Unmarshal(export.Deployment, &deployment)
-	}
-	if err != nil {
-		err = fmt.Errorf("reading the state: %w", err)
-	}
-	return deployment, err
-}
-
-// repair makes an interrupted run one that can be run again. Helm refuses a release that somebody seems to be working
-// on, or that pulumi doesn't know of because it was killed before it could write it down. Without Helm's record of it
-// the release is installed again, over what is there already.
-func (p *platform) repair(ctx context.Context, stack *auto.Stack) error {
-	state, err := written(ctx, stack)
-	if err != nil {
-		return err
+		return state, err
 	}
 	known, pending := map[string]bool{}, map[string]bool{}
 	for _, resource := range state.Resources {
@@ -111,55 +88,56 @@ func (p *platform) repair(ctx context.Context, stack *auto.Stack) error {
 	}
 	namespaces, err := p.kube.namespaces(ctx)
 	if err != nil {
-		return err
+		return state, err
 	}
 	if len(state.Resources) == 0 && len(pending) == 0 && len(namespaces) > 0 {
-		return fmt.Errorf("the cluster at the context %q has a platform (namespaces %s) of which the state of stack %s knows nothing, so nothing was changed: "+
-			"use the backend that it was brought up with, or another cluster; where that state is lost for good, delete these namespaces first",
+		return state, fmt.Errorf("the cluster at the context %q has a shopstream (namespaces %s) that the state of stack %s knows nothing of, so nothing was changed: "+
+			"use the backend that it was brought up with, or another cluster; if that state is lost for good, delete these namespaces first",
 			p.kube.context, strings.Join(namespaces, ", "), p.stack)
 	}
 	releases, err := p.kube.rows(ctx, []string{".metadata.namespace", ".metadata.name", ".metadata.labels.name", ".metadata.labels.status"},
 		"secrets", "-A", "-l", "owner=helm")
 	if err != nil {
-		return err
+		return state, err
 	}
 	for _, row := range releases {
 		namespace, secret, release, status := row[0], row[1], row[2], row[3]
-		halfway := strings.HasPrefix(status, "pending-") || status == "uninstalling"
-		if !slices.Contains(namespaces, namespace) || !halfway && (known[release] || !pending[release]) {
+		unfinished := strings.HasPrefix(status, "pending-") || status == "uninstalling"
+		if !slices.Contains(namespaces, namespace) || !unfinished && (known[release] || !pending[release]) {
 			continue
 		}
-		p.say("The release %s was left halfway (%s): installing it again, over what is there.", release, status)
+		p.say("Release %s was not finished (%s): installing it again, over what exists.", release, status)
 		if _, err := p.kube.run(ctx, "-n", namespace, "delete", "secret", secret); err != nil {
-			return err
+			return state, err
 		}
 	}
 	if len(pending) == 0 {
-		return nil
+		return state, nil
 	}
-	p.say("The last run was cut off: comparing what it has left with what it has written down.")
+	p.say("The last run was interrupted: comparing its state with the cluster.")
 	if _, err := stack.Refresh(ctx, optrefresh.ClearPendingCreates()); err != nil {
-		return fmt.Errorf("comparing the state with the cluster: %w", err)
+		return state, fmt.Errorf("comparing the state with the cluster: %w", err)
 	}
-	return nil
+	return state, nil
 }
 
-// releaseScalers lets scalers go whose operator is no longer there to do it: they would hold up their namespace for ever.
+// releaseScalers removes the finalizers of ScaledObjects where KEDA is no longer there to do it: their namespace could
+// never be deleted.
 func (p *platform) releaseScalers(ctx context.Context) error {
 	if _, err := p.kube.run(ctx, "get", "crd", "scaledobjects.keda.sh"); err != nil {
-		return nil // nor are there scalers
+		return nil // without the CRD there are none
 	}
 	ready, err := p.kube.run(ctx, "get", "deployments", "-A", "-l", "app.kubernetes.io/name=keda-operator", "-o", "jsonpath={.items[*].status.readyReplicas}")
 	if err != nil || strings.TrimSpace(ready) != "" {
 		return err
 	}
-	scalers, err := p.kube.run(ctx, "-n", shop, "get", "scaledobjects.keda.sh", "-o", "name")
+	scalers, err := p.kube.run(ctx, "-n", plan.AppNamespace, "get", "scaledobjects.keda.sh", "-o", "name")
 	if err != nil {
 		return err
 	}
 	for _, scaler := range strings.Fields(scalers) {
-		p.say("KEDA is gone and %s still waits for it: letting it go.", scaler)
-		if _, err := p.kube.run(ctx, "-n", shop, "patch", scaler, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`); err != nil {
+		p.say("KEDA is gone, and %s waits for it: removing its finalizer.", scaler)
+		if _, err := p.kube.run(ctx, "-n", plan.AppNamespace, "patch", scaler, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`); err != nil {
 			return err
 		}
 	}

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"shopstream/infra/internal/plan"
 )
 
 // report is what status shows, and what it writes with --json.
@@ -60,7 +63,7 @@ func (p *platform) status(ctx context.Context) error {
 	note("pods", err)
 	if len(r.Pods) > 0 {
 		r.Scalers, err = p.scalers(ctx)
-		note("scalers", err)
+		note("autoscalers", err)
 		r.Groups, err = p.lag(ctx)
 		note("lag", err)
 	}
@@ -73,160 +76,121 @@ func (p *platform) status(ctx context.Context) error {
 		p.say("stack %s is not up on %s. Run make up", p.stack, p.kube.context)
 		return nil
 	}
-	p.step("Pods")
 	p.printPods(r.Pods)
-	p.step("Scalers (a target of lag is per pod)")
-	p.table("NAME\tCURRENT/TARGET\tMIN\tMAX\tREPLICAS", func(row func(...any)) {
-		for _, s := range r.Scalers {
-			row(s.Name, strings.Join(s.Targets, " "), s.Min, s.Max, s.Replicas)
-		}
-	})
+	p.step("Autoscalers (a target of lag is per pod)")
+	rows := [][]any{{"NAME", "CURRENT/TARGET", "MIN", "MAX", "REPLICAS"}}
+	for _, s := range r.Scalers {
+		rows = append(rows, []any{s.Name, strings.Join(s.Targets, " "), s.Min, s.Max, s.Replicas})
+	}
+	p.table(rows)
 	p.step("Lag")
-	p.table("GROUP\tSTATE\tMEMBERS\tLAG", func(row func(...any)) {
-		for _, g := range r.Groups {
-			row(g.Group, g.State, g.Members, g.Lag)
-		}
-	})
+	rows = [][]any{{"GROUP", "STATE", "MEMBERS", "LAG"}}
+	for _, g := range r.Groups {
+		rows = append(rows, []any{g.Group, g.State, g.Members, g.Lag})
+	}
+	p.table(rows)
 	for _, problem := range r.Problems {
 		p.warn("unknown at the moment: %s", problem)
 	}
 	return nil
 }
 
-// table writes rows in columns under a head.
-func (p *platform) table(head string, fill func(row func(...any))) {
+func (p *platform) table(rows [][]any) {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, head)
-	fill(func(cells ...any) {
-		var line []string
-		for _, cell := range cells {
-			line = append(line, fmt.Sprint(cell))
-		}
-		fmt.Fprintln(w, strings.Join(line, "\t"))
-	})
+	for _, row := range rows {
+		fmt.Fprintf(w, strings.Repeat("%v\t", len(row)-1)+"%v\n", row...)
+	}
 	_ = w.Flush()
 }
 
 func (p *platform) printPods(pods []pod) {
-	p.table("NAMESPACE\tPOD\tPHASE\tREADY\tRESTARTS", func(row func(...any)) {
-		for _, q := range pods {
-			ready := "NO"
-			switch {
-			case q.Phase == "Succeeded":
-				ready = "-"
-			case q.Ready:
-				ready = "yes"
-			}
-			row(q.Namespace, q.Name, q.Phase, ready, q.Restarts)
+	p.step("Pods")
+	rows := [][]any{{"NAMESPACE", "POD", "PHASE", "READY", "RESTARTS"}}
+	for _, q := range pods {
+		ready := "NO"
+		switch {
+		case q.Phase == "Succeeded":
+			ready = "-"
+		case q.Ready:
+			ready = "yes"
 		}
-	})
+		rows = append(rows, []any{q.Namespace, q.Name, q.Phase, ready, q.Restarts})
+	}
+	p.table(rows)
 }
 
+// pods returns those in the namespaces that a stack of this program has created.
 func (p *platform) pods(ctx context.Context) ([]pod, error) {
+	all := []pod{}
 	namespaces, err := p.kube.namespaces(ctx)
 	if err != nil {
-		return nil, err
+		return all, err
 	}
-	all := []pod{}
-	for _, namespace := range namespaces {
-		rows, err := p.kube.rows(ctx, []string{
-			".metadata.name", ".status.phase", ".status.containerStatuses[*].ready", ".status.containerStatuses[*].restartCount",
-		}, "-n", namespace, "pods")
-		if err != nil {
-			return all, err
+	rows, err := p.kube.rows(ctx, []string{
+		".metadata.namespace", ".metadata.name", ".status.phase", ".status.containerStatuses[*].ready", ".status.containerStatuses[*].restartCount",
+	}, "-A", "pods")
+	for _, row := range rows {
+		if !slices.Contains(namespaces, row[0]) {
+			continue
 		}
-		for _, row := range rows {
-			q := pod{Namespace: namespace, Name: row[0], Phase: row[1], Ready: absent(row[2]) != "" && !strings.Contains(row[2], "false")}
-			for count := range strings.SplitSeq(row[3], ",") {
-				restarts, _ := strconv.Atoi(count)
-				q.Restarts += restarts
-			}
-			all = append(all, q)
+		q := pod{Namespace: row[0], Name: row[1], Phase: row[2], Ready: row[3] != "" && !strings.Contains(row[3], "false")}
+		for count := range strings.SplitSeq(row[4], ",") {
+			restarts, _ := strconv.Atoi(count)
+			q.Restarts += restarts
 		}
+		all = append(all, q)
 	}
-	return all, nil
+	return all, err
 }
 
+// scalers reads kubectl's own table: name, reference, targets (such as "cpu: 5%/70%"), min, max, replicas, age.
 func (p *platform) scalers(ctx context.Context) ([]scaler, error) {
-	type value struct {
-		AverageUtilization *int   `json:"averageUtilization"`
-		AverageValue       string `json:"averageValue"`
-	}
-	type metric struct {
-		Resource, External struct{ Current, Target value }
-	}
-	var list struct {
-		Items []struct {
-			Metadata struct{ Name string }
-			Spec     struct {
-				MinReplicas, MaxReplicas int
-				Metrics                  []metric
-			}
-			Status struct {
-				CurrentReplicas int
-				CurrentMetrics  []metric
-			}
-		}
-	}
-	text := func(resource, external value) string {
-		for _, v := range []value{resource, external} {
-			if v.AverageUtilization != nil {
-				return strconv.Itoa(*v.AverageUtilization) + "%"
-			}
-			if v.AverageValue != "" {
-				return v.AverageValue
-			}
-		}
-		return "?"
-	}
-	if err := p.kube.get(ctx, &list, "-n", shop, "horizontalpodautoscalers.v2.autoscaling"); err != nil {
-		return nil, err
-	}
+	text, err := p.kube.run(ctx, "-n", plan.AppNamespace, "get", "--no-headers", "horizontalpodautoscalers.v2.autoscaling")
 	all := []scaler{}
-	for _, item := range list.Items {
-		s := scaler{Name: item.Metadata.Name, Min: item.Spec.MinReplicas, Max: item.Spec.MaxReplicas, Replicas: item.Status.CurrentReplicas}
-		for i, target := range item.Spec.Metrics {
-			current := "?"
-			if i < len(item.Status.CurrentMetrics) {
-				current = text(item.Status.CurrentMetrics[i].Resource.Current, item.Status.CurrentMetrics[i].External.Current)
-			}
-			s.Targets = append(s.Targets, current+"/"+text(target.Resource.Target, target.External.Target))
+	for line := range strings.Lines(text) {
+		cells := strings.Fields(line)
+		end := len(cells) - 4
+		if end < 2 {
+			continue
+		}
+		s := scaler{Name: cells[0]}
+		for target := range strings.SplitSeq(strings.Join(cells[2:end], " "), ", ") {
+			s.Targets = append(s.Targets, strings.TrimSuffix(strings.TrimPrefix(target, "cpu: "), " (avg)"))
+		}
+		for i, number := range []*int{&s.Min, &s.Max, &s.Replicas} {
+			*number, _ = strconv.Atoi(cells[end+i])
 		}
 		all = append(all, s)
 	}
-	return all, nil
+	return all, err
 }
 
 // lag asks api for the consumer groups.
 func (p *platform) lag(ctx context.Context) ([]group, error) {
-	if _, err := p.kube.run(ctx, "-n", shop, "wait", "--for=condition=Available", "deployment/api", "--timeout=1s"); err != nil {
+	if _, err := p.kube.run(ctx, "-n", plan.AppNamespace, "wait", "--for=condition=Available", "deployment/"+plan.API, "--timeout=1s"); err != nil {
 		return nil, errors.New("no pod of api is ready")
 	}
-	forward, err := p.kube.forward(ctx, shop, "service/api", 3000)
+	address, stop, err := p.kube.forward(ctx, plan.AppNamespace, plan.API, p.portOf(plan.API))
 	if err != nil {
 		return nil, err
 	}
-	defer forward.close()
-	client := visitor{http: direct(), token: p.apiToken(ctx)}
-	body, err := client.get(ctx, forward.url("http")+"/groups")
-	if err != nil {
-		return nil, err
-	}
+	defer stop()
 	groups := []group{}
-	if err := json.Unmarshal(body, &groups); err != nil {
-		return nil, fmt.Errorf("reading the groups: %w", err)
+	body, err := p.visitor(ctx, address, "http://"+address).get(ctx, "/groups")
+	if err == nil {
+		err = json.Unmarshal(body, &groups)
 	}
-	return groups, nil
+	return groups, err
 }
 
 func (p *platform) logs(ctx context.Context) error {
 	if err := p.needCluster(ctx); err != nil {
 		return err
 	}
-	namespace, selector := shop, "app.kubernetes.io/part-of=shopstream"
+	namespace, selector := plan.AppNamespace, "app.kubernetes.io/part-of=shopstream"
 	if service := p.getenv("SERVICE"); service != "" {
 		if strings.HasPrefix(service, "kafka") || strings.HasPrefix(service, "mongodb") {
-			namespace = shopData
+			namespace = plan.DataNamespace
 		}
 		selector = "app.kubernetes.io/name=" + service + "," + selector
 	}
@@ -235,13 +199,14 @@ func (p *platform) logs(ctx context.Context) error {
 		return err
 	}
 	if pods == "" {
-		return fmt.Errorf("there are no such pods in %s: SERVICE is one of web-server, management-api, api, producer, consumer, topics, kafka, mongodb, or nothing for all services", namespace)
+		return fmt.Errorf("there are no such pods in %s: set SERVICE to a service's name, topics, kafka or mongodb, or leave it out for all services", namespace)
 	}
-	tail := p.getenv("TAIL")
-	if tail == "" {
-		tail = "20"
+	arguments := []string{"-n", namespace, "logs", "-l", selector, "--prefix", "--all-containers", "--max-log-requests=100"}
+	if tail := p.getenv("TAIL"); tail != "" {
+		arguments = append(arguments, "--tail="+tail)
+	} else {
+		arguments = append(arguments, "--tail=20")
 	}
-	arguments := []string{"-n", namespace, "logs", "-l", selector, "--prefix", "--all-containers", "--max-log-requests=100", "--tail=" + tail}
 	if since := p.getenv("SINCE"); since != "" {
 		arguments = append(arguments, "--since="+since)
 	}

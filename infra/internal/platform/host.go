@@ -109,6 +109,7 @@ var errNotAsked = errors.New("manifests need no images")
 // the images, and needs neither Docker nor a cluster nor the charts.
 func ForManifests() Host {
 	h := ThisMachine()
+	h.services = func(root string) fs.FS { return os.DirFS(filepath.Join(root, "services")) }
 	h.dockerHost = func(host string) string { return host }
 	h.daemon = func(string) error { return errNotAsked }
 	h.chart = func(addon.Chart) error { return nil }

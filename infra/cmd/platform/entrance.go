@@ -1,0 +1,150 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"shopstream/infra/internal/plan"
+)
+
+// entrance is how the services are reached from outside: the Service of the ingress controller, where the stack installs
+// one, and the URL, where it can be known.
+type entrance struct {
+	namespace, service, url string
+	scheme                  string
+}
+
+func (p *platform) entrance(ctx context.Context) (entrance, error) {
+	e := entrance{namespace: p.config.Ingress.Namespace, scheme: "http"}
+	if p.config.Ingress.TLSSecret != "" {
+		e.scheme = "https"
+	}
+	if p.config.Ingress.Host != "" {
+		e.url = e.scheme + "://" + p.config.Ingress.Host
+	}
+	rows, err := p.kube.rows(ctx, []string{".metadata.name", ".spec.type", ".status.loadBalancer.ingress[0].ip", ".status.loadBalancer.ingress[0].hostname", `.spec.ports[?(@.name=="http")].nodePort`},
+		"-n", e.namespace, "service", "-l", "app.kubernetes.io/name=ingress-nginx,app.kubernetes.io/component=controller")
+	for _, row := range rows {
+		name, kind, address, nodePort := row[0], row[1], cmp.Or(row[2], row[3]), row[4]
+		if strings.HasSuffix(name, "admission") {
+			continue
+		}
+		e.service = name
+		switch {
+		case e.url != "":
+		case kind == "LoadBalancer" && address != "":
+			e.url = e.scheme + "://" + address
+		case kind == "NodePort":
+			node, _ := p.kube.run(ctx, "get", "nodes", "-o", `jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}`)
+			url := fmt.Sprintf("http://%s:%s", strings.TrimSpace(node), nodePort)
+			// On macOS and Windows the node is inside a virtual machine, where this address can't be reached.
+			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+			defer cancel()
+			if _, err := newVisitor("", url, "").get(ctx, "/health"); err == nil {
+				e.url = url
+			}
+		}
+		break
+	}
+	return e, err
+}
+
+// showEntrance shows what is running and how to reach it.
+func (p *platform) showEntrance(ctx context.Context) error {
+	pods, err := p.pods(ctx)
+	if err != nil {
+		return err
+	}
+	p.step("shopstream is up on %s", p.kube.context)
+	p.printPods(pods)
+	e, err := p.entrance(ctx)
+	if err != nil {
+		return err
+	}
+	if e.url == "" && e.service != "" {
+		e.url = "http://localhost:8080"
+		p.say("\nKeep this running to reach the ingress controller:\n  kubectl --context %s -n %s port-forward service/%s 8080:80", p.kube.context, e.namespace, e.service)
+	}
+	if e.url != "" {
+		p.say("\n  shop           %s/\n  topic viewer   %s/viewer\n  messages       %s/messages?topic=orders&limit=10", e.url, e.url, e.url)
+	}
+	if p.config.Addons.Prometheus {
+		p.say("  Prometheus     kubectl --context %s -n %s port-forward service/prometheus-server 9090:80", p.kube.context, p.config.Addons.MonitoringNamespace)
+	}
+	p.say(`
+  make status    pods, autoscalers and lag      make e2e     buy something and find it again
+  make logs      the services' logs             make down    delete all of it`)
+	return nil
+}
+
+// visitor calls the platform's HTTP interfaces.
+type visitor struct {
+	http       *http.Client
+	url, token string // the token that api requires; empty where it requires none
+}
+
+// newVisitor connects to an address whatever the URL names, or to the URL's own host where the address is empty. It uses
+// no proxy, since it calls this machine or the cluster, and accepts any certificate, since it tests what is behind it.
+func newVisitor(address, url, token string) visitor {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // see above
+	if address != "" {
+		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		}
+	}
+	return visitor{http: &http.Client{Timeout: 15 * time.Second, Transport: transport}, url: url, token: token}
+}
+
+// visitor has the token of api, where it requires one.
+func (p *platform) visitor(ctx context.Context, address, url string) visitor {
+	encoded, _ := p.kube.run(ctx, "-n", plan.AppNamespace, "get", "secret", "api-token", "--ignore-not-found", "-o", "jsonpath={.data.token}")
+	token, _ := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
+	return newVisitor(address, url, string(token))
+}
+
+// do sends a request and returns the answer's status code and body.
+func (v visitor) do(ctx context.Context, method, path, body string) (int, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, v.url+path, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if v.token != "" {
+		request.Header.Set("Authorization", "Bearer "+v.token)
+	}
+	answer, err := v.http.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	content, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, content, err
+}
+
+func (v visitor) get(ctx context.Context, path string) ([]byte, error) {
+	code, body, err := v.do(ctx, http.MethodGet, path, "")
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("GET %s%s: %d %s", v.url, path, code, body)
+	}
+	return body, err
+}
+
+// portOf returns the port of a service.
+func (p *platform) portOf(service string) int {
+	for _, s := range plan.Services(p.config) {
+		if s.Name == service {
+			return s.Port
+		}
+	}
+	return 0
+}

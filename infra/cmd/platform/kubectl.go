@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// kubectl calls the cluster of one kubeconfig context. It is the command and not client-go, whose API packages would add
+// minutes to the first build.
+type kubectl struct{ context string }
+
+// findCluster returns the stack's context, else the current one; empty where there is none.
+func findCluster(ctx context.Context, context string) (kubectl, error) {
+	if context == "" && installed("kubectl") {
+		current, err := output(ctx, "kubectl", "config", "current-context")
+		if err == nil {
+			context = strings.TrimSpace(current)
+		}
+	}
+	return kubectl{context}, ctx.Err()
+}
+
+func (k kubectl) command(ctx context.Context, arguments ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, "kubectl", append([]string{"--context", k.context}, arguments...)...)
+}
+
+func (k kubectl) run(ctx context.Context, arguments ...string) (string, error) {
+	return outputOf(k.command(ctx, arguments...))
+}
+
+// rows gets a list as a table. Each column is a path of kubectl's custom columns; a missing value is empty.
+func (k kubectl) rows(ctx context.Context, columns []string, arguments ...string) ([][]string, error) {
+	var named []string
+	for i, column := range columns {
+		named = append(named, fmt.Sprintf("C%d:%s", i, column))
+	}
+	text, err := k.run(ctx, append([]string{"get", "--no-headers", "-o", "custom-columns=" + strings.Join(named, ",")}, arguments...)...)
+	var rows [][]string
+	for line := range strings.Lines(text) {
+		row := strings.Fields(line)
+		for i := range row {
+			row[i] = strings.Replace(row[i], "<none>", "", 1)
+		}
+		if len(row) == len(columns) {
+			rows = append(rows, row)
+		}
+	}
+	return rows, err
+}
+
+func (k kubectl) answers(ctx context.Context) bool {
+	if k.context == "" || !installed("kubectl") {
+		return false
+	}
+	_, err := k.run(ctx, "--request-timeout=10s", "get", "--raw", "/readyz")
+	return err == nil
+}
+
+// namespaces lists those that a stack of this program has created on the cluster.
+func (k kubectl) namespaces(ctx context.Context) ([]string, error) {
+	text, err := k.run(ctx, "get", "namespaces", "-l", "app.kubernetes.io/part-of=shopstream,app.kubernetes.io/managed-by=pulumi",
+		"-o", `jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}`)
+	return strings.Fields(text), err
+}
+
+var forwarding = regexp.MustCompile(`^Forwarding from (127\.0\.0\.1:\d+) `)
+
+// forward opens a port-forward to a port of a service. It returns the local address, and what closes it.
+func (k kubectl) forward(ctx context.Context, namespace, service string, port int) (address string, stop func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	command := k.command(ctx, "-n", namespace, "port-forward", "--address", "127.0.0.1", "service/"+service, fmt.Sprintf(":%d", port))
+	var stderr strings.Builder
+	command.Stderr, command.WaitDelay = &stderr, time.Second
+	stdout, err := command.StdoutPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		cancel()
+		return "", nil, fmt.Errorf("opening a port-forward to %s in %s: %w", service, namespace, err)
+	}
+	stop = func() {
+		cancel()
+		_ = command.Wait()
+	}
+	// kubectl prints the address once it listens, or ends; the process is ended after half a minute without either.
+	timer := time.AfterFunc(30*time.Second, cancel)
+	line, _ := bufio.NewReader(stdout).ReadString('\n')
+	match := forwarding.FindStringSubmatch(line)
+	if !timer.Stop() || match == nil {
+		stop()
+		return "", nil, fmt.Errorf("no port-forward to %s in %s: %s", service, namespace, strings.TrimSpace(stderr.String()))
+	}
+	go func() { _, _ = io.Copy(io.Discard, stdout) }()
+	return match[1], stop, nil
+}
+
+func installed(tool string) bool {
+	_, err := exec.LookPath(tool)
+	return err == nil
+}
+
+// need lists all the missing tools at once, and how to install them.
+func need(tools ...string) error {
+	hints := map[string]string{
+		"docker":   "https://docs.docker.com/get-docker",
+		"minikube": "https://minikube.sigs.k8s.io/docs/start",
+		"pulumi":   "https://www.pulumi.com/docs/install",
+		"kubectl":  "https://kubernetes.io/docs/tasks/tools",
+		"go":       "https://go.dev/dl",
+	}
+	var missing strings.Builder
+	for _, tool := range tools {
+		if !installed(tool) {
+			fmt.Fprintf(&missing, "\n  %s: %s", tool, hints[tool])
+		}
+	}
+	if missing.Len() > 0 {
+		return fmt.Errorf("these tools are missing; install them and try again:%s", missing.String())
+	}
+	return nil
+}
+
+// output runs a command and returns what it prints. The error holds the command's own message.
+func output(ctx context.Context, name string, arguments ...string) (string, error) {
+	return outputOf(exec.CommandContext(ctx, name, arguments...))
+}
+
+func outputOf(command *exec.Cmd) (string, error) {
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		message := bytes.TrimSpace(stderr.Bytes())
+		if len(message) == 0 {
+			message = bytes.TrimSpace(stdout.Bytes())
+		}
+		return stdout.String(), fmt.Errorf("%s: %w: %s", strings.Join(command.Args, " "), err, message)
+	}
+	return stdout.String(), nil
+}
+
+// within asks every second until ok says yes; false when the time is over.
+func within(ctx context.Context, limit time.Duration, ok func(context.Context) bool) bool {
+	over := time.After(limit)
+	for {
+		if ok(ctx) {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-over:
+			return false
+		case <-time.After(time.Second):
+		}
+	}
+}
