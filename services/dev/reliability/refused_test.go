@@ -85,9 +85,9 @@ func (s *secured) testIdentity(t *testing.T) {
 		changes []string
 		why     string
 	}{
-		{"password", []string{"KAFKA_SASL_PASSWORD=wrong"}, "KAFKA_SASL_PASSWORD is not its password"},
-		{"plaintext", plaintext, "speaks TLS here, and KAFKA_SECURITY_PROTOCOL is plaintext"},
-		{"authority", []string{"KAFKA_TLS_CA_FILE=" + other}, "signed by nobody in KAFKA_TLS_CA_FILE"},
+		{"password", []string{"KAFKA_SASL_PASSWORD=wrong"}, "KAFKA_SASL_PASSWORD is wrong"},
+		{"plaintext", plaintext, "speaks TLS, but KAFKA_SECURITY_PROTOCOL is plaintext"},
+		{"authority", []string{"KAFKA_TLS_CA_FILE=" + other}, "signed by no authority in KAFKA_TLS_CA_FILE"},
 		{"name", []string{"KAFKA_BOOTSTRAP_SERVERS=" + strings.ReplaceAll(s.brokers.BootstrapServers(), loopback, "localhost")}, "connect by a name that is in the certificate"},
 	}
 	for _, fault := range faults {

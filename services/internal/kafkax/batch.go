@@ -16,31 +16,31 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Batch is a record batch as it stands in the log and comes with a Fetch:
-// checked, and not inflated yet. To read all batches of a fetch's answer:
+// Batch is a record batch as it is in the log and in a Fetch response: verified but
+// not yet decompressed. To read all batches of a response:
 //
 //	for data := partition.RecordBatches; len(data) > 0; {
 //		batch, rest, err := kafkax.NextBatch(topic, partition, data)
 //		if errors.Is(err, kafkax.ErrShortBatch) {
-//			break // cut off by the fetch's own limit: fetch again from where it starts
+//			break // cut off by the limit of the fetch: fetch again from its first offset
 //		}
 //		data = rest
-//		// Any other error is an *Unreadable: it says from where to where.
+//		// Any other error is an *Unreadable with the offsets that it affects.
 //		records := batch.Records(kafkax.Limits{Record: 8 << 20, Batch: 256 << 20})
 //		for {
-//			message, err := records.Next() // io.EOF ends; an *Unreadable is passed over
+//			message, err := records.Next() // io.EOF at the end; skip an *Unreadable
 //		}
 //	}
 //
-// What is in memory at a time is the batch as it came and one record, whatever
-// the batch inflates to.
+// Memory holds the compressed batch and one record at a time, whatever the batch
+// decompresses to.
 type Batch struct {
 	Topic     string
 	Partition int32
-	// First and Last are the offsets that the batch stands for. After
-	// compaction there may be no record with them.
+	// First and Last are the offsets that the batch covers. After compaction there
+	// may be no records at them.
 	First, Last int64
-	// LeaderEpoch is that of the leader who took the batch.
+	// LeaderEpoch is that of the leader that appended the batch.
 	LeaderEpoch int32
 	// ProducerID is negative without an idempotent producer.
 	ProducerID int64
@@ -58,37 +58,36 @@ const (
 	control       = 0x20
 )
 
-// Transactional reports whether the batch belongs to a transaction; then only
-// the log's control records tell whether it counts.
+// Transactional reports whether the batch belongs to a transaction. Then a control
+// record of the log says whether it was committed.
 func (b Batch) Transactional() bool { return b.header.Attributes&transactional != 0 }
 
-// Control reports whether the batch holds a transaction's marker in place of
-// records.
+// Control reports whether the batch holds a transaction marker instead of records.
 func (b Batch) Control() bool { return b.header.Attributes&control != 0 }
 
 // ErrShortBatch is wrapped when data ends before the batch does.
 var ErrShortBatch = errors.New("the batch is cut off")
 
-// Unreadable is a stretch of a partition that can't be read, now or later.
+// Unreadable is a range of offsets that can't be read, now or later.
 type Unreadable struct {
 	Topic     string
 	Partition int32
-	// First and Last are the offsets that can't be read; all of them.
+	// First and Last are the first and last of these offsets.
 	First, Last int64
 	// Cause is what is wrong, one of "crc", "codec", "format" and "size".
 	Cause string
 	Err   error
-	// Raw is the batch that they are in, as it stands in the log.
+	// Raw is the batch that contains them, as it is in the log.
 	Raw []byte
-	// Label is that of the position, where a Reader tells it.
+	// Label is that of the position, if it comes from a Reader.
 	Label string
 }
 
 // Causes of an Unreadable.
 const (
-	CauseCRC    = "crc"    // the checksum differs from the content
-	CauseCodec  = "codec"  // unknown compression, or compressed data that is broken
-	CauseFormat = "format" // bytes that are no records
+	CauseCRC    = "crc"    // the checksum doesn't match the content
+	CauseCodec  = "codec"  // unknown compression, or damaged compressed data
+	CauseFormat = "format" // bytes that are not records
 	CauseSize   = "size"   // more than the limits allow
 )
 
@@ -101,15 +100,15 @@ func (u *Unreadable) Unwrap() error { return u.Err }
 const (
 	batchPrefix = 12 // first offset and length, which counts what follows it
 	batchHeader = 61
-	crcStart    = 21 // the checksum covers all from here
+	crcStart    = 21 // the checksum covers everything from here
 	mostOffsets = 1 << 24
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// NextBatch takes the first batch off data. The error wraps ErrShortBatch where
-// data ends first, or is an *Unreadable; then rest is what follows it all the
-// same.
+// NextBatch returns the first batch of data and the rest. The error wraps
+// ErrShortBatch if data ends too early; otherwise it is an *Unreadable, and rest is
+// what follows the unreadable batch.
 func NextBatch(topic string, partition int32, data []byte) (b Batch, rest []byte, err error) {
 	if len(data) < batchHeader {
 		return Batch{}, data, fmt.Errorf("%w: %d bytes hold no header", ErrShortBatch, len(data))
@@ -117,7 +116,7 @@ func NextBatch(topic string, partition int32, data []byte) (b Batch, rest []byte
 	first, length := int64(binary.BigEndian.Uint64(data)), int(int32(binary.BigEndian.Uint32(data[8:])))
 	u := &Unreadable{Topic: topic, Partition: partition, First: first, Last: first, Cause: CauseFormat, Raw: data}
 	if length < batchHeader-batchPrefix {
-		// Where it ends is not known, so that nothing behind it can be found.
+		// Its end is unknown, so nothing after it can be found.
 		u.Err = fmt.Errorf("a length of %d bytes is less than a header", length)
 		return Batch{}, nil, u
 	}
@@ -136,7 +135,7 @@ func NextBatch(topic string, partition int32, data []byte) (b Batch, rest []byte
 		u.Err = fmt.Errorf("reading the header: %w", err)
 		return Batch{}, rest, u
 	}
-	// Where the header itself is damaged, it doesn't tell where the batch ends.
+	// A damaged header doesn't say which offset is the last.
 	last, sane := lastOffset(data)
 	b.Last = last
 	b.LeaderEpoch, b.ProducerID = b.header.PartitionLeaderEpoch, b.header.ProducerID
@@ -144,7 +143,7 @@ func NextBatch(topic string, partition int32, data []byte) (b Batch, rest []byte
 		u.Last = b.Last
 	}
 	if sum := crc32.Checksum(data[crcStart:], castagnoli); sum != uint32(b.header.CRC) {
-		u.Cause, u.Err = CauseCRC, fmt.Errorf("checksum %08x, but its content comes to %08x", uint32(b.header.CRC), sum)
+		u.Cause, u.Err = CauseCRC, fmt.Errorf("the checksum is %08x, but that of the content is %08x", uint32(b.header.CRC), sum)
 		return Batch{}, rest, u
 	}
 	if !sane || b.header.NumRecords < 0 {
@@ -154,8 +153,8 @@ func NextBatch(topic string, partition int32, data []byte) (b Batch, rest []byte
 	return b, rest, nil
 }
 
-// SizeOf returns how many bytes the first batch of data takes, so far as that
-// can be told; else 0.
+// SizeOf returns the size of the first batch of data in bytes, or 0 if it is
+// unknown.
 func SizeOf(data []byte) int {
 	if len(data) < batchPrefix {
 		return 0
@@ -163,56 +162,55 @@ func SizeOf(data []byte) int {
 	return batchPrefix + int(max(0, int32(binary.BigEndian.Uint32(data[8:]))))
 }
 
-// Aborts reports whether a control batch ends its producer's transaction by
-// taking it back.
+// Aborts reports whether a control batch marks its producer's transaction as
+// aborted.
 func (b Batch) Aborts() bool {
-	// A marker's key is a version and a type; 0 stands for an abort.
+	// A marker's key is a version and a type; type 0 means abort.
 	records := b.Records(Limits{Record: 1 << 10, Batch: 1 << 12})
 	defer records.Close()
 	m, err := records.Next()
 	return err == nil && len(m.Key) >= 4 && binary.BigEndian.Uint16(m.Key[2:]) == 0
 }
 
-// lastOffset returns the last offset of the first batch of data, if its header
-// makes sense.
+// lastOffset returns the last offset of the first batch of data, if its header is
+// plausible.
 func lastOffset(data []byte) (last int64, ok bool) {
 	first, delta := int64(binary.BigEndian.Uint64(data)), int32(binary.BigEndian.Uint32(data[23:]))
 	sane := first >= 0 && first < math.MaxInt64-mostOffsets && delta >= 0 && delta < mostOffsets
 	return first + int64(delta), sane && data[16] == 2
 }
 
-// Limits bound what becomes of a batch, in bytes.
+// Limits bound the decompressed size of a batch, in bytes.
 type Limits struct {
-	// Record is the most that one record may take, its headers reckoned with
-	// what they take in memory. A larger one is passed over.
+	// Record is the most that one record may take in memory, its headers included.
+	// A larger record is skipped.
 	Record int
-	// Batch is the most that a batch may inflate to. It bounds time, not
-	// memory: nothing is kept of what is passed over.
+	// Batch is the most that a batch may decompress to. It bounds time, not memory:
+	// skipped records are not kept.
 	Batch int64
 }
 
-// headerCost is what a header takes in memory beside its bytes.
+// headerCost is the memory that a header takes in addition to its bytes.
 const headerCost = 64
 
 // Records reads a batch's records one by one.
 type Records struct {
 	batch  Batch
 	limits Limits
-	raw    *io.LimitedReader // what is inflated, up to the limit
+	raw    *io.LimitedReader // decompressed data, up to the limit
 	in     *bufio.Reader
 	zstd   *zstd.Decoder
 	left   int32 // records
-	next   int64 // the least offset that the next one can have
+	next   int64 // the lowest offset that the next one can have
 	ended  bool
 }
 
-// Records starts reading. Close has to be called where Next is not called up
-// to its end.
+// Records starts reading. If Next is not called until io.EOF, Close must be called.
 func (b Batch) Records(limits Limits) *Records {
 	return &Records{batch: b, limits: limits, left: b.header.NumRecords, next: b.First}
 }
 
-// Close frees what reading took.
+// Close frees the resources of the reading.
 func (r *Records) Close() {
 	if r.zstd != nil {
 		r.zstd.Close()
@@ -221,8 +219,8 @@ func (r *Records) Close() {
 	r.ended, r.in, r.raw = true, nil, nil
 }
 
-// Next returns the next record, io.EOF at the end, or an *Unreadable for what
-// is left out; reading goes on behind it.
+// Next returns the next record, io.EOF at the end, or an *Unreadable for skipped
+// records, after which reading continues.
 func (r *Records) Next() (*kafka.Message, error) {
 	if r.ended || r.left == 0 || r.next > r.batch.Last {
 		r.Close()
@@ -263,7 +261,7 @@ var (
 	errSize   = errors.New("too large")
 )
 
-// end gives the rest of the batch up.
+// end gives up the rest of the batch.
 func (r *Records) end(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // records are missing
@@ -271,7 +269,7 @@ func (r *Records) end(err error) error {
 	u := r.unreadable(r.next, r.batch.Last, CauseCodec, err)
 	switch {
 	case r.raw != nil && r.raw.N <= 0:
-		u.Cause, u.Err = CauseSize, fmt.Errorf("%w: the batch of %d bytes inflates to more than %d", errSize, len(r.batch.Raw), r.limits.Batch)
+		u.Cause, u.Err = CauseSize, fmt.Errorf("%w: the batch of %d bytes decompresses to more than %d", errSize, len(r.batch.Raw), r.limits.Batch)
 	case errors.Is(err, errSize), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
 		u.Cause = CauseSize
 	case errors.Is(err, errFormat), r.batch.header.Attributes&codecBits == 0:
@@ -285,7 +283,7 @@ func (r *Records) unreadable(first, last int64, cause string, err error) *Unread
 	return &Unreadable{Topic: r.batch.Topic, Partition: r.batch.Partition, First: first, Last: last, Cause: cause, Err: err, Raw: r.batch.Raw}
 }
 
-// passOver leaves a record out that is too large, without holding it.
+// passOver skips a record that is too large, without keeping it in memory.
 func (r *Records) passOver(length int64) error {
 	body := &io.LimitedReader{R: r.in, N: length}
 	head := bufio.NewReaderSize(body, 32)
@@ -307,14 +305,14 @@ func (r *Records) passOver(length int64) error {
 		return r.end(err)
 	}
 	if body.N > 0 {
-		r.next-- // this record is among those that are lost
+		r.next-- // this record is lost too
 		return r.end(io.ErrUnexpectedEOF)
 	}
 	at := r.next - 1
 	return r.unreadable(at, at, CauseSize, fmt.Errorf("%w: a record of %d bytes, %d are allowed", errSize, length, r.limits.Record))
 }
 
-// advance takes a record's offset, which counts from the batch's first.
+// advance moves to a record's offset, given relative to the batch's first.
 func (r *Records) advance(delta int64) error {
 	at := r.batch.First + delta
 	if at < r.next || at > r.batch.Last {
@@ -324,7 +322,7 @@ func (r *Records) advance(delta int64) error {
 	return nil
 }
 
-// parse reads a record from its bytes, which the message keeps.
+// parse reads a record from its bytes. The message refers to them.
 func (r *Records) parse(data []byte) (*kafka.Message, error) {
 	f := fields{data: data}
 	f.skip(1) // attributes
@@ -364,7 +362,7 @@ func (r *Records) parse(data []byte) (*kafka.Message, error) {
 	return m, nil
 }
 
-// fields reads a record's fields off its bytes.
+// fields reads the fields of a record.
 type fields struct {
 	data []byte
 	bad  bool
@@ -390,7 +388,7 @@ func (f *fields) varint() int64 {
 	return v
 }
 
-// bytes returns nil for a null, which is not the same as an empty value.
+// bytes returns nil for null, which differs from an empty value.
 func (f *fields) bytes() []byte {
 	n := f.varint()
 	if n == -1 {
@@ -403,8 +401,7 @@ func (f *fields) bytes() []byte {
 	return f.skip(int(n))
 }
 
-// inflate returns the batch's records as they were before they were
-// compressed.
+// inflate returns a reader of the batch's decompressed records.
 func (r *Records) inflate() (io.Reader, error) {
 	data := r.batch.header.Records
 	codec := r.batch.header.Attributes & codecBits

@@ -10,16 +10,16 @@ import (
 )
 
 // NewAdmin returns a client for questions about topics and groups and for
-// changes of them. It is a producer, whose logs go to log; an admin client that
-// is made alone writes them to stderr. Closing it is the caller's part.
+// changes of them. It is a producer, because the logs of a plain admin client can
+// only go to stderr. The caller must close it.
 func NewAdmin(cfg Config, clientID string, log *slog.Logger) (*kafka.Producer, error) {
 	return newProducer(cfg, clientID, nil, log)
 }
 
-// TransactionalConfig says in whose name transactions are made.
+// TransactionalConfig is the identity of a transactional producer.
 type TransactionalConfig struct {
 	ClientID string
-	// ID is the transactional id, which no other running instance has.
+	// ID is the transactional id, unique among the running instances.
 	ID string
 	// Timeout is after how long Kafka aborts a transaction whose writer is gone.
 	Timeout time.Duration
@@ -30,27 +30,27 @@ func NewTransactional(cfg Config, tc TransactionalConfig, log *slog.Logger) (*ka
 	return newProducer(cfg, tc.ClientID, tc.settings(), log)
 }
 
-// NewAssigned returns a consumer that joins no group: its caller assigns the
-// partitions, and commits offsets for groupID if it wants to.
+// NewAssigned returns a consumer that joins no group. Its caller assigns the
+// partitions, and may commit offsets for groupID.
 func NewAssigned(cfg Config, clientID, groupID string, log *slog.Logger) (*kafka.Consumer, error) {
 	return newConsumer(cfg, clientID, assignedSettings(groupID), log)
 }
 
 func newProducer(cfg Config, clientID string, settings kafka.ConfigMap, log *slog.Logger) (*kafka.Producer, error) {
-	client, err := kafka.NewProducer(Merge(cfg.ClientConfig(clientID), settings))
+	client, err := kafka.NewProducer(merge(cfg.commonSettings(clientID), settings))
 	if err != nil {
 		return nil, fmt.Errorf("creating the Kafka producer %q: %w", clientID, err)
 	}
-	go PumpLogs(client.Logs(), log)
+	go pumpLogs(client.Logs(), log)
 	return client, nil
 }
 
 func newConsumer(cfg Config, clientID string, settings kafka.ConfigMap, log *slog.Logger) (*kafka.Consumer, error) {
-	client, err := kafka.NewConsumer(Merge(cfg.ClientConfig(clientID), settings))
+	client, err := kafka.NewConsumer(merge(cfg.commonSettings(clientID), settings))
 	if err != nil {
 		return nil, fmt.Errorf("creating the Kafka consumer %q: %w", clientID, err)
 	}
-	go PumpLogs(client.Logs(), log)
+	go pumpLogs(client.Logs(), log)
 	return client, nil
 }
 

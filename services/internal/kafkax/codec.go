@@ -20,11 +20,11 @@ const (
 	codecZstd
 )
 
-// largestBlock bounds what a codec holds at once, in bytes. It is the window
-// of zstd's usual levels.
+// largestBlock bounds what a codec keeps in memory at a time, in bytes. It is the
+// window size of zstd's usual levels.
 const largestBlock = 8 << 20
 
-// inflate returns a reader of what data was before it was compressed.
+// inflate returns a reader of the decompressed data.
 func inflate(codec int16, data []byte) (io.Reader, error) {
 	switch codec {
 	case codecNone:
@@ -35,7 +35,7 @@ func inflate(codec int16, data []byte) (io.Reader, error) {
 		return lz4.NewReader(bytes.NewReader(data)), nil
 	case codecSnappy:
 		if rest, ok := bytes.CutPrefix(data, xerial); ok && len(rest) >= 8 {
-			return &xerialReader{data: rest[8:]}, nil // past two version numbers
+			return &xerialReader{data: rest[8:]}, nil // skips two version numbers
 		}
 		block, err := unsnap(data)
 		return bytes.NewReader(block), err
@@ -43,8 +43,8 @@ func inflate(codec int16, data []byte) (io.Reader, error) {
 	return nil, fmt.Errorf("codec %d is unknown", codec)
 }
 
-// xerial begins the framing that Java's Snappy streams have: blocks, each
-// behind its length.
+// xerial starts the framing of Java's Snappy streams: blocks, each preceded by its
+// length.
 var xerial = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 
 type xerialReader struct{ data, block []byte }
@@ -72,7 +72,7 @@ func (x *xerialReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// unsnap inflates one block, whose size stands at its beginning.
+// unsnap decompresses one block, which starts with its size.
 func unsnap(data []byte) ([]byte, error) {
 	size, err := s2.DecodedLen(data)
 	if err != nil {

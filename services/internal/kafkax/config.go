@@ -1,6 +1,6 @@
-// Package kafkax is the Kafka side that all services share: a typed client
-// configuration, the acknowledged producer, dead letters, consumer lag, and
-// librdkafka's logs as the service's own.
+// Package kafkax is the Kafka part that all services share: the typed
+// configuration and settings of the clients, the acknowledged producer, the group
+// member, the reader of partitions, dead letters, consumer lag and health checks.
 package kafkax
 
 import (
@@ -12,17 +12,17 @@ import (
 	"shopstream/services/internal/envconf"
 )
 
-// Config says where Kafka is and how to authenticate.
+// Config is where Kafka is, and how to authenticate.
 type Config struct {
-	BootstrapServers string         `env:"KAFKA_BOOTSTRAP_SERVERS,required,notEmpty" doc:"Kafka brokers to start from, host:port, comma separated."`
+	BootstrapServers string         `env:"KAFKA_BOOTSTRAP_SERVERS,required,notEmpty" doc:"Kafka brokers to connect to first, host:port, comma separated."`
 	SecurityProtocol string         `env:"KAFKA_SECURITY_PROTOCOL" envDefault:"plaintext" doc:"plaintext, ssl, sasl_plaintext or sasl_ssl."`
 	SASLMechanism    string         `env:"KAFKA_SASL_MECHANISM" doc:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; with a sasl_* protocol."`
-	SASLUsername     string         `env:"KAFKA_SASL_USERNAME" doc:"User name; with a sasl_* protocol."`
-	SASLPassword     envconf.Secret `env:"KAFKA_SASL_PASSWORD" doc:"Password; with a sasl_* protocol."`
-	TLSCAFile        string         `env:"KAFKA_TLS_CA_FILE" doc:"PEM file with the authorities that sign the brokers' certificates; the system's when empty."`
-	TLSCertFile      string         `env:"KAFKA_TLS_CERT_FILE" doc:"PEM file with the client's certificate, where brokers ask for one."`
+	SASLUsername     string         `env:"KAFKA_SASL_USERNAME" doc:"SASL username; with a sasl_* protocol."`
+	SASLPassword     envconf.Secret `env:"KAFKA_SASL_PASSWORD" doc:"SASL password; with a sasl_* protocol."`
+	TLSCAFile        string         `env:"KAFKA_TLS_CA_FILE" doc:"PEM file with the certificate authorities that sign the brokers' certificates; those of the system if empty."`
+	TLSCertFile      string         `env:"KAFKA_TLS_CERT_FILE" doc:"PEM file with the client's certificate, if the brokers require one."`
 	TLSKeyFile       string         `env:"KAFKA_TLS_KEY_FILE" doc:"PEM file with the client's private key."`
-	Rack             string         `env:"KAFKA_CLIENT_RACK" doc:"Rack (zone) that this process runs in: consumers read from a replica there if the brokers choose so."`
+	Rack             string         `env:"KAFKA_CLIENT_RACK" doc:"Rack (zone) that this process runs in: consumers read from a replica there if the brokers allow it."`
 }
 
 // Validate implements envconf.Validator.
@@ -51,7 +51,7 @@ func (c Config) Validate() error {
 		faults = append(faults, fmt.Errorf("KAFKA_SECURITY_PROTOCOL must be plaintext, ssl, sasl_plaintext or sasl_ssl, not %q", c.SecurityProtocol))
 	}
 	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
-		faults = append(faults, errors.New("KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE go together"))
+		faults = append(faults, errors.New("KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE must be set together"))
 	}
 	return errors.Join(faults...)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
-// Direct returns a client for single requests of Kafka's protocol. It connects
-// with the first of them.
+// Direct returns a client for single requests of Kafka's protocol. It connects on
+// the first request.
 func (c Config) Direct(clientID string) (*kgo.Client, error) {
 	options := []kgo.Opt{
 		kgo.SeedBrokers(strings.Split(strings.ReplaceAll(c.BootstrapServers, " ", ""), ",")...),
@@ -45,8 +45,8 @@ func (c Config) Direct(clientID string) (*kgo.Client, error) {
 	return client, nil
 }
 
-// tlsConfig is how the brokers' certificates are checked, and which
-// certificate is shown to them.
+// tlsConfig holds the authorities that the brokers' certificates are checked
+// against, and the client's certificate.
 func (c Config) tlsConfig() (*tls.Config, error) {
 	settings := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.TLSCAFile != "" {
@@ -56,7 +56,7 @@ func (c Config) tlsConfig() (*tls.Config, error) {
 		}
 		settings.RootCAs = x509.NewCertPool()
 		if !settings.RootCAs.AppendCertsFromPEM(authorities) {
-			return nil, refusal("KAFKA_TLS_CA_FILE (%s) holds no certificate", c.TLSCAFile)
+			return nil, refusal("KAFKA_TLS_CA_FILE (%s) contains no certificate: it must be in PEM format", c.TLSCAFile)
 		}
 	}
 	if c.TLSCertFile != "" {

@@ -16,38 +16,37 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Explain says why no broker answers, where that is because the brokers and
-// this client don't take each other for who they are: librdkafka's own errors
-// name neither the fault of a certificate nor what to do. It connects as a
-// client does and looks how far it gets. Nil means that it got in, or that it
-// can't tell.
+// Explain says why no broker answers, if the cause is TLS or authentication:
+// librdkafka's errors name neither what is wrong with a certificate nor the fix. It
+// connects as a client does and reports the first step that fails. Nil means that
+// every step succeeded, or that the cause is unknown.
 func (c Config) Explain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
 	var errs []error
 	for _, server := range strings.Split(c.BootstrapServers, ",") {
 		server = strings.TrimSpace(server)
-		err := c.knock(ctx, server)
+		err := c.tryConnecting(ctx, server)
 		if err == nil {
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", server, err))
 		if errors.Is(err, ErrRefused) {
-			return errs[len(errs)-1] // all brokers are set up alike
+			return errs[len(errs)-1] // all brokers have the same listeners
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// ErrRefused is wrapped by what does not pass by itself: somebody has to put a
-// credential, a certificate or a grant right.
+// ErrRefused is wrapped by faults that don't pass by themselves: a credential, a
+// certificate or a grant has to be fixed.
 var ErrRefused = errors.New("refused")
 
 func refusal(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrRefused}, args...)...)
 }
 
-func (c Config) knock(ctx context.Context, server string) error {
+func (c Config) tryConnecting(ctx context.Context, server string) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", server)
 	if err != nil {
 		return err
@@ -61,10 +60,10 @@ func (c Config) knock(ctx context.Context, server string) error {
 			return err
 		}
 	}
-	return c.introduce(ctx, conn)
+	return c.authenticate(ctx, conn)
 }
 
-// handshake checks the broker's certificate, with its faults by name.
+// handshake checks the broker's certificate and names its fault.
 func (c Config) handshake(ctx context.Context, conn net.Conn, server string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(server)
 	if err != nil {
@@ -75,7 +74,7 @@ func (c Config) handshake(ctx context.Context, conn net.Conn, server string) (ne
 		return nil, err
 	}
 	settings.ServerName = host
-	trusted := "the system's authorities"
+	trusted := "the system's certificate authorities"
 	if c.TLSCAFile != "" {
 		trusted = "KAFKA_TLS_CA_FILE (" + c.TLSCAFile + ")"
 	}
@@ -92,24 +91,25 @@ func (c Config) handshake(ctx context.Context, conn net.Conn, server string) (ne
 	case err == nil:
 		return secured, nil
 	case errors.As(err, &unknown):
-		return nil, refusal("the broker's certificate is signed by nobody in %s: give the authority that signed it, or the broker a certificate of this one", trusted)
+		return nil, refusal("the broker's certificate is signed by no authority in %s: add the one that signed it, or give the broker a certificate signed by one of them", trusted)
 	case errors.As(err, &name):
-		return nil, refusal("%v: connect by a name that is in the certificate, or give the broker a certificate with this one", name)
+		return nil, refusal("%v: connect by a name that is in the certificate, or give the broker a certificate for this name", name)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return nil, refusal("the broker's certificate is not valid now (%s to %s): renew it, or set this machine's clock",
+		return nil, refusal("the broker's certificate is not valid now (%s to %s): renew it, or correct this machine's clock",
 			invalid.Cert.NotBefore.Format(time.RFC3339), invalid.Cert.NotAfter.Format(time.RFC3339))
 	case errors.As(err, &invalid):
 		return nil, refusal("the broker's certificate: %v", invalid)
 	case errors.As(err, &noTLS), errors.Is(err, io.EOF):
-		return nil, refusal("the broker speaks no TLS here, and KAFKA_SECURITY_PROTOCOL is %s: take the port that does, or another protocol", c.SecurityProtocol)
+		return nil, refusal("the listener doesn't speak TLS, but KAFKA_SECURITY_PROTOCOL is %s: connect to the port of a TLS listener, or set another protocol", c.SecurityProtocol)
 	case errors.As(err, &refusing) && refusing.Op == "remote error":
-		return nil, refusal("the broker ends the handshake (%v): it may ask for a certificate, KAFKA_TLS_CERT_FILE", err)
+		return nil, refusal("the broker ended the TLS handshake (%v): if it requires a client certificate, set KAFKA_TLS_CERT_FILE", err)
 	}
 	return nil, err
 }
 
-// introduce says who the client is, or sees that nobody asks.
-func (c Config) introduce(ctx context.Context, conn net.Conn) error {
+// authenticate logs in as the configured user, or checks that the listener accepts
+// a client that doesn't.
+func (c Config) authenticate(ctx context.Context, conn net.Conn) error {
 	if !strings.HasPrefix(c.SecurityProtocol, "sasl") {
 		return c.anonymous(ctx, conn)
 	}
@@ -117,27 +117,28 @@ func (c Config) introduce(ctx context.Context, conn net.Conn) error {
 	handshake.Version, handshake.Mechanism = 1, c.SASLMechanism
 	answer, err := exchange(conn, handshake)
 	if err != nil {
-		return fmt.Errorf("the broker hangs up: %w", err)
+		return fmt.Errorf("the broker closed the connection: %w", err)
 	}
 	switch err := kerr.ErrorForCode(answer.(*kmsg.SASLHandshakeResponse).ErrorCode); {
 	case errors.Is(err, kerr.IllegalSaslState):
-		return refusal("the broker asks nobody who calls, and KAFKA_SECURITY_PROTOCOL is %s: take the port that does, or another protocol", c.SecurityProtocol)
+		return refusal("the listener has no authentication, but KAFKA_SECURITY_PROTOCOL is %s: connect to the port of a SASL listener, or set another protocol", c.SecurityProtocol)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
-		return refusal("the broker doesn't take KAFKA_SASL_MECHANISM %s", c.SASLMechanism)
+		return refusal("the broker doesn't support KAFKA_SASL_MECHANISM %s: set one of %s",
+			c.SASLMechanism, strings.Join(answer.(*kmsg.SASLHandshakeResponse).SupportedMechanisms, ", "))
 	case c.SASLMechanism != "PLAIN":
-		return nil // SCRAM's further steps are left to the client
+		return nil // the further steps of SCRAM are not tried
 	}
 	authenticate := kmsg.NewPtrSASLAuthenticateRequest()
 	authenticate.SASLAuthBytes = []byte("\x00" + c.SASLUsername + "\x00" + c.SASLPassword.Reveal())
 	answer, err = exchange(conn, authenticate)
 	if errors.Is(err, io.EOF) || err == nil && answer.(*kmsg.SASLAuthenticateResponse).ErrorCode != 0 {
-		return refusal("the broker does not let in user %q: KAFKA_SASL_PASSWORD is not its password, or there is no such user", c.SASLUsername)
+		return refusal("the broker rejects user %q: KAFKA_SASL_PASSWORD is wrong, or the user does not exist", c.SASLUsername)
 	}
 	return err
 }
 
-// anonymous asks for the metadata of no topic: brokers that ask who calls hang
-// up on that, and such that speak TLS on anything.
+// anonymous asks for the metadata of no topic. A SASL listener closes the
+// connection on that, a TLS listener on anything in plaintext.
 func (c Config) anonymous(ctx context.Context, conn net.Conn) error {
 	metadata := kmsg.NewPtrMetadataRequest()
 	metadata.Version, metadata.Topics = 1, []kmsg.MetadataRequestTopic{} // nil would ask for all
@@ -146,10 +147,10 @@ func (c Config) anonymous(ctx context.Context, conn net.Conn) error {
 	case err == nil:
 		return nil
 	case c.SecurityProtocol == "plaintext" && speaksTLS(ctx, conn.RemoteAddr().String()):
-		return refusal("the broker speaks TLS here, and KAFKA_SECURITY_PROTOCOL is plaintext: set ssl or sasl_ssl")
+		return refusal("the listener speaks TLS, but KAFKA_SECURITY_PROTOCOL is plaintext: set ssl or sasl_ssl")
 	case errors.Is(err, io.EOF):
-		return refusal("the broker hangs up on who doesn't say who calls, and KAFKA_SECURITY_PROTOCOL is %s: "+
-			"it may want sasl_ssl, with KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD", c.SecurityProtocol)
+		return refusal("the listener accepts no client without authentication, but KAFKA_SECURITY_PROTOCOL is %s: "+
+			"set sasl_ssl, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD", c.SecurityProtocol)
 	}
 	return err
 }
@@ -165,7 +166,7 @@ func exchange(conn net.Conn, request kmsg.Request) (kmsg.Response, error) {
 		return nil, err
 	}
 	if head.Size < 4 || head.Size > 1<<16 {
-		return nil, fmt.Errorf("an answer of %d bytes is none of Kafka's", head.Size)
+		return nil, fmt.Errorf("an answer of %d bytes is not Kafka's protocol", head.Size)
 	}
 	body := make([]byte, head.Size-4)
 	if _, err := io.ReadFull(conn, body); err != nil {
@@ -176,7 +177,7 @@ func exchange(conn net.Conn, request kmsg.Request) (kmsg.Response, error) {
 }
 
 func speaksTLS(ctx context.Context, server string) bool {
-	// Nothing is sent: what matters is whether there is a handshake at all.
+	// No data is sent: only whether a handshake takes place matters.
 	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // see above
 	conn, err := dialer.DialContext(ctx, "tcp", server)
 	if err != nil {

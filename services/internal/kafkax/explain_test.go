@@ -24,7 +24,7 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// certificate returns one for 127.0.0.1 that signs itself, and its PEM.
+// certificate returns a self-signed certificate for 127.0.0.1, and its PEM form.
 func certificate(t *testing.T, until time.Time) (tls.Certificate, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -43,8 +43,8 @@ func certificate(t *testing.T, until time.Time) (tls.Certificate, []byte) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// answering returns the address of a broker that gives each connection these
-// answers, whatever it is asked, and then hangs up.
+// answering returns the address of a broker that sends these answers on each
+// connection, whatever the requests, and then closes it.
 func answering(t *testing.T, answers ...kmsg.Response) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -71,7 +71,7 @@ func answering(t *testing.T, answers ...kmsg.Response) string {
 	return l.Addr().String()
 }
 
-func TestEveryFaultOfIdentityIsNamedWithItsRemedy(t *testing.T) {
+func TestFaultsOfTLSAndAuthenticationAreNamedWithTheirFix(t *testing.T) {
 	start := func(opts ...kfake.Opt) string {
 		cluster, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1))...)
 		if err != nil {
@@ -109,7 +109,7 @@ func TestEveryFaultOfIdentityIsNamedWithItsRemedy(t *testing.T) {
 	_, port, _ := net.SplitHostPort(secured)
 
 	handshake := func(err *kerr.Error) kmsg.Response {
-		return &kmsg.SASLHandshakeResponse{Version: 1, ErrorCode: err.Code}
+		return &kmsg.SASLHandshakeResponse{Version: 1, ErrorCode: err.Code, SupportedMechanisms: []string{"SCRAM-SHA-512"}}
 	}
 	taken := &kmsg.SASLHandshakeResponse{Version: 1, SupportedMechanisms: []string{"PLAIN"}}
 	refused := &kmsg.SASLAuthenticateResponse{ErrorCode: kerr.SaslAuthenticationFailed.Code}
@@ -122,19 +122,19 @@ func TestEveryFaultOfIdentityIsNamedWithItsRemedy(t *testing.T) {
 		"all is right":            {in, ""},
 		"no security at all":      {at(plaintext, plain), ""},
 		"SCRAM is only begun":     {change(func(c *kafkax.Config) { c.SASLMechanism = "SCRAM-SHA-256"; c.SASLPassword = "wrong" }), ""},
-		"a wrong password":        {change(func(c *kafkax.Config) { c.SASLPassword = "wrong" }), `does not let in user "shop": KAFKA_SASL_PASSWORD`},
-		"no such user":            {change(func(c *kafkax.Config) { c.SASLUsername = "nobody" }), `does not let in user "nobody"`},
-		"another authority":       {change(func(c *kafkax.Config) { c.TLSCAFile = other }), "signed by nobody in KAFKA_TLS_CA_FILE"},
+		"a wrong password":        {change(func(c *kafkax.Config) { c.SASLPassword = "wrong" }), `rejects user "shop": KAFKA_SASL_PASSWORD`},
+		"no such user":            {change(func(c *kafkax.Config) { c.SASLUsername = "nobody" }), `rejects user "nobody"`},
+		"another authority":       {change(func(c *kafkax.Config) { c.TLSCAFile = other }), "signed by no authority in KAFKA_TLS_CA_FILE"},
 		"no file of authorities":  {change(func(c *kafkax.Config) { c.TLSCAFile = "/nowhere" }), "reading KAFKA_TLS_CA_FILE"},
-		"an empty file":           {change(func(c *kafkax.Config) { c.TLSCAFile = file("empty", nil) }), "holds no certificate"},
+		"an empty file":           {change(func(c *kafkax.Config) { c.TLSCAFile = file("empty", nil) }), "contains no certificate"},
 		"another name":            {at(in, "localhost:"+port), "connect by a name that is in the certificate"},
 		"an expired certificate":  {at(change(func(c *kafkax.Config) { c.TLSCAFile = expired }), stale), "renew it"},
-		"plaintext at a TLS port": {at(plaintext, secured), "speaks TLS here, and KAFKA_SECURITY_PROTOCOL is plaintext"},
-		"TLS at a plaintext port": {at(in, answering(t)), "speaks no TLS here, and KAFKA_SECURITY_PROTOCOL is sasl_ssl"},
-		"nobody said who calls":   {at(plaintext, saslPlain), "hangs up on who doesn't say who calls, and KAFKA_SECURITY_PROTOCOL is plaintext"},
-		"nobody asked who calls":  {at(sasl, answering(t, handshake(kerr.IllegalSaslState))), "asks nobody who calls"},
-		"another mechanism":       {at(sasl, answering(t, handshake(kerr.UnsupportedSaslMechanism))), "doesn't take KAFKA_SASL_MECHANISM PLAIN"},
-		"Kafka's own refusal":     {at(sasl, answering(t, taken, refused)), `does not let in user "shop"`},
+		"plaintext at a TLS port": {at(plaintext, secured), "speaks TLS, but KAFKA_SECURITY_PROTOCOL is plaintext"},
+		"TLS at a plaintext port": {at(in, answering(t)), "doesn't speak TLS, but KAFKA_SECURITY_PROTOCOL is sasl_ssl"},
+		"no authentication":       {at(plaintext, saslPlain), "accepts no client without authentication, but KAFKA_SECURITY_PROTOCOL is plaintext"},
+		"SASL isn't needed":       {at(sasl, answering(t, handshake(kerr.IllegalSaslState))), "the listener has no authentication"},
+		"another mechanism":       {at(sasl, answering(t, handshake(kerr.UnsupportedSaslMechanism))), "doesn't support KAFKA_SASL_MECHANISM PLAIN: set one of SCRAM-SHA-512"},
+		"Kafka's own refusal":     {at(sasl, answering(t, taken, refused)), `rejects user "shop"`},
 		"nobody is there":         {at(in, "127.0.0.1:1"), "connection refused"},
 		"one of two is there":     {at(in, "127.0.0.1:1,"+secured), ""},
 	}
@@ -143,7 +143,7 @@ func TestEveryFaultOfIdentityIsNamedWithItsRemedy(t *testing.T) {
 			err := tt.config.Explain(t.Context())
 			switch {
 			case tt.want == "" && err != nil:
-				t.Errorf("it is explained by %v", err)
+				t.Errorf("got the explanation %v, want none", err)
 			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
 				t.Errorf("the explanation lacks %q: %v", tt.want, err)
 			}

@@ -17,9 +17,9 @@ type MetadataClient interface {
 	GetMetadata(topic *string, allTopics bool, timeoutMs int) (*kafka.Metadata, error)
 }
 
-// Reachable asks for a topic's metadata. It fails when no broker answers
-// before ctx ends, when the topic is not there or when a partition of it has
-// no leader. Where it can tell, it says what keeps the client out.
+// Reachable asks for a topic's metadata. It fails if no broker answers before ctx
+// ends, if the topic does not exist, or if a partition has no leader. If the cause
+// is TLS or authentication, the error says so.
 func (c Config) Reachable(ctx context.Context, client MetadataClient, topic string) error {
 	md, err := client.GetMetadata(&topic, false, int(remaining(ctx).Milliseconds()))
 	if err != nil {
@@ -47,23 +47,23 @@ func remaining(ctx context.Context) time.Duration {
 	return AnswerTimeout
 }
 
-// Explained returns what Explain finds in place of err, no broker's answer, if
-// that does not pass by itself; else err.
+// Explained returns what Explain finds if that is a fault to be fixed, else err,
+// which says that no broker answers.
 func (c Config) Explained(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return err
 	}
-	// The time is over by now that brokers had to answer: this has its own.
+	// ctx's time for the brokers to answer is over by now.
 	if why := c.Explain(context.WithoutCancel(ctx)); errors.Is(why, ErrRefused) {
-		return fmt.Errorf("no broker lets this service in: %w", why)
+		return fmt.Errorf("no broker accepts this service: %w", why)
 	}
 	return err
 }
 
-// Need is something that a service can't do its work without.
+// Need is a right that a service can't work without.
 type Need struct {
 	Topic     string
-	Group     string // where there is no topic
+	Group     string // if Topic is empty
 	Operation kafka.ACLOperation
 }
 
@@ -73,7 +73,7 @@ func Reads(topic string) Need { return Need{Topic: topic, Operation: kafka.ACLOp
 // Writes is the need to write to a topic.
 func Writes(topic string) Need { return Need{Topic: topic, Operation: kafka.ACLOperationWrite} }
 
-// Joins is the need to be a member of a group.
+// Joins is the need to join a consumer group.
 func Joins(group string) Need { return Need{Group: group, Operation: kafka.ACLOperationRead} }
 
 // lacks is the error of a need that isn't granted.
@@ -85,9 +85,9 @@ func (c Config) lacks(n Need) error {
 	return refusal("user %q may not %s %s %q: grant it (ACLS of topics), or give the service its own credential", c.SASLUsername, n.Operation, kind, name)
 }
 
-// Probe returns the health check of Kafka for a service with such needs: some
-// broker answers, the topics are there, and the brokers let the service do
-// what it needs. A client that is refused goes on trying without a word.
+// Probe returns the health check of Kafka for a service with these needs: a broker
+// answers, the topics exist, and the service has the rights that it needs. (A
+// client without them keeps trying silently.)
 func (c Config) Probe(client *kafka.Producer, needs ...Need) func(context.Context) error {
 	var topics, groups []string
 	for _, n := range needs {
@@ -105,13 +105,13 @@ func (c Config) Probe(client *kafka.Producer, needs ...Need) func(context.Contex
 			}
 		}
 		if c.SecurityProtocol == "plaintext" {
-			return nil // nobody is anybody there
+			return nil // without TLS and authentication there are no access rights
 		}
 		return c.permitted(ctx, client, needs, topics, groups)
 	}
 }
 
-// permitted asks the brokers what this client may do.
+// permitted asks the brokers which rights this client has.
 func (c Config) permitted(ctx context.Context, client *kafka.Producer, needs []Need, topics, groups []string) error {
 	admin, err := kafka.NewAdminClientFromProducer(client)
 	if err != nil {
@@ -123,7 +123,7 @@ func (c Config) permitted(ctx context.Context, client *kafka.Producer, needs []N
 		described, err := admin.DescribeTopics(ctx, kafka.NewTopicCollectionOfTopicNames(topics),
 			kafka.SetAdminOptionIncludeAuthorizedOperations(true), kafka.SetAdminRequestTimeout(remaining(ctx)))
 		if err != nil {
-			return c.Explained(ctx, fmt.Errorf("asking what this service may do: %w", err))
+			return c.Explained(ctx, fmt.Errorf("asking for this service's access rights: %w", err))
 		}
 		for _, t := range described.TopicDescriptions {
 			if t.Error.Code() == kafka.ErrNoError {
@@ -135,7 +135,7 @@ func (c Config) permitted(ctx context.Context, client *kafka.Producer, needs []N
 		described, err := admin.DescribeConsumerGroups(ctx, groups,
 			kafka.SetAdminOptionIncludeAuthorizedOperations(true), kafka.SetAdminRequestTimeout(remaining(ctx)))
 		if err != nil {
-			return c.Explained(ctx, fmt.Errorf("asking what this service may do: %w", err))
+			return c.Explained(ctx, fmt.Errorf("asking for this service's access rights: %w", err))
 		}
 		for _, g := range described.ConsumerGroupDescriptions {
 			switch g.Error.Code() {
@@ -147,7 +147,8 @@ func (c Config) permitted(ctx context.Context, client *kafka.Producer, needs []N
 		}
 	}
 	for _, n := range needs {
-		// Brokers that don't tell have nothing to say: none that tells leaves out that it may be asked.
+		// An empty list means that the broker doesn't report rights: a broker that does
+		// lists at least the right to describe.
 		operations := granted[Need{Topic: n.Topic, Group: n.Group}]
 		if len(operations) > 0 && !slices.Contains(operations, n.Operation) && !slices.Contains(operations, kafka.ACLOperationAll) {
 			return c.lacks(n)
@@ -156,8 +157,8 @@ func (c Config) permitted(ctx context.Context, client *kafka.Producer, needs []N
 	return nil
 }
 
-// Announce returns a probe that also logs when the brokers begin to refuse the
-// service, and when they no longer do.
+// Announce returns a probe that also logs when the brokers start and stop refusing
+// the service.
 func Announce(log *slog.Logger, probe func(context.Context) error) func(context.Context) error {
 	var mu sync.Mutex
 	var told string

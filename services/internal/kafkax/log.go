@@ -7,16 +7,16 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// PumpLogs writes a client's log lines to log until the client is closed. The
+// pumpLogs writes a client's log lines to log until the client is closed. The
 // channel must be drained, or the client blocks.
-func PumpLogs(lines <-chan kafka.LogEvent, log *slog.Logger) {
+func pumpLogs(lines <-chan kafka.LogEvent, log *slog.Logger) {
 	for line := range lines {
 		log.Log(context.Background(), levelOf(line.Level), line.Message, "client", line.Name, "facility", line.Tag)
 	}
 }
 
-// levelOf maps syslog severities. librdkafka recovers from lost brokers by
-// itself and says so as an error: that is a warning to an operator.
+// levelOf maps syslog severities. librdkafka logs lost brokers as errors although
+// it reconnects by itself: for an operator that is a warning.
 func levelOf(severity int) slog.Level {
 	switch {
 	case severity <= 2:
@@ -29,11 +29,11 @@ func levelOf(severity int) slog.Level {
 	return slog.LevelDebug
 }
 
-// LogError logs an asynchronous client error at the level it deserves: local
-// codes (below -100) are conditions from which the client recovers by itself.
-// Lost connections come twenty times a second here while a broker is away, and
-// again, less often, among the client's log lines: here they are for debugging.
-// So do refused certificates and passwords, which the health check explains.
+// LogError logs an asynchronous client error at a fitting level. The client
+// recovers by itself from errors with local codes (below -100): they are warnings.
+// Lost connections, rejected certificates and passwords are reported here twenty
+// times a second while a broker is unreachable, so they are logged for debugging
+// only: the client's own log lines and the health check report them too.
 func LogError(log *slog.Logger, err kafka.Error) {
 	level := slog.LevelError
 	switch {

@@ -13,39 +13,39 @@ import (
 type MemberConfig struct {
 	ClientID string
 	GroupID  string
-	// SessionTimeout is how long the group waits for a member that says nothing
-	// before its partitions go to others. Brokers allow 6 s at least.
+	// SessionTimeout is how long the group waits for a silent member before it
+	// assigns its partitions to others. Brokers require at least 6 s.
 	SessionTimeout time.Duration
 	// AutoCommit commits the stored offsets every second, on a rebalance and on
-	// leaving. Without it the offsets are committed in transactions.
+	// leaving the group. Without it offsets are committed in transactions.
 	AutoCommit bool
 }
 
-// NewMember returns a client that is a member of a group, and no more than
-// that: Hold keeps it from fetching, which is a Reader's part.
+// NewMember returns a client that joins a group but reads nothing: Hold keeps it
+// from fetching, which is a Reader's task.
 func NewMember(cfg Config, mc MemberConfig, log *slog.Logger) (*kafka.Consumer, error) {
 	return newConsumer(cfg, mc.ClientID, mc.settings(), log)
 }
 
-// Hold takes partitions into a member's assignment, as its rebalance callback
-// has to, without ever fetching from them: it stands at their end, paused.
+// Hold adds partitions to a member's assignment, as its rebalance callback must,
+// without fetching from them: they are paused, with the position at their end.
 func Hold(client *kafka.Consumer, partitions []kafka.TopicPartition) error {
 	held := make([]kafka.TopicPartition, len(partitions))
 	for i, p := range partitions {
 		held[i] = kafka.TopicPartition{Topic: p.Topic, Partition: p.Partition, Offset: kafka.OffsetEnd}
 	}
 	if err := client.IncrementalAssign(held); err != nil {
-		return fmt.Errorf("taking partitions: %w", err)
+		return fmt.Errorf("assigning partitions: %w", err)
 	}
 	if err := client.Pause(held); err != nil {
-		return fmt.Errorf("holding partitions: %w", err)
+		return fmt.Errorf("pausing partitions: %w", err)
 	}
 	return nil
 }
 
-// Commit commits offsets now, within AnswerTimeout. A member does so by itself only where an offset
-// is greater than the last it has committed for the partition; that one may be
-// of a log that is gone.
+// Commit commits offsets now, within AnswerTimeout. By itself a member commits an
+// offset only if it is greater than the last one committed for the partition, which
+// may belong to a log that no longer exists.
 func Commit(client *kafka.Consumer, offsets []kafka.TopicPartition) error {
 	answer := make(chan error, 1)
 	go func() {

@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// Position is a place in one log. A topic that is deleted and created again
-// has another log, in which the offset would be another record.
+// Position is a position in one log. A topic that is deleted and created again has
+// another log, in which the same offset is another record.
 type Position struct {
 	// Offset is that of the next record; negative stands for the beginning.
 	Offset int64
-	// Log is the topic's id (KIP-516), "" where it isn't known: then nothing
-	// tells whether the offset belongs to the log of today.
+	// Log is the topic's id (KIP-516), or "" if it is unknown. Then it can't be
+	// checked whether the offset belongs to the current log.
 	Log string
-	// LeaderEpoch is that of the record before, -1 where it isn't known. It
-	// tells whether the log was cut back since.
+	// LeaderEpoch is that of the record before, or -1 if it is unknown. It shows
+	// whether the log was truncated since.
 	LeaderEpoch int32
 }
 
-// Beginning is where a log is read that was never read before.
+// Beginning is the position of a log that was never read before.
 func Beginning() Position { return Position{Offset: -1, LeaderEpoch: -1} }
 
-// Label is what is committed beside the offset, as its metadata: fields such
-// as "log=… epoch=…", between spaces. Others may stand beside them.
+// Label is committed with the offset, as its metadata: fields such as "log=…
+// epoch=…", separated by spaces. There may be others beside them.
 func (p Position) Label() string {
 	if p.Log == "" {
 		return ""
@@ -33,8 +33,7 @@ func (p Position) Label() string {
 }
 
 // PositionOf returns the position of an offset that was committed with this
-// metadata. Offsets that somebody set by hand have none, and are taken as they
-// are.
+// metadata. Offsets that were set by hand have none, and are used as they are.
 func PositionOf(offset int64, metadata *string) Position {
 	p := Position{Offset: offset, Log: LabelField(metadata, "log"), LeaderEpoch: -1}
 	if epoch, err := strconv.ParseInt(LabelField(metadata, "epoch"), 10, 32); err == nil {
@@ -71,22 +70,22 @@ func ParseLogID(text string) (id [16]byte, ok bool) {
 	return id, ok
 }
 
-// LogChange says that reading a partition goes on elsewhere than where it
-// stood. It comes before the first record from there.
+// LogChange says that reading a partition continues at another position. It comes
+// before the first record from there.
 type LogChange struct {
 	Partition int32
 	// Kind is one of Recreated, CutBack and Expired.
 	Kind string
 	// From and To are the positions before and after.
 	From, To Position
-	// Unread is how many records are known to be gone that were not read, or
-	// -1 when nothing is known of them.
+	// Unread is how many records are known to be lost before they were read, or
+	// -1 if that is unknown.
 	Unread int64
 }
 
 // Kinds of a LogChange.
 const (
 	Recreated = "recreated" // the topic was deleted and created again
-	CutBack   = "cut_back"  // a leader lacked what an earlier one had
-	Expired   = "expired"   // deleted, by retention or by hand, before it was read
+	CutBack   = "cut_back"  // truncated: a new leader lacked records of the one before
+	Expired   = "expired"   // records were deleted, by retention or by hand, before they were read
 )

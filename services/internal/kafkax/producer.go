@@ -12,9 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// ErrUnavailable is wrapped by every produce error that passes by itself: the
-// brokers are away or slow, too few replicas are in sync, the queue is full.
-// The record may or may not be in the log; it was not acknowledged.
+// ErrUnavailable is wrapped by transient produce errors: the brokers are unreachable
+// or slow, too few replicas are in sync, or the queue is full. The record was not
+// acknowledged, but may be in the log all the same.
 var ErrUnavailable = errors.New("kafka unavailable")
 
 // Record is what a producer sends.
@@ -26,29 +26,30 @@ type Record struct {
 	Timestamp time.Time // zero: now
 }
 
-// Placed is where an acknowledged record stands.
+// Placed is the position of an acknowledged record.
 type Placed struct {
 	Topic     string
 	Partition int32
 	Offset    int64
 }
 
-// ProducerConfig says how long a record may wait for its acknowledgement and
-// how many may wait at once.
+// ProducerConfig sets how long records may wait for their acknowledgement, and how
+// many may wait at once.
 type ProducerConfig struct {
 	// Topics are those that it writes to. Their error counters exist from the
-	// start: the increase of a counter that appears with its first error is 0.
+	// start: for a counter that first appears with an error, increase() would
+	// return 0.
 	Topics []string
 	// AckTimeout bounds the time from Send to acknowledgement or error.
 	AckTimeout time.Duration
-	// MaxPending bounds the records in the queue; beyond it Send answers
+	// MaxPending bounds the records in the queue. If it is full, Send returns
 	// ErrUnavailable at once.
 	MaxPending int
-	// Linger is how long a batch waits for more records. Zero sends at once
-	// and batches under load all the same, while requests are in flight.
+	// Linger is how long a batch waits for more records. With zero it is sent at
+	// once; under load records are still batched, while requests are in flight.
 	Linger time.Duration
-	// MaxRecordBytes is the largest record that is tried; the broker's own
-	// limit stays. Zero is the client's default of 1,000,000.
+	// MaxRecordBytes is the largest record that the client sends; the broker has
+	// a limit of its own. Zero stands for the client's default of 1,000,000.
 	MaxRecordBytes int
 }
 
@@ -62,9 +63,9 @@ type Producer struct {
 	failures *prometheus.CounterVec
 }
 
-// NewProducer returns a producer that is idempotent and waits for all in-sync
-// replicas: an acknowledged record survives the loss of a broker and is in the
-// log once, however often the client had to retry.
+// NewProducer returns an idempotent producer that waits for all in-sync replicas.
+// An acknowledged record survives the loss of a broker, and is in the log once
+// however often the client had to retry.
 func NewProducer(cfg Config, pc ProducerConfig, clientID string, log *slog.Logger, reg prometheus.Registerer) (*Producer, error) {
 	client, err := newProducer(cfg, clientID, pc.settings(), log)
 	if err != nil {
@@ -99,7 +100,7 @@ const (
 	reasonTimeout           = "timeout"
 	reasonNotEnoughReplicas = "not_enough_replicas"
 	reasonUnknownTopic      = "unknown_topic"
-	reasonInvalid           = "invalid" // the record itself is at fault: trying again would not help
+	reasonInvalid           = "invalid" // the record itself is at fault: a retry would not help
 )
 
 var produceErrors = []string{
@@ -117,10 +118,10 @@ type waiter struct {
 	done  func(Placed, error)
 }
 
-// Send hands a record over and waits for its acknowledgement, ctx's end or the
-// ack timeout. Nil means: written to all in-sync replicas.
+// Send queues a record and waits for its acknowledgement, the end of ctx or the
+// ack timeout. A nil error means that all in-sync replicas have the record.
 func (p *Producer) Send(ctx context.Context, r Record) (Placed, error) {
-	// Buffered, so that the report finds room when the caller has gone.
+	// Buffered, so that the report doesn't block once the caller has returned.
 	reports := make(chan report, 1)
 	if err := p.Enqueue(r, func(placed Placed, err error) { reports <- report{placed, err} }); err != nil {
 		return Placed{}, err
@@ -133,9 +134,9 @@ func (p *Producer) Send(ctx context.Context, r Record) (Placed, error) {
 	}
 }
 
-// Enqueue hands a record over and returns; done is called once with the
-// outcome, from the goroutine of Run, so it must not block. After an error
-// from Enqueue itself done is not called.
+// Enqueue queues a record and returns. done is called once with the outcome, by the
+// goroutine of Run, so it must not block. If Enqueue returns an error, done is not
+// called.
 func (p *Producer) Enqueue(r Record, done func(Placed, error)) error {
 	err := p.client.Produce(&kafka.Message{
 		TopicPartition: kafka.TopicPartition{Topic: &r.Topic, Partition: kafka.PartitionAny},
@@ -151,8 +152,8 @@ func (p *Producer) Enqueue(r Record, done func(Placed, error)) error {
 	return nil
 }
 
-// Run completes the records' waiters until Close. It returns an error only
-// when the client is beyond recovery and the process has to start anew.
+// Run reports the outcome of records until Stop closes the client. It returns an
+// error only if the client can't recover and the process must be restarted.
 func (p *Producer) Run(context.Context) error {
 	for event := range p.client.Events() {
 		switch e := event.(type) {
@@ -171,20 +172,20 @@ func (p *Producer) Run(context.Context) error {
 		case kafka.Error:
 			LogError(p.log, e)
 			if e.IsFatal() && e.Code() == kafka.ErrClusterAuthorizationFailed {
-				// So brokers refuse an idempotent producer who may write nowhere.
-				return fmt.Errorf("producer cannot go on: %w: %w", e,
+				// The brokers' answer to an idempotent producer without any topic to write to.
+				return fmt.Errorf("the producer failed for good: %w: %w", e,
 					refusal("user %q may not write to any topic: grant it (ACLS of topics), or give the service its own credential", p.config.SASLUsername))
 			}
 			if e.IsFatal() {
-				return fmt.Errorf("producer cannot go on: %w", e)
+				return fmt.Errorf("the producer failed for good: %w", e)
 			}
 		}
 	}
 	return nil
 }
 
-// Stop is the lifecycle step of the producer: it waits for the records in the
-// queue, bounded by ctx, and closes the client, which ends Run.
+// Stop implements lifecycle.Actor: it waits until ctx ends at most for the queued
+// records, and closes the client, which ends Run.
 func (p *Producer) Stop(ctx context.Context) {
 	for p.client.Len() > 0 && ctx.Err() == nil {
 		p.client.Flush(100)

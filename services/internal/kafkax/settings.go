@@ -35,13 +35,13 @@ const (
 	explainTimeout = time.Second
 )
 
-// ClientConfig returns the settings of every librdkafka client of a service.
-func (c Config) ClientConfig(clientID string) kafka.ConfigMap {
+// commonSettings returns the settings of every librdkafka client of a service.
+func (c Config) commonSettings(clientID string) kafka.ConfigMap {
 	settings := kafka.ConfigMap{
 		"bootstrap.servers":      c.BootstrapServers,
 		"security.protocol":      c.SecurityProtocol,
 		"client.id":              clientID,
-		"go.logs.channel.enable": true, // PumpLogs takes them
+		"go.logs.channel.enable": true, // pumpLogs reads it
 		// A broker that comes back is found within seconds, not within the
 		// default ten.
 		"reconnect.backoff.ms":     100,
@@ -73,7 +73,7 @@ func (c Config) ClientConfig(clientID string) kafka.ConfigMap {
 
 // writing are the settings of both producers.
 func writing(more kafka.ConfigMap) kafka.ConfigMap {
-	return *Merge(kafka.ConfigMap{
+	return *merge(kafka.ConfigMap{
 		"compression.type": "lz4",
 		// The Java clients' own: one key, one partition, whoever writes.
 		"partitioner": "murmur2_random",
@@ -137,16 +137,15 @@ func (mc MemberConfig) settings() kafka.ConfigMap {
 // where the log ends.
 func assignedSettings(groupID string) kafka.ConfigMap {
 	return kafka.ConfigMap{
-		// Librdkafka insists on one. It is asked for offsets and never joined.
+		// Librdkafka requires one. It is asked for offsets, but never joined.
 		"group.id":                 groupID,
 		"enable.auto.commit":       false,
 		"enable.auto.offset.store": false,
 		"isolation.level":          "read_committed",
-		// Reading goes on where the log begins if what stood before is gone by
-		// now.
+		// If records were deleted meanwhile, reading starts with the oldest left.
 		"auto.offset.reset":    "earliest",
 		"enable.partition.eof": true,
-		// The end is told by an empty answer, which is soon due.
+		// The end is reported with an empty answer, so it must not take long.
 		"fetch.wait.max.ms":      20,
 		"fetch.queue.backoff.ms": 50,
 		// What is fetched ahead, in each partition and in all. In number too,
@@ -158,8 +157,8 @@ func assignedSettings(groupID string) kafka.ConfigMap {
 
 func milliseconds(d time.Duration) int { return int(d.Milliseconds()) }
 
-// Merge returns base with the settings of more, which win.
-func Merge(base, more kafka.ConfigMap) *kafka.ConfigMap {
+// merge returns base with the settings of more, which win.
+func merge(base, more kafka.ConfigMap) *kafka.ConfigMap {
 	merged := maps.Clone(base)
 	maps.Copy(merged, more)
 	return &merged
