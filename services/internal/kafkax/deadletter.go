@@ -7,24 +7,23 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// Headers of a dead letter. They say where the record came from and why it was
-// refused; its own key, value and headers are kept as they were.
+// Headers of a dead letter: where the record came from and why it was refused. Its
+// own key, value and headers are kept unchanged.
 const (
-	HeaderReason    = "dlq-reason"    // bounded word: "decode", "invalid", "rejected" or "unreadable"
-	HeaderError     = "dlq-error"     // what was wrong, for a person
+	HeaderReason    = "dlq-reason"    // one of "decode", "invalid", "rejected" or "unreadable"
+	HeaderError     = "dlq-error"     // what was wrong, in words
 	HeaderTopic     = "dlq-topic"     // source topic
-	HeaderTopicID   = "dlq-topic-id"  // its id, which a recreated topic doesn't share; absent where it isn't known
+	HeaderTopicID   = "dlq-topic-id"  // id of the source topic, which changes if the topic is recreated; absent if unknown
 	HeaderPartition = "dlq-partition" // source partition
 	HeaderOffset    = "dlq-offset"    // source offset
 	HeaderGroup     = "dlq-group"     // consumer group that refused it
 	HeaderAt        = "dlq-at"        // when, RFC 3339
-	// HeaderLast is the last source offset, where a letter stands for more than
-	// one record: those of a batch that can't be read. Its value is the batch as
-	// it stands in the log.
+	// HeaderLast is the last source offset, if the letter stands for all records of
+	// an unreadable batch. Its value is then the batch as it is in the log.
 	HeaderLast = "dlq-last-offset"
 )
 
-// MemoryOf is about how many bytes a message takes in memory.
+// MemoryOf estimates how many bytes a message takes in memory.
 func MemoryOf(m *kafka.Message) int {
 	size := 512 + len(m.Key) + len(m.Value)
 	for _, h := range m.Headers {
@@ -39,7 +38,7 @@ func MemoryOf(m *kafka.Message) int {
 func DeadLetter(m *kafka.Message, dlqTopic, group, reason string, cause error, now time.Time) Record {
 	headers := make([]kafka.Header, 0, len(m.Headers)+8)
 	for _, h := range m.Headers {
-		// A letter that was replayed and refused again carries one set only.
+		// A letter that was replayed and refused again has only one set of them.
 		if !isDeadLetterHeader(h.Key) {
 			headers = append(headers, h)
 		}
@@ -90,8 +89,8 @@ func WithoutDeadLetterHeaders(headers []kafka.Header) []kafka.Header {
 	return own
 }
 
-// Message returns what to make a dead letter of: a message that stands at the
-// first of the offsets, with the batch as its value.
+// Message returns the message to make a dead letter of: its offset is the first of
+// the range, its value the batch.
 func (u *Unreadable) Message() *kafka.Message {
 	return &kafka.Message{
 		TopicPartition: kafka.TopicPartition{Topic: &u.Topic, Partition: u.Partition, Offset: kafka.Offset(u.First), Metadata: &u.Label},

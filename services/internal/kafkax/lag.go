@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// lagCollector exports a Reader's lag as it is when it is asked for, so that a
-// partition that went to another member leaves no last value behind.
+// lagCollector reads a Reader's lag at each scrape, so that a partition that moved
+// to another member leaves no stale value.
 type lagCollector struct {
 	lag  func() map[int32]int64
 	desc *prometheus.Desc

@@ -3,43 +3,43 @@ package kafkax
 import "time"
 
 const (
-	// fetchBytes is how much of a partition is fetched at a time. The first
-	// batch of an answer comes whatever its size.
+	// fetchBytes is how much of a partition is fetched at a time. The first batch of
+	// a response is complete whatever its size.
 	fetchBytes = 256 << 10
-	// mostBuffered is ReaderConfig.Buffer where it isn't set.
+	// mostBuffered is the default of ReaderConfig.Buffer.
 	mostBuffered = 8 << 20
 )
 
-// partition is what a Reader knows of one. Its lock guards it; the position is
-// changed by the goroutine that polls alone. Where the log has changed, another
-// partition takes its place, so that an answer to an earlier question is void.
+// partition is a Reader's state of one partition, guarded by the Reader's lock. Only
+// the polling goroutine changes the position. If the log has changed, a new
+// partition takes its place, so that responses to earlier requests are ignored.
 type partition struct {
 	number int32
-	at     Position // of the next record to hand out
-	next   int64    // the next to fetch; negative until all that was fetched is read
+	at     Position // of the next record to return from Poll
+	next   int64    // offset to fetch next; negative until everything fetched has been read
 	chunks []chunk
 	bytes  int // in the chunks
-	// want is how many bytes a fetch asks for. alone says that nothing else may
-	// be asked for with it, since only the first batch of an answer comes whole.
+	// want is how many bytes a fetch requests. If alone is set, the request may name
+	// no other partition, since only the first batch of a response is complete.
 	want  int32
 	alone bool
 
-	checked     bool  // whether at belongs to the log of today
-	outOfRange  bool  // whether the broker has nothing at next
-	leader      int32 // -1 while there is none
+	checked     bool  // whether at belongs to the current log
+	outOfRange  bool  // whether the log has no record at next
+	leader      int32 // -1 if there is none
 	leaderEpoch int32
-	replica     int32 // to read from in place of the leader, or -1
-	asked       bool  // whether a fetch is under way
+	replica     int32 // to read from instead of the leader, or -1
+	asked       bool  // whether a fetch is in flight
 	notBefore   time.Time
 
-	start, end int64 // of the log, as last heard; negative before
-	done       int64 // before it, all is finished
+	start, end int64 // of the log, as last reported; negative before
+	done       int64 // everything before it is finished
 
 	fault error
 	since time.Time // of the fault
 }
 
-// unmet is the leader's epoch before any broker has told one.
+// unmet is the leader epoch before any broker has reported one.
 const unmet = -2
 
 func newPartition(number int32, at Position) *partition {
@@ -51,16 +51,16 @@ func newPartition(number int32, at Position) *partition {
 
 func (p *partition) pass(next int64) { p.at.Offset = max(p.at.Offset, next) }
 
-// chunk is the batches of one answer.
+// chunk holds the batches of one response.
 type chunk struct {
 	data    []byte
 	aborted []abortedTransaction // by their first offset
-	pending map[int64]bool       // producers whose transaction is being taken back
+	pending map[int64]bool       // producers whose current transaction is aborted
 }
 
 type abortedTransaction struct{ producer, first int64 }
 
-// skips reports whether a batch holds no records that count.
+// skips reports whether a batch has no records to return.
 func (c *chunk) skips(b Batch, committed bool) bool {
 	if !committed {
 		return b.Control()
@@ -78,8 +78,8 @@ func (c *chunk) skips(b Batch, committed bool) bool {
 	return b.Transactional() && c.pending[b.ProducerID]
 }
 
-// walk returns how much of an answer is whole batches, and the offset behind
-// them: -1 where a header makes no sense, and reading has to find out.
+// walk returns how many bytes of a response are complete batches, and the offset
+// after them: -1 if a header is implausible, so that only reading can tell.
 func walk(data []byte, next int64) (whole int, behind int64) {
 	for rest := data; len(rest) > 0; {
 		size := SizeOf(rest)

@@ -17,26 +17,25 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// ReaderConfig says what a Reader reads.
+// ReaderConfig sets what a Reader reads.
 type ReaderConfig struct {
 	Topic string
-	// Committed leaves out records of transactions that were taken back or are
-	// not decided yet.
+	// Committed leaves out records of aborted and of open transactions.
 	Committed bool
 	Limits    Limits
-	// Buffer bounds what is fetched and not polled yet, in bytes over all
-	// partitions; 0 stands for 8 MiB. Beyond it comes at most one more answer
-	// of each broker, which has the same bound or is a single larger batch.
+	// Buffer bounds what is fetched but not polled yet, in bytes over all
+	// partitions; 0 stands for 8 MiB. It may be exceeded by one response per broker,
+	// which has the same bound or is a single larger batch.
 	Buffer int
 }
 
 // Reader reads partitions of a topic from positions that it is given.
 //
-// It stands in for librdkafka's own reading, which inflates a batch whole
-// whatever that comes to, never gets past a batch that it can't read, and goes
-// on from an old offset in the new log of a topic that was made anew. The
-// Reader asks for a log by its id, so that no other log can answer; takes
-// batches as they come, within bounds; and reads them one record at a time.
+// It replaces librdkafka's own reading, which decompresses whole batches without
+// any bound, never gets past a batch that it can't read, and continues at an old
+// offset in the new log of a recreated topic. The Reader requests a log by its id,
+// so that it can't get another one, and decompresses one record at a time within
+// bounds.
 //
 // Run fetches in the background. All other methods belong to one goroutine.
 type Reader struct {
@@ -49,27 +48,26 @@ type Reader struct {
 	changesSeen *prometheus.CounterVec
 	unread      prometheus.Counter
 
-	// The batch at hand, of the goroutine that polls.
+	// The current batch; only the polling goroutine uses these.
 	records *Records
 	reading *partition
 	last    int64   // the batch's last offset
-	label   *string // of its own: messages keep it
+	label   *string // not shared between batches: messages refer to it
 	turn    int
 
-	ready chan struct{} // something may be there to poll
+	ready chan struct{} // there may be something to poll
 
 	mu         sync.Mutex
 	partitions map[int32]*partition
 	changes    []*LogChange
 	id         [16]byte
-	known      bool              // whether the topic was seen since the start
-	gone       map[[16]byte]bool // ids that were left: none comes back
-	wake       chan struct{}     // closed and replaced when there is more to fetch
+	known      bool              // whether the topic has been seen
+	gone       map[[16]byte]bool // former topic ids; none is ever used again
+	wake       chan struct{}     // closed and replaced when more can be fetched
 	stale      chan struct{}     // asks for fresh metadata
 }
 
-// NewReader returns a Reader that reads nothing yet. It doesn't wait for the
-// brokers. Its metrics are kafka_consumer_lag, kafka_log_changes_total and
+// NewReader returns a Reader without partitions. It doesn't wait for the brokers. Its metrics are kafka_consumer_lag, kafka_log_changes_total and
 // kafka_records_unread_total; without a registry it exports none.
 func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, reg prometheus.Registerer) (*Reader, error) {
 	if rc.Buffer == 0 {
@@ -80,7 +78,7 @@ func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, r
 		return nil, fmt.Errorf("creating the reader of %q: %w", rc.Topic, err)
 	}
 	admin := kadm.NewClient(client)
-	admin.SetTimeoutMillis(int32(idleWait.Milliseconds())) // with silence, within askTimeout: a dead connection is given up
+	admin.SetTimeoutMillis(int32(idleWait.Milliseconds())) // with silence less than askTimeout: a dead connection is replaced
 	metrics := promauto.With(reg)
 	r := &Reader{
 		client: client, admin: admin, config: rc, rack: cfg.Rack, log: log,
@@ -88,17 +86,17 @@ func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, r
 		wake: make(chan struct{}), stale: make(chan struct{}, 1),
 		changesSeen: metrics.NewCounterVec(prometheus.CounterOpts{
 			Name:        "kafka_log_changes_total",
-			Help:        "Times that reading a partition could not go on where it stood: the topic was recreated, cut back by a leader that lacked records, or its records expired unread.",
+			Help:        "Times that reading a partition could not continue at its position: the topic was recreated, its log was truncated by a new leader, or its records expired unread.",
 			ConstLabels: prometheus.Labels{"topic": rc.Topic},
 		}, []string{"kind"}),
 		unread: metrics.NewCounter(prometheus.CounterOpts{
 			Name:        "kafka_records_unread_total",
-			Help:        "Records known to be gone before they were read, because a topic was recreated or they expired.",
+			Help:        "Records known to be lost before they were read, because the topic was recreated or they expired.",
 			ConstLabels: prometheus.Labels{"topic": rc.Topic},
 		}),
 	}
 	for _, kind := range []string{Recreated, CutBack, Expired} {
-		r.changesSeen.WithLabelValues(kind) // there from the start, so that an alert on its increase sees the first
+		r.changesSeen.WithLabelValues(kind) // exists from the start, so that an alert on its increase sees the first change
 	}
 	if reg != nil {
 		reg.MustRegister(newLagCollector(rc.Topic, r.Lag))
@@ -106,8 +104,8 @@ func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, r
 	return r, nil
 }
 
-// Assign reads partitions from these positions on; one that is read already
-// starts over.
+// Assign starts reading partitions from these positions. A partition that is
+// already being read starts over.
 func (r *Reader) Assign(positions map[int32]Position) {
 	r.Remove(slices.Collect(maps.Keys(positions))...)
 	r.mu.Lock()
@@ -118,7 +116,7 @@ func (r *Reader) Assign(positions map[int32]Position) {
 	r.refresh()
 }
 
-// Remove stops reading partitions and forgets what was fetched of them.
+// Remove stops reading partitions and drops what was fetched of them.
 func (r *Reader) Remove(partitions ...int32) {
 	if r.reading != nil && slices.Contains(partitions, r.reading.number) {
 		r.drop()
@@ -131,7 +129,7 @@ func (r *Reader) Remove(partitions ...int32) {
 	r.changes = slices.DeleteFunc(r.changes, func(c *LogChange) bool { return slices.Contains(partitions, c.Partition) })
 }
 
-// Done says that all records of a partition before an offset are finished, for
+// Done records that all records of a partition before an offset are finished, for
 // Lag.
 func (r *Reader) Done(number int32, offset int64) {
 	r.mu.Lock()
@@ -141,8 +139,7 @@ func (r *Reader) Done(number int32, offset int64) {
 	}
 }
 
-// Lag returns, for each partition that is read, how many records are not
-// finished.
+// Lag returns how many records are not finished, for each partition that is read.
 func (r *Reader) Lag() map[int32]int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,9 +152,8 @@ func (r *Reader) Lag() map[int32]int64 {
 	return lag
 }
 
-// Positions returns, for each partition that is read, where reading stands; all
-// of one log. After a Poll that returned nil, everything before has been handed
-// out.
+// Positions returns the position of each partition that is read, all in one log.
+// After a Poll that returned nil, Poll has returned everything before them.
 func (r *Reader) Positions() map[int32]Position {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -194,10 +190,11 @@ func (r *Reader) Log() string {
 	return LogID(r.id)
 }
 
-// lastingFault is how long a partition may not be read before Probe says so.
+// lastingFault is how long a partition can be unreadable before Probe fails.
 const lastingFault = 15 * time.Second
 
-// Probe is a health check: it names partitions that can't be read for a while.
+// Probe is a health check. It names the partitions that can't be read for longer
+// than lastingFault.
 func (r *Reader) Probe(context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -210,9 +207,9 @@ func (r *Reader) Probe(context.Context) error {
 	return errors.Join(faults...)
 }
 
-// Poll returns what comes next, waiting for it at most so long: a
-// *kafka.Message, whose Metadata is the label of its position; an *Unreadable;
-// a *LogChange; or nil. A partition's records come in their order.
+// Poll returns what comes next: a *kafka.Message, whose Metadata is the label of its
+// position; an *Unreadable; a *LogChange; or nil if nothing comes within wait. The
+// records of a partition come in order.
 func (r *Reader) Poll(wait time.Duration) any {
 	if e := r.take(); e != nil {
 		return e
@@ -250,7 +247,7 @@ func (r *Reader) take() any {
 		case errors.Is(err, io.EOF):
 			r.finish(r.last + 1)
 		case errors.As(err, &u):
-			// What stands before the position was told before.
+			// Offsets before the position were reported already.
 			if u.First = max(u.First, r.reading.at.Offset); u.First <= u.Last {
 				u.Label = *r.label
 				return u
@@ -262,8 +259,7 @@ func (r *Reader) take() any {
 	}
 }
 
-// changed returns a change of a log, which voids what was read of the one
-// before.
+// changed returns the next change of a log and drops the batch of the log before.
 func (r *Reader) changed() *LogChange {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -277,7 +273,7 @@ func (r *Reader) changed() *LogChange {
 	}
 	r.changesSeen.WithLabelValues(change.Kind).Inc()
 	r.unread.Add(float64(max(0, change.Unread)))
-	r.log.Error("reading goes on elsewhere in the log", "topic", r.config.Topic, "partition", change.Partition, "why", change.Kind,
+	r.log.Error("reading continues at another position of the log", "topic", r.config.Topic, "partition", change.Partition, "why", change.Kind,
 		"from", change.From.Offset, "to", change.To.Offset, "unread_at_least", change.Unread, "log_before", change.From.Log, "log_now", change.To.Log)
 	return change
 }
@@ -289,7 +285,7 @@ func (r *Reader) drop() {
 	r.records, r.reading = nil, nil
 }
 
-// finish ends the batch at hand.
+// finish ends the current batch.
 func (r *Reader) finish(next int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -297,8 +293,7 @@ func (r *Reader) finish(next int64) {
 	r.drop()
 }
 
-// open takes up the next batch that is to be read. It returns an *Unreadable
-// for one that can't be.
+// open opens the next batch. It returns an *Unreadable if the batch can't be read.
 func (r *Reader) open() any {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -319,8 +314,7 @@ func (r *Reader) open() any {
 		c.data = rest
 		var u *Unreadable
 		if errors.As(err, &u) {
-			// The broker has taken it for what stands at this position, whatever
-			// its header says.
+			// The broker returned it for this position, whatever its header says.
 			u.First = max(u.First, p.at.Offset)
 			u.Last = max(u.Last, u.First)
 			u.Label = p.at.Label()
@@ -342,7 +336,7 @@ func (r *Reader) open() any {
 	}
 }
 
-// settle frees a chunk that was read to its end and lets more be fetched.
+// settle frees the chunks that were read completely, so that more can be fetched.
 func (r *Reader) settle(p *partition) {
 	for len(p.chunks) > 0 && len(p.chunks[0].data) == 0 {
 		p.chunks = p.chunks[1:]
@@ -350,8 +344,7 @@ func (r *Reader) settle(p *partition) {
 	r.signal()
 }
 
-// pick returns the next partition of which something was fetched, each in its
-// turn.
+// pick returns the partitions with fetched data in turn.
 func (r *Reader) pick() *partition {
 	var filled []*partition
 	for _, p := range r.partitions {
@@ -367,12 +360,12 @@ func (r *Reader) pick() *partition {
 	return filled[r.turn%len(filled)]
 }
 
-// largestFetch bounds what is asked for because of one batch, in bytes. No
-// broker takes a larger one.
+// largestFetch bounds the size of a fetch for one large batch, in bytes. No broker
+// accepts a larger batch.
 const largestFetch = 1 << 30
 
-// short deals with a first batch that didn't come whole: it is fetched again,
-// alone and at its full size. One that doesn't come then either is given up.
+// short handles an incomplete first batch: it is fetched again, alone and at its
+// full size. If it is incomplete then too, it is unreadable.
 func (r *Reader) short(p *partition, data []byte) any {
 	size := SizeOf(data)
 	p.chunks, p.bytes, p.next = nil, 0, -1
@@ -383,20 +376,20 @@ func (r *Reader) short(p *partition, data []byte) any {
 	}
 	u := &Unreadable{
 		Topic: r.config.Topic, Partition: p.number, First: p.at.Offset, Last: p.at.Offset, Cause: CauseSize, Raw: data, Label: p.at.Label(),
-		Err: fmt.Errorf("%d of its %d bytes come", len(data), size),
+		Err: fmt.Errorf("the brokers return %d of its %d bytes", len(data), size),
 	}
 	p.alone, p.want = false, fetchBytes
 	p.pass(u.Last + 1)
 	return u
 }
 
-// signal wakes the goroutines that fetch.
+// signal wakes the fetching goroutines.
 func (r *Reader) signal() {
 	close(r.wake)
 	r.wake = make(chan struct{})
 }
 
-// refresh asks for fresh metadata soon.
+// refresh requests fresh metadata soon.
 func (r *Reader) refresh() {
 	select {
 	case r.stale <- struct{}{}:
