@@ -75,6 +75,7 @@ func checkKafka(c Kafka) []error {
 		pinnedImage("kafka.image", c.Image),
 		between("kafka.brokers", c.Brokers, 0, 200), // none at all is told with the quorum
 		between("kafka.controllers", c.Controllers, 0, 5),
+		between("kafka.voters", c.Voters, 0, 5),
 		bytes("kafka.heap", c.Heap, quantity("256Mi")),
 		cpu("kafka.cpu", c.CPU, c.CPULimit),
 		bytes("kafka.storage", c.Storage, quantity("1")),

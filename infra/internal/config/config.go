@@ -115,8 +115,12 @@ type Kafka struct {
 	// Brokers is how many brokers there are.
 	Brokers int `json:"brokers"`
 
-	// Controllers is how many nodes form a quorum of their own. 0 makes every broker a controller too.
+	// Controllers is how many nodes form a quorum of their own. 0 makes brokers controllers too.
 	Controllers int `json:"controllers"`
+
+	// Voters is how many brokers are controllers too, where there are no controllers of their own: the first ones. 0 is 3, or
+	// 1 where there are fewer than 3 brokers. It can't be changed once the cluster has been made.
+	Voters int `json:"voters"`
 
 	// Heap is the size of each node's Java heap. Its container gets twice as much.
 	Heap resource.Quantity `json:"heap"`

@@ -56,6 +56,11 @@ func (args ClusterArgs) environment(p pool) []pod.Env {
 	if !p.has(roleBroker) {
 		return env
 	}
+	if p.has(roleController) {
+		// What a broker without a vote listens on.
+		withoutVote, _, _ := listenerValues(listeners(args.Security), pool{roles: []string{roleBroker}}, host)
+		env = append(env, pod.Value("BROKER_LISTENERS", withoutVote))
+	}
 	env = append(env,
 		pod.Value("KAFKA_ADVERTISED_LISTENERS", advertised),
 		pod.Value("KAFKA_INTER_BROKER_LISTENER_NAME", internalListener),

@@ -1,12 +1,15 @@
 package kafka
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"shopstream/infra/internal/namespace"
@@ -142,6 +145,46 @@ func TestEnvironmentOfCombinedNodes(t *testing.T) {
 	}
 }
 
+// TestMoreBrokersChangeNothingForThoseThatAreThere: a running node that is given other voters is lost to its quorum.
+func TestMoreBrokersChangeNothingForThoseThatAreThere(t *testing.T) {
+	declared := func(topology Topology) string {
+		args, p := testArgs(topology), topology.pools()[0]
+		return fmt.Sprint(args.environment(p), args.guardEnvironment(p), args.command(p))
+	}
+	for _, topology := range []Topology{{Brokers: 3}, {Brokers: 5, Voters: 5}, {Brokers: 3, Controllers: 3}} {
+		more := topology
+		more.Brokers += 2
+		if before, after := declared(topology), declared(more); before != after {
+			t.Errorf("%+v → %+v:\n%s\n%s", topology, more, before, after)
+		}
+	}
+}
+
+// TestBrokersWithoutAVote runs what the container runs, up to where the image's own script takes over.
+func TestBrokersWithoutAVote(t *testing.T) {
+	topology := Topology{Brokers: 5}
+	args, p := testArgs(topology), topology.pools()[0]
+	command, ok := args.command(p).(pulumi.StringArray)
+	if !ok {
+		t.Fatalf("command: %v", args.command(p))
+	}
+	script := strings.Replace(string(command[2].(pulumi.String)), "exec /etc/kafka/docker/run", `echo "$KAFKA_PROCESS_ROLES $KAFKA_LISTENERS"`, 1)
+	for index, want := range map[string]string{
+		"2": "broker,controller CLIENT://:9092,INTERNAL://:9094,CONTROLLER://:9093",
+		"3": "broker CLIENT://:9092,INTERNAL://:9094",
+	} {
+		run := exec.CommandContext(t.Context(), "bash", "-c", script)
+		run.Env = []string{"POD_INDEX=" + index}
+		for _, e := range args.environment(p) {
+			run.Env = append(run.Env, e.Name+"="+e.Value)
+		}
+		run.Env = append(run.Env, "POD_INDEX="+index)
+		if got, err := run.Output(); err != nil || strings.TrimSpace(string(got)) != want {
+			t.Errorf("broker %s: %q, want %q (%v)", index, got, want, err)
+		}
+	}
+}
+
 func TestEnvironmentOfSeparateNodes(t *testing.T) {
 	topology := Topology{Brokers: 4, Controllers: 3}
 	args := testArgs(topology)
@@ -181,10 +224,15 @@ func TestTopology(t *testing.T) {
 		{Topology{Brokers: 5}, 3, 2, ""},
 		{Topology{Brokers: 2, Controllers: 1}, 2, 1, ""},
 		{Topology{Brokers: 12, Controllers: 5}, 3, 2, ""},
-		{Topology{Brokers: 2}, 2, 1, "quorum is odd"},
+		{Topology{Brokers: 2}, 2, 1, ""},
+		{Topology{Brokers: 4}, 3, 2, ""},
+		{Topology{Brokers: 5, Voters: 5}, 3, 2, ""},
+		{Topology{Brokers: 3, Voters: 2}, 3, 2, "quorum is odd"},
+		{Topology{Brokers: 3, Voters: 5}, 3, 2, "at most as many voters"},
+		{Topology{Brokers: 3, Controllers: 3, Voters: 3}, 3, 2, "set one of the two"},
 		{Topology{Brokers: 0}, 0, 1, "at least 1"},
 		{Topology{Brokers: 3, Controllers: 4}, 3, 2, "quorum is odd"},
-		{Topology{Brokers: 7}, 3, 2, "more than 5"},
+		{Topology{Brokers: 7, Voters: 7}, 3, 2, "1, 3 or 5"},
 	} {
 		if got := test.topology.ReplicationFactor(); got != test.replication {
 			t.Errorf("%+v: %d copies, want %d", test.topology, got, test.replication)

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"fmt"
+
 	appsv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apps/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
@@ -99,6 +101,7 @@ func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
 			Name:            pulumi.String("kafka"),
 			Image:           pulumi.String(args.Image),
 			ImagePullPolicy: pulumi.String("IfNotPresent"),
+			Args:            args.command(p),
 			Env:             pod.EnvVars(args.environment(p)),
 			Ports:           ports,
 			Resources:       args.resources().Requirements(),
@@ -114,6 +117,19 @@ func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
 			}},
 		}},
 	}
+}
+
+// command makes those brokers that have no vote brokers and nothing else, before it runs what the image runs by itself.
+// It is the same however many brokers there are, so that one more starts none of the others anew.
+func (args ClusterArgs) command(p pool) pulumi.StringArrayInput {
+	if !p.has(roleBroker) || !p.has(roleController) {
+		return nil
+	}
+	script := fmt.Sprintf(`if [ "$POD_INDEX" -ge %d ]; then
+  export KAFKA_PROCESS_ROLES=%s KAFKA_LISTENERS="$BROKER_LISTENERS"
+fi
+exec /etc/kafka/docker/run`, args.Topology.Quorum(), roleBroker)
+	return pulumi.ToStringArray([]string{"bash", "-c", script})
 }
 
 func probe(port, period, failures int) *corev1.ProbeArgs {

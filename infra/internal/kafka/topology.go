@@ -24,9 +24,26 @@ const (
 type Topology struct {
 	Brokers int
 
-	// Controllers is the size of a quorum of its own. Zero means that every broker is a controller as well, which is
+	// Controllers is the size of a quorum of its own. Zero means that the first brokers are controllers as well, which is
 	// simpler and smaller, but rolls the quorum whenever the brokers roll.
 	Controllers int
+
+	// Voters is how many of the brokers are controllers as well, where there are no others; zero is the largest odd number
+	// of them up to three. It stays what it was when the cluster was made: all nodes have to know the same voters.
+	Voters int
+}
+
+// Quorum is how many controllers have a vote.
+func (t Topology) Quorum() int {
+	switch {
+	case t.Controllers > 0:
+		return t.Controllers
+	case t.Voters > 0:
+		return t.Voters
+	case t.Brokers < 3:
+		return 1
+	}
+	return 3
 }
 
 // Check reports what is wrong with the topology.
@@ -35,15 +52,14 @@ func (t Topology) Check() error {
 	if t.Brokers < 1 {
 		errs = append(errs, fmt.Errorf("%d brokers: set at least 1", t.Brokers))
 	}
-	if t.Controllers == 0 && t.Brokers%2 == 0 {
-		errs = append(errs, fmt.Errorf(
-			"%d brokers that are controllers too: a quorum is odd, so set 1, 3 or 5 brokers, or set controllers", t.Brokers))
+	if t.Controllers != 0 && t.Voters != 0 {
+		errs = append(errs, errors.New("voters and controllers: the controllers are the voters, so set one of the two"))
 	}
-	if t.Controllers != 0 && t.Controllers%2 == 0 {
-		errs = append(errs, fmt.Errorf("%d controllers: a quorum is odd, so set 1, 3 or 5", t.Controllers))
+	if t.Controllers == 0 && t.Brokers > 0 && t.Quorum() > t.Brokers {
+		errs = append(errs, fmt.Errorf("%d voters of %d brokers: set at most as many voters as brokers", t.Quorum(), t.Brokers))
 	}
-	if max(t.Controllers, 0) > 5 || t.Controllers == 0 && t.Brokers > 5 {
-		errs = append(errs, errors.New("a quorum of more than 5: set controllers to 3 or 5"))
+	if t.Quorum()%2 == 0 || t.Quorum() > 5 {
+		errs = append(errs, fmt.Errorf("%d controllers: a quorum is odd, so set 1, 3 or 5", t.Quorum()))
 	}
 	return errors.Join(errs...)
 }
@@ -101,7 +117,7 @@ func (t Topology) pools() []pool {
 func (t Topology) voters(address func(service, pod string) string) string {
 	pools := t.pools()
 	quorum := pools[len(pools)-1]
-	voters := make([]string, quorum.count)
+	voters := make([]string, t.Quorum())
 	for i := range voters {
 		host := address(quorum.headless(), fmt.Sprintf("%s-%d", quorum.name, i))
 		voters[i] = fmt.Sprintf("%d@%s:%d", quorum.nodeID(i), host, ControllerPort)

@@ -34,5 +34,5 @@ func Topics(c config.Config) []kafka.Topic {
 
 // Topology is how many nodes Kafka has.
 func Topology(c config.Config) kafka.Topology {
-	return kafka.Topology{Brokers: c.Kafka.Brokers, Controllers: c.Kafka.Controllers}
+	return kafka.Topology{Brokers: c.Kafka.Brokers, Controllers: c.Kafka.Controllers, Voters: c.Kafka.Voters}
 }
