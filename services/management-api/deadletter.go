@@ -60,7 +60,8 @@ func sourceOf(m *kafka.Message) event.Source {
 		return src
 	}
 	return event.Source{
-		Topic: *m.TopicPartition.Topic, Partition: m.TopicPartition.Partition, Offset: int64(m.TopicPartition.Offset),
+		Topic: *m.TopicPartition.Topic, TopicID: kafkax.LabelField(m.TopicPartition.Metadata, "log"),
+		Partition: m.TopicPartition.Partition, Offset: int64(m.TopicPartition.Offset),
 	}
 }
 
@@ -72,14 +73,15 @@ func letterSource(headers []kafka.Header) (event.Source, bool) {
 	if topic == "" || perr != nil || oerr != nil || partition < 0 || offset < 0 {
 		return event.Source{}, false
 	}
-	return event.Source{Topic: topic, Partition: int32(partition), Offset: offset}, true
+	return event.Source{Topic: topic, TopicID: kafkax.Header(headers, kafkax.HeaderTopicID), Partition: int32(partition), Offset: offset}, true
 }
 
 // letterOf makes the dead letter of a refused message.
 func letterOf(i *item, dlqTopic, group string, now time.Time) kafkax.Record {
 	src := sourceOf(i.message)
+	label := kafkax.Position{Log: src.TopicID, LeaderEpoch: -1}.Label()
 	origin := *i.message
-	origin.TopicPartition = kafka.TopicPartition{Topic: &src.Topic, Partition: src.Partition, Offset: kafka.Offset(src.Offset)}
+	origin.TopicPartition = kafka.TopicPartition{Topic: &src.Topic, Partition: src.Partition, Offset: kafka.Offset(src.Offset), Metadata: &label}
 	return kafkax.DeadLetter(&origin, dlqTopic, group, i.refusal.reason, i.refusal.err, now)
 }
 
@@ -90,7 +92,7 @@ func letterOf(i *item, dlqTopic, group string, now time.Time) kafkax.Record {
 func truncated(letter kafkax.Record) kafkax.Record {
 	const keep = 64 << 10
 	var headers []kafka.Header
-	for _, name := range []string{kafkax.HeaderReason, kafkax.HeaderError, kafkax.HeaderTopic, kafkax.HeaderPartition, kafkax.HeaderOffset, kafkax.HeaderGroup, kafkax.HeaderAt, kafkax.HeaderLast} {
+	for _, name := range []string{kafkax.HeaderReason, kafkax.HeaderError, kafkax.HeaderTopic, kafkax.HeaderTopicID, kafkax.HeaderPartition, kafkax.HeaderOffset, kafkax.HeaderGroup, kafkax.HeaderAt, kafkax.HeaderLast} {
 		if value := kafkax.Header(letter.Headers, name); value != "" {
 			headers = append(headers, kafka.Header{Key: name, Value: []byte(value)})
 		}

@@ -49,6 +49,7 @@ type sourceLine struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
+	TopicID   string `json:"topicId,omitempty"`
 }
 
 func lineOf(m *kafka.Message, now error) line {
@@ -60,7 +61,7 @@ func lineOf(m *kafka.Message, now error) line {
 		l.Now = now.Error()
 	}
 	if src, ok := letterSource(m.Headers); ok {
-		l.Source = &sourceLine{src.Topic, src.Partition, src.Offset}
+		l.Source = &sourceLine{src.Topic, src.Partition, src.Offset, src.TopicID}
 	}
 	l.Key, l.KeyEncoding = textOf(m.Key)
 	l.Value, l.ValueEncoding = textOf(m.Value)
@@ -202,8 +203,10 @@ func judge(m *kafka.Message, mended *mending, all bool) verdict {
 // was first read, for the consumer's sourceOf.
 func replayHeaders(headers []kafka.Header) []kafka.Header {
 	own := slices.DeleteFunc(kafkax.WithoutDeadLetterHeaders(headers), func(h kafka.Header) bool { return h.Key == headerTruncated })
-	for _, name := range []string{kafkax.HeaderTopic, kafkax.HeaderPartition, kafkax.HeaderOffset} {
-		own = append(own, kafka.Header{Key: name, Value: []byte(kafkax.Header(headers, name))})
+	for _, name := range []string{kafkax.HeaderTopic, kafkax.HeaderTopicID, kafkax.HeaderPartition, kafkax.HeaderOffset} {
+		if value := kafkax.Header(headers, name); value != "" { // letters of earlier versions have no topic id
+			own = append(own, kafka.Header{Key: name, Value: []byte(value)})
+		}
 	}
 	return own
 }

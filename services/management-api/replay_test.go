@@ -123,7 +123,7 @@ func TestReplay(t *testing.T) {
 		t.Fatalf("%d letters printed, offset %d", len(printed), p.replayed(t))
 	}
 	first, third := printed[0], printed[2]
-	if first.Partition != 0 || first.Offset != 0 || first.Reason != "invalid" || first.Error != "was refused" || *first.Source != (sourceLine{p.topic, 0, 77}) ||
+	if first.Partition != 0 || first.Offset != 0 || first.Reason != "invalid" || first.Error != "was refused" || *first.Source != (sourceLine{p.topic, 0, 77, ""}) ||
 		*first.Key != "u1" || *first.Value != idless || first.ValueEncoding != "" || first.Now != "" {
 		t.Errorf("first letter = %+v", first)
 	}

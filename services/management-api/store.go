@@ -150,6 +150,19 @@ func isPermanent(code int) bool {
 	}, code)
 }
 
+// find returns which of these purchases are stored.
+func (s *store) find(ctx context.Context, ids []string) ([]document, error) {
+	found, err := s.purchases.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}})
+	if err != nil {
+		return nil, fmt.Errorf("finding purchases: %w", err)
+	}
+	var documents []document
+	if err := found.All(ctx, &documents); err != nil {
+		return nil, fmt.Errorf("reading purchases: %w", err)
+	}
+	return documents, nil
+}
+
 // note records that events were refused. One noted before keeps its note.
 func (s *store) note(ctx context.Context, letters []deadLetter) error {
 	_, err := s.deadLetters.InsertMany(ctx, letters, options.InsertMany().SetOrdered(false))

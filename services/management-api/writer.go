@@ -97,8 +97,50 @@ func decode(i *item) {
 	i.purchase = p
 }
 
+// recognise marks purchases without an id of their own that an earlier version
+// has stored: it left the topic's id out of theirs, so that a recreated topic's
+// records took the ids of those before. One that is under such an id and is the
+// same in every field counts as stored; else the id is another record's.
+func (w *writer) recognise(ctx context.Context, items []*item) error {
+	var ids []string
+	byID := map[string][]*item{}
+	for _, i := range items {
+		if i.done || i.refusal != nil {
+			continue
+		}
+		src := sourceOf(i.message)
+		if src.TopicID == "" || i.purchase.EventID != event.IDOf(src) {
+			continue
+		}
+		id := event.IDOf(src.WithoutTopicID())
+		ids, byID[id] = append(ids, id), append(byID[id], i)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
+	defer cancel()
+	stored, err := w.store.find(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, known := range stored {
+		for _, i := range byID[known.ID] {
+			mine := documentOf(i.purchase)
+			if mine.ID = known.ID; mine == known {
+				i.done = true
+				w.duplicates.Inc()
+			}
+		}
+	}
+	return nil
+}
+
 // insert stores the purchases among the items in one command.
 func (w *writer) insert(ctx context.Context, items []*item) error {
+	if err := w.recognise(ctx, items); err != nil {
+		return err
+	}
 	var purchases []event.Purchase
 	byID := map[string][]*item{} // several where a batch holds an event more than once
 	for _, i := range items {

@@ -250,6 +250,19 @@ func TestDecodePurchase(t *testing.T) {
 		if p.EventID == "" || again.EventID != p.EventID || other.EventID == p.EventID {
 			t.Errorf("ids %q, %q, %q: the same record must give the same id, another record another", p.EventID, again.EventID, other.EventID)
 		}
+		if want := "e85d1037-a138-5c66-9d8f-de2cca429365"; p.EventID != want {
+			t.Errorf("id %q, and earlier versions have stored it as %q", p.EventID, want)
+		}
+		seen := map[string]bool{p.EventID: true}
+		for _, id := range []string{"one", "another"} {
+			named := src
+			named.TopicID = id
+			p, _ := event.DecodePurchase(original, named, "USD")
+			if seen[p.EventID] {
+				t.Errorf("in the topic of id %q the record has the id of another", id)
+			}
+			seen[p.EventID] = true
+		}
 	})
 
 	valid := `"username":"a","userid":"b","price":1,"timestamp":1`

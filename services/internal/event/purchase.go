@@ -119,7 +119,10 @@ func (p Purchase) Encode() ([]byte, error) { return json.Marshal(p) }
 // Source is the position at which a record was first read. It identifies events
 // that have no id.
 type Source struct {
-	Topic     string
+	Topic string
+	// TopicID is the topic's id, which a recreated topic doesn't share; ""
+	// where it isn't known.
+	TopicID   string
 	Partition int32
 	Offset    int64
 }
@@ -166,9 +169,21 @@ func DecodePurchase(value []byte, src Source, defaultCurrency string) (Purchase,
 	return p, f.err()
 }
 
-// IDOf derives the id of an event that has none.
+// IDOf derives the id of an event that has none. Without a topic id it is the
+// one that earlier versions derived, which in a recreated topic is that of
+// another record before.
 func IDOf(src Source) string {
-	return uuid.NewSHA1(uuid.NameSpaceURL, fmt.Appendf(nil, "kafka:%s/%d/%d", src.Topic, src.Partition, src.Offset)).String()
+	topic := src.Topic
+	if src.TopicID != "" {
+		topic += "/" + src.TopicID // no topic's name has a slash
+	}
+	return uuid.NewSHA1(uuid.NameSpaceURL, fmt.Appendf(nil, "kafka:%s/%d/%d", topic, src.Partition, src.Offset)).String()
+}
+
+// WithoutTopicID returns the source as earlier versions knew it.
+func (s Source) WithoutTopicID() Source {
+	s.TopicID = ""
+	return s
 }
 
 // IDIn reads the event id from a value that is refused for another reason, so
