@@ -20,15 +20,15 @@ type config struct {
 	Kafka kafkax.Config
 
 	Topic    string        `env:"TOPIC" envDefault:"orders" doc:"Topic that the events are written to."`
-	Event    string        `env:"EVENT" doc:"What is made: order or purchase. By default purchase where TOPIC starts with purchases, else order."`
-	Interval time.Duration `env:"INTERVAL" envDefault:"5s" doc:"Time between two events; RATE goes before it."`
-	Rate     float64       `env:"RATE" envDefault:"0" doc:"Events a second, may be a fraction. 0: one every INTERVAL."`
+	Event    string        `env:"EVENT" doc:"Type of the events: order or purchase. By default purchase if TOPIC starts with purchases, else order."`
+	Interval time.Duration `env:"INTERVAL" envDefault:"5s" doc:"Time between two events; not used if RATE is set."`
+	Rate     float64       `env:"RATE" envDefault:"0" doc:"Events per second, may be a fraction. 0: one every INTERVAL."`
 	Count    int64         `env:"COUNT" envDefault:"0" doc:"How many events to send before the process ends. 0: endless."`
-	Users    int           `env:"USERS" envDefault:"1000" doc:"How many users the purchases come from; few of them buy much (Zipf)."`
+	Users    int           `env:"USERS" envDefault:"1000" doc:"Number of users that make the purchases; a few of them buy most (Zipf distribution)."`
 	Currency string        `env:"CURRENCY" envDefault:"USD" doc:"ISO 4217 code of the purchases' prices."`
 }
 
-// maxRate is beyond what one process sends; more is a slip of the finger.
+// maxRate is more than one process can send; a higher value is a typing error.
 const maxRate = 1_000_000
 
 // Validate implements envconf.Validator.
@@ -58,7 +58,7 @@ func (c config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// perSecond is the pace, however it was given.
+// perSecond returns the rate, whether given by RATE or INTERVAL.
 func (c config) perSecond() float64 {
 	if c.Rate > 0 {
 		return c.Rate

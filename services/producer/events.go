@@ -15,10 +15,10 @@ import (
 type product struct {
 	name   string
 	cents  int64
-	weight int // how often it is bought, against the others
+	weight int // how often it is bought, relative to the others
 }
 
-// catalogue is bought from as shops are: cheap things often, dear ones seldom.
+// catalogue is weighted as in real shops: cheap products are bought more often.
 func catalogue() []product {
 	return []product{
 		{"USB-C Cable", 1199, 30},
@@ -84,7 +84,8 @@ func (m *maker) order(now time.Time) (kafkax.Record, error) {
 	return kafkax.Record{Key: strconv.AppendInt(nil, o.ID, 10), Value: value}, nil
 }
 
-// purchase makes a purchase. Its key is its userid: one user, one order of events.
+// purchase makes a purchase. Its key is its userid, so that a user's events keep
+// their order.
 func (m *maker) purchase(now time.Time) (kafkax.Record, error) {
 	id, err := event.NewID()
 	if err != nil {

@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// maxPending bounds the events that wait for their acknowledgement, and so
-	// the memory: beyond it the generator waits.
+	// maxPending bounds the events that wait for their acknowledgement, and thereby
+	// the memory. When it is reached, the generator waits.
 	maxPending = 20_000
-	// ackTimeout is long: a demo order waits out an outage rather than be lost.
+	// ackTimeout is long, so that demo orders survive an outage.
 	ackTimeout = 2 * time.Minute
-	// retryPause lies between two looks for a topic that isn't there.
+	// retryPause is the time between two checks for a missing topic.
 	retryPause = 500 * time.Millisecond
 )
 
-// sender is the producer, as the generator needs it.
+// sender is the part of the producer that the generator uses.
 type sender interface {
 	Enqueue(r kafkax.Record, done func(kafkax.Placed, error)) error
 }
@@ -37,7 +37,7 @@ type generator struct {
 	producer  sender
 	tally     *tally
 	log       *slog.Logger
-	// room holds a token for each event without an answer.
+	// room holds a token for each event without a report.
 	room         chan struct{}
 	acknowledged prometheus.Counter
 	waits        prometheus.Counter
@@ -55,7 +55,7 @@ func newGenerator(cfg config, m *maker, p *kafkax.Producer, log *slog.Logger, re
 		}),
 		waits: promauto.With(reg).NewCounter(prometheus.CounterOpts{
 			Name: "producer_backpressure_total",
-			Help: "How often the generator waited because too many events were without an acknowledgement.",
+			Help: "Times that the generator waited because too many events were not acknowledged yet.",
 		}),
 	}
 	if cfg.makesPurchases() {
@@ -64,8 +64,8 @@ func newGenerator(cfg config, m *maker, p *kafkax.Producer, log *slog.Logger, re
 	return g
 }
 
-// run sends until the count is reached and every event has its answer, or
-// until ctx ends.
+// run sends until the count is reached and every event has its report, or until ctx
+// ends.
 func (g *generator) run(ctx context.Context) error {
 	if !g.awaitTopic(ctx) {
 		return nil
@@ -97,8 +97,8 @@ func (g *generator) run(ctx context.Context) error {
 	return nil
 }
 
-// awaitTopic waits until the topic is there, and says so once: the events'
-// pace starts then, and none is lost to a broker that starts later.
+// awaitTopic waits until the topic exists, and logs that it waits. The schedule of
+// events starts afterwards, so that none is lost if the brokers start later.
 func (g *generator) awaitTopic(ctx context.Context) bool {
 	for told := false; ; told = true {
 		try, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -119,7 +119,7 @@ func (g *generator) awaitTopic(ctx context.Context) bool {
 	}
 }
 
-// send makes one event and hands it over, when there is room.
+// send makes one event and queues it once there is room.
 func (g *generator) send(ctx context.Context) error {
 	made := time.Now()
 	record, err := g.next(made)
@@ -156,15 +156,15 @@ func (g *generator) send(ctx context.Context) error {
 }
 
 func (g *generator) failed(err error) {
-	// During an outage thousands fail for the same reason: the summary and the
-	// metrics count them, the log shows one a second.
+	// During an outage thousands fail for the same reason. The summary and the
+	// metrics count them all; the log shows one per second.
 	if g.tally.mayComplain(time.Now()) {
 		g.log.Warn("events not acknowledged", "topic", g.topic, "error", err)
 	}
 }
 
-// awaitAnswers fills all the room, which is possible only when no event is
-// without an answer.
+// awaitAnswers fills the room completely, which is possible only once every event
+// has its report.
 func (g *generator) awaitAnswers(ctx context.Context) {
 	for range cap(g.room) {
 		select {

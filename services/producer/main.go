@@ -1,5 +1,5 @@
-// Command producer sends demo orders, one every few seconds; with RATE it is the
-// load generator for orders or purchases.
+// Command producer sends a demo order every few seconds. With RATE it is the load
+// generator for orders or purchases.
 package main
 
 import (

@@ -32,7 +32,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	producer, err := kafkax.NewProducer(cfg.Kafka, kafkax.ProducerConfig{
 		Topics:     []string{cfg.Topic},
 		AckTimeout: ackTimeout,
-		// The client frees a record's place after its answer: room for both.
+		// The client frees a record's place only after its report: twice the room.
 		MaxPending: 2 * maxPending,
 		Linger:     5 * time.Millisecond,
 	}, "producer", log, reg)

@@ -6,20 +6,19 @@ import (
 )
 
 const (
-	// shortestWait keeps high rates from waking once an event: at 10,000/s
-	// each waking sends twenty.
+	// shortestWait avoids waking for every event at high rates: at 10,000/s twenty
+	// are sent each time.
 	shortestWait = 2 * time.Millisecond
-	// catchUp bounds a burst: what fell behind in a stall follows at no more
-	// than this multiple of the pace.
+	// catchUp bounds bursts: after a stall, events are sent at no more than this
+	// multiple of the rate.
 	catchUp = 4
-	// forgiven is how far the schedule may fall behind before it starts anew:
-	// after a night's sleep a laptop doesn't send the night's orders.
+	// forgiven is how far the schedule may fall behind before it starts anew: a
+	// laptop that slept overnight doesn't send the orders of the night.
 	forgiven = 10 * time.Second
 )
 
 // schedule says how many events are due. It counts from a fixed start, so that
-// neither late wakings nor rounding add up: over any length of time the pace
-// holds.
+// neither late wake-ups nor rounding accumulate, and the rate is exact over time.
 type schedule struct {
 	perSecond float64
 	start     time.Time
@@ -32,8 +31,7 @@ func newSchedule(perSecond float64, start time.Time) *schedule {
 	return &schedule{perSecond: perSecond, start: start, last: start}
 }
 
-// take returns how many events to send now: those due, up to the bound of a
-// burst.
+// take returns how many events to send now: those due, but no more than a burst.
 func (s *schedule) take(now time.Time) int64 {
 	// The first event is due at the start.
 	due := int64(now.Sub(s.start).Seconds()*s.perSecond) + 1 - s.taken
@@ -51,7 +49,7 @@ func (s *schedule) take(now time.Time) int64 {
 	return due
 }
 
-// wait returns how long nothing is due.
+// wait returns the time until the next event is due.
 func (s *schedule) wait(now time.Time) time.Duration {
 	next := s.start.Add(time.Duration(float64(s.taken) / s.perSecond * float64(time.Second)))
 	return max(next.Sub(now), shortestWait)

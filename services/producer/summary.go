@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// tally counts what became of the events. Safe for concurrent use.
+// tally counts the outcomes of the events. Safe for concurrent use.
 type tally struct {
 	mu           sync.Mutex
 	sent         int64
@@ -69,8 +69,8 @@ type summary struct {
 	took                       time.Duration
 }
 
-// summarise ends the account. What has no acknowledgement by then has failed:
-// nobody knows that it is in the log.
+// summarise returns the totals. Events that aren't acknowledged by then count as
+// failed, because it is unknown whether they are in the log.
 func (t *tally) summarise() summary {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -81,16 +81,16 @@ func (t *tally) summarise() summary {
 	}
 	if t.acknowledged > 1 {
 		s.took = t.last.Sub(t.begun)
-		// From the first event on, so that a slow first answer doesn't pass for
-		// speed; between n events lie n-1 intervals.
+		// Measured from the first event, not its acknowledgement, so that a slow
+		// start counts; n events have n-1 intervals.
 		s.rate = float64(t.acknowledged-1) / s.took.Seconds()
 	}
 	return s
 }
 
-// print writes the summary for a person and, the same, for a program.
+// print writes the summary as text, and logs the same.
 func (s summary) print(w io.Writer, log *slog.Logger) {
-	// An unwritable stdout leaves nobody to tell.
+	// If stdout can't be written to, there is nowhere to report it.
 	_, _ = fmt.Fprintf(w, "sent %d, acknowledged %d, failed %d in %s: %.1f/s; latency p50 %s, p99 %s, max %s; waited for room %d times, skipped %d\n",
 		s.sent, s.acknowledged, s.failed, s.took.Round(time.Millisecond), s.rate,
 		s.p50.Round(10*time.Microsecond), s.p99.Round(10*time.Microsecond), s.max.Round(10*time.Microsecond), s.waits, s.skipped)
@@ -100,8 +100,8 @@ func (s summary) print(w io.Writer, log *slog.Logger) {
 		"backpressure_waits", s.waits, "skipped", s.skipped)
 }
 
-// histogram keeps durations in steps of one per cent from a microsecond on, so
-// that its size doesn't depend on how many there are.
+// histogram counts durations in steps of one per cent, starting at a microsecond, so
+// that its size doesn't depend on their number.
 type histogram struct {
 	counts [steps]int64
 	total  int64
@@ -123,8 +123,8 @@ func (h *histogram) add(d time.Duration) {
 	h.max = max(h.max, d)
 }
 
-// quantile returns a duration that share q of all don't exceed, one per cent
-// too long at most.
+// quantile returns a duration that a share q of all don't exceed. It is too long by
+// one per cent at most.
 func (h *histogram) quantile(q float64) time.Duration {
 	rank := int64(math.Ceil(q * float64(h.total)))
 	var seen int64

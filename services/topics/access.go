@@ -11,15 +11,15 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// user is one user of the declared access list, with everything that it may
-// do. A user that is listed is managed: what it may do beyond the list is
-// taken away. What users may do who aren't listed stays as it is.
+// user is one user of the declared access list, with all of its grants. A listed
+// user is managed: grants beyond the list are revoked. The grants of users that
+// aren't listed stay as they are.
 type user struct {
 	name  string
 	allow []kafka.ACLBinding
 }
 
-// everyone as a user's name stands for all of them, listed or not.
+// everyone as a username stands for all users, listed or not.
 const everyone = "*"
 
 // binding is one line of the brokers' own access list.
@@ -31,7 +31,7 @@ func binding(user string, on resource, operation kafka.ACLOperation) kafka.ACLBi
 	}
 }
 
-// resource is what an operation is done to.
+// resource is what an operation acts on.
 type resource struct {
 	kind    kafka.ResourceType
 	name    string
@@ -39,13 +39,12 @@ type resource struct {
 }
 
 const (
-	// transactionalID is missing among the client's names for resources.
+	// transactionalID is missing from the client's resource types.
 	transactionalID kafka.ResourceType = 5
 	theCluster                         = "kafka-cluster" // as the brokers call it
 )
 
-// operations are those that Kafka knows for each kind of resource, by their
-// usual names.
+// operations are Kafka's operations on each type of resource, by their usual names.
 func operations() map[kafka.ResourceType]map[string]kafka.ACLOperation {
 	all := map[string]kafka.ACLOperation{
 		"All": kafka.ACLOperationAll, "Read": kafka.ACLOperationRead, "Write": kafka.ACLOperationWrite, "Create": kafka.ACLOperationCreate,
@@ -68,8 +67,8 @@ func operations() map[kafka.ResourceType]map[string]kafka.ACLOperation {
 	}
 }
 
-// parseAccess reads an access list strictly. Empty text declares none, and
-// leaves what there is alone. The error has every fault of every user.
+// parseAccess reads an access list strictly. An empty text declares none, and leaves
+// the brokers' list unchanged. The error has every fault of every user.
 func parseAccess(text string) ([]user, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
@@ -79,7 +78,7 @@ func parseAccess(text string) ([]user, error) {
 		return nil, fmt.Errorf("is not a JSON list of users: %w", err)
 	}
 	if len(entries) == 0 {
-		return nil, errors.New("lists no user; leave it empty to leave the brokers' access list alone")
+		return nil, errors.New("lists no user: leave it empty to keep the brokers' access list unchanged")
 	}
 	var (
 		users  []user
@@ -103,7 +102,7 @@ func parseAccess(text string) ([]user, error) {
 		users = append(users, u)
 	}
 	if grants == 0 && len(faults) == 0 {
-		return nil, errors.New("grants nothing to anybody, so nobody could do any work")
+		return nil, errors.New("grants nothing to any user, so that no service could work: grant something, or leave it empty")
 	}
 	return users, errors.Join(faults...)
 }
@@ -129,7 +128,7 @@ func parseUser(entry json.RawMessage) (user, []error) {
 			if json.Unmarshal(m.value, &u.name) != nil {
 				fault("user must be a string")
 			} else if name, typed := strings.CutPrefix(u.name, "User:"); typed || name == "" {
-				fault("user %q must be a name as in a log-in, without a type before it", u.name)
+				fault("user %q must be a username without a type such as User:", u.name)
 			}
 		case "grants":
 			if json.Unmarshal(m.value, &grants) != nil || grants == nil {
@@ -223,7 +222,7 @@ func parseGrant(raw json.RawMessage) (resource, []kafka.ACLOperation, []error) {
 	for _, name := range names {
 		operation, ok := known[name]
 		if !ok && on.kind != kafka.ResourceUnknown {
-			fault("operation %q is none of this resource's: %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+			fault("operation %q does not exist for this resource: use one of %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		}
 		wanted = append(wanted, operation)
 	}

@@ -13,10 +13,10 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// authorize makes the brokers' access list what was declared for the listed
-// users: first it grants what is missing, then it takes away what is left
-// over. Like reconcile it acts on what it has just seen, and ends only when a
-// look finds nothing to do.
+// authorize changes the brokers' access list to what was declared for the listed
+// users: it first grants what is missing, then revokes what is not declared. Like
+// reconcile it acts on what it has just read, and ends once it reads that nothing
+// is left to do.
 func authorize(ctx context.Context, log *slog.Logger, c *cluster, declared []user) error {
 	granted, taken := map[string]int{}, map[string]int{}
 	for {
@@ -41,7 +41,7 @@ func authorize(ctx context.Context, log *slog.Logger, c *cluster, declared []use
 			log.Debug("trying again", "error", err)
 		}
 		if !retry.Sleep(ctx, pause) {
-			return errors.Join(context.Cause(ctx), err, fmt.Errorf("the access list: %d grants are missing and %d are left over", len(missing), len(surplus)))
+			return errors.Join(context.Cause(ctx), err, fmt.Errorf("the access list: %d grants are still missing and %d still to be revoked", len(missing), len(surplus)))
 		}
 	}
 	for _, u := range declared {
@@ -55,8 +55,8 @@ func authorize(ctx context.Context, log *slog.Logger, c *cluster, declared []use
 	return nil
 }
 
-// compare returns what the listed users lack and what they have too much, a
-// refusal included: the list is all that holds.
+// compare returns the grants that the listed users lack, and those that they have
+// beyond the declaration. Deny rules count too: only the declaration is to apply.
 func (c *cluster) compare(ctx context.Context, declared []user) (missing, surplus []kafka.ACLBinding, err error) {
 	now, err := c.access(ctx)
 	if err != nil {
@@ -86,8 +86,8 @@ func difference(declared []user, now []kafka.ACLBinding) (missing, surplus []kaf
 	return missing, surplus
 }
 
-// change grants before it takes away, so that nobody who changes from one
-// grant to another is without either.
+// change grants before it revokes, so that no user is without both when one grant
+// replaces another.
 func (c *cluster) change(ctx context.Context, missing, surplus []kafka.ACLBinding) error {
 	if len(missing) > 0 {
 		results, err := c.admin.CreateACLs(ctx, missing, kafka.SetAdminRequestTimeout(kafkax.ChangeTimeout))
@@ -101,23 +101,23 @@ func (c *cluster) change(ctx context.Context, missing, surplus []kafka.ACLBindin
 		}
 	}
 	if len(surplus) > 0 {
-		// Each is named in full, so that nothing else is met.
+		// Each filter names all fields, so that it matches nothing else.
 		results, err := c.admin.DeleteACLs(ctx, surplus, kafka.SetAdminRequestTimeout(kafkax.ChangeTimeout))
 		if err != nil {
-			return fmt.Errorf("taking grants away: %w", err)
+			return fmt.Errorf("revoking grants: %w", err)
 		}
 		for i, r := range results {
 			if r.Error.Code() != kafka.ErrNoError {
-				return fmt.Errorf("taking %s on %q from %s: %w", surplus[i].Operation, surplus[i].Name, surplus[i].Principal, r.Error)
+				return fmt.Errorf("revoking %s on %q from %s: %w", surplus[i].Operation, surplus[i].Name, surplus[i].Principal, r.Error)
 			}
 		}
 	}
 	return nil
 }
 
-// access reads the brokers' whole access list. librdkafka (2.11) takes a refusal
-// for an empty list; as some grant is always declared, the attempt to make it
-// is then refused in words.
+// access reads the brokers' whole access list. librdkafka (2.11) reports an empty
+// list if reading it is refused. At least one grant is always declared, and the
+// attempt to make it then fails with the reason.
 func (c *cluster) access(ctx context.Context) ([]kafka.ACLBinding, error) {
 	found, err := c.admin.DescribeACLs(ctx, kafka.ACLBindingFilter{
 		Type: kafka.ResourceAny, ResourcePatternType: kafka.ResourcePatternTypeAny,
@@ -132,7 +132,7 @@ func (c *cluster) access(ctx context.Context) ([]kafka.ACLBinding, error) {
 	return found.ACLBindings, nil
 }
 
-// explainAccess adds what to do about a refusal.
+// explainAccess adds the fix to the brokers' refusal.
 func explainAccess(err error) error {
 	var ke kafka.Error
 	if errors.As(err, &ke) {
@@ -140,7 +140,7 @@ func explainAccess(err error) error {
 		case kafka.ErrSecurityDisabled:
 			return fmt.Errorf("ACLS: %w (the brokers have no authorizer: set authorizer.class.name, or leave ACLS empty)", err)
 		case kafka.ErrClusterAuthorizationFailed:
-			return fmt.Errorf("ACLS: %w (whoever changes the access list must be a super user of the brokers, or have Describe and Alter on the cluster)", err)
+			return fmt.Errorf("ACLS: %w (to change the access list, the user must be a super user of the brokers, or have Describe and Alter on the cluster)", err)
 		}
 	}
 	return fmt.Errorf("ACLS: %w", err)

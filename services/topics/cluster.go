@@ -52,7 +52,7 @@ func (c *cluster) read(ctx context.Context, declared []topic) (brokers int, now 
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = max(min(wait, time.Until(deadline)), time.Millisecond)
 	}
-	// All topics: asking for one by name that isn't there is an error.
+	// All topics: asking for a missing topic by name is an error.
 	md, err := c.admin.GetMetadata(nil, true, int(wait.Milliseconds()))
 	if err != nil {
 		return 0, nil, c.config.Explained(ctx, fmt.Errorf("no broker answers: %w", err))
@@ -101,9 +101,9 @@ func topicOf(t kafka.TopicMetadata) *actual {
 	return a
 }
 
-// create, grow and configure change many topics with one request. The result
-// has an error for each topic that failed, by name; the error is that of the
-// whole request.
+// create, grow and configure change many topics with one request. The result has
+// the error of each topic that failed, by name; the error is that of the request as
+// a whole.
 
 func (c *cluster) create(ctx context.Context, topics []topic) (map[string]error, error) {
 	var specs []kafka.TopicSpecification
@@ -164,14 +164,14 @@ func failed(results []kafka.TopicResult) map[string]error {
 	return errs
 }
 
-// raced reports that another run has made the same change first.
+// raced reports whether another run has made the same change first.
 func raced(err error) bool {
 	var ke kafka.Error
 	return errors.As(err, &ke) && (ke.Code() == kafka.ErrTopicAlreadyExists || ke.Code() == kafka.ErrInvalidPartitions)
 }
 
-// final reports that the broker will say the same next time: the declaration
-// or the rights have to change.
+// final reports whether a retry would fail too: the declaration or the access rights
+// have to change.
 func final(err error) bool {
 	var ke kafka.Error
 	if !errors.As(err, &ke) {

@@ -14,8 +14,8 @@ type config struct {
 	Kafka kafkax.Config
 
 	Topics  string        `env:"TOPICS,required,notEmpty" doc:"The declaration: a JSON list such as [{\"name\":\"orders\",\"partitions\":6,\"replicationFactor\":3,\"config\":{\"cleanup.policy\":\"compact\"}}]."`
-	ACLs    string        `env:"ACLS" doc:"The access list: a JSON list such as [{\"user\":\"web-server\",\"grants\":[{\"topic\":\"purchases\",\"operations\":[\"Write\"]}]}]. Users in it may do this and nothing else; what others may do, and everything when it is empty, stays as it is."`
-	Timeout time.Duration `env:"TIMEOUT" envDefault:"60s" doc:"How long to try until topics and access list are what the declaration says; brokers that still start are waited for."`
+	ACLs    string        `env:"ACLS" doc:"The access list: a JSON list such as [{\"user\":\"web-server\",\"grants\":[{\"topic\":\"purchases\",\"operations\":[\"Write\"]}]}]. Users in it have these grants and no others; the grants of other users stay unchanged, and all do if it is empty."`
+	Timeout time.Duration `env:"TIMEOUT" envDefault:"60s" doc:"How long to try until topics and access list match the declaration; this includes waiting for brokers that are still starting."`
 }
 
 // Validate implements envconf.Validator.

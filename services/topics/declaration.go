@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// topic is one declared topic. Its config is complete: an override that the
-// topic has and the declaration hasn't goes back to the broker's default.
+// topic is one declared topic. Its config is complete: an override that isn't
+// declared is reset to the broker's default.
 type topic struct {
 	name        string
 	partitions  int
@@ -19,8 +19,8 @@ type topic struct {
 	config      map[string]string
 }
 
-// parseTopics reads a declaration strictly: what is misspelt must be seen, not
-// ignored. The error has every fault of every topic.
+// parseTopics reads a declaration strictly: misspelt fields are errors. The error has
+// every fault of every topic.
 func parseTopics(text string) ([]topic, error) {
 	var entries []json.RawMessage
 	if err := json.Unmarshal([]byte(text), &entries); err != nil {
@@ -40,7 +40,7 @@ func parseTopics(text string) ([]topic, error) {
 		if t.name == "" {
 			where = fmt.Sprintf("entry %d", i+1)
 		} else {
-			// Kafka refuses names that differ only so: they collide in its metrics.
+			// Kafka refuses such names: they collide in its metrics.
 			plain := strings.ReplaceAll(t.name, ".", "_")
 			switch other, taken := seen[plain]; {
 			case taken && other == t.name:
@@ -100,7 +100,7 @@ func parseTopic(entry json.RawMessage) (topic, []error) {
 	return t, faults
 }
 
-// maxCount keeps a slip of the finger from taking a cluster down.
+// maxCount keeps a typing error from overloading a cluster.
 const maxCount = 10_000
 
 func parseCount(m member, fault func(string, ...any)) int {
@@ -125,7 +125,7 @@ func parseConfig(value json.RawMessage, config map[string]string, fault func(str
 			fault("config %q is given twice", m.name)
 		}
 		var text string
-		// A null would unmarshal into a string without a word.
+		// encoding/json would silently accept null as a string.
 		if string(m.value) == "null" || json.Unmarshal(m.value, &text) != nil {
 			fault("config %q must be a string in quotes, not %s", m.name, m.value)
 		}
@@ -138,8 +138,8 @@ type member struct {
 	value json.RawMessage
 }
 
-// parseObject reads an object's members as they stand: encoding/json itself
-// would let the last of two win and take "Name" for "name".
+// parseObject reads an object's members strictly. encoding/json would use the last
+// of two equal names, and accept "Name" for "name".
 func parseObject(raw json.RawMessage) ([]member, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if open, err := d.Token(); err != nil || open != json.Delim('{') {

@@ -1,5 +1,5 @@
-// Command topics makes the topics of a Kafka cluster what their declaration
-// says, and ends: a Job in the cluster, a step of a local run.
+// Command topics changes the topics and grants of a Kafka cluster to what is
+// declared, and ends. It is a Job in the cluster, and a step of a local run.
 package main
 
 import (

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// actual is what a topic is now.
+// actual is the current state of a topic.
 type actual struct {
 	partitions int
 	// replication holds each number of replicas that some partition has.
@@ -18,16 +18,17 @@ type actual struct {
 	overrides   map[string]string // config set on the topic itself
 }
 
-// plan is what is left to do for one topic. With nothing in it, the topic is
-// what its declaration says.
+// plan is what is left to do for one topic. If it is empty, the topic matches its
+// declaration.
 type plan struct {
 	create bool
 	growTo int
 	set    map[string]string
 	reset  []string
-	// waiting says what has to happen by itself first.
+	// waiting names what has to happen first, without our doing.
 	waiting string
-	// refused is what this program won't do; nothing of the topic is touched.
+	// refused is why the declaration can't be applied. Then nothing of the topic is
+	// changed.
 	refused error
 }
 
@@ -35,8 +36,8 @@ func (p plan) done() bool {
 	return !p.create && p.growTo == 0 && len(p.set) == 0 && len(p.reset) == 0 && p.waiting == "" && p.refused == nil
 }
 
-// planFor compares. now is nil when there is no such topic. brokers are those
-// that are up: more may follow.
+// planFor compares the declaration with the current state, which is nil if the topic
+// doesn't exist. brokers is the number of brokers that are up so far.
 func planFor(want topic, now *actual, brokers int) plan {
 	if now == nil {
 		if want.replication > brokers {
@@ -47,11 +48,11 @@ func planFor(want topic, now *actual, brokers int) plan {
 
 	var refused []error
 	if now.partitions > want.partitions {
-		refused = append(refused, fmt.Errorf("topic %q has %d partitions, %d are wanted: partitions can't be taken away; declare %d, or delete the topic with its data",
+		refused = append(refused, fmt.Errorf("topic %q has %d partitions but %d are declared, and partitions can't be removed: declare %d, or delete the topic with its data",
 			want.name, now.partitions, want.partitions, now.partitions))
 	}
 	if !slices.Equal(now.replication, []int{want.replication}) {
-		refused = append(refused, fmt.Errorf("topic %q has replication factor %s, %d is wanted: declare what it has, or move its replicas with kafka-reassign-partitions.sh",
+		refused = append(refused, fmt.Errorf("topic %q has replication factor %s but %d is declared: declare what it has, or move its replicas with kafka-reassign-partitions.sh",
 			want.name, join(now.replication), want.replication))
 	}
 	if len(refused) > 0 {
@@ -78,14 +79,13 @@ func planFor(want topic, now *actual, brokers int) plan {
 	return p
 }
 
-// ownedByKafka are overrides that Kafka's own tools set for the time of a
-// reassignment.
+// ownedByKafka are overrides that Kafka's own tools set during a reassignment.
 func ownedByKafka(key string) bool {
 	return key == "leader.replication.throttled.replicas" || key == "follower.replication.throttled.replicas"
 }
 
-// sameValue compares as Kafka does, which answers with its own spelling: it
-// would be set again in every run otherwise.
+// sameValue compares values as Kafka does. Kafka reports them in its own spelling, so
+// that comparing the text would set them again in every run.
 func sameValue(a, b string) bool {
 	if a == b {
 		return true

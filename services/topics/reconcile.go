@@ -11,18 +11,18 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// pause lies between two looks at the cluster.
+// pause is the time between two readings of the cluster.
 const pause = 250 * time.Millisecond
 
-// outcome is what became of one declared topic.
+// outcome is the result for one declared topic.
 type outcome struct {
 	topic        topic
 	created      bool
 	grownFrom    int
 	reconfigured bool
-	// pending is why it isn't there yet.
+	// pending is why the topic doesn't match its declaration yet.
 	pending string
-	// err is why it won't be.
+	// err is why it never will.
 	err     error
 	settled bool
 }
@@ -49,9 +49,10 @@ func (o *outcome) String() string {
 	return strings.Join(did, ", ")
 }
 
-// reconcile looks, changes what differs and looks again, until every topic is
-// what was declared or is known not to become so. As it acts only on what it
-// has just seen, it may run any number of times, also beside itself.
+// reconcile reads the topics, changes what differs and reads them again, until every
+// topic matches its declaration or is known never to do so. Since it acts only on
+// what it has just read, it can be repeated, and several runs don't disturb each
+// other.
 func reconcile(ctx context.Context, log *slog.Logger, c *cluster, declared []topic) ([]*outcome, error) {
 	outcomes := make([]*outcome, len(declared))
 	for i, t := range declared {
@@ -77,7 +78,7 @@ func reconcile(ctx context.Context, log *slog.Logger, c *cluster, declared []top
 	return outcomes, errors.Join(errs...)
 }
 
-// round makes one look and the changes that it asks for.
+// round reads the topics once, and makes the changes that are necessary.
 func round(ctx context.Context, c *cluster, outcomes []*outcome) error {
 	left := open(outcomes)
 	if len(left) == 0 {
@@ -99,12 +100,12 @@ func round(ctx context.Context, c *cluster, outcomes []*outcome) error {
 		name := o.topic.name
 		p := planFor(o.topic, now[name], brokers)
 		if o.reconfigured {
-			// Acknowledged once is done: brokers may answer in a spelling of
-			// their own, or keep an override that they set themselves.
+			// An acknowledged change is not repeated: brokers may report a value
+			// in another spelling, or keep an override that they set themselves.
 			p.set, p.reset = nil, nil
 		}
 		o.pending, o.err = p.waiting, p.refused
-		// Only what a look has confirmed counts as done.
+		// A topic is settled only once it has been read as declared.
 		o.settled = p.done()
 		if p.create {
 			missing = append(missing, o.topic)
@@ -130,7 +131,7 @@ func round(ctx context.Context, c *cluster, outcomes []*outcome) error {
 		for _, o := range left {
 			name := o.topic.name
 			switch err := failures[name]; {
-			case !touches(name), raced(err): // the next look tells
+			case !touches(name), raced(err): // the next reading shows the result
 			case err == nil:
 				note(o)
 			case final(err):
@@ -155,7 +156,7 @@ func round(ctx context.Context, c *cluster, outcomes []*outcome) error {
 	return errors.Join(errs...)
 }
 
-// open are the topics that still may become what was declared.
+// open returns the topics that don't match their declaration yet, but still may.
 func open(outcomes []*outcome) []*outcome {
 	var left []*outcome
 	for _, o := range outcomes {
@@ -178,7 +179,7 @@ func unfinished(cause error, outcomes []*outcome, problem error) error {
 		case !o.settled && o.pending != "":
 			errs = append(errs, fmt.Errorf("topic %q: %s", o.topic.name, o.pending))
 		case !o.settled:
-			errs = append(errs, fmt.Errorf("topic %q: a change was made, but is not to be seen yet", o.topic.name))
+			errs = append(errs, fmt.Errorf("topic %q: a change was made, but the brokers don't report it yet", o.topic.name))
 		}
 	}
 	return errors.Join(errs...)

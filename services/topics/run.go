@@ -32,11 +32,11 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	defer c.close()
 
-	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Timeout, fmt.Errorf("what is declared is not so after TIMEOUT (%s)", cfg.Timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Timeout, fmt.Errorf("topics and access list don't match the declaration after TIMEOUT (%s)", cfg.Timeout))
 	defer cancel()
 	var refused error
 	if len(access) > 0 {
-		// What is granted need not exist yet.
+		// Grants may name topics that don't exist yet.
 		if refused = authorize(ctx, log, c, access); ctx.Err() != nil {
 			return refused
 		}
@@ -46,7 +46,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	return errors.Join(refused, err)
 }
 
-// report logs one line a topic: together, the table of what was done.
+// report logs one line per topic with what was done.
 func report(log *slog.Logger, outcomes []*outcome) {
 	for _, o := range outcomes {
 		attrs := []any{"topic", o.topic.name, "outcome", o.String(), "partitions", o.topic.partitions, "replication_factor", o.topic.replication}

@@ -132,8 +132,8 @@ func TestWhatCannotBeDoneIsRefusedWholeAndAtOnce(t *testing.T) {
 		t.Fatal("shrinking was not refused")
 	}
 	for _, want := range []string{
-		fmt.Sprintf("topic %q has 4 partitions, 2 are wanted", shrinks), "declare 4",
-		fmt.Sprintf("topic %q has replication factor %d, %d is wanted", other, replicas, replicas+1), "kafka-reassign-partitions.sh",
+		fmt.Sprintf("topic %q has 4 partitions but 2 are declared", shrinks), "declare 4",
+		fmt.Sprintf("topic %q has replication factor %d but %d is declared", other, replicas, replicas+1), "kafka-reassign-partitions.sh",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
