@@ -124,9 +124,9 @@ func TestFaultsOfTheConfigurationAreToldAtOnce(t *testing.T) {
 	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {contxt: a}\n  shopstream:kafka: {brokers: three}\n")
 	m.platform("up", "STACK=mine").fails().says("cluster.contxt", "kafka.brokers").doesNotSay("again").didNot("pulumi")
 	// What can't be read, a value that is wrong by itself, and values that don't fit each other.
-	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {contxt: a}\n  shopstream:logLevel: loud\n  shopstream:kafka: {brokers: 2}\n  shopstream:services: {consumer: {max: 9}}\n")
+	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {contxt: a}\n  shopstream:logLevel: loud\n  shopstream:addons: {kedaNamespace: shop}\n  shopstream:services: {consumer: {max: 9}}\n")
 	for _, command := range []string{"up", "preview"} {
-		m.platform(command, "STACK=mine").fails().says("cluster.contxt", "logLevel", "kafka: 2 brokers", "services.consumer.max").didNot("pulumi", "minikube")
+		m.platform(command, "STACK=mine").fails().says("cluster.contxt", "logLevel", "addons.kedaNamespace", "services.consumer.max").didNot("pulumi", "minikube")
 	}
 }
 

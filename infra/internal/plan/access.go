@@ -8,12 +8,12 @@ import (
 // KEDAUser is KEDA's SASL username.
 const KEDAUser = "keda"
 
-// Users returns every SASL user of the brokers: their clients, and the administrator.
+// Users returns every SASL username: the clients', and the administrator's.
 func Users(c config.Config) []string {
 	return append(Clients(c), kafka.Admin)
 }
 
-// Clients returns the users that have grants: the services and the autoscaler.
+// Clients returns the SASL usernames that have grants: the services' and KEDA's.
 func Clients(c config.Config) []string {
 	var names []string
 	for _, s := range Services(c) {
@@ -22,7 +22,7 @@ func Clients(c config.Config) []string {
 	return append(names, KEDAUser)
 }
 
-// Grants is what each user may do, and no more than it has to.
+// Grants returns what each user may do, which is no more than it needs.
 func Grants(c config.Config) []kafka.Grant {
 	t := c.Topics
 	read := []string{"Read", "Describe"}
@@ -30,7 +30,7 @@ func Grants(c config.Config) []kafka.Grant {
 	return []kafka.Grant{
 		{User: WebServer, Operations: write, Topic: t.Purchases.Name},
 
-		// It also puts dead letters back, so it reads its own and writes where they came from.
+		// It also replays dead letters: it reads them and writes them to the topic they came from.
 		{User: ManagementAPI, Operations: []string{"Read", "Write", "Describe"}, Topic: t.Purchases.Name},
 		{User: ManagementAPI, Operations: []string{"Read", "Write", "Describe"}, Topic: t.PurchasesDLQ.Name},
 		{User: ManagementAPI, Operations: read, Group: managementGroup},
@@ -43,10 +43,10 @@ func Grants(c config.Config) []kafka.Grant {
 		{User: Consumer, Operations: write, TransactionalID: consumerGroup + "-", Prefixed: true},
 
 		{User: Producer, Operations: write, Topic: t.Orders.Name},
-		// As a load generator it makes purchases too.
+		// As the load generator it can send purchases too.
 		{User: Producer, Operations: write, Topic: t.Purchases.Name},
 
-		// It shows any topic and any group, and changes none.
+		// It shows every topic and every group, and changes none.
 		{User: API, Operations: []string{"Read", "Describe", "DescribeConfigs"}, Topic: "*"},
 		{User: API, Operations: []string{"Describe"}, Group: "*"},
 

@@ -11,15 +11,15 @@ import (
 	"shopstream/infra/internal/pod"
 )
 
-// Demand is what a number of equal pods ask for.
+// Demand is what a number of equal pods request.
 type Demand struct {
 	Name      string
 	Pods      int
 	Resources pod.Resources
 }
 
-// Demands returns what the platform asks for when nothing is scaled up, and the most that an update or a first start
-// asks for on top: one more pod of a service, and the two Jobs.
+// Demands returns what the pods request when nothing is scaled up, and what an update or a first start requests on top:
+// one more pod of a service, and the two Jobs.
 func Demands(c config.Config) []Demand {
 	node := pod.Resources{CPU: c.Kafka.CPU, CPULimit: c.Kafka.CPULimit, Memory: kafka.Memory(c.Kafka.Heap)}
 	node.CPU.Add(GuardResources().CPU)
@@ -53,7 +53,7 @@ func Demands(c config.Config) []Demand {
 	return list
 }
 
-// MongoResources is what each member of the database asks for.
+// MongoResources returns the requests and limits of each member of the database.
 func MongoResources(c config.Config) pod.Resources {
 	return pod.Resources{CPU: c.Mongo.CPU, CPULimit: c.Mongo.CPULimit, Memory: c.Mongo.Memory}
 }
@@ -67,7 +67,7 @@ func Total(list []Demand) (cpu, memory resource.Quantity) {
 	return cpu, memory
 }
 
-// capacity is what the nodes have for the platform: all but what Kubernetes itself asks for on each.
+// capacity returns what the nodes have for the platform: all but what Kubernetes itself needs on each.
 func capacity(c config.Cluster) (cpu, memory resource.Quantity) {
 	cpu, memory = c.NodeCPU.DeepCopy(), c.NodeMemory.DeepCopy()
 	cpu.Sub(resource.MustParse("750m"))
@@ -89,18 +89,18 @@ func checkBudget(c config.Config) []error {
 	var faults []error
 	if needCPU.Cmp(haveCPU) > 0 {
 		faults = append(faults, config.Fault("cluster.nodeCpu",
-			"the platform asks for %s CPUs and %d × %s leave %s: use bigger or more nodes, or the profile %q",
+			"the platform requests %s CPUs, and %d nodes of %s leave %s: use larger or more nodes, or the profile %q",
 			needCPU.String(), c.Cluster.Nodes, c.Cluster.NodeCPU.String(), haveCPU.String(), config.Small))
 	}
 	if needMemory.Cmp(haveMemory) > 0 {
 		faults = append(faults, config.Fault("cluster.nodeMemory",
-			"the platform asks for %dMi of memory and %d × %s leave %dMi: use bigger or more nodes, or the profile %q",
+			"the platform requests %dMi of memory, and %d nodes of %s leave %dMi: use larger or more nodes, or the profile %q",
 			mebibytes(needMemory), c.Cluster.Nodes, c.Cluster.NodeMemory.String(), mebibytes(haveMemory), config.Small))
 	}
 	if largest := slices.MaxFunc(Demands(c), func(a, b Demand) int {
 		return a.Resources.Memory.Cmp(b.Resources.Memory)
 	}); largest.Resources.Memory.Cmp(c.Cluster.NodeMemory) > 0 {
-		faults = append(faults, config.Fault("cluster.nodeMemory", "one pod of %s needs %s and a node has %s",
+		faults = append(faults, config.Fault("cluster.nodeMemory", "a pod of %s requests %s, and a node has %s: use larger nodes, or lower its memory",
 			largest.Name, largest.Resources.Memory.String(), c.Cluster.NodeMemory.String()))
 	}
 	return faults

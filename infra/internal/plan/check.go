@@ -1,5 +1,5 @@
-// Package plan is what follows from a configuration by plain Go, before anything is declared: the services and their
-// environments, topics, routes, the call graph, grants, what the pods ask for, and whether it all fits together.
+// Package plan derives from a configuration, in plain Go, what will be declared: the services and their environments,
+// topics, routes, the call graph, grants and resource requests. It also checks that they fit together.
 package plan
 
 import (
@@ -11,12 +11,12 @@ import (
 	"shopstream/infra/internal/config"
 )
 
-// Check returns everything that is wrong with a configuration at once, by itself and in what follows from it. A preview
-// needs no secrets: whoever reviews a change has none.
+// Check returns all faults of a configuration at once: of single values, and of values that don't fit together. A preview
+// needs no secrets, since whoever reviews a change has none.
 func Check(c config.Config, s config.Secrets, preview bool) error {
 	faults := []error{config.Check(c, s, preview)}
 	if !slices.Contains(config.Profiles(), c.Profile) {
-		// Without a profile nothing says what the stack is meant to be.
+		// Without a valid profile there are no defaults to check the rest against.
 		return errors.Join(faults...)
 	}
 	if err := Topology(c).Check(); err != nil {
@@ -26,20 +26,20 @@ func Check(c config.Config, s config.Secrets, preview bool) error {
 		CheckCredentials(c, s, time.Now()), checkNamespaces(c), checkScaling(c), checkBudget(c))...)
 }
 
-// checkScaling wants no more pods of a consumer than its topic has partitions.
+// checkScaling reports consumers that may have more pods than their topic has partitions.
 func checkScaling(c config.Config) []error {
 	var faults []error
 	for _, s := range Services(c) {
 		if s.Scale.Lag != nil && s.Size.Max > s.Scale.Lag.Partitions {
 			faults = append(faults, config.Fault("services."+s.Key+".max",
-				"%d is more than topic %q has partitions, which is %d: a pod too many would get none; "+
+				"%d is more than the partitions of topic %q, %d: the further pods would get no partition; "+
 					"lower max or raise the partitions", s.Size.Max, s.Scale.Lag.Name, s.Scale.Lag.Partitions))
 		}
 	}
 	return faults
 }
 
-// checkNamespaces wants a namespace of its own for whatever the stack makes one for.
+// checkNamespaces reports namespaces that two parts share, and Kubernetes's own.
 func checkNamespaces(c config.Config) []error {
 	var faults []error
 	used := map[string]string{AppNamespace: "the services", DataNamespace: "Kafka and MongoDB"}
@@ -52,11 +52,11 @@ func checkNamespaces(c config.Config) []error {
 		{"addons.monitoringNamespace", c.Addons.MonitoringNamespace, "monitoring", c.Addons.Prometheus || c.Addons.MetricsServer},
 	} {
 		if place.made && slices.Contains(protectedNamespaces(), place.name) {
-			faults = append(faults, config.Fault(place.key, "%q belongs to Kubernetes, and the stack would close it and delete it "+
-				"with itself: name another", place.name))
+			faults = append(faults, config.Fault(place.key, "%q belongs to Kubernetes, and the stack would deny all traffic in it and delete it "+
+				"on destroy: set another name", place.name))
 		}
 		if other, taken := used[place.name]; taken && place.made {
-			faults = append(faults, config.Fault(place.key, "%q is the namespace of %s: name another", place.name, other))
+			faults = append(faults, config.Fault(place.key, "%q is the namespace of %s too: set another name", place.name, other))
 		}
 		if place.made {
 			used[place.name] = place.who
@@ -65,7 +65,7 @@ func checkNamespaces(c config.Config) []error {
 	return faults
 }
 
-// protectedNamespaces returns those that every cluster has, and that no stack may make its own.
+// protectedNamespaces returns those that every cluster has, which no stack may take over.
 func protectedNamespaces() []string {
 	return []string{"default", "kube-node-lease", "kube-public", "kube-system"}
 }

@@ -14,7 +14,7 @@ import (
 	"shopstream/infra/internal/kafka"
 )
 
-// KafkaPasswords returns the given passwords by user.
+// KafkaPasswords returns the passwords that the stack sets, by SASL username.
 func KafkaPasswords(s config.Secrets) (map[string]string, error) {
 	if s.KafkaPasswords == "" {
 		return nil, nil
@@ -22,12 +22,12 @@ func KafkaPasswords(s config.Secrets) (map[string]string, error) {
 	var passwords map[string]string
 	if err := json.Unmarshal([]byte(s.KafkaPasswords), &passwords); err != nil {
 		// Not the error itself, which may quote a password.
-		return nil, errors.New("kafkaPasswords: is no JSON object of passwords by user")
+		return nil, errors.New("kafkaPasswords: is not a JSON object of passwords by user; write it like {\"api\": \"…\"}")
 	}
 	return passwords, nil
 }
 
-// CheckCredentials finds in given credentials what would keep the brokers from starting, or clients from connecting.
+// CheckCredentials returns the faults of given credentials with which brokers could not start, or clients not connect.
 func CheckCredentials(c config.Config, s config.Secrets, now time.Time) []error {
 	var faults []error
 	for _, given := range []struct{ key, value string }{
@@ -45,36 +45,36 @@ func CheckCredentials(c config.Config, s config.Secrets, now time.Time) []error 
 		faults = append(faults, config.OneOf("kafkaPasswords", user, Users(c)...)...)
 		if !config.StrongPassword(passwords[user]) {
 			faults = append(faults, config.Fault("kafkaPasswords",
-				"that of %q stands in the brokers' settings as it is: use 16 letters and digits or more, and nothing else", user))
+				"that of %q is written into the brokers' settings without escapes: use 16 letters and digits or more, and nothing else", user))
 		}
 	}
 	switch {
 	case (s.KafkaCertificate == "") != (s.KafkaAuthority == ""):
-		faults = append(faults, config.Fault("kafkaCertificate", "goes together with kafkaAuthority: set both, or neither"))
+		faults = append(faults, config.Fault("kafkaCertificate", "is set without kafkaAuthority, or the other way round: set both, or neither"))
 	case s.KafkaCertificate != "":
 		faults = append(faults, checkCertificate(c, s, now)...)
 	}
 	return faults
 }
 
-// checkCertificate looks at a given certificate as nodes and clients will.
+// checkCertificate verifies a given certificate as nodes and clients will.
 func checkCertificate(c config.Config, s config.Secrets, now time.Time) []error {
 	pair, err := tls.X509KeyPair([]byte(s.KafkaCertificate), []byte(s.KafkaCertificate))
 	if err != nil {
-		return []error{config.Fault("kafkaCertificate", "is no key with its certificate, both PEM: %v", err)}
+		return []error{config.Fault("kafkaCertificate", "is not a private key followed by its certificate, both in PEM: %v", err)}
 	}
 	if !strings.HasPrefix(strings.TrimSpace(s.KafkaCertificate), "-----BEGIN PRIVATE KEY") {
-		return []error{config.Fault("kafkaCertificate", "doesn't begin with its key in PKCS #8, which is all that brokers read: "+
+		return []error{config.Fault("kafkaCertificate", "doesn't begin with a private key in PKCS #8, the only format that brokers read: "+
 			"convert it with openssl pkcs8 -topk8 -nocrypt")}
 	}
 	authorities := x509.NewCertPool()
 	if !authorities.AppendCertsFromPEM([]byte(s.KafkaAuthority)) {
-		return []error{config.Fault("kafkaAuthority", "is no certificate in PEM")}
+		return []error{config.Fault("kafkaAuthority", "is not a certificate in PEM")}
 	}
 	var faults []error
 	leaf := pair.Leaf
 	if got := leaf.Subject.String(); got != "CN="+kafka.NodeName {
-		faults = append(faults, config.Fault("kafkaCertificate", "is for %q: nodes know one another by CN=%s and nothing more", got, kafka.NodeName))
+		faults = append(faults, config.Fault("kafkaCertificate", "has the subject %q: nodes authenticate one another as CN=%s; issue it with that subject and nothing more", got, kafka.NodeName))
 	}
 	between := x509.NewCertPool()
 	for _, der := range pair.Certificate[1:] {
@@ -87,7 +87,7 @@ func checkCertificate(c config.Config, s config.Secrets, now time.Time) []error 
 			Roots: authorities, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage},
 		})
 		if err != nil {
-			faults = append(faults, config.Fault("kafkaCertificate", "would be refused, by clients or between nodes: %v", err))
+			faults = append(faults, config.Fault("kafkaCertificate", "would be refused by clients or between nodes: %v", err))
 			break
 		}
 	}
@@ -96,7 +96,7 @@ func checkCertificate(c config.Config, s config.Secrets, now time.Time) []error 
 			continue
 		}
 		if err := leaf.VerifyHostname(strings.Replace(host, "*", kafka.Name+"-0", 1)); err != nil {
-			faults = append(faults, config.Fault("kafkaCertificate", "is not for the name %s", host))
+			faults = append(faults, config.Fault("kafkaCertificate", "is not valid for the host name %s: issue it with that name", host))
 		}
 	}
 	return faults

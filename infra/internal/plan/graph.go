@@ -10,13 +10,13 @@ import (
 	"shopstream/infra/internal/netpol"
 )
 
-// The namespaces of the platform itself. The addons' are configuration.
+// The namespaces of the platform itself. Those of the addons are configurable.
 const (
 	AppNamespace  = "shop"
 	DataNamespace = "shop-data"
 )
 
-// ClosedNamespaces returns the namespaces that the stack makes.
+// ClosedNamespaces returns the namespaces that the stack makes. Traffic in them is denied unless the graph allows it.
 func ClosedNamespaces(c config.Config) []string {
 	names := []string{AppNamespace, DataNamespace}
 	if c.Addons.IngressNginx {
@@ -31,8 +31,8 @@ func ClosedNamespaces(c config.Config) []string {
 	return names
 }
 
-// Graph is the one declaration of who calls whom. The network policies, the page in docs, and the test that holds the
-// services' environments against it all come from here.
+// Graph returns who calls whom on which port. It is declared only here: the network policies, docs/infra-network.md, and
+// the test that compares it with the services' environments are derived from it.
 func Graph(c config.Config) netpol.Graph {
 	closed := ClosedNamespaces(c)
 	brokers := kafka.Brokers(DataNamespace)
@@ -94,7 +94,7 @@ func databaseCalls(c config.Config) []netpol.Call {
 	)
 }
 
-// addonCalls is what the addons need, of the platform and for themselves.
+// addonCalls returns the calls to, from and within the addons.
 func addonCalls(c config.Config) []netpol.Call {
 	places := addon.Places{
 		Ingress:    c.Ingress.Namespace,

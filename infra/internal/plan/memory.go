@@ -9,35 +9,35 @@ import (
 	"shopstream/infra/internal/pod"
 )
 
-// A service's memory is shared out in halves: one is Go's heap, the other is what Go knows nothing of, above all the
-// records that Kafka's client, which is C, holds before it hands them over.
+// Half of a service's memory is for Go's heap. The other half is for memory outside of it, above all the records that
+// Kafka's client, a C library, buffers.
 
 const (
-	// readerBuffers is what the client of one of api's readers may hold: a fetch of 8 MiB and a queue of 16 MiB.
+	// readerBuffers is what the Kafka client of one of api's readers may buffer: a fetch of 8 MiB and a queue of 16 MiB.
 	readerBuffers = 24 << 20
 
-	// readingCopies is how often a record may be in api's heap: as read, as text, and in an answer that grows by
-	// doubling.
+	// readingCopies is how many copies of a record may be in api's heap: as read, as text, and in a response buffer that
+	// grows by doubling.
 	readingCopies = 5
 
-	// restOfHeap is what a service takes when it does nothing.
+	// restOfHeap is the heap of an idle service.
 	restOfHeap = 16 << 20
 
-	// mostReaders is as many as read at once with any use: the next one has half a CPU to share.
+	// mostReaders is how many readers at once are of any use on half a CPU.
 	mostReaders = 4
 )
 
-// allocators returns what the two allocators of a process read.
+// allocators returns the settings of the two memory allocators of a process, Go's and the C library's.
 func allocators(memory resource.Quantity) []pod.Env {
 	return []pod.Env{
-		// Go collects its garbage before the container's limit is met, and not after.
+		// Go collects garbage before the container's limit is reached.
 		pod.Value("GOMEMLIMIT", fmt.Sprintf("%dMiB", memory.Value()/2>>20)),
-		// The C library keeps what is freed in as many places as the nodes have cores, times eight.
+		// By default the C library keeps freed memory in eight arenas per core of the node.
 		pod.Value("MALLOC_ARENA_MAX", "2"),
 	}
 }
 
-// reading bounds what api reads at once, so that no number of requests for large records gets it killed.
+// reading limits what api reads at once, so that no number of requests for large records exceeds its memory.
 func reading(memory resource.Quantity) []pod.Env {
 	half := memory.Value() / 2
 	readers := max(1, min(mostReaders, half/readerBuffers))

@@ -13,7 +13,7 @@ import (
 	"shopstream/infra/internal/pod"
 )
 
-// The names that the rest of the world finds the services by.
+// The names of the services, their Deployments and their DNS entries.
 const (
 	WebServer     = "web-server"
 	ManagementAPI = "management-api"
@@ -30,25 +30,26 @@ const (
 )
 
 const (
-	// DrainDelay covers the time that a stopping pod's address is still handed out.
+	// DrainDelay is how long a stopping pod goes on serving, since its address is still in use for a moment.
 	DrainDelay = 5 * time.Second
 
-	// ShutdownStep bounds each step of a service's end.
+	// ShutdownStep is the time limit of each step of a service's shutdown.
 	ShutdownStep = 10 * time.Second
 )
 
 // Service is one line of the table of services.
 type Service struct {
 	Name string
-	Key  string // in the configuration
+	Key  string // under `services` in the configuration
 	Port int
 	Size config.Service
 
-	// Env is what it is told beside the addresses and credentials of what it needs, which are added where those are
-	// declared.
+	// Env is its environment, without the addresses and credentials of Kafka and the database, which are added where those
+	// are declared.
 	Env []pod.Env
 
-	// Database gives it the address of the document database, and Token the token that its callers have to show.
+	// Database gives it the address and the password of the document database. Token gives it the bearer token that it
+	// requires of its callers.
 	Database, Token bool
 
 	Scale Scaling
@@ -59,7 +60,7 @@ type Scaling struct {
 	Lag   *config.Topic
 	Group string
 
-	// KEDA has KEDA watch the CPU as well, where nothing but a plain autoscaler would be needed.
+	// KEDA scales on CPU with a ScaledObject in place of a HorizontalPodAutoscaler.
 	KEDA bool
 }
 
@@ -116,8 +117,8 @@ func Images(c config.Config) []string {
 	return names
 }
 
-// Environment is what a service is started with: the table, what it was given to connect with, and what the stack
-// adds. The stack's own settings come last and win.
+// Environment returns the environment of a service: the log level, memory settings, connections, its line of the table,
+// and what the stack sets under `env`, which wins.
 func (s Service) Environment(logLevel string, connections ...pod.Env) []pod.Env {
 	env := append([]pod.Env{pod.Value("LOG_LEVEL", logLevel)}, allocators(s.Size.Memory)...)
 	env = append(env, connections...)
@@ -129,7 +130,7 @@ func (s Service) Environment(logLevel string, connections ...pod.Env) []pod.Env 
 	return env
 }
 
-// Resources is what each pod of a service asks for.
+// Resources returns the requests and limits of each pod of a service.
 func (s Service) Resources() pod.Resources {
 	return pod.Resources{CPU: s.Size.CPU, CPULimit: s.Size.CPULimit, Memory: s.Size.Memory}
 }
@@ -139,7 +140,7 @@ func GuardResources() pod.Resources {
 	return pod.Resources{CPU: resource.MustParse("10m"), CPULimit: resource.MustParse("200m"), Memory: resource.MustParse("48Mi")}
 }
 
-// TopicsResources is what the Job that makes the topics asks for.
+// TopicsResources returns the requests and limits of the Job that makes the topics.
 func TopicsResources() pod.Resources {
 	return pod.Resources{CPU: resource.MustParse("50m"), CPULimit: resource.MustParse("500m"), Memory: resource.MustParse("64Mi")}
 }

@@ -8,12 +8,12 @@ import (
 	"shopstream/infra/internal/kafka"
 )
 
-// Topics returns the topics as the Job gets them.
+// Topics returns the topics as the Job reads them.
 func Topics(c config.Config) []kafka.Topic {
 	var list []kafka.Topic
 	for _, t := range c.Topics.All() {
 		settings := map[string]string{
-			// On every topic, and not just on the brokers: a topic keeps its own when the brokers' changes.
+			// Set on every topic, since a change of the brokers' default would change existing topics.
 			"min.insync.replicas": strconv.Itoa(Topology(c).MinInSyncReplicas()),
 			"cleanup.policy":      "delete",
 		}

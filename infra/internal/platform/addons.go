@@ -10,10 +10,10 @@ import (
 	"shopstream/infra/internal/namespace"
 )
 
-// addons is the installed charts, by name. What is not installed is not in it.
+// addons are the releases that the stack installs, by chart.
 type addons map[string]pulumi.Resource
 
-// after returns an option that puts a resource after a chart, and its deletion before the chart's.
+// after returns an option that creates a resource after these charts, where they are installed, and deletes it before them.
 func (a addons) after(names ...string) pulumi.ResourceOption {
 	var installed []pulumi.Resource
 	for _, name := range names {

@@ -18,7 +18,7 @@ import (
 	"shopstream/infra/internal/secret"
 )
 
-// apiSecret holds the token that `api` asks for.
+// apiSecret is the Secret with the bearer token that `api` requires.
 const apiSecret = "api-token"
 
 func (p platform) declareServices(
@@ -83,8 +83,8 @@ func (p platform) declareService(
 	return p.declareScaler(ctx, shop, s, workload, installed, d, opts...)
 }
 
-// declareToken makes the Secret with the API's token, where there is one. In a preview of a production stack there is
-// none at hand, and the Secret that there will be is shown all the same.
+// declareToken makes the Secret with api's bearer token, where one is set. A preview of a production stack may lack the
+// token, and shows the Secret all the same.
 func (p platform) declareToken(
 	ctx *pulumi.Context, shop *namespace.Namespace, opts ...pulumi.ResourceOption,
 ) (*secret.Secret, error) {
@@ -134,7 +134,7 @@ func (p platform) declareIngress(
 	for key, value := range settings.Annotations {
 		annotations[key] = value
 	}
-	// After the controller: its webhook checks the Ingress.
+	// After the controller, whose webhook validates the Ingress.
 	_, err := ingress.New(ctx, label.PartOf, &ingress.Args{
 		Namespace:   shop,
 		Class:       settings.Class,
@@ -146,13 +146,13 @@ func (p platform) declareIngress(
 	return err
 }
 
-// export tells people where things are.
+// export sets the stack's outputs.
 func (p platform) export(ctx *pulumi.Context, d data) error {
 	host, scheme := p.config.Ingress.Host, "http"
 	if p.config.Ingress.TLSSecret != "" {
 		scheme = "https"
 	}
-	// Without a host name the address is the ingress controller's, which only the cluster knows.
+	// Without a host name the address is the ingress controller's, which only the cluster knows: then there is no URL.
 	if host != "" {
 		ctx.Export("shopUrl", pulumi.String(scheme+"://"+host+"/"))
 		ctx.Export("apiUrl", pulumi.String(scheme+"://"+host+"/viewer"))

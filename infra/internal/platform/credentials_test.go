@@ -68,16 +68,16 @@ func TestAGivenCertificateHasToBeOneThatNodesAndClientsTake(t *testing.T) {
 	}{
 		"as it should be":      {config.Secrets{KafkaCertificate: fine, KafkaAuthority: authority}, ""},
 		"two authorities":      {config.Secrets{KafkaCertificate: fine, KafkaAuthority: other + authority}, ""},
-		"no PEM":               {config.Secrets{KafkaCertificate: "x", KafkaAuthority: authority}, "kafkaCertificate: is no key with its certificate"},
-		"no key":               {config.Secrets{KafkaCertificate: "-----BEGIN CERTIFICATE" + certificate, KafkaAuthority: authority}, "is no key"},
-		"the key at the end":   {config.Secrets{KafkaCertificate: "-----BEGIN CERTIFICATE" + certificate + key, KafkaAuthority: authority}, "doesn't begin with its key"},
-		"an authority of none": {config.Secrets{KafkaCertificate: fine, KafkaAuthority: "x"}, "kafkaAuthority: is no certificate"},
+		"no PEM":               {config.Secrets{KafkaCertificate: "x", KafkaAuthority: authority}, "kafkaCertificate: is not a private key followed by its certificate"},
+		"no key":               {config.Secrets{KafkaCertificate: "-----BEGIN CERTIFICATE" + certificate, KafkaAuthority: authority}, "is not a private key"},
+		"the key at the end":   {config.Secrets{KafkaCertificate: "-----BEGIN CERTIFICATE" + certificate + key, KafkaAuthority: authority}, "doesn't begin with a private key"},
+		"an authority of none": {config.Secrets{KafkaCertificate: fine, KafkaAuthority: "x"}, "kafkaAuthority: is not a certificate"},
 		"another authority":    {config.Secrets{KafkaCertificate: fine, KafkaAuthority: other}, "would be refused"},
 		"expired":              {with(func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }), "would be refused"},
 		"servers only":         {with(func(c *x509.Certificate) { c.ExtKeyUsage = c.ExtKeyUsage[:1] }), "would be refused"},
-		"another common name":  {with(func(c *x509.Certificate) { c.Subject.CommonName = "broker" }), `is for "CN=broker"`},
-		"a longer name":        {with(func(c *x509.Certificate) { c.Subject.Organization = []string{"shop"} }), `nodes know one another by CN=kafka`},
-		"not every name":       {with(func(c *x509.Certificate) { c.DNSNames = c.DNSNames[:1] }), "is not for the name *.kafka-nodes.shop-data.svc.cluster.local"},
+		"another common name":  {with(func(c *x509.Certificate) { c.Subject.CommonName = "broker" }), `has the subject "CN=broker"`},
+		"a longer name":        {with(func(c *x509.Certificate) { c.Subject.Organization = []string{"shop"} }), `nodes authenticate one another as CN=kafka`},
+		"not every name":       {with(func(c *x509.Certificate) { c.DNSNames = c.DNSNames[:1] }), "is not valid for the host name *.kafka-nodes.shop-data.svc.cluster.local"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := errors.Join(plan.CheckCredentials(c, test.secrets, now)...)

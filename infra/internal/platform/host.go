@@ -16,28 +16,27 @@ import (
 	"shopstream/infra/internal/image"
 )
 
-// Host is what the program needs of the machine that it runs on. Tests and render put something else in its place.
+// Host is what the program needs of the machine that it runs on. Tests and render replace it.
 type Host struct {
 	// services returns the folder with the services' sources, given the project's root.
 	services func(root string) fs.FS
 
-	// staging is where the sources of the images are put together.
+	// staging is the folder where the build contexts of the images are assembled.
 	staging string
 
-	// dockerHost returns the address of the Docker daemon, given the one in the configuration; empty where the provider
-	// finds it.
+	// dockerHost returns the address of the Docker daemon, given the configured one; empty leaves it to the provider.
 	dockerHost func(configured string) string
 
 	// daemon returns nil when a Docker daemon answers at that address.
 	daemon func(host string) error
 
-	// chart returns nil when a chart is where it is said to be.
+	// chart returns nil when a chart's folder or repository is there.
 	chart func(addon.Chart) error
 
-	// loader returns what brings an image to the nodes by that command.
+	// loader returns a function that loads an image into the nodes with that command.
 	loader func(command []string) image.Load
 
-	// unlocker returns what frees the Helm releases of the cluster in that kubeconfig context.
+	// unlocker returns a function that removes the lock of a Helm release in that kubeconfig context.
 	unlocker func(kubeContext string) addon.Unlock
 
 	// namespaces lists the namespaces of the cluster in that kubeconfig context.
@@ -78,14 +77,14 @@ func commandLoader(command []string) image.Load {
 	}
 }
 
-// kubectlUnlocker removes what Helm keeps of an operation that was never finished. The revision before it, if there is
-// one, is then the latest again.
+// kubectlUnlocker deletes Helm's record of an operation that never finished, which locks the release. The revision before
+// it, if there is one, is then the latest again.
 func kubectlUnlocker(kubeContext string) addon.Unlock {
 	return func(namespace, release string) error {
 		arguments := unlockArguments(kubeContext, namespace, release)
 		output, err := exec.CommandContext(context.Background(), "kubectl", arguments...).CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("freeing release %q: %w: %s", release, err, output)
+			return fmt.Errorf("unlocking release %q: %w: %s", release, err, output)
 		}
 		return nil
 	}
@@ -102,7 +101,7 @@ func unlockArguments(kubeContext, namespace, release string) []string {
 	return arguments
 }
 
-// errNotAsked keeps render from building.
+// errNotAsked keeps render from building images.
 var errNotAsked = errors.New("manifests need no images")
 
 // ForManifests is the host of a program that only shows what it would declare: it reads the services' sources to name

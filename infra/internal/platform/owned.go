@@ -24,20 +24,20 @@ type existingNamespace struct {
 	} `json:"metadata"`
 }
 
-// checkOwned refuses to go on where a namespace that the stack would make is there already and is not its own. The
-// provider would take it over, close it, and delete it with everything in it when the stack is destroyed. A preview
-// without a cluster goes on and says what it could not check.
+// checkOwned returns an error where a namespace of the stack exists already and another owner has made it. The provider
+// would take it over, deny all traffic in it, and delete it with everything in it when the stack is destroyed. A preview
+// without a cluster warns that it could not check.
 func (h Host) checkOwned(ctx *pulumi.Context, c config.Config) error {
 	existing, err := h.namespaces(c.Cluster.Context)
 	if err != nil && ctx.DryRun() {
-		warning := fmt.Sprintf("No cluster answers, so this preview can't tell whether its namespaces belong to somebody else: %v", err)
+		warning := fmt.Sprintf("No cluster answers, so this preview can't tell whether its namespaces have another owner: %v", err)
 		if err := ctx.Log.Warn(warning, nil); err != nil {
 			return fmt.Errorf("logging: %w", err)
 		}
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("looking for namespaces that belong to somebody else: %w", err)
+		return fmt.Errorf("looking for namespaces with another owner: %w", err)
 	}
 	return foreign(existing, plan.ClosedNamespaces(c), label.StackOf(ctx))
 }
@@ -54,8 +54,8 @@ func foreign(existing []existingNamespace, wanted []string, stack string) error 
 		owner, annotated := ns.Metadata.Annotations[label.Stack]
 		switch {
 		case !label.Ours(ns.Metadata.Labels):
-			faults = append(faults, fmt.Errorf("namespace %q exists, and no stack of this program has made it: it would be closed, and deleted with the stack; "+
-				"configure another name, leave out the addon that asks for it, or delete the namespace", name))
+			faults = append(faults, fmt.Errorf("namespace %q exists, and no stack of this program has made it: the stack would deny all traffic in it, and delete it on destroy; "+
+				"configure another name, turn off the addon that uses it, or delete the namespace", name))
 		case annotated && owner != stack:
 			faults = append(faults, fmt.Errorf("namespace %q belongs to the stack %q, this one is %q: "+
 				"take that stack down first, or use another cluster", name, owner, stack))

@@ -17,8 +17,8 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// Program declares the platform, from the ground up: configuration, images, namespaces, addons, data, services, and
-// the way in. The settings are the stack's, by key.
+// Program declares the platform in this order: configuration, images, namespaces, network policies, addons, data,
+// services, ingress. The settings are the stack's, by key.
 func Program(h Host, settings map[string]string) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
 		c, secrets, unreadable := config.Load(settings)
@@ -27,10 +27,10 @@ func Program(h Host, settings map[string]string) pulumi.RunFunc {
 		}
 		missing, err := h.checkReachable(ctx, c)
 		if err != nil {
-			return fmt.Errorf("looking for what stack %q is made of:\n%w", ctx.Stack(), err)
+			return fmt.Errorf("checking what stack %q needs; nothing was changed:\n%w", ctx.Stack(), err)
 		}
 		if err := h.checkOwned(ctx, c); err != nil {
-			return fmt.Errorf("checking what is on the cluster; nothing was changed:\n%w", err)
+			return fmt.Errorf("checking the cluster's namespaces; nothing was changed:\n%w", err)
 		}
 		return platform{host: h, config: c, secrets: secrets, unreachable: missing}.declare(ctx)
 	}
@@ -60,7 +60,7 @@ func (p platform) declare(ctx *pulumi.Context) error {
 	for _, name := range plan.ClosedNamespaces(p.config) {
 		opts := []pulumi.ResourceOption{cluster}
 		if name == plan.DataNamespace {
-			// With its namespace a volume's claim would go, and what is in a volume is worth nothing without its passwords.
+			// Deleting the namespace deletes its volume claims, and the data is unusable without the passwords kept here.
 			opts = append(opts, pulumi.Protect(p.config.KeepVolumes))
 		}
 		if namespaces[name], err = namespace.New(ctx, name, opts...); err != nil {
@@ -74,7 +74,7 @@ func (p platform) declare(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	// Everything with pods comes after the policies, so that no first connection meets a closed door.
+	// Everything with pods comes after the policies, so that no first connection is refused.
 	afterPolicies := pulumi.DependsOn([]pulumi.Resource{policies})
 
 	charts := p.unreachable.mark(plan.Charts(p.config))
@@ -118,9 +118,9 @@ func (p platform) imageArgs(ctx *pulumi.Context) *image.Args {
 func (p platform) providerArgs() *kubernetes.ProviderArgs {
 	args := &kubernetes.ProviderArgs{
 		EnableServerSideApply: pulumi.Bool(true),
-		// What somebody changed by hand belongs to them in the eyes of the API server. The stack takes it back.
+		// A field that was changed by hand is owned by another field manager. The stack takes it back.
 		EnablePatchForce: pulumi.Bool(true),
-		// After a run that was cut off, objects may exist that pulumi has not written down yet.
+		// After an interrupted run, objects may exist that are not in the state.
 		UpsertExistingObjects: pulumi.Bool(true),
 	}
 	if p.config.Cluster.Context != "" {

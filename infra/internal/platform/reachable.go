@@ -19,12 +19,12 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// unreachable is what a run needs and does not reach. A preview goes on without: it says so, and shows what depends on it as
-// not known. An up stops before it has made anything.
+// unreachable is what a run needs and can't reach. A preview goes on: it warns, and shows what depends on it as unknown.
+// An up stops before it has made anything.
 type unreachable struct {
 	daemon bool
 
-	// charts is the names of those whose repository does not answer.
+	// charts are the names of those whose folder or repository is not there.
 	charts []string
 }
 
@@ -36,7 +36,7 @@ func (h Host) checkReachable(ctx *pulumi.Context, c config.Config) (unreachable,
 	if c.Images.Build {
 		if err := h.daemon(c.Images.DockerHost); err != nil {
 			missing.daemon = true
-			faults = append(faults, fmt.Errorf("the images can't be built: %w: start Docker, or set images.build to false", err))
+			faults = append(faults, fmt.Errorf("no images can be built: %w: start Docker, or set images.build to false", err))
 			warnings = append(warnings, fmt.Sprintf(
 				"No Docker daemon answers, so this preview can't tell whether images would be built: %v", err))
 		}
@@ -63,7 +63,7 @@ func (h Host) checkReachable(ctx *pulumi.Context, c config.Config) (unreachable,
 	return missing, nil
 }
 
-// findAll looks for all charts at the same time, since one that does not answer takes long to say so.
+// findAll looks for all charts at the same time, since an unreachable repository takes as long as its timeout.
 func findAll(charts []addon.Chart, look func(addon.Chart) error) []error {
 	found := make([]error, len(charts))
 	var all sync.WaitGroup
