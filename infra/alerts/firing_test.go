@@ -91,6 +91,21 @@ var cases = map[string]struct{ fires, rests [][]string }{
 		fires: [][]string{{`dead_letters_total{service="consumer",topic="orders",reason="decode"} 0x20 1x40`}},
 		rests: [][]string{{`dead_letters_total{service="consumer",topic="orders",reason="decode"} 7x60`}},
 	},
+	"LogChanged": {
+		fires: [][]string{
+			{`kafka_log_changes_total{service="management-api",topic="purchases",kind="recreated"} 0 6x59`}, // once, and at once
+			{`kafka_log_changes_total{service="consumer",topic="orders",kind="cut_back"} 0x20 1x40`},
+			{`kafka_log_changes_total{service="consumer",topic="product-totals",kind="recreated"} 0x20 3x40`},
+		},
+		rests: [][]string{{`kafka_log_changes_total{service="consumer",topic="orders",kind="recreated"} 6x60`}, {}},
+	},
+	"RecordsUnread": {
+		fires: [][]string{
+			{`kafka_records_unread_total{service="management-api",topic="purchases"} 0 1381x59`},
+			{`kafka_records_unread_total{service="consumer",topic="orders"} 0x20 1x40`},
+		},
+		rests: [][]string{{`kafka_records_unread_total{service="consumer",topic="orders"} 7x60`}, {}},
+	},
 	"AutoscalerAtItsLimit": {
 		fires: [][]string{{`kube_horizontalpodautoscaler_status_current_replicas{namespace="shop",horizontalpodautoscaler="api"} 5x60`, `kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop",horizontalpodautoscaler="api"} 5x60`}},
 		rests: [][]string{{`kube_horizontalpodautoscaler_status_current_replicas{namespace="shop",horizontalpodautoscaler="api"} 4x60`, `kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop",horizontalpodautoscaler="api"} 5x60`}},

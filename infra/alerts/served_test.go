@@ -59,13 +59,18 @@ func readServices(t *testing.T) source {
 	return found
 }
 
-// note keeps a text, and a metric with its labels: a call with prometheus.…Opts as its first argument.
+// note keeps a text, and a metric with its labels: a call with prometheus.…Opts as its first argument, or of
+// prometheus.NewDesc.
 func (s source) note(node ast.Node) bool {
 	if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
 		s.texts[text(literal)] = true
 	}
 	call, ok := node.(*ast.CallExpr)
 	if !ok || len(call.Args) == 0 {
+		return true
+	}
+	if function, ok := call.Fun.(*ast.SelectorExpr); ok && function.Sel.Name == "NewDesc" {
+		s.metrics[text(call.Args[0])] = append(slices.Clone(scraped), listed(call.Args[1:]...)...)
 		return true
 	}
 	options, ok := call.Args[0].(*ast.CompositeLit)
@@ -76,17 +81,17 @@ func (s source) note(node ast.Node) bool {
 		return true
 	}
 	name, kind := "", options.Type.(*ast.SelectorExpr).Sel.Name
+	names := append(slices.Clone(scraped), listed(call.Args[1:]...)...)
 	for _, element := range options.Elts {
-		if pair, ok := element.(*ast.KeyValueExpr); ok && pair.Key.(*ast.Ident).Name == "Name" {
-			name = text(pair.Value)
+		pair, ok := element.(*ast.KeyValueExpr)
+		if !ok {
+			continue
 		}
-	}
-	names := slices.Clone(scraped)
-	for _, argument := range call.Args[1:] {
-		if list, ok := argument.(*ast.CompositeLit); ok {
-			for _, element := range list.Elts {
-				names = append(names, text(element))
-			}
+		switch pair.Key.(*ast.Ident).Name {
+		case "Name":
+			name = text(pair.Value)
+		case "ConstLabels":
+			names = append(names, listed(pair.Value)...)
 		}
 	}
 	if kind == "HistogramOpts" {
@@ -96,6 +101,24 @@ func (s source) note(node ast.Node) bool {
 	}
 	s.metrics[name] = names
 	return true
+}
+
+// listed returns the texts that lists hold, and the keys of maps.
+func listed(arguments ...ast.Expr) []string {
+	var texts []string
+	for _, argument := range arguments {
+		list, ok := argument.(*ast.CompositeLit)
+		if !ok {
+			continue
+		}
+		for _, element := range list.Elts {
+			if pair, ok := element.(*ast.KeyValueExpr); ok {
+				element = pair.Key
+			}
+			texts = append(texts, text(element))
+		}
+	}
+	return texts
 }
 
 func text(node ast.Node) string {

@@ -177,6 +177,8 @@ func TestEveryLabelValueExistsBeforeItCounts(t *testing.T) {
 		{"management-api", "dead_letters_total", "reason", "management-api", "reason"},
 		{"consumer", "dead_letters_total", "reason", "consumer", "reason"},
 		{"consumer", "transactions_total", "outcome", "consumer", "outcome"},
+		{"management-api", "kafka_log_changes_total", "kind", "internal/kafkax", "Log"},
+		{"consumer", "kafka_log_changes_total", "kind", "internal/kafkax", "Log"},
 	} {
 		values := constants(t, c.folder, c.constants)
 		if len(values) == 0 {

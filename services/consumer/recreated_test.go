@@ -104,7 +104,7 @@ func TestARecreatedOrdersTopicIsCountedOn(t *testing.T) {
 			w.RecreateTopic(t, w.orders, 3, nil)
 			w.produceSlowly(t, after)
 			w.wantTotals(t, before, after)
-			await(t, "each change is counted", func() bool { return i.changes(t, w.orders, kafkax.Recreated) == 3 })
+			await(t, "each change is counted", func() bool { return i.changes(t, w.orders, kafkax.LogRecreated) == 3 })
 			i.stopped(t)
 
 			// What is committed now holds for the next life.
@@ -114,7 +114,7 @@ func TestARecreatedOrdersTopicIsCountedOn(t *testing.T) {
 			if got := i.metric(t, "orders_already_counted_total"); got != 0 {
 				t.Errorf("%v orders were read again", got)
 			}
-			if got := i.changes(t, w.orders, kafkax.Recreated); got != 0 {
+			if got := i.changes(t, w.orders, kafkax.LogRecreated); got != 0 {
 				t.Errorf("the same change is told again, %v times", got)
 			}
 		})
@@ -132,7 +132,7 @@ func TestAnOrdersTopicRecreatedMeanwhileIsCountedOn(t *testing.T) {
 	w.Produce(t, after...)
 	i := w.start(t, "a")
 	w.wantTotals(t, before, after)
-	await(t, "it is counted", func() bool { return i.changes(t, w.orders, kafkax.Recreated) == 2 })
+	await(t, "it is counted", func() bool { return i.changes(t, w.orders, kafkax.LogRecreated) == 2 })
 	if !strings.Contains(i.out.String(), `"why":"recreated"`) {
 		t.Error("the log doesn't say it")
 	}
@@ -173,7 +173,7 @@ func TestATotalsTopicRecreatedMeanwhileIsCountedAnew(t *testing.T) {
 func (w *world) wantCountedAnew(t testing.TB, i *instance, before, after []*kgo.Record) {
 	t.Helper()
 	w.wantTotals(t, before, after)
-	await(t, "it is counted", func() bool { return i.changes(t, w.totals, kafkax.Recreated) > 0 })
+	await(t, "it is counted", func() bool { return i.changes(t, w.totals, kafkax.LogRecreated) > 0 })
 	if !strings.Contains(i.out.String(), "the totals topic was recreated") {
 		t.Error("the log doesn't say it")
 	}
@@ -209,7 +209,7 @@ func TestALogCutBackIsNoticed(t *testing.T) {
 		return response, nil, true
 	})
 	i := w.start(t, "a")
-	await(t, "it is counted", func() bool { return i.changes(t, w.orders, kafkax.CutBack) == 1 })
+	await(t, "it is counted", func() bool { return i.changes(t, w.orders, kafkax.LogCutBack) == 1 })
 	// Those that are there all the same were counted before.
 	await(t, "they are read again", func() bool { return i.metric(t, "orders_already_counted_total") == 40 })
 	more := w.some(100, 50)
@@ -229,7 +229,7 @@ func TestAnOffsetBehindTheEndIsNotWaitedFor(t *testing.T) {
 	}
 	i := w.start(t, "a")
 	w.wantTotals(t, orders)
-	if got := i.changes(t, w.orders, kafkax.CutBack); got != 1 {
+	if got := i.changes(t, w.orders, kafkax.LogCutBack); got != 1 {
 		t.Errorf("%v changes are counted, want 1", got)
 	}
 }

@@ -55,7 +55,7 @@ func (r *restorer) restore(ctx context.Context, committed []kafka.TopicPartition
 			// A total that is missed makes its ledger differ from the seal.
 			r.log.Error("totals passed over", "error", e)
 		case *kafkax.LogChange:
-			if e.Kind != kafkax.Recreated {
+			if e.Kind != kafkax.LogRecreated {
 				return nil, fmt.Errorf("totals were deleted while they were read (%s)", e.Kind)
 			}
 			r.gone = append(r.gone, e.From.Log)

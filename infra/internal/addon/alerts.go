@@ -136,6 +136,14 @@ func healthRules(args PrometheusArgs) []rule {
 			summary:  "{{ $labels.service }} set records of {{ $labels.topic }} aside: {{ $labels.reason }}.",
 		},
 		{
+			// Services go on by themselves; somebody has deleted a topic, or a leader lacked what another had.
+			name:     "LogChanged",
+			expr:     `sum by (service, topic, kind) (increase(kafka_log_changes_total[10m])) > 0`,
+			wait:     "0m",
+			severity: warning,
+			summary:  "{{ $labels.service }} could not go on where it stood in {{ $labels.topic }}: {{ $labels.kind }}.",
+		},
+		{
 			name: "AutoscalerAtItsLimit",
 			expr: "kube_horizontalpodautoscaler_status_current_replicas" + services +
 				" >= kube_horizontalpodautoscaler_spec_max_replicas" + services,
@@ -171,6 +179,13 @@ func promiseRules() []rule {
 				` unless sum(increase(purchases_stored_total[10m])) > 0`,
 			wait: "5m", severity: critical,
 			summary: "Purchases are accepted, and none has been stored for ten minutes.",
+		},
+		{
+			// What was deleted before its reader came to it is gone.
+			name: "RecordsUnread",
+			expr: `sum by (service, topic) (increase(kafka_records_unread_total[10m])) > 0`,
+			wait: "0m", severity: critical,
+			summary: "{{ $value }} records of {{ $labels.topic }} or more were deleted before {{ $labels.service }} had read them.",
 		},
 		{
 			// A purchase can be read soon after it was made.

@@ -121,7 +121,7 @@ func (r *Reader) meet(p *partition, m kmsg.MetadataResponseTopicPartition) {
 		if p.end >= 0 {
 			unread = max(0, p.end-p.at.Offset)
 		}
-		p = r.move(p, Recreated, Position{Offset: 0, Log: today, LeaderEpoch: -1}, unread)
+		p = r.move(p, LogRecreated, Position{Offset: 0, Log: today, LeaderEpoch: -1}, unread)
 	}
 	p.at.Log = today
 	if m.LeaderEpoch != p.leaderEpoch {
@@ -186,7 +186,7 @@ func (r *Reader) checkEpochs(ctx context.Context, asked kadm.OffsetForLeaderEpoc
 			// It has moved on meanwhile, and is asked about again.
 			r.refresh()
 		case a.EndOffset >= 0 && a.EndOffset < p.at.Offset:
-			r.move(p, CutBack, Position{Offset: a.EndOffset, Log: p.at.Log, LeaderEpoch: a.LeaderEpoch}, 0)
+			r.move(p, LogCutBack, Position{Offset: a.EndOffset, Log: p.at.Log, LeaderEpoch: a.LeaderEpoch}, 0)
 		default:
 			p.checked = true
 		}
@@ -227,9 +227,9 @@ func (r *Reader) checkRange(ctx context.Context, asked bool) error {
 		case p.at.Offset < 0:
 			p.at.Offset, p.next = start.Offset, -1 // not read before: nothing is missing
 		case p.at.Offset < start.Offset:
-			r.move(p, Expired, to, start.Offset-p.at.Offset)
+			r.move(p, LogExpired, to, start.Offset-p.at.Offset)
 		case p.at.Offset > end.Offset:
-			r.move(p, CutBack, to, 0)
+			r.move(p, LogCutBack, to, 0)
 		default: // there by now
 			p.outOfRange, p.next = false, -1
 			p.chunks, p.bytes = nil, 0

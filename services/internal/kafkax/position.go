@@ -74,7 +74,7 @@ func ParseLogID(text string) (id [16]byte, ok bool) {
 // before the first record from there.
 type LogChange struct {
 	Partition int32
-	// Kind is one of Recreated, CutBack and Expired.
+	// Kind is one of LogRecreated, LogCutBack and LogExpired.
 	Kind string
 	// From and To are the positions before and after.
 	From, To Position
@@ -85,7 +85,7 @@ type LogChange struct {
 
 // Kinds of a LogChange.
 const (
-	Recreated = "recreated" // the topic was deleted and created again
-	CutBack   = "cut_back"  // truncated: a new leader lacked records of the one before
-	Expired   = "expired"   // records were deleted, by retention or by hand, before they were read
+	LogRecreated = "recreated" // the topic was deleted and created again
+	LogCutBack   = "cut_back"  // truncated: a new leader lacked records of the one before
+	LogExpired   = "expired"   // records were deleted, by retention or by hand, before they were read
 )

@@ -95,7 +95,7 @@ func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, r
 			ConstLabels: prometheus.Labels{"topic": rc.Topic},
 		}),
 	}
-	for _, kind := range []string{Recreated, CutBack, Expired} {
+	for _, kind := range []string{LogRecreated, LogCutBack, LogExpired} {
 		r.changesSeen.WithLabelValues(kind) // exists from the start, so that an alert on its increase sees the first change
 	}
 	if reg != nil {

@@ -212,7 +212,7 @@ func TestARecreatedTopicIsReadFromItsBeginning(t *testing.T) {
 			e = next(t, r)
 		}
 		change, ok := e.(*kafkax.LogChange)
-		if !ok || change.Kind != kafkax.Recreated || change.To.Offset != 0 || change.From.Log != position.Log || change.To.Log == position.Log {
+		if !ok || change.Kind != kafkax.LogRecreated || change.To.Offset != 0 || change.From.Log != position.Log || change.To.Log == position.Log {
 			t.Fatalf("instead of the change comes %#v", e)
 		}
 		for i := 100; i < 130; i++ {
@@ -239,7 +239,7 @@ func TestARecreatedTopicIsNoticedWhateverItsLength(t *testing.T) {
 	}
 	k.RecreateTopic(t, topic, 1, nil)
 	k.Produce(t, values(topic, 0, 100, 1100)...)
-	if change, ok := next(t, r).(*kafkax.LogChange); !ok || change.Kind != kafkax.Recreated {
+	if change, ok := next(t, r).(*kafkax.LogChange); !ok || change.Kind != kafkax.LogRecreated {
 		t.Fatalf("instead of the change comes %#v", change)
 	}
 	if m := nextValue(t, r); string(m.Value) != "100" || m.TopicPartition.Offset != 0 {
@@ -253,7 +253,7 @@ func TestAPositionOutsideOfTheLogIsTold(t *testing.T) {
 	k.Produce(t, values(topic, 0, 0, 10)...)
 	cut := newReader(t, k, kafkax.ReaderConfig{Topic: topic})
 	cut.Assign(map[int32]kafkax.Position{0: {Offset: 50, LeaderEpoch: -1}})
-	if change, ok := next(t, cut).(*kafkax.LogChange); !ok || change.Kind != kafkax.CutBack || change.From.Offset != 50 || change.To.Offset != 0 {
+	if change, ok := next(t, cut).(*kafkax.LogChange); !ok || change.Kind != kafkax.LogCutBack || change.From.Offset != 50 || change.To.Offset != 0 {
 		t.Errorf("beyond the end: %#v", change)
 	}
 	if m := nextValue(t, cut); m.TopicPartition.Offset != 0 {
@@ -267,7 +267,7 @@ func TestAPositionOutsideOfTheLogIsTold(t *testing.T) {
 	}
 	expired := newReader(t, k, kafkax.ReaderConfig{Topic: topic})
 	expired.Assign(map[int32]kafkax.Position{0: {Offset: 2, LeaderEpoch: -1}})
-	if change, ok := next(t, expired).(*kafkax.LogChange); !ok || change.Kind != kafkax.Expired || change.Unread != 4 || change.To.Offset != 6 {
+	if change, ok := next(t, expired).(*kafkax.LogChange); !ok || change.Kind != kafkax.LogExpired || change.Unread != 4 || change.To.Offset != 6 {
 		t.Errorf("before the beginning: %#v", change)
 	}
 	if m := nextValue(t, expired); m.TopicPartition.Offset != 6 {
