@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ const lastEventID = "Last-Event-ID"
 // client that connects again goes on where it was, without a gap and without
 // a repetition.
 func (s *server) stream(c *gin.Context) {
-	id := c.GetHeader(lastEventID)
+	id := strings.Join(c.Request.Header.Values(lastEventID), ",") // no cursor where there are two
 	sel, ok := s.parseSelection(c, checkCursor(lastEventID, id))
 	if !ok {
 		return

@@ -212,7 +212,7 @@ func TestStreamFaults(t *testing.T) {
 			t.Errorf("GET %s = %d, want %d", path, a.status, want)
 		}
 	}
-	for wrong, want := range map[string]int{"x": 404, id: 404, "+": 400} {
+	for wrong, want := range map[string]int{"x": 404, id: 404, "+": 400, id + "," + id: 400} {
 		if a := s.get(t, "/messages/stream?topic="+topic, "Last-Event-ID", wrong); a.status != want {
 			t.Errorf("Last-Event-ID %q = %d, want %d", wrong, a.status, want)
 		}

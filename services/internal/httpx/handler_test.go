@@ -176,13 +176,23 @@ func TestNothingOfARequestIsRepairedSilently(t *testing.T) {
 			t.Errorf("%q is not named: %s", header, body)
 		}
 	}
+	// What isn't there is refused for that alone.
+	for target, status := range map[string]int{"/nowhere?a=1&a=2": http.StatusNotFound, "/only?a=%zz": http.StatusMethodNotAllowed} {
+		for _, method := range []string{http.MethodGet, http.MethodPut} {
+			if response, body := ask(t, method, url+target, "x", "Content-Encoding", "gzip"); response.StatusCode != status {
+				t.Errorf("%s %s = %d %s, want %d", method, target, response.StatusCode, body, status)
+			}
+		}
+	}
 	for _, header := range [][]string{{"Content-Encoding", "identity"}, {"Content-Type", `application/json; charset="UTF-8"`}, {"Content-Type", "nonsense; ="}, {}} {
 		if response, body := ask(t, http.MethodPost, url+"/things", "x", header...); response.StatusCode != http.StatusAccepted {
 			t.Errorf("%q = %d %s", header, response.StatusCode, body)
 		}
 	}
-	if response, body := ask(t, http.MethodGet, url+"/small?a=1&b=%C3%A9", "", "Content-Encoding", "gzip"); response.StatusCode != http.StatusOK {
-		t.Errorf("without a body = %d %s", response.StatusCode, body)
+	for _, ignored := range []string{"", "a GET's body"} {
+		if response, body := ask(t, http.MethodGet, url+"/small?a=1&b=%C3%A9", ignored, "Content-Encoding", "gzip"); response.StatusCode != http.StatusOK {
+			t.Errorf("GET with the body %q = %d %s", ignored, response.StatusCode, body)
+		}
 	}
 	// Headers without end are not read.
 	if response, _ := ask(t, http.MethodGet, url+"/small", "", "X-Long", strings.Repeat("x", 100<<10)); response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {

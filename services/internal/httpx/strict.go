@@ -16,6 +16,9 @@ import (
 // first of two equal parameters, and pass on invalid UTF-8, which the next encoder
 // replaces by U+FFFD.
 func strict(c *gin.Context) {
+	if c.FullPath() == "" {
+		return // no such route or method: that is what the answer has to say
+	}
 	if detail := bodyEncoding(c.Request); detail != "" {
 		c.Header("Accept-Encoding", "identity")
 		Abort(c, http.StatusUnsupportedMediaType, detail)
