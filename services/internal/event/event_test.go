@@ -160,6 +160,7 @@ func TestNothingIsRepairedSilently(t *testing.T) {
 		"UTF-16":                                {"{\x00\"\x00", ""},
 		"UTF-16 with its mark":                  {"\xff\xfe{\x00", ""},
 		"gzip":                                  {"\x1f\x8b\x08", ""},
+		"zlib":                                  {"\x78\x9c\xab", ""},
 		"something behind":                      {`{"username":"x",` + rest + `} x`, ""},
 		"objects in each other":                 {`{"username":"x","extra":` + strings.Repeat(`{"a":`, 9000) + `1` + strings.Repeat(`}`, 9000) + `,` + rest + `}`, ""},
 	}
@@ -395,6 +396,25 @@ func BenchmarkDecodePurchase(b *testing.B) {
 	for b.Loop() {
 		if _, err := event.DecodePurchase(value, event.Source{}, "USD"); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestTheEncodingOfABodyIsNamed(t *testing.T) {
+	for body, name := range map[string]string{
+		"\xef\xbb\xbf{}":       "byte order mark (UTF-8)",
+		"\xff\xfe{\x00":        "byte order mark of UTF-16",
+		"\xff\xfe\x00\x00{":    "byte order mark of UTF-32",
+		"{\x00\"\x00":          "UTF-16",
+		"\x00{\x00\"":          "UTF-16",
+		"{\x00\x00\x00":        "UTF-32",
+		"\x00\x00\x00{":        "UTF-32",
+		"\x1f\x8b\x08\x00":     "gzip",
+		"\x78\x9c\xab\x56":     "zlib",
+		"\x28\xb5\x2f\xfd\x04": "zstd",
+	} {
+		if _, err := event.ParseBuyRequest([]byte(body), "USD"); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%q: %v, want %s named", body, err, name)
 		}
 	}
 }

@@ -69,10 +69,14 @@ func checkEncoding(data []byte) error {
 		return malform("", "begins with a byte order mark of UTF-32: send UTF-8")
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
 		return malform("", "begins with a byte order mark of UTF-16: send UTF-8")
+	case bytes.HasPrefix(data, []byte("{\x00\x00\x00")), bytes.HasPrefix(data, []byte("\x00\x00\x00{")):
+		return malform("", "is UTF-32: send UTF-8")
 	case bytes.HasPrefix(data, []byte("{\x00")), bytes.HasPrefix(data, []byte("\x00{")):
 		return malform("", "is UTF-16: send UTF-8")
 	case bytes.HasPrefix(data, []byte("\x1f\x8b")):
 		return malform("", "is compressed with gzip: send it as it is")
+	case bytes.HasPrefix(data, []byte("\x78\x01")), bytes.HasPrefix(data, []byte("\x78\x9c")), bytes.HasPrefix(data, []byte("\x78\xda")):
+		return malform("", "is compressed with zlib (deflate): send it as it is")
 	case bytes.HasPrefix(data, []byte("\x28\xb5\x2f\xfd")):
 		return malform("", "is compressed with zstd: send it as it is")
 	}
