@@ -14,24 +14,23 @@ import (
 type item struct {
 	message  *kafka.Message
 	decoded  bool
-	purchase event.Purchase // valid when decoded and not refused
+	purchase event.Purchase // valid once decoded, unless refused
 	refusal  *refusal       // why it goes to the dead letters
-	lettered bool           // its dead letter is acknowledged
-	done     bool           // safe: stored, or dead-lettered and noted
+	lettered bool           // whether its dead letter is acknowledged
+	done     bool           // stored, or dead-lettered and noted
 }
 
-// maxBatchBytes is how much memory a batch fills before it is written, whatever
-// the number of its items.
+// maxBatchBytes is the memory at which a batch is full, whatever the number of its
+// items.
 const maxBatchBytes = 16 << 20
 
-// batch is what was polled and is not finished: the items in the order they
-// came and, per partition, the offset to store once all of them are done. All
-// of them belong to one topic.
+// batch holds polled items in order and, per partition, the offset to store once all
+// of them are done. They all belong to one topic.
 type batch struct {
 	items []*item
-	bytes int // of all that was added
+	bytes int // of all added items
 	next  map[int32]place
-	since time.Time // when the first item came
+	since time.Time // when the first item was added
 }
 
 // place is an offset to store, with the label of its log.
@@ -46,7 +45,7 @@ func (b *batch) add(m *kafka.Message, now time.Time) {
 	b.append(&item{message: m}, place{m.TopicPartition.Offset + 1, m.TopicPartition.Metadata}, now)
 }
 
-// addUnreadable adds what can't be read as one item, for the dead letters.
+// addUnreadable adds an unreadable range of offsets as one item for the dead letters.
 func (b *batch) addUnreadable(u *kafkax.Unreadable, now time.Time) {
 	b.append(&item{message: u.Message(), decoded: true, refusal: &refusal{reasonUnreadable, shortened(u)}},
 		place{kafka.Offset(u.Last + 1), &u.Label}, now)
@@ -65,8 +64,8 @@ func (b *batch) full(size int) bool { return len(b.items) >= size || b.bytes >= 
 
 func (b *batch) empty() bool { return len(b.items) == 0 }
 
-// wait returns how long the batch may still wait for more items: nothing when
-// it is full or old enough.
+// wait returns how long the batch may still wait for more items; 0 if it is full or
+// old enough.
 func (b *batch) wait(size int, linger time.Duration, now time.Time) time.Duration {
 	if b.full(size) {
 		return 0
@@ -74,9 +73,9 @@ func (b *batch) wait(size int, linger time.Duration, now time.Time) time.Duratio
 	return max(0, linger-now.Sub(b.since))
 }
 
-// drop forgets partitions that this member no longer owns: their next owner
-// reads them again from the last stored offset. The slice is a new one, since
-// a write may be going on with the old one.
+// drop removes partitions that this member no longer owns. Their next owner reads
+// again from the last stored offset. The slice is a new one, since a write may still
+// use the old one.
 func (b *batch) drop(partitions []kafka.TopicPartition) {
 	revoked := map[int32]bool{}
 	for _, p := range partitions {
@@ -92,15 +91,15 @@ func (b *batch) drop(partitions []kafka.TopicPartition) {
 	b.items = kept
 }
 
-// forget keeps a partition's items and stores no offset for them.
+// forget keeps a partition's items but drops its offset.
 func (b *batch) forget(partition int32) { delete(b.next, partition) }
 
-// retain keeps the items that are not done. Only to be called between writes.
+// retain removes the items that are done. Call it only between writes.
 func (b *batch) retain() {
 	b.items = slices.DeleteFunc(b.items, func(i *item) bool { return i.done })
 }
 
-// offsets returns what to store when every item of the batch is done.
+// offsets returns the offsets to store once every item of the batch is done.
 func (b *batch) offsets(topic string) []kafka.TopicPartition {
 	offsets := make([]kafka.TopicPartition, 0, len(b.next))
 	for partition, next := range b.next {

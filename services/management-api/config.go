@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	// defaultCurrency is that of the original system's records, which name none.
+	// defaultCurrency is that of the original system's records, which don't name one.
 	defaultCurrency = "USD"
-	// replayGroup remembers how far the dead letters have been replayed.
+	// replayGroup is the group whose offsets say which dead letters were replayed.
 	replayGroup = "management-api-replay"
-	// deadLettersCollection lets a shopper learn that a purchase was refused.
+	// deadLettersCollection records refused purchases, so that shoppers can be told.
 	deadLettersCollection = "dead_letters"
 	// maxBatchSize keeps a batch within one insert command (48 MB).
 	maxBatchSize = 10_000
 )
 
 type config struct {
-	Addr   httpx.Addr `env:"HTTP_ADDR" envDefault:":8080" doc:"Address to serve HTTP on."`
+	Addr   httpx.Addr `env:"HTTP_ADDR" envDefault:":8080" doc:"Address to listen on, host:port; the host may be empty."`
 	HTTP   httpx.Config
 	Log    telemetry.Config
 	Kafka  kafkax.Config
@@ -33,10 +33,10 @@ type config struct {
 
 	GroupID     string        `env:"GROUP_ID" envDefault:"management-api-group" doc:"Consumer group that stores the purchases."`
 	BatchSize   int           `env:"BATCH_SIZE" envDefault:"1000" doc:"Most purchases in one insert, 1 to 10000."`
-	BatchLinger time.Duration `env:"BATCH_LINGER" envDefault:"50ms" doc:"Longest time that a purchase waits for others to share its insert, up to 10s."`
+	BatchLinger time.Duration `env:"BATCH_LINGER" envDefault:"50ms" doc:"How long a purchase waits for others to be inserted with it, up to 10s."`
 }
 
-// topics is what the service and replay-dlq both need to know.
+// topics are the settings that the service and replay-dlq share.
 type topics struct {
 	Purchases   string `env:"PURCHASES_TOPIC" envDefault:"purchases" doc:"Topic of the purchases."`
 	DeadLetters string `env:"PURCHASES_DLQ_TOPIC" envDefault:"purchases.dlq" doc:"Topic of the purchases that were refused."`

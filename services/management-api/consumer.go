@@ -340,7 +340,7 @@ func (c *consumer) attend(wait time.Duration) error {
 	case kafka.Error:
 		kafkax.LogError(c.log, e)
 		if e.IsFatal() {
-			return fmt.Errorf("consumer cannot go on: %w", e)
+			return fmt.Errorf("the consumer failed for good: %w", e)
 		}
 	}
 	if c.failed != nil {

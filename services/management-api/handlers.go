@@ -19,14 +19,14 @@ import (
 const (
 	defaultLimit = 100
 	maxLimit     = 1000
-	// queryTimeout bounds a question to the database; web-server waits five
-	// seconds for the answer.
+	// queryTimeout bounds a query of the database; web-server waits five seconds for
+	// the answer.
 	queryTimeout = 4 * time.Second
 	retryAfter   = 2 * time.Second
 )
 
-// purchase is the form of a stored purchase. The first four fields are those
-// of the original system.
+// purchase is the JSON form of a stored purchase. The first four fields are those of
+// the original system.
 type purchase struct {
 	UserID     string      `json:"userid"`
 	Username   string      `json:"username"`
@@ -35,7 +35,7 @@ type purchase struct {
 	EventID    string      `json:"eventId"`
 	PriceMinor int64       `json:"priceMinor"`
 	Currency   string      `json:"currency"`
-	Product    string      `json:"product,omitempty"` // "" where the buyer didn't say
+	Product    string      `json:"product,omitempty"` // "" if the buyer gave none
 }
 
 func purchaseOf(d document) purchase {
@@ -69,7 +69,7 @@ func handleList(s *store, log *slog.Logger) gin.HandlerFunc {
 		userID := c.Param("userid")
 		ctx, cancel := context.WithTimeout(c.Request.Context(), queryTimeout)
 		defer cancel()
-		documents, err := s.page(ctx, userID, after, limit+1) // one more, to know whether there is a next page
+		documents, err := s.page(ctx, userID, after, limit+1) // one more shows whether there is a next page
 		if err != nil {
 			abortUnavailable(c, log, err)
 			return
@@ -80,7 +80,7 @@ func handleList(s *store, log *slog.Logger) gin.HandlerFunc {
 			next := cursor{timestamp: last.Timestamp, id: last.ID}
 			query := url.Values{"before": {next.String()}, "limit": {strconv.Itoa(limit)}}
 			c.Header("Link", fmt.Sprintf(`</api/v1/purchases/%s?%s>; rel="next"`, url.PathEscape(userID), query.Encode()))
-			c.Header("X-Next-Cursor", next.String()) // for clients that are generated, and build their own query
+			c.Header("X-Next-Cursor", next.String()) // for generated clients, which build the query themselves
 		}
 		purchases := make([]purchase, 0, len(documents))
 		for _, d := range documents {
@@ -90,7 +90,7 @@ func handleList(s *store, log *slog.Logger) gin.HandlerFunc {
 	}
 }
 
-// handleByEvent answers what became of one event.
+// handleByEvent answers with the state of one event.
 func handleByEvent(s *store, log *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		text := c.Param("eventId")
@@ -110,12 +110,12 @@ func handleByEvent(s *store, log *slog.Logger) gin.HandlerFunc {
 		case letter != nil:
 			c.JSON(http.StatusOK, gin.H{"eventId": letter.ID, "state": "dead-lettered", "reason": letter.Reason, "error": letter.Error})
 		default:
-			httpx.Abort(c, http.StatusNotFound, "no such event is stored or refused; one just accepted may take a moment")
+			httpx.Abort(c, http.StatusNotFound, "no event with this id is stored or refused; one that was just accepted may take a moment")
 		}
 	}
 }
 
 func abortUnavailable(c *gin.Context, log *slog.Logger, err error) {
-	log.WarnContext(c.Request.Context(), "question to the database failed", "error", err)
+	log.WarnContext(c.Request.Context(), "querying the database", "error", err)
 	httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "the database does not answer; try again")
 }

@@ -1,4 +1,4 @@
-// Command management-api stores purchases and answers for them.
+// Command management-api stores purchases and serves them.
 package main
 
 import (
@@ -27,5 +27,5 @@ func command(ctx context.Context, args []string) error {
 	case args[0] == "replay-dlq":
 		return replayDLQ(ctx, args[1:], os.Environ(), os.Stdout, os.Stderr)
 	}
-	return fmt.Errorf("unknown command %q: give none to serve, or replay-dlq", args[0])
+	return fmt.Errorf("unknown command %q: give none to run the service, or replay-dlq", args[0])
 }

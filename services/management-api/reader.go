@@ -12,9 +12,9 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// letterReader reads the dead letters from where the group's last run ended to
-// the end at its start. It assigns the partitions itself: nothing waits for a
-// group to form, and a second run beside it can't take partitions away.
+// letterReader reads the dead letters from where the last run ended up to the end of
+// the log at its start. It assigns the partitions itself, so that it needn't wait for
+// a group to form, and a second run can't take its partitions.
 type letterReader struct {
 	client *kafka.Consumer
 	topic  string
@@ -22,11 +22,11 @@ type letterReader struct {
 	spans  map[int32]*span
 }
 
-// span is what is to be read of one partition.
+// span is the range of offsets to read of one partition.
 type span struct {
 	start, end kafka.Offset
 	read       kafka.Offset // the next to read
-	passed     kafka.Offset // all before it are dealt with
+	passed     kafka.Offset // all before it are finished
 	committed  kafka.Offset
 }
 
@@ -44,7 +44,7 @@ func (r *letterReader) close() {
 	}
 }
 
-// start captures what is to be read.
+// start determines what to read.
 func (r *letterReader) start(fromBeginning bool) error {
 	wait := int(kafkax.OnceTimeout.Milliseconds())
 	metadata, err := r.client.GetMetadata(&r.topic, false, wait)
@@ -89,8 +89,8 @@ func (r *letterReader) start(fromBeginning bool) error {
 	return nil
 }
 
-// spanOf returns what to read of a partition. committed is negative when no
-// run has committed yet.
+// spanOf returns what to read of a partition. committed is negative if no run has
+// committed yet.
 func spanOf(committed, low, high kafka.Offset, fromBeginning bool) span {
 	start := low
 	if !fromBeginning {
@@ -99,13 +99,13 @@ func spanOf(committed, low, high kafka.Offset, fromBeginning bool) span {
 	return span{start: start, end: high, read: start, passed: start, committed: committed}
 }
 
-// isBefore reports whether a letter stood before what this run reads.
+// isBefore reports whether a letter comes before what this run reads.
 func (r *letterReader) isBefore(p position) bool {
 	s := r.spans[p.partition]
 	return s != nil && p.offset >= 0 && kafka.Offset(p.offset) < s.start
 }
 
-// next returns up to limit letters, none when the captured end is reached.
+// next returns up to limit letters, and none at the end.
 func (r *letterReader) next(ctx context.Context, limit int) ([]*kafka.Message, error) {
 	var letters []*kafka.Message
 	for quiet := time.Now(); len(letters) < limit && !r.atEnd(); {
@@ -124,7 +124,7 @@ func (r *letterReader) next(ctx context.Context, limit int) ([]*kafka.Message, e
 			}
 			s.read = e.TopicPartition.Offset + 1
 		case kafka.PartitionEOF:
-			// The end may hold no letter: a transaction's marker, say.
+			// There may be no letter at the end, but a transaction marker, for example.
 			s := r.spans[e.Partition]
 			s.read = max(s.read, s.end)
 		case kafka.Error:
@@ -134,7 +134,7 @@ func (r *letterReader) next(ctx context.Context, limit int) ([]*kafka.Message, e
 			}
 		}
 		if time.Since(quiet) > 2*kafkax.OnceTimeout {
-			return nil, errors.New("reading dead letters: the brokers have gone silent")
+			return nil, errors.New("reading dead letters: the brokers don't answer")
 		}
 	}
 	return letters, nil
@@ -149,15 +149,15 @@ func (r *letterReader) atEnd() bool {
 	return true
 }
 
-// pass marks all that next has returned as dealt with.
+// pass marks everything that next has returned as finished.
 func (r *letterReader) pass() {
 	for _, s := range r.spans {
 		s.passed = min(s.read, s.end)
 	}
 }
 
-// commit stores for the group where the next run starts: before the first
-// letter left, else behind what this run has dealt with.
+// commit commits where the next run starts: at the first letter left, or else after
+// what this run has finished.
 func (r *letterReader) commit(left map[int32]kafka.Offset) error {
 	var offsets []kafka.TopicPartition
 	for partition, s := range r.spans {
@@ -172,7 +172,7 @@ func (r *letterReader) commit(left map[int32]kafka.Offset) error {
 	if len(offsets) == 0 {
 		return nil
 	}
-	// By offset only, without being a member: the group stays empty.
+	// Without joining the group, which stays empty.
 	if _, err := r.client.CommitOffsets(offsets); err != nil {
 		return fmt.Errorf("committing the offsets of group %q: %w", replayGroup, err)
 	}

@@ -14,9 +14,9 @@ import (
 	"shopstream/services/internal/telemetry"
 )
 
-// farewell bounds taking leave of the database, which would wait for one that
-// is away for as long as a request does.
-const farewell = time.Second
+// disconnectTimeout bounds disconnecting from the database. If that is unreachable,
+// disconnecting would wait for as long as a request does.
+const disconnectTimeout = time.Second
 
 func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	cfg, err := envconf.Load[config](environ)
@@ -31,8 +31,8 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		return err
 	}
 	defer func() { _ = listener.Close() }() // the server has closed it, unless it never ran
-	// None of the clients waits for its server: Kafka and the database may come
-	// up later, in either order.
+	// No client waits for its server: Kafka and the database may start later, in
+	// either order.
 	database, err := mongox.Connect(cfg.Mongo)
 	if err != nil {
 		return err
@@ -56,17 +56,17 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	addRoutes(engine, store, log)
 
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
-		httpx.Server(log, cfg.HTTP, listener, engine, h), // first: answers in flight get out
+		httpx.Server(log, cfg.HTTP, listener, engine, h), // first, so that answers in flight are sent
 		lifecycle.Actor{Name: "consumer", Run: consumer.run},
-		// Nobody asks for readiness any more, and no probe may run while the
-		// clients that it uses are closed.
+		// Readiness isn't asked for any more, and no probe may run while its clients
+		// are being closed.
 		lifecycle.Actor{Name: "health", Run: h.Run},
 		lifecycle.Actor{Name: "producer", Run: producer.Run, Stop: producer.Stop},
 		lifecycle.Actor{
 			Name: "database",
 			Run:  func(ctx context.Context) error { <-ctx.Done(); return nil },
-			Stop: func(ctx context.Context) { // last: all others use it
-				ctx, cancel := context.WithTimeout(ctx, farewell)
+			Stop: func(ctx context.Context) { // last, because the others use it
+				ctx, cancel := context.WithTimeout(ctx, disconnectTimeout)
 				defer cancel()
 				_ = database.Disconnect(ctx)
 			},

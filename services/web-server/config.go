@@ -19,10 +19,10 @@ type config struct {
 	Kafka kafkax.Config
 
 	PurchasesTopic   string        `env:"PURCHASES_TOPIC" envDefault:"purchases" doc:"Topic that purchases are written to, keyed by userid."`
-	ManagementAPIURL string        `env:"MANAGEMENT_API_URL,required,notEmpty" doc:"Where management-api is, such as http://management-api:8080."`
-	Currency         string        `env:"CURRENCY" envDefault:"USD" doc:"ISO 4217 code of the prices that the shop takes and shows."`
+	ManagementAPIURL string        `env:"MANAGEMENT_API_URL,required,notEmpty" doc:"Base URL of management-api, such as http://management-api:8080."`
+	Currency         string        `env:"CURRENCY" envDefault:"USD" doc:"Currency of the shop: the ISO 4217 code, in capital letters, of one that is in use."`
 	AckTimeout       time.Duration `env:"ACK_TIMEOUT" envDefault:"4s" doc:"How long a buy waits for Kafka's acknowledgement before it is answered 503. Shorter than SHUTDOWN_TIMEOUT."`
-	MaxPending       int           `env:"MAX_PENDING" envDefault:"10000" doc:"How many purchases may wait for their acknowledgement at once; further ones are answered 503 immediately."`
+	MaxPending       int           `env:"MAX_PENDING" envDefault:"10000" doc:"How many purchases may wait for their acknowledgement at once; any more are answered 503 immediately."`
 }
 
 // Validate implements envconf.Validator.
@@ -40,7 +40,7 @@ func (c config) Validate() error {
 	if c.AckTimeout < 100*time.Millisecond {
 		faults = append(faults, fmt.Errorf("ACK_TIMEOUT must be at least 100ms, not %s", c.AckTimeout))
 	}
-	// Otherwise a shutdown would cut off buys that still wait for their answer.
+	// Otherwise a shutdown would cut off buys that are still waiting.
 	if c.AckTimeout >= c.HTTP.ShutdownTimeout {
 		faults = append(faults, fmt.Errorf("ACK_TIMEOUT (%s) must be shorter than SHUTDOWN_TIMEOUT (%s)", c.AckTimeout, c.HTTP.ShutdownTimeout))
 	}
@@ -50,7 +50,7 @@ func (c config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// checkBaseURL wants what a path can be appended to.
+// checkBaseURL requires a URL to which a path can be appended.
 func checkBaseURL(text string) error {
 	u, err := url.Parse(text)
 	switch {

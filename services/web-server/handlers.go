@@ -22,22 +22,22 @@ import (
 
 const (
 	maxBody = 64 << 10
-	// retryAfter is what clients are told when a backend is away.
+	// retryAfter is the Retry-After of answers while a backend is unreachable.
 	retryAfter = 2 * time.Second
-	// linger: a record goes out at once. Under load librdkafka batches all the
-	// same, since records gather while the requests before them are in flight;
-	// BenchmarkBuy has the numbers.
+	// linger: a record is sent at once. Under load librdkafka still batches, since
+	// records accumulate while earlier requests are in flight; BenchmarkBuy has the
+	// numbers.
 	linger = 0
-	// statusClientGone is for the metrics only: nobody reads the answer.
+	// statusClientGone is for the metrics only: the client has disconnected.
 	statusClientGone = 499
 )
 
-// sender is what a buy needs of the Kafka producer.
+// sender is the part of the Kafka producer that a buy uses.
 type sender interface {
 	Send(ctx context.Context, r kafkax.Record) (kafkax.Placed, error)
 }
 
-// server holds what the API's handlers share; it keeps no state of its own.
+// server holds what the API's handlers share. It has no state.
 type server struct {
 	kafka      sender
 	management *management
@@ -55,8 +55,8 @@ func newServer(cfg config, kafka sender, m *management, log *slog.Logger) *serve
 	}
 }
 
-// recorded is the data of the answer to a buy: the original's four fields, the
-// event's id, and the product where the request has one.
+// recorded is the data in the answer to a buy: the original's four fields, the
+// event id, and the product if the request has one.
 type recorded struct {
 	Username  string      `json:"username"`
 	UserID    string      `json:"userid"`
@@ -66,7 +66,7 @@ type recorded struct {
 	Product   string      `json:"product,omitempty"`
 }
 
-// buy puts a purchase on the topic and answers 202 once Kafka has it.
+// buy sends a purchase to the topic and answers 202 once Kafka has acknowledged it.
 func (s *server) buy(c *gin.Context) {
 	request, id, ok := s.readBuy(c)
 	if !ok {
@@ -75,8 +75,8 @@ func (s *server) buy(c *gin.Context) {
 	purchase, err := s.record(c.Request.Context(), request, id)
 	switch {
 	case err == nil:
-		// Only here, after the acknowledgement of all in-sync replicas, is the
-		// purchase said to be recorded.
+		// Only after the acknowledgement by all in-sync replicas does the answer
+		// say that the purchase is recorded.
 		c.Header("Location", "/api/v1/buys/"+id)
 		c.JSON(http.StatusAccepted, gin.H{
 			"status":  "success",
@@ -95,30 +95,30 @@ func (s *server) buy(c *gin.Context) {
 	}
 }
 
-// record puts a purchase on the topic and returns once Kafka has acknowledged it.
-// The error wraps kafkax.ErrUnavailable where that is left open: with the same id
-// it can be tried again.
+// record sends a purchase to the topic and returns once Kafka has acknowledged it.
+// If the error wraps kafkax.ErrUnavailable, the outcome is unknown, and the purchase
+// can be sent again with the same id.
 func (s *server) record(ctx context.Context, request event.BuyRequest, id string) (event.Purchase, error) {
 	purchase := event.NewPurchase(request, id, s.currency, time.Now())
 	value, err := purchase.Encode()
 	if err != nil {
 		return purchase, fmt.Errorf("encoding a purchase: %w", err)
 	}
-	// The bound on the answer. librdkafka expires a record on its own, but
-	// looks only once a second.
+	// The bound on the answer. librdkafka expires records too, but checks only
+	// once a second.
 	ctx, cancel := context.WithTimeout(ctx, s.ackTimeout)
 	defer cancel()
 	_, err = s.kafka.Send(ctx, kafkax.Record{
 		Topic:     s.topic,
-		Key:       []byte(request.UserID), // one partition, so one order, per user
+		Key:       []byte(request.UserID), // a user's events are in one partition, so they keep their order
 		Value:     value,
 		Timestamp: purchase.Timestamp.Time,
 	})
 	return purchase, err
 }
 
-// readBuy reads the body and the idempotency key, and names everything wrong
-// with either in one answer. Any content type will do, as it always did.
+// readBuy reads the body and the idempotency key, and reports all faults of both in
+// one answer. It accepts any content type, as the original did.
 func (s *server) readBuy(c *gin.Context) (request event.BuyRequest, id string, ok bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
 	if err != nil {
@@ -178,7 +178,7 @@ func fieldErrors(err error) []httpx.FieldError {
 
 const idempotencyHeader = "Idempotency-Key"
 
-// idempotencyKey returns the request's key, or "" where it has none.
+// idempotencyKey returns the request's key, or "" if it has none.
 func idempotencyKey(h http.Header) (string, *httpx.FieldError) {
 	values := h.Values(idempotencyHeader)
 	if len(values) == 0 {
@@ -200,14 +200,14 @@ func isKey(key string) bool {
 	return key != "" && len(key) <= 200
 }
 
-// eventIDFor derives the event id of a user's key: a buy that is sent again
-// becomes the same event, and the store keeps one event of an id. No two users
-// share ids, since neither part can contain the separator.
+// eventIDFor derives the event id from the user and the key, so that a repeated buy
+// becomes the same event, which is stored once. Two users never share an id, since
+// neither part can contain the separator.
 func eventIDFor(userID, key string) string {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("buy:"+userID+"\x00"+key)).String()
 }
 
-// userBuys passes a page of the user's purchases on from management-api.
+// userBuys forwards a page of the user's purchases from management-api.
 func (s *server) userBuys(c *gin.Context) {
 	query := url.Values{}
 	for _, name := range []string{"limit", "before"} {
@@ -231,7 +231,7 @@ func (s *server) userBuys(c *gin.Context) {
 	c.Data(http.StatusOK, "application/json; charset=utf-8", got.body)
 }
 
-// buyState says how far a buy has come.
+// buyState answers whether a buy is accepted, stored or dead-lettered.
 func (s *server) buyState(c *gin.Context) {
 	id, err := uuid.Parse(c.Param("eventId"))
 	if err != nil || len(c.Param("eventId")) != 36 {
@@ -247,16 +247,16 @@ func (s *server) buyState(c *gin.Context) {
 	case http.StatusOK:
 		c.Data(http.StatusOK, "application/json; charset=utf-8", got.body)
 	case http.StatusNotFound:
-		// On its way, as far as anyone knows: there is no record here of the
-		// ids that were given out.
+		// Probably on its way: this service doesn't record the ids that it has
+		// issued.
 		c.JSON(http.StatusOK, gin.H{"eventId": id, "state": "accepted"})
 	default:
 		refuse(c, got)
 	}
 }
 
-// ask gets path from management-api. Where there is no usable answer it
-// answers the client and returns false.
+// ask gets path from management-api. If there is no usable answer, it answers the
+// client itself and returns false.
 func (s *server) ask(c *gin.Context, path string, query url.Values) (answer, bool) {
 	got, err := s.management.get(c.Request.Context(), path, query)
 	switch {
@@ -267,20 +267,20 @@ func (s *server) ask(c *gin.Context, path string, query url.Values) (answer, boo
 	case errors.Is(err, errLate):
 		httpx.Abort(c, http.StatusGatewayTimeout, "management-api did not answer in time")
 	case errors.Is(err, errUnusable):
-		s.log.WarnContext(c.Request.Context(), "unusable answer from management-api", "error", err)
-		httpx.Abort(c, http.StatusBadGateway, "management-api gave an answer that could not be used")
+		s.log.WarnContext(c.Request.Context(), "invalid answer from management-api", "error", err)
+		httpx.Abort(c, http.StatusBadGateway, "management-api gave an invalid answer")
 	default:
 		s.log.DebugContext(c.Request.Context(), "management-api is unreachable", "error", err)
-		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "management-api can't be reached")
+		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "management-api is unreachable")
 	}
 	return answer{}, false
 }
 
-// refuse passes a refusal on: the caller's own faults and passing troubles
-// keep their status, whatever else is management-api's is a bad gateway.
+// refuse forwards a refusal. The caller's own faults and transient faults keep their
+// status; all others are faults of management-api, so the answer is 502.
 func refuse(c *gin.Context, got answer) {
 	var problem httpx.Problem
-	_ = json.Unmarshal(got.body, &problem) // without a problem there is the status still
+	_ = json.Unmarshal(got.body, &problem) // if the body is no problem, there is still the status
 	switch got.status {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		if got.status == http.StatusServiceUnavailable {

@@ -1,5 +1,5 @@
-// Command web-server is the shop's front: it takes purchases, answers once
-// Kafka has them, and serves the shop page.
+// Command web-server is the front of the shop: it accepts purchases, answers once
+// Kafka has acknowledged them, and serves the shop page.
 package main
 
 import (

@@ -16,16 +16,16 @@ import (
 
 const (
 	managementTimeout = 5 * time.Second
-	// maxAnswer is far above the largest page that management-api gives.
+	// maxAnswer, in bytes, is far more than the largest page of management-api.
 	maxAnswer = 8 << 20
 )
 
 var (
-	// errLate is wrapped where the time for an answer ran out. (A dial that
-	// timed out is not that: the peer is away.)
+	// errLate is wrapped if no answer came in time. (It is not wrapped if the dial
+	// timed out: then the peer is unreachable.)
 	errLate = errors.New("no answer in time")
-	// errUnusable is wrapped where an answer arrived that can't be passed on.
-	errUnusable = errors.New("unusable answer")
+	// errUnusable is wrapped if an answer arrived that can't be forwarded.
+	errUnusable = errors.New("invalid answer")
 )
 
 // management is the client of management-api. Safe for concurrent use.
@@ -34,14 +34,14 @@ type management struct {
 	client *http.Client
 }
 
-// newManagement returns a client with its own pool of connections, kept alive
-// between requests and bounded in number.
+// newManagement returns a client with its own bounded pool of kept-alive
+// connections.
 func newManagement(baseURL string) *management {
 	return &management{
 		base: strings.TrimRight(baseURL, "/"),
 		client: &http.Client{
 			Transport: &http.Transport{
-				// No proxy from the environment: the peer is in the cluster.
+				// The peer is in the cluster, so no proxy from the environment is used.
 				DialContext:         (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
 				TLSHandshakeTimeout: 2 * time.Second,
 				MaxConnsPerHost:     128,
@@ -56,15 +56,15 @@ func newManagement(baseURL string) *management {
 
 func (m *management) close() { m.client.CloseIdleConnections() }
 
-// answer is a complete answer of any status.
+// answer is a complete answer with any status.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// get asks for an escaped path. The answer is read whole before anything is
-// passed on, so that one cut off in the middle never reads as a complete list.
+// get requests an escaped path. It reads the whole answer first, so that one that is
+// cut off is never forwarded as a complete list.
 func (m *management) get(ctx context.Context, path string, query url.Values) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, managementTimeout)
 	defer cancel()
@@ -89,7 +89,7 @@ func (m *management) get(ctx context.Context, path string, query url.Values) (an
 	case err != nil && ctx.Err() != nil:
 		return answer{}, fmt.Errorf("reading management-api's answer: %w: %w", errLate, err)
 	case err != nil:
-		return answer{}, fmt.Errorf("%w: reading it: %w", errUnusable, err)
+		return answer{}, fmt.Errorf("%w: reading it failed: %w", errUnusable, err)
 	case len(body) > maxAnswer:
 		return answer{}, fmt.Errorf("%w: it is larger than %d bytes", errUnusable, maxAnswer)
 	case response.StatusCode == http.StatusOK && !json.Valid(body):
@@ -105,13 +105,13 @@ func (m *management) ready(ctx context.Context) error {
 		return err
 	}
 	if got.status != http.StatusOK {
-		return fmt.Errorf("it answers %d", got.status)
+		return fmt.Errorf("the answer has status %d", got.status)
 	}
 	return nil
 }
 
-// escapeSegment escapes text as one segment of a path. Dots too where they are
-// all there is: "." and ".." would be taken for directories.
+// escapeSegment escapes text as one segment of a path. It also escapes "." and "..",
+// which would be resolved as directories.
 func escapeSegment(text string) string {
 	if text == "." || text == ".." {
 		return strings.ReplaceAll(text, ".", "%2E")
@@ -122,7 +122,7 @@ func escapeSegment(text string) string {
 // nextLink matches the target of a Link header's rel="next" (RFC 8288).
 var nextLink = regexp.MustCompile(`<([^>]*)>\s*;\s*rel="?next"?(?:\s*[;,]|\s*$)`)
 
-// nextQuery returns the query that leads to the next page, or nil.
+// nextQuery returns the query of the next page, or nil.
 func nextQuery(h http.Header) url.Values {
 	match := nextLink.FindStringSubmatch(strings.Join(h.Values("Link"), ", "))
 	if match == nil {

@@ -15,15 +15,15 @@ import (
 //go:embed openapi.yaml
 var openAPI []byte
 
-// specFor returns the description for a shop that sells in currency: how small
-// a price may be depends on it.
+// specFor returns the OpenAPI description for a shop that sells in currency, which
+// determines the lowest price.
 func specFor(currency string) []byte {
 	least := strconv.FormatFloat(0.5/math.Pow10(event.MinorDigits(currency)), 'f', -1, 64)
 	return bytes.Replace(openAPI, []byte("minimum: 0.005"), []byte("minimum: "+least), 1)
 }
 
 func addRoutes(engine *gin.Engine, s *server, p *shop, k *checkout) {
-	// The paths without a prefix are those of the original systems.
+	// The original systems have the paths without a prefix.
 	for _, prefix := range []string{"/api/v1", ""} {
 		engine.POST(prefix+"/buy", s.buy)
 		engine.GET(prefix+"/getAllUserBuys/:userid", s.userBuys)

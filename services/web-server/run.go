@@ -38,7 +38,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 
 	h := health.New(reg,
 		health.Check{Name: "kafka", Probe: kafkax.Announce(log, producer.Probe(kafkax.Writes(cfg.PurchasesTopic)))},
-		// Buying goes on without it, so it is shown but doesn't gate.
+		// Optional, because buying works without it.
 		health.Check{Name: "management-api", Optional: true, Probe: management.ready},
 	)
 	engine := httpx.NewEngine(log, reg, h)
@@ -50,8 +50,8 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	addRoutes(engine, server, shop, checkout)
 
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
-		httpx.Server(log, cfg.HTTP, listener, engine, h), // first: buys in flight get their answer
-		// Before the producer: no probe may use a client that is being closed.
+		httpx.Server(log, cfg.HTTP, listener, engine, h), // first, so that buys in flight get their answer
+		// Before the producer, because its probes use that client.
 		lifecycle.Actor{Name: "health", Run: h.Run},
 		lifecycle.Actor{Name: "producer", Run: producer.Run, Stop: producer.Stop},
 	)

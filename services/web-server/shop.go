@@ -16,8 +16,8 @@ import (
 //go:embed shop
 var shopFiles embed.FS
 
-// policy lets the page load only what this server serves, and run no script
-// that is written into the page.
+// policy lets the page load only what this server serves, and run no inline
+// scripts.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
@@ -31,8 +31,8 @@ type asset struct {
 	content     []byte
 }
 
-// newShop reads the page's files and writes the catalogue into the page: what is
-// there at the first paint doesn't move anything later.
+// newShop reads the page's files and writes the catalogue into the page, so that the
+// first paint is complete and the layout doesn't shift.
 func newShop(currency string) (*shop, error) {
 	page, err := template.ParseFS(shopFiles, "shop/index.html")
 	if err != nil {
@@ -62,7 +62,7 @@ func newShop(currency string) (*shop, error) {
 
 func newAsset(path, contentType string, content []byte) asset {
 	sum := sha256.Sum256(content)
-	// Weak: the same for the compressed form.
+	// Weak, because it is the same for the compressed form.
 	return asset{path, contentType, `W/"` + hex.EncodeToString(sum[:12]) + `"`, content}
 }
 
@@ -78,7 +78,7 @@ func (a asset) serve(c *gin.Context) {
 		"Content-Security-Policy": policy,
 		"X-Content-Type-Options":  "nosniff",
 		"Referrer-Policy":         "no-referrer",
-		// Kept, but asked for each time: a new version shows at once, and an
+		// Cached, but revalidated each time: a new version shows at once, and an
 		// unchanged one costs a 304.
 		"Cache-Control": "no-cache",
 		"ETag":          a.etag,

@@ -7,11 +7,11 @@ import (
 	"shopstream/services/internal/event"
 )
 
-// product is one thing on the shelf. Its id names its drawing in the page, its
-// tint the colours of the style sheet.
+// product is one product of the shop. Its id names its drawing in the page, its tint
+// the colours in the style sheet.
 type product struct{ ID, Name, Price, Tint string }
 
-// shopper is somebody to shop as.
+// shopper is a suggested user.
 type shopper struct{ ID, Name string }
 
 // catalogue returns what the shop sells, at prices in major units, written
@@ -38,7 +38,7 @@ func catalogue(currency string) []product {
 	}
 }
 
-// suggestedShoppers returns who the page offers to shop as.
+// suggestedShoppers returns the users that the page suggests.
 func suggestedShoppers() []shopper {
 	return []shopper{{"ada-1001", "Ada"}, {"ben-1002", "Ben"}, {"chika-1003", "Chika"}}
 }
