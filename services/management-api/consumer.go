@@ -18,33 +18,32 @@ import (
 )
 
 const (
-	// stallAfter is how long a write may take before consumption pauses. Not
-	// at once: pausing throws away what the client has fetched ahead. After a
-	// failure it pauses at once.
+	// stallAfter is how long a write may take before consumption pauses. After a
+	// failed write it pauses at once.
 	stallAfter = 500 * time.Millisecond
-	// revokeWait is how long a rebalance waits for a write that is going on,
-	// so that the partition's next owner needn't do it again.
+	// revokeWait is how long a rebalance waits for a write in progress, so that the
+	// partition's next owner needn't repeat it.
 	revokeWait = time.Second
-	// indexTimeout leaves room to index a large collection; a build that takes
-	// longer goes on in the server and is joined by the next attempt.
+	// indexTimeout is enough to index a large collection. If the build takes longer,
+	// it continues in the server, and the next attempt waits for it.
 	indexTimeout = time.Minute
 	askRetry     = 500 * time.Millisecond
-	// readAtOnce is how many records are taken before the group is heard again.
+	// readAtOnce is how many records are read before the group is polled again.
 	readAtOnce = 100
 )
 
-// retries spaces attempts at the database.
+// retries spaces attempts to write to the database.
 var retries = retry.Backoff{First: 100 * time.Millisecond, Last: 5 * time.Second}
 
-// recordLimits are far above what a purchase can be. What is larger is set
-// aside, so that no small batch becomes a lot of memory.
+// recordLimits are far above the size of any purchase. Larger records are set aside,
+// so that a small compressed batch can't take much memory.
 var recordLimits = kafkax.Limits{Record: 8 << 20, Batch: 256 << 20}
 
-// consumer reads purchases and stores their offsets once they are safe. Its
-// client is the member of the group, its reader fetches what the group assigns
-// to it. All its state belongs to the goroutine of run; the rebalance callback
-// runs there too, inside Poll. Only the write itself has a goroutine of its
-// own, so that polling goes on while the database is slow or unreachable.
+// consumer reads purchases and stores their offsets once they are safe. Its client is
+// the member of the group; its reader fetches the assigned partitions. All its state
+// belongs to the goroutine of run, which also runs the rebalance callback, inside
+// Poll. Only writes have a goroutine of their own, so that polling continues while
+// the database is slow or unreachable.
 type consumer struct {
 	client *kafka.Consumer
 	reader *kafkax.Reader
@@ -57,26 +56,26 @@ type consumer struct {
 	linger time.Duration
 	bound  time.Duration // of the shutdown
 
-	filling *batch   // polled, waits to be written
-	current *writing // being written, or waiting to be tried again; nil when there is none
+	filling *batch   // polled, to be written next
+	current *writing // being written, or waiting for its next attempt; may be nil
 	paused  bool
 	failed  error // from the rebalance callback, which can't return it
 
 	owned     map[int32]bool                 // partitions assigned to this member
-	unlocated map[int32]bool                 // of these, whose committed offset is still to be asked for
-	unstored  map[int32]kafka.TopicPartition // finished offsets that are to be handed over again
-	behind    map[int32]bool                 // partitions whose next offset may be less than one committed before
-	askAt     time.Time                      // when the group's coordinator may be asked again after a failure
+	unlocated map[int32]bool                 // those of which the committed offset isn't known yet
+	unstored  map[int32]kafka.TopicPartition // finished offsets that the client hasn't accepted yet
+	behind    map[int32]bool                 // partitions whose next offset may be less than the last committed one
+	askAt     time.Time                      // when to ask the group's coordinator again after a failure
 
 	retries prometheus.Counter
 }
 
-// writing is a batch on its way. At most one is, so offsets are stored in
-// order.
+// writing is a batch that is being written. There is at most one, so offsets are
+// stored in order.
 type writing struct {
 	*batch
 	since    time.Time
-	result   chan error // open while an attempt runs, else nil
+	result   chan error // nil unless an attempt is running
 	attempts int
 	retryAt  time.Time
 }
@@ -84,8 +83,8 @@ type writing struct {
 func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg prometheus.Registerer) (*consumer, error) {
 	client, err := kafkax.NewMember(cfg.Kafka, kafkax.MemberConfig{
 		ClientID: "management-api", GroupID: cfg.GroupID,
-		// The least that brokers allow: the partitions of a member that died
-		// go to another soon. A false alarm costs a repeated read only.
+		// The minimum that brokers allow, so that the partitions of a dead member
+		// are soon reassigned. A false alarm only costs repeated reads.
 		SessionTimeout: 6 * time.Second,
 		AutoCommit:     true,
 	}, log)
@@ -110,8 +109,8 @@ func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg promethe
 	}, nil
 }
 
-// run consumes until ctx ends, then finishes what it has polled and leaves the
-// group. It returns an error only when the process has to start anew.
+// run consumes until ctx ends, then finishes what it has polled and leaves the group.
+// It returns an error only if the process must be restarted.
 func (c *consumer) run(ctx context.Context) error {
 	defer c.close()
 	defer c.read(ctx)()
@@ -121,7 +120,7 @@ func (c *consumer) run(ctx context.Context) error {
 	if err := c.client.Subscribe(c.topic, c.rebalance); err != nil {
 		return fmt.Errorf("subscribing to %q: %w", c.topic, err)
 	}
-	// Not ctx: the writes go on until they are finished or given up below.
+	// Not ctx: writes continue until they are finished, or given up below.
 	writes, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 
@@ -133,7 +132,7 @@ func (c *consumer) run(ctx context.Context) error {
 	return c.drain(writes, cancel)
 }
 
-// read lets the reader fetch, until the function that it returns is called.
+// read starts the reader, which fetches until stop is called.
 func (c *consumer) read(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
@@ -147,8 +146,8 @@ func (c *consumer) read(ctx context.Context) (stop func()) {
 	}
 }
 
-// prepare makes the index before the first purchase is stored, however long
-// the database is away. It reports false when ctx ended first.
+// prepare creates the index before the first purchase is stored, however long the
+// database is unreachable. It reports false if ctx ended first.
 func (c *consumer) prepare(ctx context.Context) (ready bool, err error) {
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		bounded, cancel := context.WithTimeout(ctx, indexTimeout)
@@ -159,7 +158,7 @@ func (c *consumer) prepare(ctx context.Context) (ready bool, err error) {
 		}
 		wait := retries.After(attempt)
 		c.log.Warn("database not ready, consumption waits", "error", err, "retry_in", wait)
-		// Polled already: the client's errors must not pile up.
+		// The client is polled already, so that its events don't accumulate.
 		for end := time.Now().Add(wait); time.Now().Before(end) && ctx.Err() == nil; {
 			if err := c.attend(100 * time.Millisecond); err != nil {
 				return false, err
@@ -169,12 +168,12 @@ func (c *consumer) prepare(ctx context.Context) (ready bool, err error) {
 	return false, nil
 }
 
-// step takes the work one step further and polls once.
+// step does what is due and polls once.
 func (c *consumer) step(writes context.Context) error {
 	var wait time.Duration
 	if c.attempting() && c.full() && !c.paused {
-		// Nothing more can be taken: wait for the write rather than pause, as
-		// long as it is a matter of moments.
+		// The next batch is full: wait for the write for a moment, rather than
+		// pause.
 		wait = stallAfter - time.Since(c.current.since)
 	}
 	if err := c.settle(wait); err != nil {
@@ -199,8 +198,8 @@ func (c *consumer) full() bool { return c.filling.full(c.size) }
 
 func (c *consumer) attempting() bool { return c.current != nil && c.current.result != nil }
 
-// begin starts the next attempt: of the batch at hand when its time has come,
-// else of the one that is filling when it is due.
+// begin starts the next attempt to write: of the current batch once its retry is due,
+// or else of the filling batch once that is due.
 func (c *consumer) begin(writes context.Context) {
 	now := time.Now()
 	if c.current == nil {
@@ -218,9 +217,9 @@ func (c *consumer) begin(writes context.Context) {
 	go func() { result <- c.writer.write(writes, items) }()
 }
 
-// settle takes the result of the attempt that is going on, waiting for it up
-// to wait. Once the whole batch is safe it stores the offsets; after a failure
-// it sets the time of the next attempt.
+// settle takes the result of the running attempt, waiting for it up to wait. If the
+// whole batch is safe it stores the offsets; after a failure it schedules the next
+// attempt.
 func (c *consumer) settle(wait time.Duration) error {
 	if !c.attempting() {
 		return nil
@@ -241,8 +240,8 @@ func (c *consumer) settle(wait time.Duration) error {
 	c.current.result = nil
 	c.current.retain()
 	if err == nil {
-		// Here and only here, after the insert and the dead letters'
-		// acknowledgement, the offsets move.
+		// Only here, after the insert and the acknowledgement of the dead letters,
+		// do the offsets advance.
 		finished := c.current
 		c.current = nil
 		return c.storeOffsets(finished.offsets(c.topic))
@@ -255,8 +254,8 @@ func (c *consumer) settle(wait time.Duration) error {
 	return nil
 }
 
-// storeOffsets hands the offsets to the client, which commits them within a
-// second, on a rebalance and on leaving.
+// storeOffsets passes the offsets to the client, which commits them every second, on
+// a rebalance and on leaving the group.
 func (c *consumer) storeOffsets(offsets []kafka.TopicPartition) error {
 	for _, p := range offsets {
 		c.reader.Done(p.Partition, int64(p.Offset))
@@ -274,8 +273,9 @@ func (c *consumer) storeOffsets(offsets []kafka.TopicPartition) error {
 		case p.Error == nil:
 			delete(c.unstored, p.Partition)
 		case code == kafka.ErrState || code == kafka.ErrUnknownPartition:
-			// The client is still taking the partition up, or has lost it: then
-			// its next owner reads the purchases again and finds them stored.
+			// The client is still being assigned the partition, or has lost it. In
+			// that case the next owner reads the purchases again and finds them
+			// stored.
 			err = nil
 		default:
 			return fmt.Errorf("storing offset %s of partition %d: %w", p.Offset, p.Partition, p.Error)
@@ -298,15 +298,14 @@ func (c *consumer) storeOffsets(offsets []kafka.TopicPartition) error {
 	return nil
 }
 
-// askAgain spaces questions to the group's coordinator that failed.
+// askAgain delays the next question to the group's coordinator after a failure.
 func (c *consumer) askAgain(err error) {
 	c.askAt = time.Now().Add(askRetry)
 	c.log.Warn("asking the group's coordinator", "error", err, "retry_in", askRetry)
 }
 
-// pauseOrResume stops the flow while a write stalls or is to be tried again,
-// and lets it go on after. A paused member stays in the group and takes part in
-// rebalances.
+// pauseOrResume pauses reading while a write stalls or waits for its retry. A paused
+// member stays in the group and takes part in rebalances.
 func (c *consumer) pauseOrResume() {
 	stalled := c.current != nil && (c.current.attempts > 0 || time.Since(c.current.since) > stallAfter)
 	if stalled != c.paused {
@@ -315,12 +314,12 @@ func (c *consumer) pauseOrResume() {
 	}
 }
 
-// patience is how long to poll: not past the time when something is due.
+// patience is how long to poll: no longer than until something is due.
 func (c *consumer) patience() time.Duration {
 	wait := 100 * time.Millisecond
 	switch {
 	case c.attempting():
-		wait = 10 * time.Millisecond // its result is to be taken soon
+		wait = 10 * time.Millisecond // its result may come any moment
 	case c.current != nil:
 		wait = min(wait, time.Until(c.current.retryAt))
 	case !c.filling.empty():
@@ -329,12 +328,12 @@ func (c *consumer) patience() time.Duration {
 	return max(wait, time.Millisecond)
 }
 
-// attend hears what the group has to say, waiting for it at most so long.
+// attend handles the events of the group, waiting for one up to wait.
 func (c *consumer) attend(wait time.Duration) error {
 	switch e := c.client.Poll(int(wait.Milliseconds())).(type) {
 	case kafka.OffsetsCommitted:
 		if e.Error != nil && kafkax.CodeOf(e.Error) != kafka.ErrNoOffset {
-			// Not lost: the next commit says the same or more.
+			// The next commit includes these offsets.
 			c.log.Warn("committing offsets", "error", e.Error)
 		}
 	case kafka.Error:
@@ -350,7 +349,7 @@ func (c *consumer) attend(wait time.Duration) error {
 	return c.storeOffsets(nil)
 }
 
-// locate lets newly assigned partitions be read from their committed offsets.
+// locate starts reading newly assigned partitions at their committed offsets.
 func (c *consumer) locate() {
 	if len(c.unlocated) == 0 || time.Now().Before(c.askAt) {
 		return
@@ -381,7 +380,7 @@ func (c *consumer) locate() {
 	}
 }
 
-// poll takes what the reader has, waiting for it at most so long.
+// poll takes what the reader has read, waiting for it up to wait.
 func (c *consumer) poll(wait time.Duration) {
 	for range readAtOnce {
 		switch e := c.reader.Poll(wait).(type) {
@@ -401,9 +400,9 @@ func (c *consumer) poll(wait time.Duration) {
 	}
 }
 
-// changeLog makes the position in the log of today the one to commit. What was
-// read of the log before is still written, since it may be nowhere else, but no
-// offset of it is stored any more.
+// changeLog makes the position in the new log the one to commit. Records of the old
+// log that were read already are still written, since they may exist nowhere else,
+// but their offsets are not stored.
 func (c *consumer) changeLog(change *kafkax.LogChange) error {
 	c.filling.forget(change.Partition)
 	if c.current != nil {
@@ -416,7 +415,7 @@ func (c *consumer) changeLog(change *kafkax.LogChange) error {
 	}})
 }
 
-// rebalance keeps the batches and the reader to what this member owns.
+// rebalance restricts the batches and the reader to the partitions of this member.
 func (c *consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
 	switch e := event.(type) {
 	case kafka.AssignedPartitions:
@@ -431,7 +430,7 @@ func (c *consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
 	case kafka.RevokedPartitions:
 		c.log.Info("partitions revoked", "partitions", numbers(e.Partitions), "lost", client.AssignmentLost())
 		if !client.AssignmentLost() {
-			// What is stored now is committed with the revocation.
+			// Offsets that are stored now are committed with the revocation.
 			c.failed = errors.Join(c.failed, c.settle(revokeWait))
 		}
 		c.reader.Remove(numbers(e.Partitions)...)
@@ -449,9 +448,9 @@ func (c *consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
 	return nil
 }
 
-// drain writes what was polled and stores its offsets. Once a write has failed
-// or half of the shutdown's bound is over it gives up: what is left is
-// delivered again, to whoever owns the partition then.
+// drain writes what was polled and stores its offsets. After a failed write, or half
+// of the shutdown's bound, it gives up: the rest is delivered again to the
+// partition's next owner.
 func (c *consumer) drain(writes context.Context, cancel func()) error {
 	deadline := time.Now().Add(c.bound / 2)
 	for time.Now().Before(deadline) {
@@ -476,8 +475,8 @@ func (c *consumer) drain(writes context.Context, cancel func()) error {
 	return nil
 }
 
-// close leaves the group; the client commits the stored offsets before. It
-// doesn't wait for brokers that are unreachable: they notice by themselves.
+// close leaves the group, after the client has committed the stored offsets. It doesn't
+// wait for unreachable brokers: they notice by themselves.
 func (c *consumer) close() {
 	closed := make(chan error, 1)
 	go func() { closed <- c.client.Close() }()

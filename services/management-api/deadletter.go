@@ -16,17 +16,17 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// Reasons of dead letters: the bounded words of dlq-reason and of the metric.
+// Reasons of dead letters, for the dlq-reason header and the metric.
 const (
-	reasonDecode   = "decode"   // no JSON object, or no value at all
+	reasonDecode   = "decode"   // not a JSON object, or no value at all
 	reasonInvalid  = "invalid"  // a rule of the event contract is broken
 	reasonRejected = "rejected" // the database's own validation refuses it
-	// reasonUnreadable is of what no client can read: codec, checksum, form, size.
+	// reasonUnreadable: the codec, checksum, format or size makes it unreadable.
 	reasonUnreadable = "unreadable"
 )
 
-// headerTruncated is on a letter whose record was too large for the dead
-// letters' topic; its value is the original size in bytes.
+// headerTruncated marks a letter whose record was too large for the dead letters'
+// topic. Its value is the original size in bytes.
 const headerTruncated = "dlq-truncated"
 
 // refusal is why a message goes to the dead letters.
@@ -42,7 +42,7 @@ func refusalOf(err error) *refusal {
 	return &refusal{reasonInvalid, err}
 }
 
-// shortened bounds an error's text, which travels as a header.
+// shortened bounds an error's text, which becomes a header.
 func shortened(err error) error {
 	const limit = 1024
 	if text := err.Error(); len(text) > limit {
@@ -51,10 +51,10 @@ func shortened(err error) error {
 	return err
 }
 
-// sourceOf returns where the message stood when it was first read: what a
-// replayed dead letter says in its headers, else where it stands now. So an
-// event without an id of its own keeps the derived one through a replay, and a
-// letter that is refused again still names its origin.
+// sourceOf returns the position at which the message was first read: the one in the
+// headers of a replayed dead letter, or else its own. So an event without an id keeps
+// its derived id through a replay, and a letter that is refused again still names its
+// origin.
 func sourceOf(m *kafka.Message) event.Source {
 	if src, ok := letterSource(m.Headers); ok {
 		return src
@@ -85,10 +85,9 @@ func letterOf(i *item, dlqTopic, group string, now time.Time) kafkax.Record {
 	return kafkax.DeadLetter(&origin, dlqTopic, group, i.refusal.reason, i.refusal.err, now)
 }
 
-// truncated returns a letter small enough for any topic, with the beginning of
-// the value: what the dead letters' topic can't take must not block the
-// partition. The record itself stays in the source topic as long as that keeps
-// it.
+// truncated returns a letter small enough for any topic, with the beginning of the
+// value, so that a letter that is too large doesn't block the partition. The source
+// topic has the whole record for as long as it keeps it.
 func truncated(letter kafkax.Record) kafkax.Record {
 	const keep = 64 << 10
 	var headers []kafka.Header
@@ -103,26 +102,26 @@ func truncated(letter kafkax.Record) kafkax.Record {
 	return letter
 }
 
-// isTooLarge reports whether the record itself is why it was not produced.
+// isTooLarge reports whether producing failed because the record is too large.
 func isTooLarge(err error) bool { return err != nil && !errors.Is(err, kafkax.ErrUnavailable) }
 
-// newLetterProducer returns a producer to a topic that tries letters of any
-// size: how large a record may be is for the topic to say.
+// newLetterProducer returns a producer that sends letters of any size: the topic's
+// own limit applies.
 func newLetterProducer(cfg kafkax.Config, topic string, batchSize int, log *slog.Logger, reg prometheus.Registerer) (*kafkax.Producer, error) {
 	return kafkax.NewProducer(cfg, kafkax.ProducerConfig{
 		Topics: []string{topic}, AckTimeout: 5 * time.Second, MaxPending: max(1000, batchSize), MaxRecordBytes: 64 << 20,
 	}, "management-api", log, reg)
 }
 
-// send hands letters to the producer and waits until each is acknowledged or
-// has failed. It returns one error per letter.
+// send produces letters and waits until each is acknowledged or has failed. It returns
+// one error per letter.
 func send(ctx context.Context, producer *kafkax.Producer, letters []kafkax.Record) []error {
 	type report struct {
 		index int
 		err   error
 	}
 	errs := make([]error, len(letters))
-	reports := make(chan report, len(letters)) // room for all: a late report finds nobody waiting
+	reports := make(chan report, len(letters)) // buffered, because nobody receives late reports
 	waiting := 0
 	for i, letter := range letters {
 		if err := producer.Enqueue(letter, func(_ kafkax.Placed, err error) { reports <- report{i, err} }); err != nil {

@@ -18,7 +18,7 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// position is where a letter stands in the dead letters' topic.
+// position is a letter's position in the dead letters' topic.
 type position struct {
 	partition int32
 	offset    int64
@@ -28,18 +28,18 @@ func positionOf(m *kafka.Message) position {
 	return position{m.TopicPartition.Partition, int64(m.TopicPartition.Offset)}
 }
 
-// line is the JSON form of a letter: what replay-dlq prints and what it takes
-// back mended.
+// line is the JSON form of a letter, which replay-dlq prints, and reads back with a
+// corrected value.
 type line struct {
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
 	Reason    string `json:"reason"`
 	Error     string `json:"error"`
-	// Now is why it would be refused today; absent when it would be accepted.
+	// Now is why it would be refused now; absent if it would be accepted.
 	Now    string      `json:"now,omitempty"`
 	Source *sourceLine `json:"source"`
 	Key    *string     `json:"key"`
-	// Encodings are "base64" where the bytes are not text, else absent.
+	// Encodings are "base64" if the bytes are not text, else absent.
 	KeyEncoding   string  `json:"keyEncoding,omitempty"`
 	Value         *string `json:"value"`
 	ValueEncoding string  `json:"valueEncoding,omitempty"`
@@ -96,14 +96,14 @@ type letterPrinter struct{ w io.Writer }
 
 func (p letterPrinter) print(m *kafka.Message, now error) error {
 	encoder := json.NewEncoder(p.w)
-	encoder.SetEscapeHTML(false) // for people
+	encoder.SetEscapeHTML(false) // easier to read
 	if err := encoder.Encode(lineOf(m, now)); err != nil {
 		return fmt.Errorf("printing a letter: %w", err)
 	}
 	return nil
 }
 
-// readMended reads a file of mended letters; without a name there are none.
+// readMended reads a file of corrected letters; an empty name means none.
 func readMended(name string) (map[position]mending, error) {
 	mended := map[position]mending{}
 	if name == "" {
@@ -123,7 +123,7 @@ func readMended(name string) (map[position]mending, error) {
 		}
 		at, m, err := parseMending(lines.Bytes())
 		if _, twice := mended[at]; err == nil && twice {
-			err = fmt.Errorf("partition %d offset %d comes twice", at.partition, at.offset)
+			err = fmt.Errorf("partition %d offset %d is given twice", at.partition, at.offset)
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s line %d: %w", name, number, err))
@@ -137,7 +137,7 @@ func readMended(name string) (map[position]mending, error) {
 	return mended, errors.Join(faults...)
 }
 
-// mending is a new value for a letter.
+// mending is the corrected value of a letter.
 type mending struct{ value []byte }
 
 func parseMending(data []byte) (position, mending, error) {
@@ -151,7 +151,7 @@ func parseMending(data []byte) (position, mending, error) {
 		return position{}, mending{}, fmt.Errorf("not a letter as --dry-run prints it: %w", err)
 	}
 	if l.Partition == nil || l.Offset == nil {
-		return position{}, mending{}, errors.New("partition and offset are required: they say which letter it is")
+		return position{}, mending{}, errors.New("partition and offset are required, to identify the letter")
 	}
 	value, err := bytesOf(l.Value, l.ValueEncoding)
 	if err != nil {
@@ -163,14 +163,14 @@ func parseMending(data []byte) (position, mending, error) {
 // verdict is what to do with a letter.
 type verdict struct {
 	back    bool          // put record back
-	record  kafkax.Record // when back
-	failed  bool          // somebody mended it, and it would still be refused
-	lasting bool          // no later run can put it back either: it isn't waited for
+	record  kafkax.Record // if back
+	failed  bool          // it was corrected, and would still be refused
+	lasting bool          // no later run can put it back either, so the offset passes it
 	refusal error         // why it would be refused, whether it goes back or not
 }
 
-// judge decides on a letter. A mended one goes back with its new value and its
-// own key, headers and source.
+// judge decides on a letter. A corrected one goes back with its new value, and its
+// original key, headers and source.
 func judge(m *kafka.Message, mended *mending, all bool) verdict {
 	src, ok := letterSource(m.Headers)
 	if !ok {
@@ -189,7 +189,7 @@ func judge(m *kafka.Message, mended *mending, all bool) verdict {
 	if size := kafkax.Header(m.Headers, headerTruncated); size != "" && !changed {
 		return verdict{refusal: fmt.Errorf("only the beginning of its %s bytes is here: mend it, or copy the record from its source", size)}
 	}
-	// The source gives an event without an id the same id as ever.
+	// With its source, an event without an id gets the same derived id as before.
 	_, refusal := event.DecodePurchase(value, src, defaultCurrency)
 	if refusal != nil && (changed || !all) {
 		return verdict{failed: changed, refusal: refusal}
@@ -199,8 +199,8 @@ func judge(m *kafka.Message, mended *mending, all bool) verdict {
 	}}
 }
 
-// replayHeaders returns the record's own headers and those that say where it
-// was first read, for the consumer's sourceOf.
+// replayHeaders returns the record's own headers, and those with the position at which
+// it was first read, for sourceOf.
 func replayHeaders(headers []kafka.Header) []kafka.Header {
 	own := slices.DeleteFunc(kafkax.WithoutDeadLetterHeaders(headers), func(h kafka.Header) bool { return h.Key == headerTruncated })
 	for _, name := range []string{kafkax.HeaderTopic, kafkax.HeaderTopicID, kafkax.HeaderPartition, kafkax.HeaderOffset} {

@@ -44,12 +44,11 @@ func parseReplayOptions(args []string, stderr io.Writer) (replayOptions, error) 
 	return o, nil
 }
 
-// replayDLQ puts dead letters back to the topic that they came from, in the
-// order of each partition, from where the last run ended to the end as it is
-// now. Letters that would be refused again are left and written to stdout; the
-// group's offset stays before the first of them, so that a later run takes
-// them up again, after an upgrade or with --mended. What it puts back twice is
-// stored once.
+// replayDLQ puts dead letters back on the topic that they came from, in the order of
+// each partition, from where the last run ended up to the end of the log at its start.
+// Letters that would be refused again are left, and written to stdout. The group's
+// offset stays before the first of them, so that a later run, after an upgrade or with
+// --mended, reads them again. Letters that are put back twice are stored once.
 func replayDLQ(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	opts, err := parseReplayOptions(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -66,8 +65,8 @@ func replayDLQ(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 	if err != nil {
 		return err
 	}
-	// Letters go to stdout, all else to stderr: the output can be mended and
-	// given back as a file.
+	// Only letters go to stdout, so that the output can be corrected and passed back
+	// as a file.
 	log := telemetry.NewLogger(stderr, cfg.Log, "management-api")
 	reader, err := newLetterReader(cfg, log)
 	if err != nil {
@@ -119,7 +118,7 @@ func (r *replay) run(ctx context.Context, reader *letterReader, stderr io.Writer
 		r.reportUnmatched(reader)
 	}
 	if !r.opts.dryRun {
-		// Also after an error: what is back is back.
+		// After an error too, because some letters were put back.
 		err = errors.Join(err, reader.commit(r.left))
 	}
 	verb := "put back"
@@ -145,12 +144,12 @@ func (r *replay) readAll(ctx context.Context, reader *letterReader) error {
 		if err := r.take(ctx, letters); err != nil {
 			return err
 		}
-		// Only letters whose fate is known count as passed.
+		// Only letters with a known outcome count as passed.
 		reader.pass()
 	}
 }
 
-// take decides on some letters and puts back those to put back.
+// take decides on some letters, and puts back those that may go back.
 func (r *replay) take(ctx context.Context, letters []*kafka.Message) error {
 	var back []*kafka.Message
 	var records []kafkax.Record
@@ -201,7 +200,7 @@ func (r *replay) take(ctx context.Context, letters []*kafka.Message) error {
 	return nil
 }
 
-// leave keeps the group's offset before the letter and reports it.
+// leave keeps the group's offset before the letter, and reports the letter.
 func (r *replay) leave(m *kafka.Message, why error) {
 	p := m.TopicPartition
 	if first, ok := r.left[p.Partition]; !ok || p.Offset < first {
@@ -210,7 +209,7 @@ func (r *replay) leave(m *kafka.Message, why error) {
 	r.report(m, why)
 }
 
-// report says why a letter was not put back.
+// report prints and logs why a letter was not put back.
 func (r *replay) report(m *kafka.Message, why error) {
 	if r.opts.dryRun {
 		return // printed already
@@ -221,12 +220,12 @@ func (r *replay) report(m *kafka.Message, why error) {
 	r.log.Warn("letter left", "partition", m.TopicPartition.Partition, "offset", int64(m.TopicPartition.Offset), "error", why)
 }
 
-// reportUnmatched tells of mended letters that were not among those read: a
-// slip in the file must not pass for a success.
+// reportUnmatched reports corrected letters that were not among those read, so that a
+// mistake in the file is not taken for a success.
 func (r *replay) reportUnmatched(reader *letterReader) {
 	for p := range r.mended {
 		if reader.isBefore(p) {
-			// Done, when the same file is given a second time.
+			// Already done, if the same file is used a second time.
 			r.log.Warn("mended letter was passed by an earlier run; --from-beginning takes it up again", "partition", p.partition, "offset", p.offset)
 			continue
 		}

@@ -17,16 +17,16 @@ import (
 
 // document is a purchase as the database holds it.
 type document struct {
-	// ID is the event id. That it is the primary key is what makes a purchase
-	// stored once, however often it is delivered.
+	// ID is the event id. As the primary key it makes sure that a purchase is stored
+	// once, however often it is delivered.
 	ID         string  `bson:"_id"`
 	UserID     string  `bson:"userid"`
 	Username   string  `bson:"username"`
 	Price      float64 `bson:"price"`
 	PriceMinor int64   `bson:"priceMinor"`
 	Currency   string  `bson:"currency"`
-	// Timestamp is in seconds, as on the wire: the database's own dates end at
-	// the millisecond, too coarse to keep the order of buying.
+	// Timestamp is in seconds, as on the wire. The database's own dates have
+	// milliseconds, which are too coarse to keep the order of purchases.
 	Timestamp float64 `bson:"timestamp"`
 	Product   string  `bson:"product,omitempty"`
 }
@@ -39,7 +39,7 @@ func documentOf(p event.Purchase) document {
 	}
 }
 
-// deadLetter says of an event that it was refused, and why.
+// deadLetter records that an event was refused, and why.
 type deadLetter struct {
 	ID     string    `bson:"_id"`
 	Reason string    `bson:"reason"`
@@ -58,7 +58,7 @@ func newStore(client *mongo.Client, database, collection string) *store {
 	return &store{purchases: db.Collection(collection), deadLetters: db.Collection(deadLettersCollection)}
 }
 
-// createIndex makes the index behind a user's list; one that is there is left.
+// createIndex creates the index for a user's list, unless it exists.
 func (s *store) createIndex(ctx context.Context) error {
 	_, err := s.purchases.Indexes().CreateOne(ctx, mongo.IndexModel{
 		Keys: bson.D{{Key: "userid", Value: 1}, {Key: "timestamp", Value: -1}, {Key: "_id", Value: -1}},
@@ -69,23 +69,23 @@ func (s *store) createIndex(ctx context.Context) error {
 	return nil
 }
 
-// outcome is what became of one purchase in an insert.
+// outcome is the result of an insert for one purchase.
 type outcome struct {
 	stored    bool  // now
 	duplicate bool  // stored before
-	refused   error // never will be stored as it is
+	refused   error // why it will never be stored as it is
 }
 
-// insert stores purchases with distinct ids and returns what became of each.
-// One with an empty outcome was not stored for a reason that passes by itself;
-// then the error says which.
+// insert stores purchases with distinct ids and returns the outcome of each. A
+// purchase with an empty outcome was not stored because of a transient fault, which
+// the error names.
 func (s *store) insert(ctx context.Context, purchases []event.Purchase) ([]outcome, error) {
 	documents := make([]document, len(purchases))
 	for i, p := range purchases {
 		documents[i] = documentOf(p)
 	}
-	// Unordered: a purchase that is there already, or is refused, doesn't keep
-	// the others out.
+	// Unordered, so that a purchase that is stored already, or refused, doesn't stop
+	// the others.
 	_, err := s.purchases.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
 	return outcomesOf(len(purchases), err)
 }
@@ -94,13 +94,13 @@ func outcomesOf(count int, err error) ([]outcome, error) {
 	outcomes := make([]outcome, count)
 	bulk := mongo.BulkWriteException{}
 	if err != nil && !errors.As(err, &bulk) {
-		return outcomes, fmt.Errorf("storing purchases: %w", err) // nothing is known of any of them
+		return outcomes, fmt.Errorf("storing purchases: %w", err) // every outcome is unknown
 	}
 	var transient error
 	durable := bulk.WriteConcernError == nil
 	if !durable {
-		// Written, but not by a majority: a new primary might not have them.
-		// They are tried again until the answer is that a majority does.
+		// Written, but not by a majority, so that a new primary might not have them.
+		// They are retried until a majority has them.
 		transient = fmt.Errorf("storing purchases: %w", bulk.WriteConcernError)
 	}
 	for i := range outcomes {
@@ -125,16 +125,16 @@ func outcomesOf(count int, err error) ([]outcome, error) {
 
 const duplicateKey = 11000
 
-// isStoredAlready reports whether the document is there under its own id. A
-// clash in a unique index that somebody has added is something else: the
-// purchase is not stored.
+// isStoredAlready reports whether a document with the same id exists. A duplicate key
+// in another unique index, which somebody has added, means that the purchase is not
+// stored.
 func isStoredAlready(e mongo.BulkWriteError) bool {
 	return e.Code == duplicateKey && (!strings.Contains(e.Message, " index: ") || strings.Contains(e.Message, " index: _id_ "))
 }
 
-// isPermanent reports whether a write error is about the document itself, so
-// that trying again can't help. All that is not known to be so is tried again:
-// a purchase that waits is better than one in the dead letters for nothing.
+// isPermanent reports whether a write error is about the document itself, so that a
+// retry can't help. All other errors are retried: a purchase that waits is better than
+// an unnecessary dead letter.
 func isPermanent(code int) bool {
 	return slices.Contains([]int{
 		2,            // BadValue
@@ -145,7 +145,7 @@ func isPermanent(code int) bool {
 		53,           // InvalidIdField
 		121,          // DocumentValidationFailure
 		10334,        // BSONObjectTooLarge
-		duplicateKey, // in another index than that of the id
+		duplicateKey, // in an index other than that of the id
 		17280,        // KeyTooLong
 	}, code)
 }
@@ -163,13 +163,13 @@ func (s *store) find(ctx context.Context, ids []string) ([]document, error) {
 	return documents, nil
 }
 
-// note records that events were refused. One noted before keeps its note.
+// note records that events were refused. Earlier notes of the same events are kept.
 func (s *store) note(ctx context.Context, letters []deadLetter) error {
 	_, err := s.deadLetters.InsertMany(ctx, letters, options.InsertMany().SetOrdered(false))
 	bulk := mongo.BulkWriteException{}
 	if errors.As(err, &bulk) && bulk.WriteConcernError == nil {
-		// The letter itself is safe in its topic: a note that the database does
-		// not take must not keep the partition waiting.
+		// The letter itself is safe in its topic, so a note that the database refuses
+		// must not block the partition.
 		unwritten := slices.ContainsFunc(bulk.WriteErrors, func(e mongo.BulkWriteError) bool {
 			return !isPermanent(e.Code)
 		})
@@ -183,8 +183,8 @@ func (s *store) note(ctx context.Context, letters []deadLetter) error {
 	return nil
 }
 
-// page returns up to limit purchases of a user, newest first, from after the
-// cursor where there is one.
+// page returns up to limit purchases of a user, newest first, after the cursor if there
+// is one.
 func (s *store) page(ctx context.Context, userID string, after *cursor, limit int) ([]document, error) {
 	filter := bson.D{{Key: "userid", Value: userID}}
 	if after != nil {
@@ -209,10 +209,10 @@ func (s *store) page(ctx context.Context, userID string, after *cursor, limit in
 	return documents, nil
 }
 
-// state is what is known of an event: a purchase, a dead letter or nothing.
+// state returns the purchase or the dead letter of an event, or neither.
 func (s *store) state(ctx context.Context, eventID string) (*document, *deadLetter, error) {
 	byID := bson.D{{Key: "_id", Value: eventID}}
-	// Purchases first: one that was refused once and replayed since is stored.
+	// Purchases first: a refused one may have been replayed and stored since.
 	var purchase document
 	err := s.purchases.FindOne(ctx, byID).Decode(&purchase)
 	if err == nil {

@@ -13,16 +13,16 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// insertTimeout bounds one insert: a connection that has gone silent is given
-// up then. Polling goes on meanwhile.
+// insertTimeout bounds one insert, after which a silent connection is given up. Polling
+// continues meanwhile.
 const insertTimeout = 30 * time.Second
 
-// writer makes a batch safe: purchases in the database, the rest in the dead
-// letters.
+// writer makes a batch safe: it stores the purchases in the database, and sends the
+// rest to the dead letters.
 type writer struct {
 	store    *store
 	producer *kafkax.Producer
-	topic    string // of the metric
+	topic    string // label of the metric
 	dlqTopic string
 	group    string
 	log      *slog.Logger
@@ -68,19 +68,19 @@ func newWriter(cfg config, s *store, producer *kafkax.Producer, log *slog.Logger
 		}, []string{"topic", "reason"}),
 	}
 	for _, reason := range []string{reasonDecode, reasonInvalid, reasonRejected, reasonUnreadable} {
-		w.letters.WithLabelValues(w.topic, reason) // there from the start, so that an alert on its increase sees the first
+		w.letters.WithLabelValues(w.topic, reason) // exists from the start, so that an alert on its increase sees the first refusal
 	}
 	return w
 }
 
-// write takes the items as far as it can and marks those that are done. An
-// error passes by itself: the rest is to be tried again.
+// write processes the items as far as possible and marks those that are done. An error
+// is transient: the rest must be retried.
 func (w *writer) write(ctx context.Context, items []*item) error {
 	for _, i := range items {
 		decode(i)
 	}
-	// The dead letters come after the insert, which may add to them, and also
-	// where it failed: they don't depend on the database being there.
+	// The dead letters come after the insert, which may add some, and also if it
+	// failed, because they don't need the database.
 	return errors.Join(w.insert(ctx, items), w.bury(ctx, items))
 }
 
@@ -97,10 +97,10 @@ func decode(i *item) {
 	i.purchase = p
 }
 
-// recognise marks purchases without an id of their own that an earlier version
-// has stored: it left the topic's id out of theirs, so that a recreated topic's
-// records took the ids of those before. One that is under such an id and is the
-// same in every field counts as stored; else the id is another record's.
+// recognise marks purchases without an event id that an earlier version has stored.
+// That version derived ids without the topic's id, so that records of a recreated
+// topic got the ids of earlier ones. A document with such an id counts as the
+// purchase only if every field is equal.
 func (w *writer) recognise(ctx context.Context, items []*item) error {
 	var ids []string
 	byID := map[string][]*item{}
@@ -142,7 +142,7 @@ func (w *writer) insert(ctx context.Context, items []*item) error {
 		return err
 	}
 	var purchases []event.Purchase
-	byID := map[string][]*item{} // several where a batch holds an event more than once
+	byID := map[string][]*item{} // several if the batch contains an event more than once
 	for _, i := range items {
 		if i.done || i.refusal != nil {
 			continue
@@ -188,8 +188,8 @@ func (w *writer) insert(ctx context.Context, items []*item) error {
 	return err
 }
 
-// bury sends the refused items to the dead letters and notes those whose event
-// id is known.
+// bury sends the refused items to the dead letters, and notes those with a known event
+// id.
 func (w *writer) bury(ctx context.Context, items []*item) error {
 	var refused []*item
 	var letters []kafkax.Record
@@ -203,7 +203,7 @@ func (w *writer) bury(ctx context.Context, items []*item) error {
 	var faults []error
 	for n, err := range send(ctx, w.producer, letters) {
 		if isTooLarge(err) {
-			// Alone: a batch may be too large where none of its letters is.
+			// Sent alone, because a batch of letters may be too large although none of them is.
 			_, err = w.producer.Send(ctx, letters[n])
 		}
 		if isTooLarge(err) {
@@ -214,7 +214,7 @@ func (w *writer) bury(ctx context.Context, items []*item) error {
 			faults = append(faults, err)
 			continue
 		}
-		// Acknowledged by all in-sync replicas: only now may the offset pass it.
+		// All in-sync replicas have the letter: only now may the offset pass it.
 		refused[n].lettered = true
 		w.letters.WithLabelValues(w.topic, refused[n].refusal.reason).Inc()
 	}
@@ -227,7 +227,7 @@ func (w *writer) bury(ctx context.Context, items []*item) error {
 	return errors.Join(first(faults), w.note(ctx, items, now))
 }
 
-// note lets the shopper ask for what became of a refused purchase.
+// note records refused purchases, so that shoppers can ask for their state.
 func (w *writer) note(ctx context.Context, items []*item, now time.Time) error {
 	var noted []*item
 	var notes []deadLetter
@@ -255,7 +255,7 @@ func (w *writer) note(ctx context.Context, items []*item, now time.Time) error {
 	return nil
 }
 
-// first stands for many errors of one kind.
+// first returns one of many similar errors.
 func first(errs []error) error {
 	if len(errs) == 0 {
 		return nil
