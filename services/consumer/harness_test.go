@@ -106,7 +106,7 @@ func (i *instance) end(t testing.TB) error {
 	select {
 	case <-i.done:
 		return i.err
-	case <-time.After(40 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the program doesn't end")
 		return nil
 	}
@@ -334,7 +334,7 @@ func (w *world) stable(t testing.TB, n int) bool {
 
 func await(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); !condition(); {
+	for deadline := time.Now().Add(time.Minute); !condition(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("gave up waiting: %s", what)
 		}

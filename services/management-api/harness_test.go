@@ -144,7 +144,7 @@ func (l *lines) Write(data []byte) (int, error) {
 // when done is closed first.
 func (l *lines) await(t testing.TB, done <-chan struct{}, match func(map[string]any) bool) map[string]any {
 	t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		l.mu.Lock()
 		i := slices.IndexFunc(l.all, match)
@@ -275,7 +275,7 @@ func (s *service) metric(t testing.TB, sample string) float64 {
 // eventually waits for a condition and says what it waited for.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(40 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !condition() {
 		if time.Now().After(deadline) {
 			t.Fatalf("in vain: %s", what)

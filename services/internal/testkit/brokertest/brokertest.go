@@ -199,9 +199,9 @@ func (k *Kafka) Read(t testing.TB, topic string, opts ...kgo.Opt) []*kgo.Record 
 	defer client.Close()
 
 	var records []*kgo.Record
-	// Compaction may have removed the very last record: a quiet second at the
-	// end ends the read too.
-	for quiet := time.Now(); len(position) > 0 && time.Since(quiet) < 3*time.Second; {
+	// Compaction may have removed the very last record, so that nothing more comes.
+	// On a busy machine the next record may take seconds.
+	for quiet := time.Now(); len(position) > 0 && time.Since(quiet) < 15*time.Second; {
 		poll, stop := context.WithTimeout(ctx, 500*time.Millisecond)
 		fetches := client.PollFetches(poll)
 		stop()
