@@ -282,7 +282,7 @@ func (s *server) lastMessages(ctx context.Context, sel selection, to seek, limit
 	}
 	answer := page{messages: make([]message, len(records)), complete: reason == "", reason: reason}
 	if to.pattern != nil {
-		looked := newSearched(tails, records, limit)
+		looked := newSearched(tails, next, records, limit)
 		answer.searched = &looked
 	}
 	for i := range records {

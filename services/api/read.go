@@ -99,7 +99,6 @@ type tail struct {
 	found    []record // not taken yet, by ascending offset
 
 	match  func(*record) bool // nil: every record counts
-	read   int64              // records looked at
 	oldest int64              // timestamp of the one at the lowest offset that was read
 }
 
@@ -180,8 +179,8 @@ type pass struct {
 type stretch struct {
 	tail    *tail
 	at      int64 // the next offset
-	seen    int64 // records
-	first   int64 // timestamp of the first of them
+	seen    bool  // some record
+	first   int64 // timestamp of the first one
 	records []record
 }
 
@@ -214,8 +213,8 @@ func (p *pass) run(ctx context.Context, f fetcher, topic string) error {
 		s := p.read[r.partition]
 		p.done += r.offset + 1 - s.at
 		s.at = r.offset + 1
-		if s.seen++; s.seen == 1 {
-			s.first = r.timestamp
+		if !s.seen {
+			s.seen, s.first = true, r.timestamp
 		}
 		if p.bytes += r.size(); s.tail.counts(&r) {
 			s.records = append(s.records, r)
@@ -258,7 +257,7 @@ func (p *pass) settle(limit int) {
 	for i, t := range p.tails {
 		w := p.windows[i]
 		s := p.read[w.partition]
-		if t.read += s.seen; s.seen > 0 {
+		if s.seen {
 			t.oldest = s.first
 		}
 		found := slices.DeleteFunc(s.records, func(r record) bool { return !t.wants(&r) })

@@ -76,15 +76,15 @@ func (to seek) matches(r *record) bool {
 
 // searched is how far a search has looked.
 type searched struct {
-	records int64
+	offsets int64 // that no later page looks at again
 	back    int64 // the timestamp back to which all was looked at; noRecord: to the beginning
 }
 
 // newSearched sums up a page's search.
-func newSearched(tails []*tail, page []record, limit int) searched {
+func newSearched(tails []*tail, next []position, page []record, limit int) searched {
 	s := searched{back: noRecord}
-	for _, t := range tails {
-		s.records += t.read
+	for i, t := range tails {
+		s.offsets += t.end - next[i].end
 		if t.reached > t.start && (s.back == noRecord || t.oldest > s.back) {
 			s.back = t.oldest
 		}
@@ -96,7 +96,7 @@ func newSearched(tails []*tail, page []record, limit int) searched {
 }
 
 func (s searched) writeTo(h http.Header) {
-	h.Set("X-Searched", strconv.FormatInt(s.records, 10))
+	h.Set("X-Searched", strconv.FormatInt(s.offsets, 10))
 	if s.back < noRecord {
 		h.Set("X-Searched-Back-To", isoTime(s.back))
 	}

@@ -362,3 +362,107 @@ func TestViewerWithoutKafka(t *testing.T) {
 		t.Error("the page had script errors")
 	}
 }
+
+// Places in a topic are reached by an offset, a time and a search, all of them
+// by keyboard, and all in the address.
+func TestViewerGoesToPlaces(t *testing.T) {
+	t.Parallel()
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "places", 1, nil)
+	begin := time.Date(2026, 3, 4, 5, 0, 0, 0, time.UTC)
+	var records []*kgo.Record
+	for i := range 400 {
+		records = append(records, &kgo.Record{Topic: topic, Key: fmt.Appendf(nil, "k%d", i), Value: fmt.Appendf(nil, `{"n":%d}`, i), Timestamp: begin.Add(time.Duration(i) * time.Minute)})
+	}
+	write(t, writer(t, k), records...)
+	s := start(t, k.BootstrapServers)
+	b := openTab(t, s.url+"/viewer#topic="+topic+"&partition=0&limit=10", 400, 800)
+	const top = `document.querySelector("tr.row .key")?.innerText`
+	b.see("the newest", top+` === "k399"`)
+
+	b.do(chromedp.Focus(chromedp.CSS("#start")))
+	b.press("a") // chooses by the option's text
+	b.see("the offset asked for", `document.querySelector("#offset").checkVisibility()`)
+	b.press(kb.Tab)
+	b.press("150")
+	b.press(kb.Enter)
+	b.see("up to the offset", top+` === "k150"`)
+	b.see("where that is", `document.querySelector("#place-text").innerText === "Up to offset 150 of partition 0" && location.hash.includes("offset=150")`)
+	b.eval(`document.activeElement.blur()`)
+	b.press("o")
+	b.seeRows(20)
+	b.press("n")
+	b.seeRows(30)
+	b.see("the newer ones above", top+` === "k160"`)
+
+	b.eval(`location.hash += "&offset=&time=2026-03-04T05:30:00Z"`)
+	b.see("up to the time", top+` === "k30"`)
+	b.do(chromedp.Click(chromedp.CSS("#leave"), chromedp.NodeVisible))
+	b.see("the newest again", top+` === "k399" && document.querySelector("#place").hidden`)
+
+	b.do(chromedp.SendKeys(chromedp.CSS("#filter"), "K7"))
+	b.see("no match among what is loaded", `document.querySelector("#empty h2")?.innerText === "No match"`)
+	b.do(chromedp.Click(chromedp.CSS("#search"), chromedp.NodeVisible))
+	b.seeRows(10)
+	b.see("what was found", top+` === "k79" && location.hash.includes("search=K7")`)
+	b.see("how far it looked", `/^Records with “K7” · looked at \d+ records, back to 2026-03-0/.test(document.querySelector("#place-text").innerText)`)
+	b.do(chromedp.Click(chromedp.CSS("#older"), chromedp.NodeVisible))
+	b.seeRows(11)
+	b.see("the rest", `document.querySelector("#place-text").innerText.endsWith("looked at 400 records, back to the beginning")`)
+	b.do(chromedp.Click(chromedp.CSS("#live"), chromedp.NodeVisible))
+	b.see("live at the newest", `document.querySelector("#live-text").innerText === "Live" && `+top+` === "k399"`)
+	if b.faults.Load() > 0 {
+		t.Error("the page had script errors")
+	}
+}
+
+func TestViewerShowsBrokersAndConfiguration(t *testing.T) {
+	t.Parallel()
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "configured", 1, map[string]string{"retention.ms": "12345"})
+	s := start(t, k.BootstrapServers)
+	b := openTab(t, s.url+"/viewer#topic="+topic, 400, 800)
+	b.see("an empty topic", `document.querySelector("#empty h2")?.innerText === "An empty topic"`)
+	b.do(chromedp.Click(chromedp.CSS("#config-open"), chromedp.NodeVisible))
+	const changed = `[...document.querySelectorAll("#config-rows tr.changed")].find((row) => row.innerText.startsWith("retention.ms"))?.innerText`
+	b.see("what is set", changed+`?.includes("12345") && `+changed+`.includes("this topic")`)
+	b.see("a default", `[...document.querySelectorAll("#config-rows tr:not(.changed)")].some((row) => row.innerText.includes("default"))`)
+	b.do(chromedp.Click(chromedp.CSS("#config-changed"), chromedp.NodeVisible))
+	b.see("only what is set", `!document.querySelector("#config-rows tr:not(.changed)") && document.querySelector("#config-rows tr.changed")`)
+	b.eval(`document.activeElement.blur()`)
+	b.press("b")
+	b.see("the brokers", `document.querySelectorAll("#brokers-rows tr").length > 0 && document.querySelector("#brokers-rows").innerText.includes("127.0.0.1:")`)
+	b.see("the controller", `document.querySelectorAll("#brokers-rows .chip").length === 1`)
+	if got := b.eval(`document.documentElement.scrollWidth`); got != "400" {
+		t.Errorf("the page is %s pixels wide on a phone of 400", got)
+	}
+	if b.faults.Load() > 0 {
+		t.Error("the page had script errors")
+	}
+}
+
+// What comes in place of records while the page is live: what can't be read, and
+// a topic that was made anew, whose offsets come again.
+func TestViewerTellsGapsWhileLive(t *testing.T) {
+	t.Parallel()
+	k := brokertest.Start(t)
+	if k.Embedded == nil {
+		t.Skip("a real broker refuses broken batches")
+	}
+	topic := k.Topic(t, "gaps", 1, nil)
+	client := writer(t, k)
+	write(t, client, &kgo.Record{Topic: topic, Key: []byte("before")})
+	s := start(t, k.BootstrapServers)
+	b := openTab(t, s.url+"/viewer#topic="+topic+"&live=1", 1366, 768)
+	b.see("it live", `document.querySelector("#live-text").innerText === "Live"`)
+	b.seeRows(1)
+	k.ProduceRaw(t, topic, 0, brokertest.Batch{Codec: kgo.ZstdCompression(), Payload: []byte("no zstd"), Count: 1}.Bytes(t))
+	b.see("what was left out", `document.querySelector("#note").innerText.includes("partition 0, offset 1 (cannot be decompressed)")`)
+	k.RecreateTopic(t, topic, 1, nil)
+	k.Produce(t, &kgo.Record{Topic: topic, Key: []byte("after")})
+	b.see("the new log", `document.querySelector("#note").innerText.includes("(the topic was deleted and created again)")`)
+	b.see("its first record in the place of the old one", `[...document.querySelectorAll("tr.row .key")].map((e) => e.innerText).join() === "after"`)
+	if b.faults.Load() > 0 {
+		t.Error("the page had script errors")
+	}
+}

@@ -61,10 +61,15 @@ async function problemOf(response) {
   return new Problem(response.status, body.title || response.statusText || `Status ${response.status}`, body.detail || '', errors);
 }
 
-/** messagesPath is the path of the newest records. */
-export function messagesPath({ topic, partition, limit }) {
+/** messagesPath is the path of the newest records, or of those up to a place,
+ * or of those that a search finds. */
+export function messagesPath({ topic, partition, limit, search, offset, time }) {
   const query = new URLSearchParams({ topic, limit: String(limit) });
   if (partition !== null) query.set('partition', String(partition));
+  if (search) query.set('contains', search);
+  if (offset) query.set('offset', offset);
+  // A time to the second means the whole of that second.
+  if (time) query.set('timestamp', String(Math.max(0, Date.parse(time) + 999)));
   return `/messages?${query}`;
 }
 

@@ -3,18 +3,22 @@
 // Everything to see is in the address after the #, so that a link to it, or
 // the browser's back button, leads to the same place:
 //   #topic=orders&partition=2&limit=100&q=laptop&range=5m&live=1
-//   #view=groups
+//   #topic=orders&partition=2&offset=4711    or &time=2026-11-25T14:03, or &search=laptop
+//   #view=groups    or brokers, or config&topic=orders
 
 import { get, Problem } from './api.js';
+import { Brokers } from './brokers.js';
+import { TopicConfig } from './config.js';
 import { byId, remember, setText, svg } from './dom.js';
 import { Groups } from './groups.js';
-import { defaultLimit, Messages } from './messages.js';
+import { Messages } from './messages.js';
+import { defaultLimit } from './toolbar.js';
 import { Topics } from './topics.js';
 
 const pollEvery = 5000;
 const hiddenEvery = 30_000; // a tab that nobody looks at asks less often
 const patience = [2, 3, 5, 8, 13]; // seconds until the next try while something is down
-const views = ['topics', 'messages', 'groups'];
+const views = ['topics', 'messages', 'groups', 'brokers', 'config'];
 const narrow = matchMedia('(max-width: 899px)');
 
 // ---- the address
@@ -34,6 +38,9 @@ function readRoute() {
     topic,
     partition: whole('partition', 0, 2 ** 31 - 1),
     limit: whole('limit', 1, 1000) ?? defaultLimit,
+    search: query.get('search') ?? '',
+    offset: /^\d{1,19}$/.test(query.get('offset')) ? query.get('offset') : '',
+    time: Number.isNaN(Date.parse(query.get('time') ?? '')) ? '' : query.get('time'),
     text: query.get('q') ?? '',
     range: ['1m', '5m', '15m', '1h', '24h', 'custom'].includes(query.get('range')) ? query.get('range') : '',
     from: query.get('from') ?? '',
@@ -48,6 +55,7 @@ function hashOf(route) {
   if (route.topic) query.set('topic', route.topic);
   if (route.partition !== null) query.set('partition', route.partition);
   if (route.limit !== defaultLimit) query.set('limit', route.limit);
+  for (const name of ['search', 'offset', 'time']) if (route[name]) query.set(name, route[name]);
   if (route.text) query.set('q', route.text);
   if (route.range) query.set('range', route.range);
   if (route.range === 'custom' && route.from) query.set('from', route.from);
@@ -71,33 +79,40 @@ function go(changes, replace = false) {
  * to the records that were there, so it stays within the topic only. */
 function linkTo(topic, partition) {
   const same = topic === route.topic;
-  return hashOf({ view: 'messages', topic, partition, limit: route.limit, text: same ? route.text : '', range: same ? route.range : '', from: route.from, to: route.to, live: same && route.live });
+  return hashOf({ view: 'messages', topic, partition, limit: route.limit, search: same ? route.search : '', text: same ? route.text : '', range: same ? route.range : '', from: route.from, to: route.to, live: same && route.live });
 }
 
 // ---- the parts
 
 const topics = new Topics(linkTo);
 const groups = new Groups(linkTo);
+const brokers = new Brokers();
+const config = new TopicConfig();
 const messages = new Messages({
   // Whether it is the whole that is down shows in the next poll: now.
   onProblem: (problem) => {
     if (problem.passes || problem.status === 401) poll();
   },
   onFilter: (filter) => go(filter, true),
-  onLive: (live) => go({ live }, true),
+  // The newest and those to come: no other place, and all of them.
+  onLive: (live) => go(live ? { live, search: '', offset: '', time: '' } : { live }, true),
+  onSeek: (place) => go({ offset: '', time: '', live: false, ...place }),
 });
 
 function render() {
   const before = route;
   route = readRoute();
-  if (!route.topic && topics.fallback && route.view === 'messages') route.topic = topics.fallback;
+  if (!route.topic && topics.fallback && ['messages', 'config'].includes(route.view)) route.topic = topics.fallback;
   // The groups and the list of topics keep the open topic in their address.
   if (!route.topic && route.view !== 'messages') route = { ...before, view: route.view, live: false };
   document.body.dataset.view = route.view;
-  byId('view-messages').hidden = route.view === 'groups';
-  byId('view-groups').hidden = route.view !== 'groups';
+  for (const view of ['groups', 'brokers', 'config']) byId(`view-${view}`).hidden = route.view !== view;
+  byId('view-messages').hidden = !inMessages();
+  byId('config-open').hidden = !route.topic;
+  byId('config-open').href = hashOf({ ...route, view: 'config', live: false });
   for (const view of views) {
     const tab = byId(`tab-${view}`);
+    if (!tab) continue; // a topic's configuration opens from the topic
     tab.href = hashOf({ ...route, view, live: view === 'messages' && route.live });
     // On a wide screen the topics are beside the messages, and no tab.
     const current = view === route.view || (view === 'messages' && route.view === 'topics' && !narrow.matches);
@@ -109,14 +124,19 @@ function render() {
   byId('topics').setAttribute('role', alone ? 'main' : 'navigation');
   if (alone) byId('topics-title').setAttribute('aria-level', '1');
   else byId('topics-title').removeAttribute('aria-level');
-  document.title = `${route.view === 'groups' ? 'Consumer groups' : route.topic || 'Topics'} · shopstream`;
+  const titles = { groups: 'Consumer groups', brokers: 'Brokers', config: `Configuration of ${route.topic}` };
+  document.title = `${titles[route.view] ?? (route.topic || 'Topics')} · shopstream`;
   topics.open(route);
   if (route.topic) {
-    const { topic, partition, limit, text, range, from, to } = route;
-    messages.show({ topic, partition, limit }, { text, range, from, to }, route.live);
+    const { topic, partition, limit, search, offset, time, text, range, from, to } = route;
+    messages.show({ topic, partition, limit, search, offset, time }, { text, range, from, to }, route.live);
   }
+  if (route.view === 'config' && route.topic) config.show(route.topic);
+  if (route.view === 'brokers' && before.view !== 'brokers') poll();
   if (before.view !== route.view && narrow.matches) scrollTo(0, 0);
 }
+
+const inMessages = () => route.view === 'messages' || route.view === 'topics';
 
 // ---- health: one poll for all that changes by itself, one banner for what is down
 
@@ -130,7 +150,9 @@ async function poll() {
   if (polling) return;
   polling = true;
   clearTimeout(timer);
-  const [ready, list, lags] = await Promise.allSettled([get('/-/ready'), get('/topics'), get('/groups')]);
+  const wanted = ['/-/ready', '/topics', '/groups'];
+  if (route.view === 'brokers') wanted.push('/brokers'); // each is asked something: only while that is looked at
+  const [ready, list, lags, nodes] = await Promise.allSettled(wanted.map((path) => get(path)));
   polling = false;
   drawKafka(ready);
   if (lags.status === 'fulfilled') {
@@ -139,6 +161,8 @@ async function poll() {
   } else {
     groups.failed(problemOf(lags.reason));
   }
+  if (nodes?.status === 'fulfilled') brokers.update(nodes.value.body);
+  else if (nodes) brokers.failed(problemOf(nodes.reason));
   if (list.status === 'rejected') {
     failed(problemOf(list.reason), ready);
     return;
@@ -251,24 +275,27 @@ byId('shortcuts').checked = remember.get('shortcuts') !== 'off';
 byId('shortcuts').addEventListener('change', (event) => remember.set('shortcuts', event.target.checked ? null : 'off'));
 
 const keys = {
-  '/': () => inMessages(() => messages.focusFilter()),
-  j: () => inMessages(() => messages.step(1)),
-  k: () => inMessages(() => messages.step(-1)),
-  ArrowDown: () => inMessages(() => messages.step(1)),
-  ArrowUp: () => inMessages(() => messages.step(-1)),
-  Enter: () => inMessages(() => messages.toggleCurrent()),
-  c: () => inMessages(() => messages.copyCurrent()),
-  l: () => inMessages(() => messages.toggleLive()),
-  p: () => inMessages(() => messages.togglePause()),
-  r: () => inMessages(() => messages.load()),
-  o: () => inMessages(() => messages.older()),
+  '/': () => onMessages(() => messages.focusFilter()),
+  j: () => onMessages(() => messages.rows.step(1)),
+  k: () => onMessages(() => messages.rows.step(-1)),
+  ArrowDown: () => onMessages(() => messages.rows.step(1)),
+  ArrowUp: () => onMessages(() => messages.rows.step(-1)),
+  Enter: () => onMessages(() => messages.rows.toggleCurrent()),
+  c: () => onMessages(() => messages.rows.copyCurrent()),
+  l: () => onMessages(() => messages.toggleLive()),
+  p: () => onMessages(() => messages.togglePause()),
+  r: () => onMessages(() => messages.load()),
+  o: () => onMessages(() => messages.older()),
+  n: () => onMessages(() => byId('newer').hidden || messages.newer()),
+  s: () => onMessages(() => messages.search()),
   m: () => go({ view: 'messages' }),
   g: () => go({ view: 'groups', live: false }),
+  b: () => go({ view: 'brokers', live: false }),
   '?': () => help.showModal(),
 };
 
-function inMessages(work) {
-  if (route.view === 'groups') return false;
+function onMessages(work) {
+  if (!inMessages()) return false;
   work();
   return true;
 }

@@ -23,9 +23,10 @@ export class Tail {
 
   /** onRecords gets a batch, in order of arrival; onOpen comes with every
    * (re)connection; onChange with every change of state and every second;
+   * onGap with the name and content of an event that stands for no record;
    * onRefused with the Problem of a stream that is no use to ask for again. */
-  constructor({ onRecords, onOpen, onChange, onRefused }) {
-    this.on = { records: onRecords, open: onOpen, change: onChange, refused: onRefused };
+  constructor({ onRecords, onGap, onOpen, onChange, onRefused }) {
+    this.on = { records: onRecords, gap: onGap, open: onOpen, change: onChange, refused: onRefused };
   }
 
   start(path, probePath) {
@@ -85,6 +86,12 @@ export class Tail {
       this.on.open();
     });
     source.addEventListener('message', (event) => this.#take(event.data));
+    for (const name of ['unreadable', 'reset']) {
+      source.addEventListener(name, (event) => {
+        this.#flush(true); // in their order
+        this.on.gap(name, JSON.parse(event.data));
+      });
+    }
     source.addEventListener('error', () => {
       if (source !== this.#source) return;
       // After a broken connection the browser connects again by itself and
@@ -136,8 +143,8 @@ export class Tail {
     }
   }
 
-  #flush() {
-    if (this.paused || this.#buffer.length === 0) return;
+  #flush(anyway = false) {
+    if ((this.paused && !anyway) || this.#buffer.length === 0) return;
     const batch = this.#buffer;
     this.#buffer = [];
     this.on.records(batch);
