@@ -21,8 +21,8 @@ type config struct {
 	Token           envconf.Secret `env:"API_TOKEN" doc:"What a caller has to show, as a bearer token or as the password of HTTP Basic; empty leaves the service open."`
 	AllowInternal   bool           `env:"ALLOW_INTERNAL_TOPICS" envDefault:"false" doc:"Whether topics whose names start with __ are shown and read."`
 	ReadTimeout     time.Duration  `env:"READ_TIMEOUT" envDefault:"5s" doc:"Longest time that a request may spend on Kafka."`
-	ReadConcurrency int            `env:"READ_CONCURRENCY" envDefault:"4" doc:"Number of Kafka consumers kept for reading: so many requests read at once, the others wait."`
-	ReadBytesLimit  int64          `env:"READ_BYTES_LIMIT" envDefault:"67108864" doc:"Most bytes of records that one request reads. With READ_CONCURRENCY it bounds the memory that reading takes."`
+	ReadConcurrency int            `env:"READ_CONCURRENCY" envDefault:"4" doc:"How many requests read at once; the others wait."`
+	ReadBytesLimit  int64          `env:"READ_BYTES_LIMIT" envDefault:"67108864" doc:"Most bytes of records that one request reads, and of its answer. About 6 × READ_CONCURRENCY × READ_BYTES_LIMIT is what reading takes in memory at most."`
 }
 
 // Validate implements envconf.Validator.
@@ -45,3 +45,6 @@ func (c config) Validate() error {
 	}
 	return errors.Join(faults...)
 }
+
+// answerBytes bounds the answers that their callers are still taking.
+func (c config) answerBytes() int64 { return c.ReadBytesLimit * int64(c.ReadConcurrency) }

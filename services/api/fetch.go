@@ -14,12 +14,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/retry"
 )
 
 // Bounds on one question to a broker, in bytes. The first batch of an answer
 // comes whole, whatever its size.
 const (
-	fetchBytes     = 2 << 20
+	fetchBytes     = 4 << 20 // of all brokers
 	partitionBytes = 256 << 10
 	largestBatch   = 16 << 20
 	// inflated is the most that is read through of one batch: it bounds time,
@@ -64,9 +65,7 @@ func (r *reader) fetch(ctx context.Context, topic string, windows []window, each
 			return err
 		}
 		d = described{}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
+		if !retry.Sleep(ctx, 50*time.Millisecond) {
 			return ctx.Err()
 		}
 	}
@@ -95,11 +94,14 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 		err error
 	}
 	responses := make(chan response, len(byLeader))
+	most := int32(max(partitionBytes, min(fetchBytes, r.largest)/len(byLeader))) // all answers are held at once
 	for leader, stretches := range byLeader {
-		request := r.question(topic, d.id, stretches)
+		request := r.question(topic, d.id, stretches, most)
 		go func() {
-			answer, err := request.RequestWith(questions, r.direct.Broker(int(leader)))
+			var answer *kmsg.FetchResponse
+			a, err := r.ask(questions, r.broker(leader), request)
 			if err == nil {
+				answer = a.(*kmsg.FetchResponse)
 				err = kerr.ErrorForCode(answer.ErrorCode)
 			}
 			responses <- response{answer, err}
@@ -135,9 +137,9 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 }
 
 // question asks one leader for stretches of its partitions.
-func (r *reader) question(topic string, log [16]byte, stretches []*reading) *kmsg.FetchRequest {
+func (r *reader) question(topic string, log [16]byte, stretches []*reading, most int32) *kmsg.FetchRequest {
 	request := kmsg.NewPtrFetchRequest()
-	request.ReplicaID, request.MaxWaitMillis, request.MinBytes, request.MaxBytes = -1, 1, 1, fetchBytes
+	request.ReplicaID, request.MaxWaitMillis, request.MinBytes, request.MaxBytes = -1, 1, 1, most
 	request.SessionEpoch = -1
 	if r.isolation == kafka.IsolationLevelReadCommitted {
 		request.IsolationLevel = 1
@@ -247,8 +249,13 @@ func (r *reader) records(ctx context.Context, s *reading, batch kafkax.Batch, ea
 		if offset < s.at {
 			continue
 		}
+		found := newRecord(m)
+		if found.becomes() > int64(r.largest) {
+			r.leaveOut(s, &kafkax.Unreadable{First: offset, Last: offset, Cause: kafkax.CauseSize})
+			continue
+		}
 		s.at = offset + 1
-		if err := each(newRecord(m)); err != nil {
+		if err := each(found); err != nil {
 			return err
 		}
 	}
@@ -259,7 +266,7 @@ func (r *reader) records(ctx context.Context, s *reading, batch kafkax.Batch, ea
 // does, and what is too large for that is left out.
 func (r *reader) short(s *reading, topic string, data []byte, behind bool) error {
 	size := kafkax.SizeOf(data)
-	if size > largestBatch || s.alone && !behind && int(s.want) >= size {
+	if size > min(largestBatch, max(r.largest, fetchBytes)) || s.alone && !behind && int(s.want) >= size {
 		u := &kafkax.Unreadable{Topic: topic, Partition: s.partition, First: s.at, Last: s.at, Cause: kafkax.CauseSize}
 		if len(data) >= 27 { // where a batch's header says which offset is its last
 			u.Last = max(s.at, int64(binary.BigEndian.Uint64(data))+int64(int32(binary.BigEndian.Uint32(data[23:]))))

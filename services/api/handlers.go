@@ -18,6 +18,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"golang.org/x/sync/semaphore"
 
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
@@ -50,6 +51,7 @@ type server struct {
 	cluster *cluster
 	readers *pool
 	places  *memory
+	answers *semaphore.Weighted // bytes of answers that are being taken
 	health  *health.Health
 	log     *slog.Logger
 	metrics metrics
@@ -72,6 +74,7 @@ func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, lo
 		cluster: cluster,
 		readers: readers,
 		places:  newMemory(memorySize),
+		answers: semaphore.NewWeighted(cfg.answerBytes()),
 		health:  h,
 		log:     log,
 		metrics: metrics{
@@ -203,8 +206,9 @@ func (s *server) messages(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
+	defer page.release()
 	s.metrics.duration.WithLabelValues(strconv.FormatBool(page.complete)).Observe(time.Since(start).Seconds())
-	s.metrics.consumed.Add(float64(len(page.messages)))
+	s.metrics.consumed.Add(float64(page.count))
 
 	c.Header("X-Complete", strconv.FormatBool(page.complete))
 	if page.reason != "" {
@@ -221,17 +225,25 @@ func (s *server) messages(c *gin.Context) {
 		page.searched.writeTo(c.Writer.Header())
 	}
 	c.Header("Cache-Control", "no-store")
-	writeJSON(c, page.messages)
+	// Room for answers is not for those who have stopped reading.
+	control := http.NewResponseController(c.Writer)
+	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	c.Header("Content-Length", strconv.Itoa(len(page.body)))
+	c.Data(http.StatusOK, jsonType, page.body)
+	_ = control.Flush()
+	_ = control.SetWriteDeadline(time.Time{})
 }
 
 // page is an answer of GET /messages.
 type page struct {
-	messages []message
+	body     []byte
+	count    int // of messages
 	complete bool
 	reason   string
 	next     string    // the cursor; "" at the beginning of the topic
 	missing  string    // places that can't be read
 	searched *searched // nil: it was no search
+	release  func()    // gives its room back
 }
 
 var errTimeout = errors.New("nothing could be read in time")
@@ -280,13 +292,18 @@ func (s *server) lastMessages(ctx context.Context, sel selection, to seek, limit
 	if next == nil && len(tails) > 0 {
 		return page{}, fmt.Errorf("%w: %s", errTimeout, reason)
 	}
-	answer := page{messages: make([]message, len(records)), complete: reason == "", reason: reason}
+	body, n, err := encodePage(sel.topic, records, s.cfg.ReadBytesLimit)
+	if err != nil {
+		return page{}, err
+	}
+	if n < len(records) {
+		limit, reason = n, reasonBytes
+		records, next = choose(tails, limit)
+	}
+	answer := page{body: body, count: n, complete: reason == "", reason: reason}
 	if to.pattern != nil {
 		looked := newSearched(tails, next, records, limit)
 		answer.searched = &looked
-	}
-	for i := range records {
-		answer.messages[i] = newMessage(sel.topic, &records[i])
 	}
 	switch {
 	case remains(tails, next):
@@ -309,7 +326,21 @@ func (s *server) lastMessages(ctx context.Context, sel selection, to seek, limit
 	if len(r.missing) > 0 {
 		answer.complete, answer.reason, answer.missing = false, reasonUnreadable, missingPlaces(r.missing)
 	}
-	return answer, nil
+	answer.release, err = s.room(ctx, int64(len(body)))
+	return answer, err
+}
+
+// room waits until there is room for an answer beside those that their callers
+// are still taking.
+func (s *server) room(ctx context.Context, bytes int64) (release func(), err error) {
+	bytes = min(bytes, s.cfg.answerBytes())
+	if err := s.answers.Acquire(ctx, bytes); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return nil, err
+		}
+		return nil, errSaturated
+	}
+	return func() { s.answers.Release(bytes) }, nil
 }
 
 // acquire waits for a reader. That may take half of a request's time: the rest
@@ -379,6 +410,8 @@ func gone(c *gin.Context, err error) {
 	}
 }
 
+const jsonType = "application/json; charset=utf-8"
+
 // writeJSON answers with v; text stays readable, < and > included.
 func writeJSON(c *gin.Context, v any) {
 	var body bytes.Buffer
@@ -388,5 +421,5 @@ func writeJSON(c *gin.Context, v any) {
 		httpx.Abort(c, http.StatusInternalServerError, "internal error")
 		return
 	}
-	c.Data(http.StatusOK, "application/json; charset=utf-8", body.Bytes())
+	c.Data(http.StatusOK, jsonType, body.Bytes())
 }

@@ -208,6 +208,50 @@ func TestConcurrentReaders(t *testing.T) {
 	wg.Wait()
 }
 
+// All share their connections: one who leaves takes nothing from the others.
+func TestACallerWhoLeavesDisturbsNoOther(t *testing.T) {
+	k := brokertest.Start(t)
+	if k.Embedded == nil {
+		t.Skip("holds up the embedded broker's fetches")
+	}
+	s := start(t, k.BootstrapServers)
+	topic := k.Topic(t, "shared", 1, nil)
+	write(t, writer(t, k), &kgo.Record{Topic: topic})
+	s.messages(t, "/messages?topic="+topic)
+
+	release := make(chan struct{})
+	var held, asked atomic.Int32
+	k.Embedded.Cluster.ControlKey(keyListOffsets, func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.Embedded.Cluster.KeepControl()
+		asked.Add(1)
+		return nil, nil, false
+	})
+	k.Embedded.Cluster.ControlKey(keyFetch, func(kmsg.Request) (kmsg.Response, error, bool) {
+		held.Add(1)
+		k.Embedded.Cluster.SleepControl(func() { <-release })
+		return nil, nil, false
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() {
+		request, _ := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/messages?topic="+topic, nil)
+		_, err := http.DefaultClient.Do(request)
+		left <- err
+	}()
+	eventually(t, "a fetch to be held", func() bool { return held.Load() == 1 })
+	other := make(chan answer, 1)
+	go func() { other <- s.get(t, "/messages?topic="+topic) }()
+	eventually(t, "another to be behind it", func() bool { return asked.Load() == 4 })
+	time.Sleep(50 * time.Millisecond) // until its fetch is on the connection, too
+	leave()
+	<-left
+	time.Sleep(50 * time.Millisecond)
+	close(release)
+	if a := <-other; a.status != http.StatusOK {
+		t.Errorf("the other = %d %s", a.status, a.body)
+	}
+}
+
 func TestSaturationIsAnsweredInTime(t *testing.T) {
 	k := brokertest.Start(t)
 	if k.Embedded == nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/retry"
 )
 
 // described is a topic as brokers describe it now: its id, and who leads its
@@ -117,9 +118,7 @@ func (r *reader) settled(ctx context.Context, what string, question func(context
 		if !errors.Is(err, errMoved) {
 			return d, brokerError(ctx, what, err)
 		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-bounded.Done():
+		if !retry.Sleep(bounded, 50*time.Millisecond) {
 			return d, brokerError(ctx, what, err)
 		}
 	}
@@ -131,12 +130,12 @@ func (r *reader) describe(ctx context.Context, topic string) (described, error) 
 	asked := kmsg.NewMetadataRequestTopic()
 	asked.Topic = kmsg.StringPtr(topic)
 	request.Topics = append(request.Topics, asked)
-	answer, err := request.RequestWith(ctx, r.direct)
+	answer, err := r.ask(ctx, r.direct, request)
 	if err != nil {
 		return described{}, err
 	}
 	d := described{leaders: map[int32]int32{}}
-	for _, t := range answer.Topics {
+	for _, t := range answer.(*kmsg.MetadataResponse).Topics {
 		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
 			return described{}, err
 		}
@@ -182,14 +181,14 @@ func (r *reader) listOffsets(ctx context.Context, topic string, d described, ask
 	)
 	for leader, request := range requests {
 		wg.Go(func() {
-			answer, err := request.RequestWith(ctx, r.direct.Broker(int(leader)))
+			answer, err := r.ask(ctx, r.broker(leader), request)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				faults = append(faults, err)
 				return
 			}
-			for _, t := range answer.Topics {
+			for _, t := range answer.(*kmsg.ListOffsetsResponse).Topics {
 				for _, p := range t.Partitions {
 					if err := kerr.ErrorForCode(p.ErrorCode); moves(err) {
 						faults = append(faults, fmt.Errorf("%w: %w", errMoved, err))

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -48,6 +50,56 @@ func newMessage(topic string, r *record) message {
 	}
 	return m
 }
+
+// encodePage returns the JSON array of the first n records. A text may become six
+// times as long in JSON; n is less than all where that comes to more than most
+// bytes.
+func encodePage(topic string, records []record, most int64) (body []byte, n int, err error) {
+	var size int64
+	for i := range records {
+		size += records[i].size()
+	}
+	out := bytes.NewBuffer(make([]byte, 0, min(size, most)+2))
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false) // text stays readable, < and > included
+	out.WriteByte('[')
+	for i := range records {
+		before := out.Len()
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		if err := encoder.Encode(newMessage(topic, &records[i])); err != nil {
+			return nil, 0, fmt.Errorf("encoding a message: %w", err)
+		}
+		out.Truncate(out.Len() - 1) // the encoder's newline
+		if i > 0 && int64(out.Len()) > most {
+			out.Truncate(before)
+			break
+		}
+		n++
+	}
+	out.WriteString("]\n")
+	return out.Bytes(), n, nil
+}
+
+// jsonSize is how long a text is in JSON.
+func jsonSize(b []byte) int {
+	if !utf8.Valid(b) {
+		return base64.StdEncoding.EncodedLen(len(b))
+	}
+	size := len(b)
+	for _, c := range b {
+		if c < ' ' {
+			size += mostEscaped - 1
+		} else if c == '"' || c == '\\' {
+			size++
+		}
+	}
+	return size
+}
+
+// mostEscaped is how many bytes of JSON one byte of a text may become.
+const mostEscaped = 6
 
 // text returns bytes as a JSON string can carry them: null as null, UTF-8 as
 // it is, anything else as base64 and said so.

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/kafkax"
 )
@@ -60,6 +62,41 @@ type reader struct {
 }
 
 var _ fetcher = (*reader)(nil)
+
+// abandoned bounds how long an answer is awaited whose caller has left.
+const abandoned = 10 * time.Second
+
+// ask puts one question. A caller who leaves doesn't cancel it: that would
+// close a connection on which others wait for their answers.
+func (r *reader) ask(ctx context.Context, to kmsg.Requestor, question kmsg.Request) (kmsg.Response, error) {
+	type answer struct {
+		kmsg.Response
+		error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandoned)
+		defer cancel()
+		response, err := to.Request(ctx, question)
+		answers <- answer{response, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.Response, a.error
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// broker is where to ask what one broker knows.
+func (r *reader) broker(id int32) kmsg.Requestor { return retried{r.direct.Broker(int(id))} }
+
+// retried asks again where a connection breaks.
+type retried struct{ *kgo.Broker }
+
+func (b retried) Request(ctx context.Context, question kmsg.Request) (kmsg.Response, error) {
+	return b.RetriableRequest(ctx, question)
+}
 
 // largestRecord is for readers whose caller sets no bound.
 const largestRecord = 8 << 20

@@ -47,6 +47,21 @@ func (r *record) size() int64 {
 	return int64(n)
 }
 
+// becomes is how many bytes a record is in an answer, where that could be many.
+func (r *record) becomes() int64 {
+	if n := r.size(); n < manyBytes {
+		return n
+	}
+	n := jsonSize(r.key) + jsonSize(r.value)
+	for _, h := range r.headers {
+		n += jsonSize([]byte(h.Key)) + jsonSize(h.Value) + headerCost
+	}
+	return int64(n)
+}
+
+// manyBytes is below what any limit divided by mostEscaped comes to.
+const manyBytes = 64 << 10
+
 // What a record and a header take in memory beside their bytes.
 const (
 	recordCost = 256

@@ -66,8 +66,12 @@ func (s *server) stream(c *gin.Context) {
 }
 
 // streamBuffer is how much is fetched ahead for one client, in bytes: a client
-// that reads slowly makes its stream wait, not grow.
-const streamBuffer = 2 << 20
+// that reads slowly makes its stream wait, not grow. All streams together hold
+// what all readers of /messages may hold, and as much again in answers of
+// brokers that are under way.
+func (c config) streamBuffer() int {
+	return int(min(2<<20, max(1, c.ReadBytesLimit*int64(c.ReadConcurrency)/maxStreams)))
+}
 
 // liveTail is one client's stream.
 type liveTail struct {
@@ -102,7 +106,7 @@ func (s *server) openTail(ctx context.Context, sel selection, resume *cursor) (*
 		Topic:     sel.topic,
 		Committed: sel.isolation == kafka.IsolationLevelReadCommitted,
 		Limits:    kafkax.Limits{Record: int(min(s.cfg.ReadBytesLimit, math.MaxInt32)), Batch: inflated},
-		Buffer:    streamBuffer,
+		Buffer:    s.cfg.streamBuffer(),
 	}, "api", s.log, nil)
 	if err != nil {
 		return nil, err

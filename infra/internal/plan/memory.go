@@ -13,12 +13,14 @@ import (
 // Kafka's client, a C library, buffers.
 
 const (
-	// readerBuffers is what the Kafka client of one of api's readers may buffer: a fetch of 8 MiB and a queue of 16 MiB.
-	readerBuffers = 24 << 20
+	// readingCopies is how many copies of a record may be in api's heap: in a broker's response, as read, as text, twice
+	// in a JSON buffer that grows by doubling, and in a response that its client is still reading. Readers hold no
+	// memory outside of Go's heap.
+	readingCopies = 6
 
-	// readingCopies is how many copies of a record may be in api's heap: as read, as text, and in a response buffer that
-	// grows by doubling.
-	readingCopies = 5
+	// leastRead is how many bytes one request should be able to read: a few of the largest records that brokers accept.
+	// Where memory doesn't suffice for two of them, there is one reader.
+	leastRead = 4 << 20
 
 	// restOfHeap is the heap of an idle service.
 	restOfHeap = 16 << 20
@@ -39,9 +41,9 @@ func allocators(memory resource.Quantity) []pod.Env {
 
 // reading limits what api reads at once, so that no number of requests for large records exceeds its memory.
 func reading(memory resource.Quantity) []pod.Env {
-	half := memory.Value() / 2
-	readers := max(1, min(mostReaders, half/readerBuffers))
-	bytes := max(1, (half-restOfHeap)/readingCopies/readers)
+	share := (memory.Value()/2 - restOfHeap) / readingCopies
+	readers := max(1, min(mostReaders, share/leastRead))
+	bytes := max(1, share/readers)
 	return []pod.Env{
 		pod.Value("READ_CONCURRENCY", strconv.FormatInt(readers, 10)),
 		pod.Value("READ_BYTES_LIMIT", strconv.FormatInt(bytes, 10)),

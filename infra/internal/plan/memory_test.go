@@ -8,7 +8,7 @@ import (
 
 func TestReadingFitsAnyMemory(t *testing.T) {
 	for memory, want := range map[string][2]string{
-		"64Mi": {"1", "3355443"}, "128Mi": {"2", "5033164"}, "256Mi": {"4", "5872025"}, "1Gi": {"4", "26004684"},
+		"64Mi": {"1", "2796202"}, "128Mi": {"2", "4194304"}, "256Mi": {"4", "4893354"}, "1Gi": {"4", "21670570"},
 	} {
 		env := reading(resource.MustParse(memory))
 		if got := [2]string{env[0].Value, env[1].Value}; got != want {

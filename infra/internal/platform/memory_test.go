@@ -27,7 +27,7 @@ func TestServicesStayWithinTheirMemory(t *testing.T) {
 				continue
 			}
 			readers, bytes := number(t, env["READ_CONCURRENCY"].Value), number(t, env["READ_BYTES_LIMIT"].Value)
-			if worst := readers*(24<<20+5*bytes) + 16<<20; worst > limit {
+			if worst := readers*6*bytes + 16<<20; worst > limit/2 {
 				t.Errorf("%d readers of %d bytes may take %d bytes, of %d", readers, bytes, worst, limit)
 			}
 			if bytes < 2<<20 {

@@ -21,7 +21,8 @@ const (
 	// idleWait is how long a broker waits for records before it answers that
 	// there are none.
 	idleWait = 500 * time.Millisecond
-	// busyWait is the same while other partitions are being read.
+	// busyWait is the same while other partitions are being read, and may have
+	// room for more at any time.
 	busyWait = 10 * time.Millisecond
 	// retryWait spaces questions that failed.
 	retryWait = 100 * time.Millisecond
@@ -273,6 +274,9 @@ func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*
 			mine = append(mine, p)
 		}
 	}
+	if room <= 0 {
+		return nil, nil, r.wake
+	}
 	// Fetched least first, so that none waits behind the others for ever; before
 	// all what has to come alone, since it never does behind an idle one.
 	slices.SortFunc(mine, func(a, b *partition) int {
@@ -287,13 +291,16 @@ func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*
 	topic := kmsg.NewFetchRequestTopic()
 	topic.Topic, topic.TopicID = r.config.Topic, r.id
 	asked = map[*partition]int64{}
-	wait, most := idleWait, r.config.Buffer
+	wait, most := idleWait, room
+	busy := time.Since(r.polled) < idleWait
 	for _, p := range mine {
 		if p.next < 0 && len(p.chunks) == 0 {
 			p.next = p.at.Offset
 		}
 		if p.next < 0 || p.bytes >= fetchBytes || p.bytes > 0 && room < int(p.want) || p.alone && len(asked) > 0 {
-			wait = busyWait
+			if busy {
+				wait = busyWait
+			}
 			continue
 		}
 		ask := kmsg.NewFetchRequestTopicPartition()

@@ -58,6 +58,7 @@ type Reader struct {
 	ready chan struct{} // there may be something to poll
 
 	mu         sync.Mutex
+	polled     time.Time // when a batch was last taken up
 	partitions map[int32]*partition
 	changes    []*LogChange
 	id         [16]byte
@@ -310,6 +311,7 @@ func (r *Reader) open() any {
 			}
 			continue
 		}
+		r.polled = time.Now()
 		p.bytes -= len(c.data) - len(rest)
 		c.data = rest
 		var u *Unreadable

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"shopstream/services/internal/testkit/brokertest"
+)
+
+// TestMain makes this program the service where a test starts it as such: its
+// memory is measured by what the kernel counts.
+func TestMain(m *testing.M) {
+	if os.Getenv("TEST_AS_SERVICE") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// pod is what a stack gives the service: its environment, and most bytes.
+func pod(t *testing.T) (environ []string, memory int) {
+	t.Helper()
+	manifest, err := os.ReadFile("../../infra/testdata/manifests/dev.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type container struct {
+		Name      string
+		Env       []struct{ Name, Value string }
+		Resources struct{ Limits struct{ Memory string } }
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(manifest))
+	for {
+		var object struct {
+			Kind string
+			Spec struct {
+				Template struct {
+					Spec struct{ Containers []container }
+				}
+			}
+		}
+		if err := decoder.Decode(&object); err != nil {
+			t.Fatalf("looking for the service in the manifests: %v", err)
+		}
+		for _, c := range object.Spec.Template.Spec.Containers {
+			if object.Kind != "Deployment" || c.Name != "api" {
+				continue
+			}
+			if _, err := fmt.Sscanf(c.Resources.Limits.Memory, "%dMi", &memory); err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range c.Env {
+				switch e.Name {
+				case "GOMEMLIMIT", "MALLOC_ARENA_MAX", "READ_CONCURRENCY", "READ_BYTES_LIMIT":
+					environ = append(environ, e.Name+"="+e.Value)
+				}
+			}
+			return environ, memory << 20
+		}
+	}
+}
+
+// process is the service as a process of its own.
+type process struct {
+	service
+	pid int
+}
+
+func startProcess(t *testing.T, servers string, environ ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	command := exec.CommandContext(ctx, os.Args[0])
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = 20 * time.Second
+	command.Env = append(environ, "TEST_AS_SERVICE=1", "KAFKA_BOOTSTRAP_SERVERS="+servers, "HTTP_ADDR=127.0.0.1:0")
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Stderr = os.Stderr
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); _ = command.Wait() })
+	p := &process{pid: command.Process.Pid}
+	lines := bufio.NewScanner(out)
+	for p.url == "" && lines.Scan() {
+		var entry struct{ Msg, Addr string }
+		if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Msg == "serving" {
+			p.url = "http://" + entry.Addr
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	eventually(t, "the service to be ready", func() bool { return p.get(t, "/-/ready").status == http.StatusOK })
+	return p
+}
+
+// peak is the most memory that the process has had so far, in bytes.
+func (p *process) peak(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		var kilobytes int
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kilobytes); n == 1 {
+			return kilobytes << 10
+		}
+	}
+	t.Fatal("the process has ended")
+	return 0
+}
+
+func raceDetector() bool {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-race" && s.Value == "true" {
+			return true
+		}
+	}
+	return false
+}
+
+// Whatever is asked, and by however many, the service stays within its pod.
+func TestTheServiceStaysWithinItsPod(t *testing.T) {
+	k := brokertest.Start(t)
+	switch {
+	case runtime.GOOS != "linux":
+		t.Skip("reads a process's memory from /proc")
+	case raceDetector():
+		t.Skip("the race detector takes memory of its own")
+	case k.Embedded == nil:
+		t.Skip("a real broker takes no broken batch")
+	}
+	environ, memory := pod(t)
+	s := startProcess(t, k.BootstrapServers, environ...)
+	client := writer(t, k, kgo.ProducerLinger(5*time.Millisecond))
+	fill := func(topic string, partitions, count, size int) {
+		for done := 0; done < count; done += 500 {
+			var records []*kgo.Record
+			for i := range min(500, count-done) {
+				records = append(records, &kgo.Record{Topic: topic, Partition: int32((done + i) % partitions), Value: bytes.Repeat([]byte("x"), size)})
+			}
+			write(t, client, records...)
+		}
+	}
+	together := func(n int, path string) {
+		var wg sync.WaitGroup
+		for range n {
+			wg.Go(func() {
+				if a := s.get(t, path); a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
+					t.Errorf("GET %s = %d %.200s", path, a.status, a.body)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	// quiet waits until it takes no more for a while.
+	quiet := func() {
+		peak := s.peak(t)
+		for since := time.Now(); time.Since(since) < 2*time.Second; time.Sleep(50 * time.Millisecond) {
+			if p := s.peak(t); p > peak {
+				peak, since = p, time.Now()
+			}
+		}
+	}
+	within := func(name string) {
+		t.Helper()
+		peak := s.peak(t)
+		t.Logf("%5.1f MiB after %s", float64(peak)/(1<<20), name)
+		if peak > memory {
+			t.Errorf("%s took it to %d MiB, the pod has %d", name, peak>>20, memory>>20)
+		}
+	}
+	within("the start")
+
+	bomb := k.Topic(t, "bomb", 1, nil)
+	k.ProduceRaw(t, bomb, 0, brokertest.Batch{Codec: kgo.GzipCompression(), Records: brokertest.Values(bytes.Repeat([]byte("All work and no play makes Jack a dull boy. "), 150<<20/44))}.Bytes(t))
+	fill(bomb, 1, 1, 10)
+	together(8, "/messages?limit=1&topic="+bomb)
+	together(8, "/messages?limit=2&topic="+bomb)
+	within("a record that inflates to 150 MB")
+
+	small := k.Topic(t, "small", 6, nil)
+	fill(small, 6, 6000, 1000)
+	together(200, "/messages?limit=1000&topic="+small)
+	within("200 at once")
+
+	// What is short in Kafka may be long in JSON.
+	control := k.Topic(t, "control", 1, map[string]string{"max.message.bytes": "20000000"})
+	for range 40 {
+		write(t, client, &kgo.Record{Topic: control, Value: bytes.Repeat([]byte{1}, 800_000)})
+	}
+	together(20, "/messages?limit=10&topic="+control)
+	within("control characters")
+
+	many := k.Topic(t, "many", 50, nil)
+	fill(many, 50, 5000, 10_000)
+	together(8, "/messages?limit=1000&topic="+many)
+	within("1,000 of 50 partitions")
+
+	large := k.Topic(t, "large", 3, map[string]string{"max.message.bytes": "20000000"})
+	fill(large, 3, 30, 900_000)
+	together(50, "/messages?limit=10&topic="+large)
+	within("records of 900 kB")
+
+	wide := k.Topic(t, "wide", 1000, nil)
+	fill(wide, 1000, 5000, 200)
+	together(20, "/messages?limit=1000&topic="+wide)
+	within("1,000 partitions")
+
+	// These ask, and take no more than the beginning of their answers.
+	idle := func(n int, path string) (leave func()) {
+		var conns []net.Conn
+		for range n {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, conn)
+			_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+		}
+		return func() {
+			for _, conn := range conns {
+				conn.Close()
+			}
+		}
+	}
+	one := k.Topic(t, "one", 1, nil)
+	fill(one, 1, 1000, 10_000)
+	leave := idle(200, "/messages?limit=1000&topic="+one)
+	quiet()
+	within("200 answers that nobody reads")
+	leave()
+	leave = idle(50, "/messages/stream?topic="+many)
+	fill(many, 50, 10_000, 10_000)
+	quiet()
+	within("50 streams that nobody reads")
+	zstd := k.Topic(t, "zstd", 1, nil)
+	leave()
+	streams := func(n int) {
+		eventually(t, fmt.Sprint(n, " streams"), func() bool {
+			return strings.Contains(string(s.get(t, "/metrics").body), fmt.Sprintf("api_streams %d\n", n))
+		})
+	}
+	streams(0)
+	leave = idle(50, "/messages/stream?topic="+zstd)
+	defer leave()
+	streams(maxStreams)
+	var values [][]byte
+	for range 4000 {
+		values = append(values, bytes.Repeat([]byte("All work and no play makes Jack a dull boy. "), 10_000/44))
+	}
+	k.ProduceRaw(t, zstd, 0, brokertest.Batch{Codec: kgo.ZstdCompression(), Records: brokertest.Values(values...)}.Bytes(t))
+	quiet()
+	within("50 streams of a batch that inflates to 40 MB")
+	together(200, "/messages?limit=1000&topic="+small)
+	within("200 at once beside them")
+}

@@ -1,0 +1,57 @@
+package kafkax_test
+
+import (
+	"bytes"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/testkit/brokertest"
+)
+
+// What isn't polled stays within the buffer, over however many partitions.
+func TestAReaderThatIsNotPolledStopsFetching(t *testing.T) {
+	k := brokertest.Start(t)
+	if k.Embedded == nil {
+		t.Skip("counts what the embedded broker is asked")
+	}
+	const partitions = 40
+	topic := k.Topic(t, "unread", partitions, nil)
+	for range partitions {
+		k.Produce(t, &kgo.Record{Topic: topic, Value: bytes.Repeat([]byte("x"), 100_000)})
+	}
+	var fetches atomic.Int32
+	k.Embedded.Cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.Embedded.Cluster.KeepControl()
+		fetches.Add(1)
+		return nil, nil, false
+	})
+	r := newReader(t, k, kafkax.ReaderConfig{Topic: topic, Buffer: 300_000})
+	all := map[int32]kafkax.Position{}
+	for p := range int32(partitions) {
+		all[p] = kafkax.Position{LeaderEpoch: -1}
+	}
+	r.Assign(all)
+	for deadline := time.Now().Add(20 * time.Second); fetches.Load() == 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it doesn't fetch")
+		}
+	}
+	// Each fetch brings 300 kB at most. Partitions that hold nothing are asked
+	// again twice a second; otherwise it would be a hundred times.
+	time.Sleep(2 * time.Second)
+	if n := fetches.Load(); n > 10 {
+		t.Errorf("%d fetches with a buffer of 300 kB", n)
+	}
+	seen := map[string]bool{}
+	for range partitions {
+		seen[nextValue(t, r).TopicPartition.String()] = true
+	}
+	if len(seen) != partitions {
+		t.Errorf("%d records come of %d", len(seen), partitions)
+	}
+}
