@@ -50,7 +50,7 @@ func (c config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// needs is what the service must be let do, beside its transactions.
+// needs are the access rights of the service, in addition to those for transactions.
 func (c config) needs() []kafkax.Need {
 	return []kafkax.Need{
 		kafkax.Reads(c.OrdersTopic), kafkax.Writes(c.OrdersDLQTopic), kafkax.Reads(c.TotalsTopic), kafkax.Writes(c.TotalsTopic),
@@ -58,15 +58,15 @@ func (c config) needs() []kafkax.Need {
 	}
 }
 
-// transactionalID is the same after a restart of the same instance, so that
-// the new process ends what the old one left open at once.
+// transactionalID is the same after a restart of the instance, so that the new process
+// immediately aborts a transaction that the old one left open.
 func (c config) transactionalID() (string, error) {
 	if c.TransactionalID != "" {
 		return c.TransactionalID, nil
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		return "", fmt.Errorf("naming the transactions after the host, as TRANSACTIONAL_ID is not set: %w", err)
+		return "", fmt.Errorf("reading the hostname for the transactional id (or set TRANSACTIONAL_ID): %w", err)
 	}
 	return c.GroupID + "-" + host, nil
 }

@@ -13,7 +13,7 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// sums is what one batch comes to.
+// sums are the results of one batch.
 type sums struct {
 	changed map[string]event.Total // by key: the last one counts
 	refused []refusal
@@ -21,11 +21,11 @@ type sums struct {
 	skipped int
 }
 
-// Why an order can't be counted.
+// Reasons why an order can't be counted.
 const (
 	reasonDecode  = "decode"
 	reasonInvalid = "invalid"
-	// reasonUnreadable is of what no client can read: codec, checksum, form, size.
+	// reasonUnreadable: the codec, checksum, format or size makes it unreadable.
 	reasonUnreadable = "unreadable"
 )
 
@@ -36,14 +36,14 @@ type refusal struct {
 	cause   error
 }
 
-// bounds are the headers that say how far an unreadable batch reaches.
+// bounds are the headers with the range of offsets of an unreadable batch.
 func (r refusal) bounds() []kafka.Header {
 	return slices.DeleteFunc(slices.Clone(r.message.Headers), func(h kafka.Header) bool { return h.Key != kafkax.HeaderLast })
 }
 
-// count puts the batch's totals, dead letters and offsets into one
-// transaction: all of it becomes visible, or nothing. aborted means nothing
-// did; an error, that the process has to start anew.
+// count writes the batch's totals, dead letters and offsets in one transaction: all of
+// it becomes visible, or nothing. aborted means that nothing did; an error means that
+// the process must be restarted.
 func (w *worker) count(ctx context.Context) (aborted bool, err error) {
 	start := time.Now()
 	s := w.add(start)
@@ -59,7 +59,7 @@ func (w *worker) count(ctx context.Context) (aborted bool, err error) {
 		w.done(s, time.Since(start))
 		return false, nil
 	case isFatal(err), isFenced(err), errors.Is(err, errStuck), ctx.Err() != nil:
-		// After a stop the outcome may still be open; the next process learns it.
+		// After a stop the outcome may be unknown; the next process finds out.
 		return false, err
 	}
 	w.log.Warn("transaction aborted", "orders", len(w.batch), "error", err)
@@ -86,7 +86,7 @@ func (w *worker) add(now time.Time) sums {
 		}
 		order, err := event.DecodeOrder(m.Value)
 		if err != nil {
-			// Poison never blocks: it will be the same when it comes again.
+			// An invalid order never blocks the partition: a retry would not help.
 			reason := reasonInvalid
 			if errors.Is(err, event.ErrMalformed) {
 				reason = reasonDecode
@@ -115,10 +115,10 @@ func (w *worker) produce(s sums) error {
 	for _, r := range s.refused {
 		err := w.txn.produce(kafkax.DeadLetter(r.message, w.cfg.OrdersDLQTopic, w.cfg.GroupID, r.reason, r.cause, now))
 		if kafkax.CodeOf(err) == kafka.ErrMsgSizeTooLarge {
-			// The headers have made it too large: those that say where it
-			// stands go alone.
+			// The headers have made it too large: only those with its position are
+			// sent.
 			m := r.message
-			cause := fmt.Errorf("%w (left out here as too large: key of %d bytes, value of %d)", r.cause, len(m.Key), len(m.Value))
+			cause := fmt.Errorf("%w (too large to include: key of %d bytes, value of %d)", r.cause, len(m.Key), len(m.Value))
 			bare := &kafka.Message{TopicPartition: m.TopicPartition, Timestamp: m.Timestamp, Headers: r.bounds()}
 			err = w.txn.produce(kafkax.DeadLetter(bare, w.cfg.OrdersDLQTopic, w.cfg.GroupID, r.reason, cause, now))
 		}
@@ -129,7 +129,7 @@ func (w *worker) produce(s sums) error {
 	return nil
 }
 
-// offsets are what the batch commits, each with its seal.
+// offsets returns the offsets to commit, each with its seal.
 func (w *worker) offsets() []kafka.TopicPartition {
 	offsets := make([]kafka.TopicPartition, 0, len(w.next))
 	for p, at := range w.next {
@@ -139,7 +139,7 @@ func (w *worker) offsets() []kafka.TopicPartition {
 	return offsets
 }
 
-// done does the accounts of a committed batch.
+// done updates the metrics after a batch was committed.
 func (w *worker) done(s sums, took time.Duration) {
 	for p, at := range w.next {
 		w.reader.Done(p, at.Offset)
@@ -163,7 +163,7 @@ func (w *worker) done(s sums, took time.Duration) {
 	}
 }
 
-// report is what has been done since the log last told.
+// report counts what was done since the last log line.
 type report struct {
 	last            time.Time
 	orders, letters int

@@ -102,7 +102,7 @@ func TestAKillInATransactionLosesAndDoublesNothing(t *testing.T) {
 		}
 		w.expel(t)
 		// The guard against counting twice has nothing to do: it hides nothing.
-		if strings.Contains(p.out.String(), "lies before orders that are in the totals") {
+		if strings.Contains(p.out.String(), "is before orders that are in the totals") {
 			t.Errorf("offsets and totals were not committed as one:\n%s", p.out.without("DEBUG"))
 		}
 	}

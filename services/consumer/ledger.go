@@ -8,28 +8,28 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// ledger is what has been counted in one partition of the orders topic. It
-// holds every product ever seen there: the memory grows with the catalogue,
-// as the compacted topic does, not with the orders.
+// ledger holds the totals of one partition of the orders topic, for every product ever
+// seen there. Like the compacted topic, its size grows with the number of products,
+// not of orders.
 type ledger struct {
 	partition int32
-	// log is the id of the totals topic that the count is for.
+	// log is the id of the totals topic that the totals belong to.
 	log    string
 	totals map[string]event.Total // by product
 	orders int64                  // in all of them
-	// counted is, by log of the orders topic, the last order in the totals. A
-	// recreated topic has another log, whose offsets say nothing of this one's.
+	// counted is the last order in the totals, by log of the orders topic. A
+	// recreated topic has another log, whose offsets are unrelated.
 	counted map[string]kafkax.Position
-	latest  event.Total // the total that was written last
+	latest  event.Total // the last total written
 }
 
 func newLedger(partition int32, log string) *ledger {
 	return &ledger{partition: partition, log: log, totals: map[string]event.Total{}, counted: map[string]kafkax.Position{}}
 }
 
-// has reports that the order at a position is in the totals already. Every
-// transaction holds the totals of all orders up to the offsets it commits, so
-// the last order in any total speaks for all before it.
+// has reports whether the order at a position is in the totals already. A transaction
+// contains the totals of all orders up to the offsets that it commits, so all orders
+// before the last one in any total are counted too.
 func (l *ledger) has(at kafkax.Position) bool {
 	last, ok := l.counted[at.Log]
 	if !ok {
@@ -38,16 +38,16 @@ func (l *ledger) has(at kafkax.Position) bool {
 	return ok && !after(at, last)
 }
 
-// unnamed is the log of totals that earlier versions wrote, which didn't say.
+// unnamed is the log of totals written by earlier versions, which didn't name it.
 const unnamed = ""
 
-// named says that the log of the orders is known to be another than the one
-// that totals without a name speak of, or that others speak of the same.
+// named says that the log of the orders is known not to be the one of totals without
+// a log's name, or that other totals name it.
 func (l *ledger) named() { delete(l.counted, unnamed) }
 
-// after reports whether one position in a log came after another. The leader's
-// epoch decides before the offset: where a log was cut back, what stands there
-// now is newer than what was counted there.
+// after reports whether one position in a log comes after another. The leader epoch
+// takes precedence over the offset: after a log was truncated, the records at the same
+// offsets are newer than those that were counted.
 func after(a, b kafkax.Position) bool {
 	if a.LeaderEpoch >= 0 && b.LeaderEpoch >= 0 && a.LeaderEpoch != b.LeaderEpoch {
 		return a.LeaderEpoch > b.LeaderEpoch
@@ -72,8 +72,8 @@ func (l *ledger) add(o event.Order, at kafkax.Position, now time.Time) event.Tot
 }
 
 // restore takes a total that was read back. The one with the most orders is the
-// newest, wherever it stands: after partitions were added to the totals topic, a
-// key's older total lies in another partition than its newer one.
+// newest, whatever its position: after partitions were added to the totals topic, an
+// older and a newer total of a key can be in different partitions.
 func (l *ledger) restore(t event.Total) {
 	known, ok := l.totals[t.Product]
 	if ok && known.Orders >= t.Orders {
@@ -90,13 +90,13 @@ func (l *ledger) restore(t event.Total) {
 	}
 }
 
-// placeOf returns where the last order in a total stood.
+// placeOf returns the position of the last order in a total.
 func placeOf(t event.Total) kafkax.Position {
 	return kafkax.Position{Offset: t.Offset, Log: t.OrdersTopicID, LeaderEpoch: t.LeaderEpoch}
 }
 
-// resume returns where counting stopped as far as the totals tell, for a group
-// whose offset is gone: Kafka deletes those of a topic with it.
+// resume returns where counting stopped according to the totals, for a group without
+// an offset: Kafka deletes a topic's offsets together with the topic.
 func (l *ledger) resume() kafkax.Position {
 	last, ok := l.counted[l.latest.OrdersTopicID]
 	if !ok {
@@ -106,8 +106,8 @@ func (l *ledger) resume() kafkax.Position {
 	return last
 }
 
-// seal is what a transaction writes beside the offset that it commits: the
-// position's own label, what the totals come to, and for which topic.
+// seal is the metadata that a transaction commits with its offset: the position's
+// label, the number of orders in the totals, and the id of the totals topic.
 func (l *ledger) seal(at kafkax.Position) string {
 	seal := fmt.Sprintf("orders=%d", l.orders)
 	if l.log != "" {
@@ -119,13 +119,13 @@ func (l *ledger) seal(at kafkax.Position) string {
 	return seal
 }
 
-// matches compares what was read back with the seal: without one of the totals,
-// its product would silently start from less than it had. An offset that was set
-// by hand has no seal.
+// matches compares the totals that were read back with the seal, because a missing
+// total would silently make its product start from less. An offset that was set by
+// hand has no seal.
 func (l *ledger) matches(seal *string) error {
 	sealed := kafkax.LabelField(seal, "orders")
 	if sealed == "" || sealed == fmt.Sprint(l.orders) {
 		return nil
 	}
-	return fmt.Errorf("partition %d: the totals that were read back come to orders=%d, the last transaction to orders=%s", l.partition, l.orders, sealed)
+	return fmt.Errorf("partition %d: the totals that were read back contain orders=%d, but the last transaction says orders=%s", l.partition, l.orders, sealed)
 }

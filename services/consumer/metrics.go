@@ -11,9 +11,8 @@ const (
 	outcomeAborted   = "aborted"
 )
 
-// metrics count what is committed: an order whose transaction was aborted is
-// counted when it comes again. Product names come from outside and are never
-// a label.
+// metrics count committed work: an order whose transaction was aborted is counted when
+// it is read again. Product names are never a label, because anyone can invent one.
 type metrics struct {
 	messages     prometheus.Counter
 	counted      prometheus.Counter
@@ -29,23 +28,23 @@ func newMetrics(reg prometheus.Registerer, topic string) *metrics {
 	m := &metrics{
 		messages: f.NewCounter(prometheus.CounterOpts{
 			Name: "consumer_messages_total",
-			Help: "Records of the orders topic that are done with: counted, dead-lettered or skipped.",
+			Help: "Records of the orders topic that are finished: counted, dead-lettered or skipped.",
 		}),
 		counted: f.NewCounter(prometheus.CounterOpts{
 			Name: "orders_counted_total",
-			Help: "Orders that went into the totals.",
+			Help: "Orders added to the totals.",
 		}),
 		skipped: f.NewCounter(prometheus.CounterOpts{
 			Name: "orders_already_counted_total",
-			Help: "Orders read again although they are in the totals. Anything above 0 means that the group's offsets were set back.",
+			Help: "Orders that were read again and skipped, because they are in the totals already. Above 0, the group's offsets were set back.",
 		}),
 		letters: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "dead_letters_total",
-			Help: "Records of the topic that were refused to the dead letters.",
+			Help: "Records of the topic that were refused and sent to the dead letters.",
 		}, []string{"topic", "reason"}),
 		transactions: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "transactions_total",
-			Help: "Transactions, by how they ended.",
+			Help: "Transactions, by outcome.",
 		}, []string{"outcome"}),
 		duration: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "transaction_duration_seconds",
@@ -54,11 +53,11 @@ func newMetrics(reg prometheus.Registerer, topic string) *metrics {
 		}),
 		products: f.NewGauge(prometheus.GaugeOpts{
 			Name: "totals_in_memory",
-			Help: "Totals held for the assigned partitions: one for each product seen in each. Memory grows with it.",
+			Help: "Totals of the assigned partitions: one per product and partition. Memory grows with it.",
 		}),
 	}
 	for _, reason := range []string{reasonDecode, reasonInvalid, reasonUnreadable} {
-		m.letters.WithLabelValues(topic, reason) // there from the start, so that an alert on its increase sees the first
+		m.letters.WithLabelValues(topic, reason) // exists from the start, so that an alert on its increase sees the first refusal
 	}
 	for _, outcome := range []string{outcomeCommitted, outcomeAborted} {
 		m.transactions.WithLabelValues(outcome)

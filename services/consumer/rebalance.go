@@ -10,9 +10,10 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/retry"
 )
 
-// tellAgain spaces the warnings about a fault that lasts.
+// tellAgain is the time between warnings about a lasting fault.
 const tellAgain = 10 * time.Second
 
 // rebalance is called inside a poll, between two transactions.
@@ -25,7 +26,7 @@ func (w *worker) rebalance(ctx context.Context, e kafka.Event) {
 	}
 }
 
-// assigned restores the partitions before the first of their orders can come.
+// assigned restores the totals of partitions before reading their first order.
 func (w *worker) assigned(ctx context.Context, assigned []kafka.TopicPartition) {
 	partitions := partitionsOf(assigned)
 	if len(partitions) == 0 || ctx.Err() != nil {
@@ -51,7 +52,7 @@ func (w *worker) revoked(partitions []int32) {
 		delete(w.ledgers, p)
 		delete(w.next, p)
 	}
-	// Their orders are not committed: the next owner reads them.
+	// Orders that are not committed are read by the next owner.
 	w.batch = slices.DeleteFunc(w.batch, func(i item) bool {
 		return slices.Contains(partitions, i.message.TopicPartition.Partition)
 	})
@@ -59,14 +60,14 @@ func (w *worker) revoked(partitions []int32) {
 	w.log.Info("partitions revoked", "partitions", partitions, "lost", w.member.AssignmentLost())
 }
 
-// take reads back where the group stands in these partitions and what has been
-// counted of them, and has them read from there.
+// take reads the group's offsets and the totals of these partitions, and starts reading
+// the orders from there.
 //
-// First the offsets, then the totals: a predecessor that was taken for dead
-// may still commit a transaction whose offsets it has already sent, and the
-// coordinator answers only when that is decided. Then no more can come from
-// it, and the totals read after that include all of it. In the other order the
-// offsets could be newer than the totals, and orders would be left out.
+// The offsets come first: a predecessor that lost its partitions may still commit a
+// transaction whose offsets it has sent, and the coordinator answers only once its
+// outcome is known. Totals that are read after that include all of its work. In the
+// other order the offsets could be newer than the totals, and orders would be missing
+// from them.
 func (w *worker) take(ctx context.Context, partitions []int32) error {
 	var told time.Time
 	for {
@@ -76,12 +77,9 @@ func (w *worker) take(ctx context.Context, partitions []int32) error {
 		}
 		if time.Since(told) > tellAgain {
 			told = time.Now()
-			w.log.Warn("partitions can't be taken yet", "partitions", partitions, "error", err)
+			w.log.Warn("partitions can't be restored yet", "partitions", partitions, "error", err)
 		}
-		select {
-		case <-time.After(idlePoll):
-		case <-ctx.Done():
-		}
+		retry.Sleep(ctx, idlePoll)
 	}
 }
 
@@ -119,7 +117,7 @@ func (w *worker) restore(ctx context.Context, partitions []int32) error {
 	return nil
 }
 
-// positionIn returns where to go on from what the group has committed.
+// positionIn returns where to continue from the group's committed offset.
 func (w *worker) positionIn(l *ledger, committed kafka.TopicPartition) kafkax.Position {
 	if committed.Offset < 0 {
 		return l.resume()
@@ -129,15 +127,15 @@ func (w *worker) positionIn(l *ledger, committed kafka.TopicPartition) kafkax.Po
 		l.named()
 	}
 	if l.has(at) {
-		w.log.Warn("the group's offset lies before orders that are in the totals; they are skipped: it was set back (to count anew, recreate the totals topic), or another instance has taken over",
+		w.log.Warn("the group's offset is before orders that are in the totals, which are skipped: the offset was set back (to count again, recreate the totals topic), or another instance has taken over",
 			"partition", l.partition, "offset", at.Offset)
 	}
 	return at
 }
 
-// committed asks for the group's offsets. With read_committed the client asks
-// for stable ones: while a transaction with offsets of the group is open, the
-// coordinator answers that it can't tell.
+// committed reads the group's offsets. With read_committed the client requests stable
+// offsets: while a transaction with offsets of the group is open, the coordinator
+// returns an error.
 func (w *worker) committed(partitions []int32) ([]kafka.TopicPartition, error) {
 	asked := make([]kafka.TopicPartition, len(partitions))
 	for i, p := range partitions {

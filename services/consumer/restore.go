@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// slowRestore is after how long a restore says what it waits for.
+	// slowRestore is the time after which a restore logs what it waits for.
 	slowRestore = 2 * time.Second
-	// restorePoll is how long to wait for a total before asking whether all are
-	// there.
+	// restorePoll is how long to wait for a total before checking whether all were
+	// read.
 	restorePoll = 20 * time.Millisecond
 )
 
@@ -28,16 +28,15 @@ type restorer struct {
 	totals *kafkax.Reader
 	topic  string
 	log    *slog.Logger
-	gone   []string // ids of the topic that are known to be gone
+	gone   []string // former ids of the topic, which no longer exist
 }
 
-// restore returns the ledgers of partitions of the orders topic, for which the
-// group has committed this. It reads the whole totals topic, up to where it ends
-// now.
+// restore returns the ledgers of partitions of the orders topic, given the offsets that
+// the group has committed. It reads the whole totals topic up to its current end.
 //
-// Totals that a predecessor wrote in a transaction that is still open lie
-// below that end, so the read waits until their outcome is known; Kafka bounds
-// the wait by the predecessor's TRANSACTION_TIMEOUT.
+// Totals in a predecessor's open transaction are before that end, so the read waits
+// until its outcome is known. Kafka bounds the wait by the predecessor's
+// TRANSACTION_TIMEOUT.
 func (r *restorer) restore(ctx context.Context, committed []kafka.TopicPartition) (map[int32]*ledger, error) {
 	ends, err := r.ends(ctx)
 	if err != nil {
@@ -52,8 +51,8 @@ func (r *restorer) restore(ctx context.Context, committed []kafka.TopicPartition
 		case *kafka.Message:
 			r.apply(e, ledgers)
 		case *kafkax.Unreadable:
-			// A total that is missed makes its ledger differ from the seal.
-			r.log.Error("totals passed over", "error", e)
+			// If a total is missing, its ledger doesn't match the seal.
+			r.log.Error("totals skipped: they can't be read", "error", e)
 		case *kafkax.LogChange:
 			if e.Kind != kafkax.LogRecreated {
 				return nil, fmt.Errorf("totals were deleted while they were read (%s)", e.Kind)
@@ -92,8 +91,8 @@ func (r *restorer) ends(ctx context.Context) (map[int32]int64, error) {
 	return ends, err
 }
 
-// assign reads every partition from its beginning. Where that of another topic
-// id was meant, the reader says and counts that the topic was recreated.
+// assign reads every partition from its beginning. If the seals name another topic id,
+// the reader logs and counts that the topic was recreated.
 func (r *restorer) assign(ends map[int32]int64, log string) []int32 {
 	positions := map[int32]kafkax.Position{}
 	for p := range ends {
@@ -106,8 +105,8 @@ func (r *restorer) assign(ends map[int32]int64, log string) []int32 {
 	return slices.Collect(maps.Keys(positions))
 }
 
-// countedFor returns the id of the totals topic that the seals of the committed
-// offsets name, "" for none. One that is known to be gone was told before.
+// countedFor returns the id of the totals topic in the seals of the committed offsets,
+// or "". Ids that no longer exist were reported before.
 func (r *restorer) countedFor(committed []kafka.TopicPartition) string {
 	for _, tp := range committed {
 		if log := kafkax.LabelField(tp.Metadata, "totals"); log != "" && log != r.totals.Log() && !slices.Contains(r.gone, log) {
@@ -125,7 +124,7 @@ func blank(committed []kafka.TopicPartition) map[int32]*ledger {
 	return ledgers
 }
 
-// reached reports whether all is read up to the ends, and of which log.
+// reached reports whether everything was read up to the ends, and of which log.
 func (r *restorer) reached(ends map[int32]int64) (log string, all bool) {
 	log = r.totals.Log()
 	positions := r.totals.Positions()
@@ -138,26 +137,26 @@ func (r *restorer) reached(ends map[int32]int64) (log string, all bool) {
 	return log, true
 }
 
-// apply takes one record of the totals topic.
+// apply applies one record of the totals topic to its ledger.
 func (r *restorer) apply(m *kafka.Message, ledgers map[int32]*ledger) {
 	if m.Value == nil {
-		return // deleted by hand; the others tell how far orders were counted
+		return // deleted by hand; other totals say how far orders were counted
 	}
 	total, err := event.DecodeTotal(m.Value)
 	if err == nil && string(total.Key()) != string(m.Key) {
-		err = fmt.Errorf("its key %q is not that of its total", m.Key)
+		err = fmt.Errorf("its key %q doesn't match its total", m.Key)
 	}
 	if err != nil {
-		// As with one that no client can read, the seal tells whether it matters.
-		r.log.Error("total passed over", "partition", m.TopicPartition.Partition, "offset", int64(m.TopicPartition.Offset), "error", err)
+		// As with unreadable totals, the seal shows whether it matters.
+		r.log.Error("total skipped: it can't be decoded", "partition", m.TopicPartition.Partition, "offset", int64(m.TopicPartition.Offset), "error", err)
 		return
 	}
 	l := ledgers[total.Partition]
 	if l == nil {
 		return
 	}
-	// One of another topic id was written before its writer noticed that the
-	// topic had been recreated.
+	// A total with another topic id was written before its writer noticed that the
+	// topic was recreated.
 	if log := kafkax.LabelField(m.TopicPartition.Metadata, "log"); total.TotalsTopicID == "" || total.TotalsTopicID == log {
 		l.restore(total)
 	}

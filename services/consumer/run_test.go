@@ -342,13 +342,13 @@ func TestIncompleteTotalsAreNotGoneOnFrom(t *testing.T) {
 	}
 	w.Produce(t, w.some(100, 10)...)
 	i := w.start(t, "a")
-	await(t, "it says what is wrong", func() bool { return strings.Contains(i.out.String(), "the last transaction to orders=100") })
+	await(t, "it says what is wrong", func() bool { return strings.Contains(i.out.String(), "the last transaction says orders=100") })
 	if got := i.metric(t, "orders_counted_total"); got != 0 {
 		t.Errorf("%v orders counted", got)
 	}
 }
 
-// Such a total is nobody's: what the totals have to come to is known.
+// Foreign totals belong to no product: the seal says what the totals must be.
 func TestATotalThatCannotBeReadIsPassedOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
@@ -366,7 +366,7 @@ func TestATotalThatCannotBeReadIsPassedOver(t *testing.T) {
 	w.Produce(t, w.some(100, 50)...)
 	i := w.start(t, "a")
 	await(t, "the new ones are counted", func() bool { return i.metric(t, "orders_counted_total") == 50 })
-	if got := strings.Count(i.out.String(), `"total passed over"`); got != len(foreign) {
+	if got := strings.Count(i.out.String(), `"total skipped: it can't be decoded"`); got != len(foreign) {
 		t.Errorf("%d totals are said to be passed over, want %d", got, len(foreign))
 	}
 	w.wantTotals(t, w.some(0, 150))

@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	// tryTimeout bounds one call of the client, which can't be interrupted.
+	// tryTimeout bounds one call of the client, since calls can't be interrupted.
 	tryTimeout = time.Second
-	// patience is how long a transaction may take to end after a stop was
-	// asked for; it fits into SHUTDOWN_TIMEOUT.
+	// patience is how long a transaction may take to end after a stop was requested.
+	// It fits into SHUTDOWN_TIMEOUT.
 	patience = 5 * time.Second
 )
 
-// errStuck says that the client doesn't come back from a call. The process has
-// to start anew: nothing else ends the call.
-var errStuck = errors.New("the client hangs")
+// errStuck says that a call of the client doesn't return. The process must be
+// restarted: nothing else ends the call.
+var errStuck = errors.New("the Kafka client hangs")
 
-// errNotMember says that the group has gone on without this instance.
+// errNotMember says that the group has removed this instance.
 var errNotMember = errors.New("no longer a member of the group")
 
 // transactor writes transactions.
@@ -38,7 +38,7 @@ type transactor struct {
 
 	// stuckAfter is how long a call may take, whatever timeout it was given.
 	stuckAfter time.Duration
-	stuck      chan struct{} // closed once a call took longer
+	stuck      chan struct{} // closed once a call took longer than that
 }
 
 func newTransactor(cfg config, id string, log *slog.Logger) (*transactor, error) {
@@ -48,7 +48,7 @@ func newTransactor(cfg config, id string, log *slog.Logger) (*transactor, error)
 	}
 	return &transactor{
 		client: client, group: cfg.GroupID, id: id, user: cfg.Kafka.SASLUsername, log: log,
-		// Longer than Kafka keeps a transaction open: nothing is lost by giving up.
+		// Longer than Kafka keeps a transaction open, so giving up loses nothing.
 		stuckAfter: cfg.TransactionTimeout + patience,
 		stuck:      make(chan struct{}),
 	}, nil
@@ -62,7 +62,7 @@ func (t *transactor) run(context.Context) error {
 			if !open {
 				return nil
 			}
-			// What is fatal shows in the next call too, which ends the process.
+			// The next call fails too if the error is fatal, which ends the process.
 			if err, ok := event.(kafka.Error); ok {
 				kafkax.LogError(t.log, err)
 			}
@@ -74,14 +74,14 @@ func (t *transactor) run(context.Context) error {
 
 func (t *transactor) stop(context.Context) {
 	select {
-	case <-t.stuck: // closing would wait for the call that hangs
+	case <-t.stuck: // Close would wait for the hanging call
 	default:
 		t.client.Close()
 	}
 }
 
-// init fences an earlier process of the same transactional id and aborts what
-// it left open. It returns when that is done or ctx ends.
+// init fences an earlier process with the same transactional id and aborts the
+// transaction that it left open. It returns once that is done or ctx has ended.
 func (t *transactor) init(ctx context.Context) error {
 	err := t.attempt(ctx, "initialising transactions", 0, t.client.InitTransactions)
 	return t.explain(err)
@@ -108,17 +108,17 @@ func (t *transactor) produce(r kafkax.Record) error {
 	}
 }
 
-// commit ends the transaction with the offsets in it. The coordinator refuses
-// them when the group has moved on to a new generation: an instance that lost
-// its partitions without knowing it (a zombie) gets no transaction through.
+// commit adds the offsets to the transaction and commits it. The coordinator refuses
+// offsets of an earlier generation of the group, so an instance that has lost its
+// partitions without noticing (a zombie) can't commit a transaction.
 func (t *transactor) commit(ctx context.Context, client *kafka.Consumer, offsets []kafka.TopicPartition) error {
 	member, err := client.GetConsumerGroupMetadata()
 	if err != nil {
 		return fmt.Errorf("reading the group membership: %w", err)
 	}
-	// Kafka doesn't check offsets that come without a member id, and the client
-	// sends none after it was put out of the group. It marks the assignment as
-	// lost in the same step, so this order of the two leaves no gap.
+	// Kafka doesn't check offsets without a member id, and the client sends none after
+	// it was removed from the group. It marks the assignment as lost in the same step,
+	// so checking after reading the metadata leaves no gap.
 	if client.AssignmentLost() || t.anonymous(member) {
 		return errNotMember
 	}
@@ -131,19 +131,19 @@ func (t *transactor) commit(ctx context.Context, client *kafka.Consumer, offsets
 	return t.explain(t.attempt(ctx, "committing the transaction", patience, t.client.CommitTransaction))
 }
 
-// abort takes everything of the transaction back.
+// abort aborts the transaction.
 func (t *transactor) abort(ctx context.Context) error {
 	return t.explain(t.attempt(ctx, "aborting the transaction", patience, t.client.AbortTransaction))
 }
 
 func (t *transactor) anonymous(member *kafka.ConsumerGroupMetadata) bool {
-	none, err := kafka.NewTestConsumerGroupMetadata(t.group) // of nobody: no member id, no generation
+	none, err := kafka.NewTestConsumerGroupMetadata(t.group) // without a member id and a generation
 	return err != nil || reflect.DeepEqual(member, none)
 }
 
-// attempt repeats op while it fails for reasons that pass by themselves, until
-// ctx has ended for longer than grace. The client resumes where it was: a
-// commit that timed out is not a second one.
+// attempt retries op after transient failures, until grace after the end of ctx. The
+// client resumes the operation: retrying a commit that timed out is not a second
+// commit.
 func (t *transactor) attempt(ctx context.Context, action string, grace time.Duration, op func(context.Context) error) error {
 	var ended time.Time
 	for told := false; ; told = true {
@@ -164,10 +164,9 @@ func (t *transactor) attempt(ctx context.Context, action string, grace time.Dura
 	}
 }
 
-// call makes one call of the client and gives it up when it hangs. Adding
-// offsets does when the group's coordinator goes away at that moment: librdkafka
-// (2.11 and all since) waits for it without regard to the timeout,
-// https://github.com/confluentinc/librdkafka/issues/5456.
+// call makes one call of the client, and gives up if it hangs. Adding offsets hangs if
+// the group's coordinator becomes unreachable at that moment: librdkafka (since 2.11)
+// then ignores the timeout, https://github.com/confluentinc/librdkafka/issues/5456.
 func (t *transactor) call(ctx context.Context, grace time.Duration, op func(context.Context) error) error {
 	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
 	defer cancel()
@@ -181,25 +180,25 @@ func (t *transactor) call(ctx context.Context, grace time.Duration, op func(cont
 		case <-stop:
 			stop, bound = nil, time.After(grace+tryTimeout)
 		case <-bound:
-			close(t.stuck) // once: the process ends
+			close(t.stuck) // only once, because the process ends
 			return errStuck
 		}
 	}
 }
 
-// explain adds what to do about an error that users can mend.
+// explain adds the fix to errors that operators can fix.
 func (t *transactor) explain(err error) error {
 	if kafkax.CodeOf(err) == kafka.ErrTransactionalIDAuthorizationFailed {
 		return fmt.Errorf("%w (user %q may not write with TRANSACTIONAL_ID %q: grant it (ACLS of topics), or give the service its own credential)", err, t.user, t.id)
 	}
 	if isFenced(err) {
-		return fmt.Errorf("%w (another process uses TRANSACTIONAL_ID %q, or this one stood still for longer than TRANSACTION_TIMEOUT)", err, t.id)
+		return fmt.Errorf("%w (another process uses TRANSACTIONAL_ID %q, or this one was suspended for longer than TRANSACTION_TIMEOUT)", err, t.id)
 	}
 	return err
 }
 
-// isFenced reports that this producer's time is over. The client does not
-// count every such error as fatal, though no later transaction can succeed.
+// isFenced reports whether another producer has fenced this one. The client doesn't mark
+// all of these errors as fatal, although no later transaction can succeed.
 func isFenced(err error) bool {
 	switch kafkax.CodeOf(err) {
 	case kafka.ErrFenced, kafka.ErrProducerFenced, kafka.ErrInvalidProducerEpoch:

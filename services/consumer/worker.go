@@ -11,31 +11,35 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/retry"
 )
 
 const (
-	// idlePoll is how soon a stop is noticed while no order comes.
+	// idlePoll is how soon a stop is noticed while there are no orders.
 	idlePoll = 100 * time.Millisecond
-	// readAtOnce is how many records are taken before the group is heard again.
+	// readAtOnce is how many records are read before the group is polled again.
 	readAtOnce = 100
-	// sessionTimeout is how long a crash holds partitions.
+	// sessionTimeout is how long the partitions of a crashed instance stay assigned.
 	sessionTimeout = 10 * time.Second
-	// maxBatchBytes bounds a batch of large records, in memory.
+	// maxBatchBytes bounds the memory of a batch.
 	maxBatchBytes = 16 << 20
-	// reportEvery spaces the totals in the log.
+	// reportEvery is the time between log lines with the totals.
 	reportEvery = 30 * time.Second
 )
 
-// recordLimits are far above what an order or a total can be. What is larger is
-// set aside, so that no small batch becomes a lot of memory.
+// retries spaces transactions after one was aborted.
+var retries = retry.Backoff{First: 100 * time.Millisecond, Last: 5 * time.Second}
+
+// recordLimits are far above the size of any order or total. Larger records are set
+// aside, so that a small compressed batch can't take much memory.
 var recordLimits = kafkax.Limits{Record: 8 << 20, Batch: 256 << 20}
 
-// worker counts orders. All of it happens in one goroutine, one step after the
-// other: poll, transaction, poll. Partitions come and go only inside a poll,
-// so that never a transaction is open while they do.
+// worker counts orders in a single goroutine, which alternates between polls and
+// transactions. Partitions are assigned and revoked only inside a poll, so never while
+// a transaction is open.
 //
-// member is in the group and fetches nothing; reader fetches what the group
-// assigns to it.
+// member is the member of the group and reads nothing; reader reads the assigned
+// partitions.
 type worker struct {
 	cfg      config
 	member   *kafka.Consumer
@@ -50,14 +54,14 @@ type worker struct {
 	bytes   int
 	since   time.Time                 // when the batch began
 	next    map[int32]kafkax.Position // to commit once the batch is counted
-	failure error                     // that a rebalance met; it can't return one
+	failure error                     // from a rebalance, which can't return it
 	report  report
 }
 
-// item is an order that was read, or a batch of orders that can't be.
+// item is an order, or an unreadable batch of orders.
 type item struct {
 	message    *kafka.Message
-	unreadable *kafkax.Unreadable // then the message stands for it
+	unreadable *kafkax.Unreadable // if not nil, the message stands for it
 }
 
 func newWorker(cfg config, txn *transactor, log *slog.Logger, reg prometheus.Registerer) (*worker, error) {
@@ -69,7 +73,7 @@ func newWorker(cfg config, txn *transactor, log *slog.Logger, reg prometheus.Reg
 	if err != nil {
 		return nil, err
 	}
-	// The offsets are committed in the transactions, and nowhere else.
+	// Offsets are committed in transactions only.
 	member, err := kafkax.NewMember(cfg.Kafka, kafkax.MemberConfig{ClientID: "consumer", GroupID: cfg.GroupID, SessionTimeout: sessionTimeout}, log)
 	if err != nil {
 		return nil, err
@@ -81,8 +85,8 @@ func newWorker(cfg config, txn *transactor, log *slog.Logger, reg prometheus.Reg
 	}, nil
 }
 
-// run counts until ctx ends. It finishes the transaction that it is in and
-// leaves the group. An error means that the process has to start anew.
+// run counts until ctx ends, then finishes its transaction and leaves the group. An
+// error means that the process must be restarted.
 func (w *worker) run(ctx context.Context) error {
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var readers sync.WaitGroup
@@ -97,8 +101,8 @@ func (w *worker) run(ctx context.Context) error {
 	}()
 	err := w.loop(ctx)
 	if err != nil && ctx.Err() != nil {
-		// What is open is aborted by Kafka or by the next process, and counted
-		// by the next owner of the partition.
+		// Kafka or the next process aborts an open transaction, and the next owner
+		// of the partition counts its orders.
 		w.log.Warn("stopped before the work was committed", "error", err)
 		return nil
 	}
@@ -142,8 +146,8 @@ func (w *worker) loop(ctx context.Context) error {
 	return nil
 }
 
-// collect polls until a batch is full or has waited long enough, or there is
-// something else to do.
+// collect polls until a batch is full or has waited long enough, or something else is
+// to be done.
 func (w *worker) collect(ctx context.Context) error {
 	clear(w.batch) // frees the messages
 	clear(w.next)
@@ -165,18 +169,18 @@ func (w *worker) collect(ctx context.Context) error {
 
 func (w *worker) full() bool { return len(w.batch) >= w.cfg.BatchSize || w.bytes >= maxBatchBytes }
 
-// attend hears what the group has to say.
+// attend handles the events of the group.
 func (w *worker) attend() error {
 	if e, ok := w.member.Poll(0).(kafka.Error); ok {
 		kafkax.LogError(w.log, e)
 		if e.IsFatal() {
-			return fmt.Errorf("consumer cannot go on: %w", e)
+			return fmt.Errorf("the consumer failed for good: %w", e)
 		}
 	}
 	return w.failure
 }
 
-// read takes what the reader has, waiting for it at most so long.
+// read takes what the reader has read, waiting for it up to wait.
 func (w *worker) read(wait time.Duration) {
 	for range readAtOnce {
 		switch e := w.reader.Poll(wait).(type) {
@@ -185,8 +189,8 @@ func (w *worker) read(wait time.Duration) {
 		case *kafkax.Unreadable:
 			w.accept(item{e.Message(), e}, e.Last+1)
 		case *kafkax.LogChange:
-			// What was read of the log before is still counted, since it may be
-			// nowhere else; what is committed is the position in the log of today.
+			// Orders of the old log that were read already are still counted, since
+			// they may exist nowhere else. The position in the new log is committed.
 			w.ledgers[e.Partition].named()
 			w.moveTo(e.Partition, e.To)
 		case nil:
@@ -199,7 +203,7 @@ func (w *worker) read(wait time.Duration) {
 	}
 }
 
-// accept puts a record into the batch.
+// accept adds a record to the batch.
 func (w *worker) accept(i item, next int64) {
 	w.batch = append(w.batch, i)
 	w.bytes += kafkax.MemoryOf(i.message)
@@ -213,7 +217,8 @@ func (w *worker) moveTo(partition int32, next kafkax.Position) {
 	w.next[partition] = next
 }
 
-// totalsRecreated reports that the ledgers are for a totals topic that is gone.
+// totalsRecreated reports whether the ledgers belong to a totals topic that no longer
+// exists.
 func (w *worker) totalsRecreated() bool {
 	today := w.restorer.totals.Log()
 	for _, l := range w.ledgers {
@@ -224,12 +229,10 @@ func (w *worker) totalsRecreated() bool {
 	return false
 }
 
-// startOver is what follows an abort: nothing in memory is trusted any more.
-// Positions and totals are read back from Kafka, as at an assignment.
+// startOver follows an abort. The state in memory is no longer valid: positions and
+// totals are read from Kafka again, as after an assignment.
 func (w *worker) startOver(ctx context.Context, aborts int) error {
-	select {
-	case <-time.After(min(50*time.Millisecond<<min(aborts, 7), 5*time.Second)):
-	case <-ctx.Done():
+	if !retry.Sleep(ctx, retries.After(aborts)) {
 		return nil
 	}
 	partitions := make([]int32, 0, len(w.ledgers))
@@ -240,7 +243,7 @@ func (w *worker) startOver(ctx context.Context, aborts int) error {
 	err := w.take(ctx, partitions)
 	if w.member.AssignmentLost() {
 		w.reader.Remove(partitions...)
-		clear(w.ledgers) // the next poll takes the partitions away
+		clear(w.ledgers) // the next poll revokes the partitions
 		return nil
 	}
 	return err
