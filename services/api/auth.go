@@ -12,14 +12,14 @@ import (
 	"shopstream/services/internal/httpx"
 )
 
-// authenticate lets only those pass who show the token: as a bearer token, or
-// as the password of HTTP Basic with any user name, so that a browser's own
-// prompt covers the viewer, what it fetches and its event streams.
+// authenticate accepts only requests with the token: as a bearer token, or as the
+// password of HTTP Basic with any username, so that the browser's own prompt covers
+// the viewer, its requests and its event streams.
 func authenticate(token envconf.Secret) gin.HandlerFunc {
 	want := sha256.Sum256([]byte(token.Reveal()))
 	return func(c *gin.Context) {
 		shown, given := credential(c.Request)
-		// Digests have one length: the time taken tells nothing of the token.
+		// Digests all have the same length, so the time taken reveals nothing.
 		got := sha256.Sum256([]byte(shown))
 		if given && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
 			c.Next()
@@ -31,7 +31,8 @@ func authenticate(token envconf.Secret) gin.HandlerFunc {
 	}
 }
 
-// credential returns what one Authorization header shows; of two, none counts.
+// credential returns the token of the Authorization header, and none if there are two
+// headers.
 func credential(r *http.Request) (string, bool) {
 	if len(r.Header.Values("Authorization")) != 1 {
 		return "", false

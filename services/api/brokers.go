@@ -14,18 +14,18 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// brokerList is the answer of GET /brokers.
+// brokerList is the answer to GET /brokers.
 type brokerList struct {
 	ClusterID string `json:"clusterId"`
 	// Controller is the node that leads the metadata quorum, which need not be a
-	// broker; null where the service may not know.
+	// broker; null if the service isn't allowed to know.
 	Controller *int32           `json:"controller"`
-	Features   map[string]int16 `json:"features"` // finalized ones, by their level
+	Features   map[string]int16 `json:"features"` // finalized features and their levels
 	Brokers    []brokerInfo     `json:"brokers"`
 }
 
-// brokerInfo is one broker. One that is named by partitions and not in the cluster
-// now has no address.
+// brokerInfo is one broker. A broker that partitions name, but that is not in the
+// cluster now, has no address.
 type brokerInfo struct {
 	ID         int32   `json:"id"`
 	Up         bool    `json:"up"`
@@ -33,7 +33,7 @@ type brokerInfo struct {
 	Port       int32   `json:"port"`
 	Rack       *string `json:"rack"`
 	Controller bool    `json:"controller"`
-	Version    string  `json:"version"`   // as its requests tell, "" where it did not answer
+	Version    string  `json:"version"`   // derived from the requests that it supports; "" if it did not answer
 	Leaders    int     `json:"leaders"`   // partitions that it leads
 	Replicas   int     `json:"replicas"`  // partitions that it holds
 	OutOfSync  int     `json:"outOfSync"` // of these, behind their leader
@@ -54,7 +54,7 @@ func (c *cluster) brokers(ctx context.Context) (brokerList, error) {
 	if err != nil {
 		return brokerList{}, err
 	}
-	// One that says nothing must not keep the others' answers back.
+	// A broker that doesn't answer must not delay the others' answers.
 	bounded, cancel := context.WithTimeout(ctx, kafkax.AnswerTimeout)
 	defer cancel()
 	versions, err := admin.ApiVersions(bounded)
@@ -102,8 +102,8 @@ func (c *cluster) brokers(ctx context.Context) (brokerList, error) {
 	return list, nil
 }
 
-// controller returns the leader of the metadata quorum, or nil where Kafka's
-// access rules keep it from this service.
+// controller returns the leader of the metadata quorum, or nil if Kafka's access rules
+// deny it to this service.
 func (c *cluster) controller(ctx context.Context, metadata kadm.Metadata, versions kadm.BrokersApiVersions) *int32 {
 	quorum := false
 	for _, v := range versions {

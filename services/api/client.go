@@ -13,18 +13,18 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// Errors that a request can be answered by.
+// Errors that become answers to requests.
 var (
 	errUnavailable  = errors.New("kafka does not answer")
 	errUnknownTopic = errors.New("unknown topic")
-	errForbidden    = errors.New("kafka does not let this service read it")
+	errForbidden    = errors.New("kafka denies this service access")
 )
 
 // client is one connection of the service to Kafka.
 type client struct {
 	*kafka.Consumer
-	// The consumer's own. An admin client made for itself would be a producer,
-	// which asks for topics in a way that creates them.
+	// Made from the consumer: a separate admin client would be a producer, whose
+	// requests for topics create them.
 	admin *kafka.AdminClient
 }
 
@@ -40,8 +40,7 @@ func newClient(cfg kafkax.Config, log *slog.Logger) (client, error) {
 	return client{consumer, admin}, nil
 }
 
-// ask puts one question within its time bound, with errors as this service
-// tells them apart.
+// ask asks the brokers one question within its time bound, and classifies its error.
 func ask(ctx context.Context, what string, question func(ctx context.Context, timeout time.Duration) error) error {
 	bounded, cancel := context.WithTimeout(ctx, kafkax.AnswerTimeout)
 	defer cancel()
@@ -51,12 +50,12 @@ func ask(ctx context.Context, what string, question func(ctx context.Context, ti
 	case err == nil:
 		return nil
 	case errors.Is(ctx.Err(), context.Canceled):
-		return ctx.Err() // the caller has gone
+		return ctx.Err() // the client has disconnected
 	}
 	return fmt.Errorf("%s: %w", what, classify(err))
 }
 
-// classify wraps err with the one of this service's errors that it means.
+// classify wraps err with the matching one of this service's errors.
 func classify(err error) error {
 	if errors.Is(err, errUnknownTopic) {
 		return err
@@ -79,14 +78,14 @@ type place struct {
 	partition int32
 }
 
-// extent is what of a partition's log can be read: [low, end).
+// extent is the readable part of a partition's log: [low, end).
 type extent struct{ low, end int64 }
 
 // extents returns the log starts and ends of partitions, with one request for
 // the starts and one for the ends per broker, sent together. Under
-// read_committed an end is the last stable offset: where the first transaction
-// begins that is still open. all fails where one partition can't be told;
-// without it, such partitions are missing from the result.
+// read_committed an end is the last stable offset: the beginning of the first open
+// transaction. With all it fails if one partition's offset is unknown; without, such
+// partitions are missing from the result.
 func (c client) extents(ctx context.Context, places []place, isolation kafka.IsolationLevel, all bool) (map[place]extent, error) {
 	if len(places) == 0 {
 		return nil, nil
@@ -111,8 +110,8 @@ func (c client) extents(ctx context.Context, places []place, isolation kafka.Iso
 	return found, nil
 }
 
-// offsets lists one offset of each partition. A leader that has just moved is
-// asked for again.
+// offsets lists one offset of each partition. If a leader has just moved, it asks
+// again.
 func (c client) offsets(ctx context.Context, places []place, spec kafka.OffsetSpec, isolation kafka.IsolationLevel, all bool) (map[place]int64, error) {
 	found := make(map[place]int64, len(places))
 	err := ask(ctx, "listing offsets", func(ctx context.Context, _ time.Duration) error {
@@ -133,8 +132,8 @@ func (c client) offsets(ctx context.Context, places []place, spec kafka.OffsetSp
 			for tp, info := range result.ResultInfos {
 				switch {
 				case info.Error.Code() == kafka.ErrNoError && info.Offset < 0:
-					// The question come back as if it were the answer: its leader
-					// didn't give one.
+					// librdkafka returns the question as the answer if the leader
+					// didn't answer.
 					last = kafka.NewError(kafka.ErrTimedOut, "a leader doesn't answer", false)
 				case info.Error.Code() == kafka.ErrNoError:
 					found[place{*tp.Topic, tp.Partition}] = int64(info.Offset)
@@ -145,9 +144,9 @@ func (c client) offsets(ctx context.Context, places []place, spec kafka.OffsetSp
 				}
 			}
 			if len(found) == len(places) || !all && try == 3 {
-				return nil // what is still missing has been deleted meanwhile
+				return nil // those still missing were deleted meanwhile
 			}
-			// Asking for the topic is what makes the client learn its new leader.
+			// Asking for the topic makes the client learn its new leader.
 			topic := places[0].topic
 			for _, p := range places {
 				if _, ok := found[p]; !ok {
@@ -165,8 +164,8 @@ func (c client) offsets(ctx context.Context, places []place, spec kafka.OffsetSp
 	return found, err
 }
 
-// passes reports whether a partition's error is one of a leader that moves or
-// of a topic that not every broker knows yet.
+// passes reports whether a partition's error is transient: its leader moves, or not
+// every broker knows the topic yet.
 func passes(err kafka.Error) bool {
 	switch err.Code() {
 	case kafka.ErrNotLeaderForPartition, kafka.ErrLeaderNotAvailable, kafka.ErrFencedLeaderEpoch, kafka.ErrUnknownLeaderEpoch,

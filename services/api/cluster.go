@@ -14,15 +14,15 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// cluster answers what can be known about Kafka without reading records:
-// whether it is there, its topics, its groups. Safe for concurrent use.
+// cluster answers questions about Kafka that need no records: whether it is reachable,
+// its topics and its groups. Safe for concurrent use.
 type cluster struct {
 	config kafkax.Config
 	client client
-	direct *kgo.Client // for what librdkafka does not ask
+	direct *kgo.Client // for requests that librdkafka lacks
 	log    *slog.Logger
 
-	// open is held for reading by every call: the client closes under none.
+	// open is read-locked by every call, so that the client isn't closed during one.
 	open   sync.RWMutex
 	closed bool
 }
@@ -39,13 +39,13 @@ func newCluster(cfg kafkax.Config, log *slog.Logger) (*cluster, error) {
 	return &cluster{config: cfg, client: c, direct: direct, log: log}, nil
 }
 
-// Run takes the client's events, which would pile up otherwise.
+// Run takes the client's events, which would accumulate otherwise.
 func (c *cluster) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err, ok := c.client.Poll(200).(kafka.Error); ok {
 			kafkax.LogError(c.log, err)
 			if err.IsFatal() {
-				return fmt.Errorf("admin client cannot go on: %w", err)
+				return fmt.Errorf("the admin client failed for good: %w", err)
 			}
 		}
 	}
@@ -59,19 +59,19 @@ func (c *cluster) Run(ctx context.Context) error {
 	return nil
 }
 
-// use runs f with the client, unless that is closed.
+// use calls f with the client, unless that is closed.
 func (c *cluster) use(f func(client) error) error {
 	c.open.RLock()
 	defer c.open.RUnlock()
 	if c.closed {
-		return fmt.Errorf("%w: the service ends", errUnavailable)
+		return fmt.Errorf("%w: the service is shutting down", errUnavailable)
 	}
 	return f(c.client)
 }
 
-// reachable is the health probe: some broker answers. It names no topic, since
-// the service is ready for all of them. (DescribeCluster would ask the one that
-// is named as the controller, and wait for it.)
+// reachable is the health probe: it succeeds if any broker answers. It names no topic,
+// since the service reads any topic. (DescribeCluster would ask the controller, and
+// wait for it.)
 func (c *cluster) reachable(ctx context.Context) error {
 	err := c.use(func(cl client) error {
 		return ask(ctx, "asking for the brokers", func(_ context.Context, timeout time.Duration) error {
@@ -85,8 +85,8 @@ func (c *cluster) reachable(ctx context.Context) error {
 	return nil
 }
 
-// askDirect puts one question through the direct client, within the bound on
-// one answer.
+// askDirect asks one question through the direct client, within the bound on one
+// answer.
 func (c *cluster) askDirect(ctx context.Context, what string, question func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, kafkax.AnswerTimeout)
 	defer cancel()

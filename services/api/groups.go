@@ -19,18 +19,18 @@ type group struct {
 	Group      string           `json:"group"`
 	State      string           `json:"state"`
 	Members    int              `json:"members"`
-	Lag        int64            `json:"lag"` // over the partitions that have one
+	Lag        int64            `json:"lag"` // sum over the partitions with a known lag
 	Partitions []groupPartition `json:"partitions"`
 	Consumers  []consumer       `json:"consumers"`
 }
 
 // consumer is one member of a group.
 type consumer struct {
-	ID         string              `json:"id"`                   // that the group gave it
+	ID         string              `json:"id"`                   // assigned by the group
 	InstanceID string              `json:"instanceId,omitempty"` // of a static member
 	ClientID   string              `json:"clientId"`
 	Host       string              `json:"host"`
-	Lag        int64               `json:"lag"` // over the partitions that have one
+	Lag        int64               `json:"lag"` // sum over the partitions with a known lag
 	Partitions []assignedPartition `json:"partitions"`
 }
 
@@ -45,9 +45,9 @@ type assignedPartition struct {
 type groupPartition struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
-	Committed *int64 `json:"committed"` // null: nothing committed yet
-	End       *int64 `json:"end"`       // null: the partition is gone or has no leader
-	Lag       *int64 `json:"lag"`       // null where one of these is
+	Committed *int64 `json:"committed"` // null: no offset committed yet
+	End       *int64 `json:"end"`       // null: the partition does not exist or has no leader
+	Lag       *int64 `json:"lag"`       // null if one of these is
 }
 
 // groups answers GET /groups.

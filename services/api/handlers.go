@@ -27,13 +27,13 @@ import (
 const (
 	defaultLimit = 10
 	maxLimit     = 1000
-	// maxStreams bounds the live tails: each has a reader of its own.
+	// maxStreams bounds the live tails, each of which has its own reader.
 	maxStreams = 32
 	retryAfter = 2 * time.Second
 )
 
-// statusGone is what the metrics count for a caller who has left; proxies have
-// made the number common.
+// statusGone is the status in the metrics if the client has disconnected, as commonly
+// used by proxies.
 const statusGone = 499
 
 // topicName is Kafka's own rule.
@@ -41,8 +41,8 @@ var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
 const topicRule = "must be at most 249 letters, digits, dots, underscores or hyphens"
 
-// isInternal reports whether a topic is one of the platform's own, by the
-// convention that Kafka's follow.
+// isInternal reports whether a topic is internal, by the naming convention of Kafka's
+// internal topics.
 func isInternal(topic string) bool { return strings.HasPrefix(topic, "__") }
 
 // server answers the API's requests.
@@ -84,16 +84,16 @@ func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, lo
 			}, []string{"endpoint"}),
 			consumed: promauto.With(reg).NewCounter(prometheus.CounterOpts{
 				Name: "api_messages_consumed_total",
-				Help: "Messages given to callers, in answers and in streams.",
+				Help: "Messages sent to clients, in answers and in streams.",
 			}),
 			duration: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
 				Name:    "messages_read_duration_seconds",
-				Help:    "Time to read the last messages of a topic; complete is false where time or bytes ran out.",
+				Help:    "Time to read the last messages of a topic; complete is false if time or bytes ran out.",
 				Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 			}, []string{"complete"}),
 			streams: promauto.With(reg).NewGauge(prometheus.GaugeOpts{
 				Name: "api_streams",
-				Help: "Live tails open now.",
+				Help: "Open live tails.",
 			}),
 		},
 		streams:   make(chan struct{}, maxStreams),
@@ -106,15 +106,15 @@ func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, lo
 	return s
 }
 
-// selection is what part of Kafka a request asks for.
+// selection is the part of Kafka that a request asks for.
 type selection struct {
 	topic     string
 	partition int32 // -1: all
 	isolation kafka.IsolationLevel
 }
 
-// parseSelection reads it from the query. When it returns false, it has
-// answered.
+// parseSelection reads a selection from the query. If it returns false, it has
+// answered the request.
 func (s *server) parseSelection(c *gin.Context, more ...*httpx.FieldError) (selection, bool) {
 	sel := selection{topic: c.Query("topic"), partition: -1, isolation: kafka.IsolationLevelReadCommitted}
 	if sel.topic == "" {
@@ -148,8 +148,8 @@ func (s *server) parseSelection(c *gin.Context, more ...*httpx.FieldError) (sele
 	return sel, s.shows(c, sel.topic)
 }
 
-// shows reports whether a topic may be shown. When it returns false, it has
-// answered.
+// shows reports whether a topic may be shown. If it returns false, it has answered
+// the request.
 func (s *server) shows(c *gin.Context, topic string) bool {
 	if isInternal(topic) && !s.cfg.AllowInternal {
 		httpx.Abort(c, http.StatusForbidden, fmt.Sprintf("topic %q is internal to Kafka; ALLOW_INTERNAL_TOPICS opens such topics", topic))
@@ -343,8 +343,8 @@ func (s *server) room(ctx context.Context, bytes int64) (release func(), err err
 	return func() { s.answers.Release(bytes) }, nil
 }
 
-// acquire waits for a reader. That may take half of a request's time: the rest
-// is for reading.
+// acquire waits for a reader, for at most half of the request's time. The rest is for
+// reading.
 func (s *server) acquire(ctx context.Context, isolation kafka.IsolationLevel) (*reader, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout/2)
 	defer cancel()
@@ -356,8 +356,8 @@ var (
 	errUnknownPartition = errors.New("unknown partition")
 )
 
-// kafkaUp fails at once when the background probe has found Kafka down: a
-// request needn't find out by waiting.
+// kafkaUp fails at once if the background probe found Kafka unreachable, so that the
+// request doesn't wait in vain.
 func (s *server) kafkaUp() error {
 	if _, _, states := s.health.Ready(); states["kafka"] != "up" {
 		return fmt.Errorf("%w: %s", errUnavailable, states["kafka"])
@@ -365,11 +365,11 @@ func (s *server) kafkaUp() error {
 	return nil
 }
 
-// fail answers a request that can't be answered.
+// fail answers a request with its error.
 func (s *server) fail(c *gin.Context, err error) {
 	switch {
 	case errors.Is(err, context.Canceled):
-		c.AbortWithStatus(statusGone) // nobody is there to read it
+		c.AbortWithStatus(statusGone) // the client has disconnected
 		return
 	case errors.Is(err, errUnknownTopic):
 		httpx.Abort(c, http.StatusNotFound, "no such topic")

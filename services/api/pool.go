@@ -12,14 +12,14 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// errSaturated is returned to a request that got no reader in time.
+// errSaturated is returned if a request got no reader in time.
 var errSaturated = errors.New("all readers are busy")
 
 // pool bounds how many requests read at once. They share one client, which
 // stays connected between them.
 type pool struct {
 	direct *kgo.Client
-	slots  chan struct{} // one for every reader in use
+	slots  chan struct{} // one for each reader in use
 }
 
 func newPool(cfg kafkax.Config, size int) (*pool, error) {

@@ -13,8 +13,8 @@ import (
 	"shopstream/services/internal/telemetry"
 )
 
-// run is the service: it returns when ctx has ended and everything is closed,
-// or when it can't go on. It starts and lives while Kafka is down.
+// run is the service. It returns once ctx has ended and everything is closed, or after
+// a fatal error. It starts and keeps running while Kafka is unreachable.
 func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	cfg, err := envconf.Load[config](environ)
 	if err != nil {

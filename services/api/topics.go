@@ -23,7 +23,7 @@ type topic struct {
 // transactions and compaction use up some that hold no message.
 type topicPartition struct {
 	Partition int32 `json:"partition"`
-	Leader    int32 `json:"leader"` // -1: none now
+	Leader    int32 `json:"leader"` // -1: none
 	Low       int64 `json:"low"`
 	High      int64 `json:"high"`
 	Messages  int64 `json:"messages"`
