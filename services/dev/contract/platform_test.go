@@ -28,17 +28,15 @@ func (p platform) environ() []string {
 // folder of its own, until the test ends.
 func start(t *testing.T) platform {
 	t.Helper()
-	bin := t.TempDir()
-	build := exec.Command("go", "build", "-ldflags=-w", "-o", bin+"/", "./services/web-server", "./services/management-api", "./services/api",
-		"./services/producer", "./services/consumer", "./services/topics", "./services/dev/local")
+	build := exec.Command("make", "--silent", "build") // of bin/ only what has changed
 	build.Dir = root
-	build.Env = append(os.Environ(), "GOWORK=") // the services are in the workspace, this module is not
+	build.Env = append(os.Environ(), "MAKEFLAGS=", "GOWORK=") // the services are in the workspace, this module is not
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the platform: %v\n%s", err, out)
 	}
 
 	ports := freePorts(t, 7)
-	local := exec.Command(bin + "/local")
+	local := exec.Command(root + "/bin/local")
 	addr := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 	local.Env = append(os.Environ(), "KAFKA_BOOTSTRAP_SERVERS=", "MONGO_URI=", "DATA_DIR="+t.TempDir(),
 		fmt.Sprintf("KAFKA_PORT=%d", ports[0]), fmt.Sprintf("MONGO_PORT=%d", ports[1]),
