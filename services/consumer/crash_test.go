@@ -8,18 +8,20 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"shopstream/services/internal/testkit/logtest"
 )
 
 // process is the service as an operating system process.
 type process struct {
 	cmd    *exec.Cmd
-	out    *lines
+	out    *logtest.Lines
 	exited chan struct{}
 }
 
 func (w *world) spawn(t testing.TB, name string, more ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0]), out: &lines{}, exited: make(chan struct{})}
+	p := &process{cmd: exec.Command(os.Args[0]), out: &logtest.Lines{}, exited: make(chan struct{})}
 	p.cmd.Env = append(append(w.environ(name), more...), "CONSUMER_UNDER_TEST=1")
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	if err := p.cmd.Start(); err != nil {
@@ -32,7 +34,7 @@ func (w *world) spawn(t testing.TB, name string, more ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("log of a process (without debug lines):\n%s", p.out.without("DEBUG"))
+			t.Logf("log of a process (without debug lines):\n%s", p.out.Without("DEBUG"))
 		}
 	})
 	return p
@@ -103,7 +105,7 @@ func TestAKillInATransactionLosesAndDoublesNothing(t *testing.T) {
 		w.expel(t)
 		// The guard against counting twice has nothing to do: it hides nothing.
 		if strings.Contains(p.out.String(), "is before orders that are in the totals") {
-			t.Errorf("offsets and totals were not committed as one:\n%s", p.out.without("DEBUG"))
+			t.Errorf("offsets and totals were not committed as one:\n%s", p.out.Without("DEBUG"))
 		}
 	}
 	t.Logf("%d of 7 kills left an open transaction", caught)

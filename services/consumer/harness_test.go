@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -11,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +18,7 @@ import (
 
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/logtest"
 )
 
 // TestMain lets a test start this program as a process of its own, to be
@@ -63,7 +61,7 @@ func (w *world) environ(name string) []string {
 
 // instance is the service, run in this process.
 type instance struct {
-	out  *lines
+	out  *logtest.Lines
 	url  string
 	stop context.CancelFunc
 	done chan struct{}
@@ -74,7 +72,7 @@ func (w *world) start(t testing.TB, name string, more ...string) *instance {
 	t.Helper()
 	i := launch(t, append(w.environ(name), more...))
 	await(t, "it serves", func() bool {
-		addr := i.out.value("serving", "addr")
+		addr := i.out.Value("serving", "addr")
 		i.url = "http://" + addr
 		return addr != ""
 	})
@@ -83,7 +81,7 @@ func (w *world) start(t testing.TB, name string, more ...string) *instance {
 
 func launch(t testing.TB, environ []string) *instance {
 	t.Helper()
-	i := &instance{out: &lines{}, done: make(chan struct{})}
+	i := &instance{out: &logtest.Lines{}, done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	i.stop = cancel
 	go func() {
@@ -94,7 +92,7 @@ func launch(t testing.TB, environ []string) *instance {
 		cancel()
 		<-i.done
 		if t.Failed() {
-			t.Logf("log of an instance (without debug lines):\n%s", i.out.without("DEBUG"))
+			t.Logf("log of an instance (without debug lines):\n%s", i.out.Without("DEBUG"))
 		}
 	})
 	return i
@@ -340,43 +338,4 @@ func await(t testing.TB, what string, condition func() bool) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-}
-
-// lines collects the program's output.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// value returns an attribute of the first entry with that message.
-func (l *lines) value(message, key string) string {
-	for line := range strings.Lines(l.String()) {
-		var entry map[string]any
-		if json.Unmarshal([]byte(line), &entry) == nil && entry["msg"] == message {
-			return fmt.Sprint(entry[key])
-		}
-	}
-	return ""
-}
-
-func (l *lines) without(level string) string {
-	var kept strings.Builder
-	for line := range strings.Lines(l.String()) {
-		if !strings.Contains(line, `"level":"`+level+`"`) {
-			kept.WriteString(line)
-		}
-	}
-	return kept.String()
 }

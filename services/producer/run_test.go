@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,46 +21,18 @@ import (
 	"shopstream/services/internal/testkit/broker"
 	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/testkit/freeport"
+	"shopstream/services/internal/testkit/logtest"
 )
 
-// lines collects the program's output.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// find returns the first log entry with that message.
-func (l *lines) find(message string) map[string]any {
-	for line := range strings.Lines(l.String()) {
-		var entry map[string]any
-		if json.Unmarshal([]byte(line), &entry) == nil && entry["msg"] == message {
-			return entry
-		}
-	}
-	return nil
-}
-
 type service struct {
-	out  *lines
+	out  *logtest.Lines
 	stop context.CancelFunc
 	done chan error
 }
 
 func start(t testing.TB, servers string, environ ...string) *service {
 	t.Helper()
-	s := &service{out: &lines{}, done: make(chan error, 1)}
+	s := &service{out: &logtest.Lines{}, done: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
 	ended := make(chan struct{})
@@ -126,7 +96,7 @@ func TestCountEndsTheProgramWithASummary(t *testing.T) {
 	if want := "sent 200, acknowledged 200, failed 0 in "; !strings.Contains(s.out.String(), "\n"+want) {
 		t.Errorf("no line for people: %s", s.out)
 	}
-	entry := s.out.find("finished")
+	entry := s.out.Find("finished")
 	if entry["sent"] != 200.0 || entry["acknowledged"] != 200.0 || entry["failed"] != 0.0 || entry["latency_p99_seconds"].(float64) <= 0 || entry["duration_seconds"].(float64) < .39 {
 		t.Errorf("summary = %v", entry)
 	}
@@ -153,7 +123,7 @@ func steady(t testing.TB, seconds int) float64 {
 	if err := s.end(t); err != nil {
 		t.Fatal(err)
 	}
-	entry := s.out.find("finished")
+	entry := s.out.Find("finished")
 	t.Logf("%.1f/s, p50 %.2fms, p99 %.2fms", entry["rate"], 1000*entry["latency_p50_seconds"].(float64), 1000*entry["latency_p99_seconds"].(float64))
 	return entry["rate"].(float64)
 }
@@ -179,8 +149,8 @@ func BenchmarkTenThousandASecond(b *testing.B) {
 func TestKafkaMayStartLater(t *testing.T) {
 	port := freeport.Get(t)
 	s := start(t, fmt.Sprintf("127.0.0.1:%d", port), "TOPIC=orders", "INTERVAL=50ms", "COUNT=3")
-	await(t, "it says that it waits", func() bool { return s.out.find("waiting for kafka") != nil })
-	addr := s.out.find("serving")["addr"]
+	await(t, "it says that it waits", func() bool { return s.out.Find("waiting for kafka") != nil })
+	addr := s.out.Find("serving")["addr"]
 	if got := status(t, fmt.Sprintf("http://%s/-/ready", addr)); got != http.StatusServiceUnavailable {
 		t.Errorf("ready without kafka: %d", got)
 	}
@@ -218,8 +188,8 @@ func TestAStopFlushesAndPrints(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "orders", 1, nil)
 	s := start(t, k.BootstrapServers, "TOPIC="+topic, "RATE=2000")
-	await(t, "it serves", func() bool { return s.out.find("serving") != nil })
-	url := fmt.Sprintf("http://%s", s.out.find("serving")["addr"])
+	await(t, "it serves", func() bool { return s.out.Find("serving") != nil })
+	url := fmt.Sprintf("http://%s", s.out.Find("serving")["addr"])
 	await(t, "it is ready", func() bool { return status(t, url+"/-/ready") == http.StatusOK })
 	await(t, "it counts", func() bool {
 		response, err := http.Get(url + "/metrics")
@@ -234,7 +204,7 @@ func TestAStopFlushesAndPrints(t *testing.T) {
 	if err := s.end(t); err != nil {
 		t.Fatal(err)
 	}
-	entry := s.out.find("finished")
+	entry := s.out.Find("finished")
 	records := float64(len(k.Read(t, topic)))
 	if entry["sent"] != records || entry["acknowledged"] != records || records == 0 {
 		t.Errorf("summary %v, but %v records", entry, records)
@@ -244,7 +214,7 @@ func TestAStopFlushesAndPrints(t *testing.T) {
 func TestACountCutShortIsAFailure(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers, "TOPIC="+k.Topic(t, "orders", 1, nil), "RATE=10", "COUNT=1000000")
-	await(t, "it sends", func() bool { return s.out.find("sending") != nil })
+	await(t, "it sends", func() bool { return s.out.Find("sending") != nil })
 	s.stop()
 	if err := s.end(t); err == nil || !strings.Contains(err.Error(), "of 1000000 events were acknowledged") {
 		t.Errorf("err = %v", err)

@@ -27,19 +27,20 @@ import (
 	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/logtest"
 )
 
 // service is the whole program, run in this process on a free port.
 type service struct {
 	url  string
 	stop func() error
-	logs *lines
+	logs *logtest.Lines
 }
 
 // start runs the service until the test ends. environ comes last, so it wins.
 func start(t testing.TB, kafka, topic, management string, environ ...string) *service {
 	t.Helper()
-	logs := &lines{}
+	logs := &logtest.Lines{}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
@@ -52,7 +53,7 @@ func start(t testing.TB, kafka, topic, management string, environ ...string) *se
 	s.stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	t.Cleanup(func() { _ = s.stop() })
 	await(t, "the service serves", func() bool {
-		addr := logs.value("serving", "addr")
+		addr := logs.Value("serving", "addr")
 		s.url = "http://" + addr
 		return addr != ""
 	})
@@ -214,35 +215,6 @@ func await(t testing.TB, what string, condition func() bool) {
 func inside(function string) bool {
 	stacks := make([]byte, 4<<20)
 	return bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte(function))
-}
-
-// lines collects the service's log.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// value finds an attribute of the first line with that message.
-func (l *lines) value(message, key string) string {
-	for line := range strings.Lines(l.String()) {
-		var entry map[string]any
-		if json.Unmarshal([]byte(line), &entry) == nil && entry["msg"] == message {
-			return fmt.Sprint(entry[key])
-		}
-	}
-	return ""
 }
 
 // upstream is a management-api that speaks the contract and does what a test
