@@ -127,7 +127,7 @@ func TestARequestCostsFourQuestions(t *testing.T) {
 	if got[keyJoinGroup]+got[keyCommit]+got[keyOffsetFetch] > 0 {
 		t.Errorf("group requests: %v", got)
 	}
-	if got[keyMetadata] > requests+5 || got[keyListOffsets] != 2*requests || got[keyFetch] > 3*requests {
+	if got[keyMetadata] > requests+5 || got[keyListOffsets] != 2*requests || got[keyFetch] > 2*requests {
 		t.Errorf("%d metadata, %d list offsets, %d fetches for %d requests", got[keyMetadata], got[keyListOffsets], got[keyFetch], requests)
 	}
 	t.Logf("per request: %.1f metadata, %.1f list offsets, %.1f fetches", float64(got[keyMetadata])/requests, float64(got[keyListOffsets])/requests, float64(got[keyFetch])/requests)

@@ -146,6 +146,7 @@ func TestStreamIDsOfAThousandPartitions(t *testing.T) {
 	partitions := manyPartitions(k)
 	topic := k.Topic(t, "wide", partitions, nil)
 	path := "/messages/stream?topic=" + topic
+	eventually(t, "all partitions to have their leaders", func() bool { return s.get(t, "/messages?topic="+topic).status == http.StatusOK })
 	e := s.follow(t, path, "")
 	ids := []string{e.id}
 	var records []*kgo.Record
