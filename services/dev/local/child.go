@@ -167,11 +167,11 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// healthyAfter is how long a process must have lived to count as healthy: its
+// healthyAfter is how long a process must have run to count as healthy: its
 // end is a new fault then, not the same one again.
 const healthyAfter = 20 * time.Second
 
-// failuresInARow counts the end of a process that has lived so long this time.
+// failuresInARow counts another failure, of a process that ran for lived.
 func failuresInARow(before int, lived time.Duration) int {
 	if lived >= healthyAfter {
 		return 1
@@ -179,5 +179,5 @@ func failuresInARow(before int, lived time.Duration) int {
 	return before + 1
 }
 
-// restarts spaces the starts of a process that keeps ending.
+// restarts sets the waits between restarts of a process that keeps ending.
 var restarts = retry.Backoff{First: 500 * time.Millisecond, Last: 10 * time.Second}

@@ -15,13 +15,13 @@ import (
 type config struct {
 	DataDir string `env:"DATA_DIR" envDefault:"data" doc:"Folder that keeps the broker's and the database's data from one run to the next."`
 
-	BootstrapServers string         `env:"KAFKA_BOOTSTRAP_SERVERS" doc:"An outside Kafka to use instead of the embedded broker, host:port, comma separated."`
-	Replication      int            `env:"REPLICATION_FACTOR" envDefault:"1" doc:"Replication factor of the topics; the embedded broker has one copy, an outside Kafka may want 3."`
-	MongoURI         envconf.Secret `env:"MONGO_URI" doc:"An outside document database to use instead of the embedded one."`
+	BootstrapServers string         `env:"KAFKA_BOOTSTRAP_SERVERS" doc:"An external Kafka cluster to use instead of the embedded broker, host:port, comma separated."`
+	Replication      int            `env:"REPLICATION_FACTOR" envDefault:"1" doc:"Replication factor of the topics; the embedded broker has one copy, an external cluster may require 3."`
+	MongoURI         envconf.Secret `env:"MONGO_URI" doc:"An external document database to use instead of the embedded one."`
 	KafkaPort        int            `env:"KAFKA_PORT" envDefault:"9092" doc:"Port of the embedded broker on 127.0.0.1."`
 	MongoPort        int            `env:"MONGO_PORT" envDefault:"27017" doc:"Port of the embedded database on 127.0.0.1."`
 
-	// Loopback by default: a laptop in a café serves nobody but its owner.
+	// Loopback by default, so that no other machine on the network can connect.
 	WebServer     httpx.Addr `env:"WEB_SERVER_ADDR" envDefault:"127.0.0.1:8081" doc:"Address of the web-server; :8081 serves other machines too."`
 	ManagementAPI httpx.Addr `env:"MANAGEMENT_API_ADDR" envDefault:"127.0.0.1:8080" doc:"Address of the management-api."`
 	API           httpx.Addr `env:"API_ADDR" envDefault:"127.0.0.1:3000" doc:"Address of the api."`

@@ -43,7 +43,7 @@ func checkFree(ctx context.Context, endpoints []endpoint) error {
 }
 
 func free(ctx context.Context, addr, port string) error {
-	// Somebody may listen on the port's other addresses only, IPv6 say: then we
+	// Another process may listen on another address of the port, such as IPv6. Then we
 	// could listen too, but "localhost" in a browser would lead to them.
 	dialer := net.Dialer{Timeout: time.Second}
 	if conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("localhost", port)); err == nil {

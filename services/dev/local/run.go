@@ -76,7 +76,7 @@ func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err 
 	greeter := lifecycle.Actor{Name: "start", Run: func(ctx context.Context) error {
 		return greet(ctx, cfg, data, children, out, start)
 	}}
-	// The bound is a net only: each child ends within its own.
+	// Each child has a shorter bound of its own: this one is a safety net.
 	err = lifecycle.Run(drain, log, cfg.StopTimeout+5*time.Second, append([]lifecycle.Actor{greeter}, actors...)...)
 	for _, c := range children {
 		err = errors.Join(err, c.undrained)
@@ -140,7 +140,7 @@ func endpoints(cfg config) []endpoint {
 
 func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
-// startKafka starts the embedded broker, unless there is an outside one.
+// startKafka starts the embedded broker, unless an external one is configured.
 //
 // A record is acknowledged once the operating system has it: it survives a
 // kill -9 of this process, and a power cut may take the last seconds, as with
@@ -167,7 +167,7 @@ func startKafka(cfg config, data *folder, log *slog.Logger) (servers string, sto
 	return b.BootstrapServers(), b.Close, nil
 }
 
-// startMongo starts the embedded database, unless there is an outside one.
+// startMongo starts the embedded database, unless an external one is configured.
 func startMongo(cfg config, data *folder) (uri string, stop func(), err error) {
 	if cfg.MongoURI != "" {
 		return cfg.MongoURI.Reveal(), func() {}, nil
