@@ -2,7 +2,7 @@ package addon
 
 import "fmt"
 
-// rule is one alert: what is wrong, for how long it may be so, and what it means to whoever is called.
+// rule is one alert: its condition, how long it must hold, and what it means to the person on call.
 type rule struct {
 	name     string
 	expr     string
@@ -12,8 +12,8 @@ type rule struct {
 }
 
 const (
-	critical = "critical" // somebody is failed now
-	warning  = "warning"  // somebody will be, or a promise is close to broken
+	critical = "critical" // users are affected now
+	warning  = "warning"  // users will be affected, or an objective is close to being missed
 )
 
 // rules returns the alert rules as Prometheus reads them.
@@ -37,14 +37,13 @@ func rules(args PrometheusArgs) map[string]any {
 	}}
 }
 
-// healthRules say that a part is missing or fails.
+// healthRules fire where a component is missing or fails.
 func healthRules(args PrometheusArgs) []rule {
 	brokers := fmt.Sprintf(`{namespace=%q,statefulset=~"%s(-.+)?"}`, args.DataNamespace, args.Broker)
 	database := fmt.Sprintf("{namespace=%q,statefulset=%q}", args.DataNamespace, args.Database)
 	data := fmt.Sprintf("{namespace=%q}", args.DataNamespace)
 	services := fmt.Sprintf("{namespace=%q}", args.AppNamespace)
-	// Requests of people, not of the kubelet: a probe that says "not ready" is no error, and the many that say "ready"
-	// would hide one.
+	// Without the kubelet's requests: a probe that answers "not ready" is not an error, and the many others would hide one.
 	const requests = `http_requests_total{route!~"/-/.*|/health|/metrics"`
 	return []rule{
 		{
@@ -97,7 +96,7 @@ func healthRules(args PrometheusArgs) []rule {
 			summary:  "The metrics of {{ $labels.job }} at {{ $labels.instance }} can't be read.",
 		},
 		{
-			// Without it, no rule on what is missing can ever fire.
+			// Without it, no rule on missing pods can fire.
 			name:     "ClusterStateUnknown",
 			expr:     `absent(kube_deployment_status_replicas_available` + services + `)`,
 			wait:     "5m",
@@ -120,7 +119,7 @@ func healthRules(args PrometheusArgs) []rule {
 			summary:  "{{ $labels.service }} is {{ $value }} records behind on {{ $labels.topic }} and does not catch up.",
 		},
 		{
-			// However small the lag is: a partition that is consumed catches up now and then.
+			// Whatever the size of the lag: a partition that is consumed reaches zero from time to time.
 			name: "ConsumerStuck",
 			expr: `sum by (service, topic, partition) (kafka_consumer_lag and kafka_consumer_lag offset 10m` +
 				` and min_over_time(kafka_consumer_lag[10m]) > 0 and resets(kafka_consumer_lag[10m]) == 0)`,
@@ -154,7 +153,7 @@ func healthRules(args PrometheusArgs) []rule {
 	}
 }
 
-// promiseRules hold the platform to what it promises, one rule for each.
+// promiseRules fire where the platform misses one of its objectives, one rule for each.
 func promiseRules() []rule {
 	const buy = `{service="web-server",route=~".*/buy"}`
 	return []rule{
@@ -166,7 +165,7 @@ func promiseRules() []rule {
 			summary: "One buyer in a hundred waits more than a second for an answer.",
 		},
 		{
-			// What Kafka refuses, the buyer is told about; each one is a purchase that did not happen.
+			// The buyer gets an error for what Kafka refuses; each one is a purchase that did not happen.
 			name: "EventsRefused",
 			expr: `sum by (service, topic, reason) (increase(kafka_produce_errors_total[5m])) > 0`,
 			wait: "0m", severity: critical,

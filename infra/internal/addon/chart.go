@@ -18,10 +18,10 @@ type Chart struct {
 
 	Values map[string]any
 
-	// Unknown charts are out of reach. A preview shows them, and can't tell whether they would change.
+	// Unknown charts can't be reached. A preview shows them, and can't tell whether they would change.
 	Unknown bool
 
-	// Demands is what its pods ask for.
+	// Demands is what its pods request.
 	Demands []Demand
 }
 
@@ -31,7 +31,7 @@ type Source struct {
 	Values             map[string]any
 }
 
-// Apply returns the chart as that source has it.
+// Apply returns the chart from that source.
 func (s Source) Apply(c Chart) Chart {
 	if s.Repository != "" {
 		c.Repository = s.Repository
@@ -45,7 +45,7 @@ func (s Source) Apply(c Chart) Chart {
 	return c
 }
 
-// InRegistry says whether the chart comes from an OCI registry, which has no index of what is in it.
+// InRegistry reports whether the chart comes from an OCI registry, which has no index.
 func (c Chart) InRegistry() bool { return strings.HasPrefix(c.Repository, "oci://") }
 
 // location is a name in the repository, an address in a registry, or a path.

@@ -8,7 +8,7 @@ import (
 	"shopstream/infra/internal/pod"
 )
 
-// Demand is what one kind of pod of a chart asks for.
+// Demand is what one kind of pod of a chart requests.
 type Demand struct {
 	Name      string
 	Resources pod.Resources
@@ -20,9 +20,9 @@ func resources(cpu, memory string) pod.Resources {
 	}
 }
 
-// values is the resources of a chart's container. Unlike the platform's own, its memory limit is far above its request:
-// how much others' programs need at their busiest is not known here, and one that is held close to its limit does not
-// fail, it crawls, because the kernel takes its code out of memory and reads it in again and again.
+// values returns the resources of a chart's container. Unlike those of the platform's own, its memory limit is far above
+// its request: the peak use of third-party software is not known here, and a process close to its limit becomes very slow,
+// since the kernel evicts its code pages and reads them again and again.
 func values(r pod.Resources) map[string]any {
 	limit := resource.NewQuantity(4*r.Memory.Value(), resource.BinarySI)
 	return map[string]any{
@@ -39,7 +39,7 @@ type IngressNginxArgs struct {
 }
 
 // IngressNginx is the ingress controller. Its project has ended: the chart is the last one, and the platform uses
-// nothing that only it understands.
+// none of its own features.
 func IngressNginx(args IngressNginxArgs) Chart {
 	controller := Demand{Name: "ingress-nginx", Resources: resources("50m", "160Mi")}
 	return Chart{
@@ -69,7 +69,7 @@ type KEDAArgs struct {
 	ReadsSecrets bool
 }
 
-// KEDA is the autoscaler for everything that the cluster itself can't scale on.
+// KEDA is the autoscaler for what a HorizontalPodAutoscaler alone can't scale on.
 func KEDA(args KEDAArgs) Chart {
 	part := resources("50m", "100Mi")
 	return Chart{

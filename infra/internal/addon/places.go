@@ -21,7 +21,7 @@ func (p Places) KEDAOperator() netpol.Peer {
 	return chartPeer(p.KEDA, "keda-operator", map[string]string{"app": "keda-operator"})
 }
 
-// PrometheusServer is the pod that scrapes.
+// PrometheusServer is the pod that scrapes metrics.
 func (p Places) PrometheusServer() netpol.Peer {
 	return chartPeer(p.Monitoring, "prometheus-server", map[string]string{
 		"app.kubernetes.io/name": "prometheus", "app.kubernetes.io/component": "server",
@@ -32,8 +32,8 @@ func chartPeer(namespace, name string, labels map[string]string) netpol.Peer {
 	return netpol.Peer{Name: name, Namespace: namespace, Labels: labels}
 }
 
-// The API server calls webhooks and extension APIs from an address that no selector matches, so those ports are open
-// to all, as is what serves the world.
+// The API server calls webhooks and extension APIs from an address that no selector matches, so those ports are open to all,
+// like the ports for clients outside of the cluster.
 func anywhere(name string) netpol.Peer { return netpol.Peer{Name: name} }
 
 func apiServer(from netpol.Peer, ports []int) netpol.Call {

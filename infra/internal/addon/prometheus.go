@@ -6,7 +6,7 @@ import (
 	"shopstream/infra/internal/label"
 )
 
-// PrometheusArgs is what a stack chooses about Prometheus, and where what it watches stands.
+// PrometheusArgs is what a stack chooses about Prometheus, and where it finds what it monitors.
 type PrometheusArgs struct {
 	Namespace string
 	Retention string

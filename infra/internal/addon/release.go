@@ -1,4 +1,4 @@
-// Package addon installs what the platform needs from others, as Helm releases.
+// Package addon installs third-party software that the platform needs, as Helm releases.
 package addon
 
 import (
@@ -55,7 +55,7 @@ func NewRelease(
 ) (*Release, error) {
 	release := &Release{}
 	args := &ReleaseArgs{
-		// A first install that fails is taken back, so that the next run can install again.
+		// A failed first install is rolled back, so that the next run can install again.
 		Atomic:        pulumi.Bool(true),
 		CleanupOnFail: pulumi.Bool(true),
 		Chart:         pulumi.String(chart.location()),
@@ -68,7 +68,7 @@ func NewRelease(
 		Version:       pulumi.String(chart.Version),
 	}
 	if chart.Unknown {
-		// The provider reads the chart even for a preview, and only fails; unless something about it is not known yet.
+		// The provider reads the chart even in a preview, and fails without it, unless one of its properties is unknown.
 		args.Version = pulumi.UnsafeUnknownOutput(nil).ApplyT(func(any) string { return "" }).(pulumi.StringOutput)
 	}
 	if chart.Repository != "" && !chart.InRegistry() {
@@ -80,21 +80,21 @@ func NewRelease(
 	return release, nil
 }
 
-// Unlock frees a release that a run left in the middle of an operation when it was cut off.
+// Unlock removes the lock of a release whose operation was interrupted.
 type Unlock func(namespace, release string) error
 
-// UnlockFirst has each release freed before it is installed or upgraded: Helm refuses to touch one that looks as if
-// somebody were still at it, and after a run that was killed nobody is. No unlock means that there is nothing to free.
+// UnlockFirst removes the lock of each release before it is installed or upgraded. Helm refuses a release with an
+// unfinished operation, which a killed run leaves behind. A nil unlock does nothing.
 func UnlockFirst(ctx *pulumi.Context, unlock Unlock) ([]pulumi.ResourceOption, error) {
 	if unlock == nil {
 		return nil, nil
 	}
 	hook, err := ctx.RegisterResourceHook("unlock-release", func(release *pulumi.ResourceHookArgs) error {
 		return unlock(release.NewInputs["namespace"].StringValue(), release.Name)
-		// Without it, Helm still says what is wrong where something is.
+		// If unlocking fails, Helm's own error says what is wrong.
 	}, &pulumi.ResourceHookOptions{IgnoreErrors: true})
 	if err != nil {
-		return nil, fmt.Errorf("registering the hook that frees releases: %w", err)
+		return nil, fmt.Errorf("registering the hook that unlocks releases: %w", err)
 	}
 	before := []*pulumi.ResourceHook{hook}
 	return []pulumi.ResourceOption{

@@ -1,5 +1,4 @@
-// Package app declares a service of the platform: its Deployment, its address, and what keeps it up through drains and
-// updates.
+// Package app declares a service of the platform: its Deployment, its Service, and its disruption budget.
 package app
 
 import (
@@ -26,8 +25,8 @@ const User = 65532
 // PortName is the name of the one port that a service has.
 const PortName = "http"
 
-// ShutdownSteps is how many bounded steps a service takes to stop, at most: requests, consumer, producer, database,
-// and the listener for probes.
+// ShutdownSteps is the most steps that a service takes to stop, each with a time limit: requests, consumer, producer,
+// database, and the listener for probes.
 const ShutdownSteps = 5
 
 // WorkloadArgs describes a service.
@@ -39,25 +38,26 @@ type WorkloadArgs struct {
 	Resources pod.Resources
 	Zones     bool
 
-	// Drain is how long the service stays up after it has said that it is not ready; Step bounds each step after that.
+	// Drain is how long the service goes on serving after it has reported not ready; Step is the time limit of each step
+	// after that.
 	Drain, Step time.Duration
 
-	// Files are what the service reads from Secrets as files.
+	// Files are the Secrets that the service reads as files.
 	Files []pod.File
 
-	// Options are further ones of the Deployment.
+	// Options are further resource options of the Deployment.
 	Options []pulumi.ResourceOption
 
-	// Secrets are what the environment's secrets are read from.
+	// Secrets are those that the environment refers to: changed content restarts the pods.
 	Secrets []*secret.Secret
 }
 
-// Workload is a running service. It never says how many pods it has: its autoscaler does, and two who set the same
-// number would undo each other's work.
+// Workload is a running service. It leaves the number of replicas to its autoscaler: if both set it, they would overwrite
+// each other.
 type Workload struct {
 	pulumi.ResourceState
 
-	// Deployment is what an autoscaler scales, and comes after.
+	// Deployment is what the autoscaler scales; the autoscaler depends on it.
 	Deployment *appsv1.Deployment
 }
 
@@ -75,7 +75,7 @@ func NewWorkload(
 	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{"deployment": pulumi.String(name)})
 }
 
-// Pods is the pods of a service as an end of a call.
+// Pods returns the pods of a service as an end of a call.
 func Pods(name, namespace string) netpol.Peer {
 	return netpol.Peer{Name: name, Namespace: namespace, Labels: label.Selector(name)}
 }
@@ -110,7 +110,7 @@ func (w *Workload) provision(ctx *pulumi.Context, name string, args *WorkloadArg
 				Name: pulumi.String(PortName), Port: pulumi.Int(args.Port), TargetPort: pulumi.String(PortName),
 			}},
 		},
-		// Made last, since pulumi waits for a service's first endpoint.
+		// Created last, since pulumi waits for a service's first endpoint.
 	}, pulumi.Parent(w), pulumi.DependsOn([]pulumi.Resource{deployment}))
 	if err != nil {
 		return fmt.Errorf("creating service %q: %w", name, err)
@@ -163,8 +163,8 @@ func (args WorkloadArgs) deployment(name string) *appsv1.DeploymentSpecArgs {
 					Resources:       args.Resources.Requirements(),
 					SecurityContext: pod.ContainerSecurity(),
 					VolumeMounts:    pod.FileMounts(args.Files),
-					// A service is alive as long as it answers at all; whether its dependencies are there is for
-					// readiness, since a restart repairs none of them.
+					// A service is alive as long as it answers. Its dependencies only affect readiness, since a restart repairs
+					// none of them.
 					StartupProbe:   probe("/-/healthy", 2, 30),
 					LivenessProbe:  probe("/-/healthy", 10, 3),
 					ReadinessProbe: probe("/-/ready", 5, 2),
@@ -174,7 +174,7 @@ func (args WorkloadArgs) deployment(name string) *appsv1.DeploymentSpecArgs {
 	}
 }
 
-// environment adds what follows from running in Kubernetes to what the service was given.
+// environment adds what follows from running in Kubernetes.
 func (args WorkloadArgs) environment() []pod.Env {
 	return append([]pod.Env{
 		pod.Value("HTTP_ADDR", fmt.Sprintf(":%d", args.Port)),
@@ -183,7 +183,7 @@ func (args WorkloadArgs) environment() []pod.Env {
 	}, args.Env...)
 }
 
-// gracePeriod is longer than everything that a service may do before it ends, so that it is never killed at it.
+// gracePeriod is longer than all steps of the shutdown together, so that the pod is not killed before it has finished.
 func (args WorkloadArgs) gracePeriod() int {
 	return int((args.Drain + ShutdownSteps*args.Step + 5*time.Second).Seconds())
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Check returns everything that is wrong with a configuration by itself, at once; what it means for the platform is
-// checked in package plan. A preview needs no secrets: whoever reviews a change has none.
+// Check returns all faults of single values at once; values that don't fit together are checked in package plan. A preview
+// needs no secrets, since whoever reviews a change has none.
 func Check(c Config, s Secrets, preview bool) error {
 	faults := slices.Concat(
 		OneOf("logLevel", c.LogLevel, "debug", "info", "warn", "error"),
@@ -65,7 +65,7 @@ func checkImages(c Images, s Secrets, preview bool) []error {
 	}
 	if c.Registry != "" && len(c.Load) > 0 {
 		faults = append(faults, Fault("images.load",
-			"brings images to the nodes that they would pull from images.registry too: set one of the two"))
+			"is set, and images.registry too, from which the nodes pull: set one of the two"))
 	}
 	return faults
 }
@@ -85,7 +85,7 @@ func checkKafka(c Kafka) []error {
 
 func checkTopics(c Topics) []error {
 	var faults []error
-	// In the names of metrics a dot is an underscore, and so the brokers refuse two topics that differ in nothing else.
+	// In metric names a dot becomes an underscore, so the brokers refuse two topics that differ in nothing else.
 	seen := map[string]NamedTopic{}
 	for _, t := range c.All() {
 		key := "topics." + t.Key
@@ -95,15 +95,15 @@ func checkTopics(c Topics) []error {
 		case taken && other.Name == t.Name:
 			faults = append(faults, Fault(key+".name", "%q is the name of topics.%s too", t.Name, other.Key))
 		case taken:
-			faults = append(faults, Fault(key+".name", "%q and %q of topics.%s have one name in metrics, which Kafka refuses: "+
-				"let them differ in more than dots and underscores", t.Name, other.Name, other.Key))
+			faults = append(faults, Fault(key+".name", "%q and %q of topics.%s have the same name in metrics, which Kafka refuses: "+
+				"set names that differ in more than dots and underscores", t.Name, other.Name, other.Key))
 		}
 		seen[inMetrics] = t
-		// The brokers make no more in one request.
+		// The brokers create no more in one request.
 		faults = append(faults, between(key+".partitions", t.Partitions, 1, 10_000)...)
 		switch {
 		case t.Compacted && t.Retention != 0:
-			faults = append(faults, Fault(key+".retention", "%s: a compacted topic is kept for ever; leave it out", t.Retention))
+			faults = append(faults, Fault(key+".retention", "%s: a compacted topic has no retention; leave it out", t.Retention))
 		case !t.Compacted:
 			faults = append(faults, span(key+".retention", t.Retention, time.Millisecond)...)
 		}
@@ -143,7 +143,7 @@ func checkExternalMongo(c Mongo, s Secrets, preview bool) []error {
 	)
 	if len(c.ExternalAddresses) == 0 {
 		faults = append(faults, Fault("mongo.externalAddresses",
-			"is empty: the network policies need to know where the database is; set its CIDR blocks"))
+			"is empty, and the network policies would refuse the database: set its CIDR blocks"))
 	}
 	switch {
 	case s.MongoURI != "":
@@ -187,11 +187,11 @@ func checkIngress(c Ingress) []error {
 		OneOf("ingress.serviceType", c.ServiceType, "NodePort", "LoadBalancer", "ClusterIP"),
 	)
 	if c.TLSSecret != "" && c.Host == "" {
-		faults = append(faults, Fault("ingress.host", "is empty, and ingress.tlsSecret is set: a certificate is for a name"))
+		faults = append(faults, Fault("ingress.host", "is empty, and ingress.tlsSecret is set: set the host name that the certificate is for"))
 	}
 	if c.ClusterIssuer != "" && c.TLSSecret == "" {
 		faults = append(faults, Fault("ingress.tlsSecret",
-			"is empty, and ingress.clusterIssuer is set: name the secret that it shall fill"))
+			"is empty, and ingress.clusterIssuer is set: set the name of the secret for its certificate"))
 	}
 	return faults
 }
@@ -215,10 +215,10 @@ func checkAddons(c Addons) []error {
 	return faults
 }
 
-// checkProduction holds what is a choice elsewhere and a duty in production.
+// checkProduction checks what production requires and other profiles leave open.
 func checkProduction(c Config, s Secrets, preview bool) []error {
 	faults := slices.Concat(
-		notEmpty("images.registry", c.Images.Registry, "the nodes pull their images from there"),
+		notEmpty("images.registry", c.Images.Registry, "set the registry that the nodes pull from"),
 		notEmpty("ingress.host", c.Ingress.Host, "set the host name of the shop"),
 		notEmpty("ingress.tlsSecret", c.Ingress.TLSSecret, "name the secret with the certificate"),
 		notEmpty("images.platform", c.Images.Platform, "name the platform of the nodes, whatever builds the images"),
@@ -237,7 +237,7 @@ func checkProduction(c Config, s Secrets, preview bool) []error {
 	}
 	if s.APIToken == "" && !preview {
 		faults = append(faults, Fault("apiToken",
-			"is not set, and api would let everyone read every topic: run pulumi config set --secret apiToken"))
+			"is not set, and anyone could read every topic through api: run pulumi config set --secret apiToken"))
 	}
 	return faults
 }

@@ -1,6 +1,5 @@
-// Package config is what a stack can set: the keys and their meaning, each profile's defaults, how a stack's settings
-// are read over them, and what each value may be. It knows nothing of Pulumi; what follows from a configuration is in
-// package plan.
+// Package config is what a stack can set: the keys and their meaning, the defaults of each profile, and the checks of
+// single values. It knows nothing of Pulumi; what follows from a configuration is in package plan.
 package config
 
 import (
@@ -25,7 +24,7 @@ type Config struct {
 	// a plain `pulumi destroy` refuses.
 	KeepVolumes bool `json:"keepVolumes"`
 
-	// Cluster is the Kubernetes cluster that the stack stands on.
+	// Cluster is the Kubernetes cluster that the stack runs on.
 	Cluster Cluster `json:"cluster"`
 
 	// Images is how the images of the services are built and where they go.
@@ -43,7 +42,7 @@ type Config struct {
 	// Services is the five services.
 	Services Services `json:"services"`
 
-	// Ingress is the way in from outside.
+	// Ingress is the access from outside.
 	Ingress Ingress `json:"ingress"`
 
 	// Addons is what is installed beside the platform.
@@ -58,7 +57,7 @@ type Cluster struct {
 	// Domain is the cluster's DNS domain.
 	Domain string `json:"domain"`
 
-	// Nodes is how many nodes there are. A preview fails when the platform asks for more than they have.
+	// Nodes is how many nodes there are. A preview fails when the platform requests more than they have.
 	Nodes int `json:"nodes"`
 
 	// NodeCPU is how many CPUs each node has.
@@ -74,7 +73,7 @@ type Cluster struct {
 	// APIServerPorts is the ports on which pods reach the API server, after address translation.
 	APIServerPorts []int `json:"apiServerPorts"`
 
-	// DNSAddresses is the CIDR blocks of name servers that are no pods of kube-system, such as a node-local cache.
+	// DNSAddresses is the CIDR blocks of name servers that are not pods of kube-system, such as a node-local cache.
 	DNSAddresses []string `json:"dnsAddresses"`
 }
 
@@ -87,11 +86,11 @@ type Images struct {
 	// pushed.
 	Registry string `json:"registry"`
 
-	// RegistryUsername is who pushes, with the secret `registryPassword`. Empty means Docker's own stored credentials.
+	// RegistryUsername is the user who pushes, with the secret `registryPassword`. Empty means Docker's stored credentials.
 	RegistryUsername string `json:"registryUsername"`
 
-	// Load is a command that brings a built image to the nodes; its last argument is the image. Empty means that the
-	// nodes need none, because they pull from the registry or share the Docker daemon.
+	// Load is a command that loads a built image into the nodes; the image is appended as its last argument. Empty means that
+	// the nodes pull from the registry or share the Docker daemon.
 	Load []string `json:"load"`
 
 	// Platform is what the images are built for, `linux/amd64` or `linux/arm64`. Empty means the machine that builds.
@@ -125,10 +124,10 @@ type Kafka struct {
 	// Heap is the size of each node's Java heap. Its container gets twice as much.
 	Heap resource.Quantity `json:"heap"`
 
-	// CPU is what each node asks for.
+	// CPU is the request of each node.
 	CPU resource.Quantity `json:"cpu"`
 
-	// CPULimit is the most that each node gets.
+	// CPULimit is the limit of each node.
 	CPULimit resource.Quantity `json:"cpuLimit"`
 
 	// Storage is the size of each node's volume.
@@ -137,8 +136,8 @@ type Kafka struct {
 	// StorageClass is the class of the volumes. Empty means the cluster's default.
 	StorageClass string `json:"storageClass"`
 
-	// Secure encrypts every connection, gives every client a password of its own (SASL PLAIN inside TLS), and lets each
-	// do only what it has to. Decide before the first start: a running cluster can't be switched over.
+	// Secure encrypts every connection, authenticates every client by a password of its own (SASL PLAIN inside TLS), and
+	// gives each only the rights that it needs. Decide before the first start: a running cluster can't be switched over.
 	Secure bool `json:"secure"`
 }
 
@@ -156,7 +155,7 @@ type Topics struct {
 	// OrdersDLQ holds the orders that could not be counted.
 	OrdersDLQ Topic `json:"ordersDlq"`
 
-	// ProductTotals holds the running total of each product; it is compacted and kept for ever.
+	// ProductTotals holds the running total of each product; it is compacted, and never deleted.
 	ProductTotals Topic `json:"productTotals"`
 }
 
@@ -174,13 +173,13 @@ type Topic struct {
 
 // Mongo describes the document database.
 type Mongo struct {
-	// External uses a database that stands elsewhere, at the address in the secret `mongoUri`, and declares none.
+	// External uses an existing database, at the address in the secret `mongoUri`, and declares none.
 	External bool `json:"external"`
 
-	// ExternalAddresses is the CIDR blocks of the database that stands elsewhere.
+	// ExternalAddresses is the CIDR blocks of the external database.
 	ExternalAddresses []string `json:"externalAddresses"`
 
-	// ExternalPort is the port of the database that stands elsewhere.
+	// ExternalPort is the port of the external database.
 	ExternalPort int `json:"externalPort"`
 
 	// Image is the MongoDB image.
@@ -189,10 +188,10 @@ type Mongo struct {
 	// Members is the size of the replica set: 1 or 3.
 	Members int `json:"members"`
 
-	// CPU is what each member asks for.
+	// CPU is the request of each member.
 	CPU resource.Quantity `json:"cpu"`
 
-	// CPULimit is the most that each member gets.
+	// CPULimit is the limit of each member.
 	CPULimit resource.Quantity `json:"cpuLimit"`
 
 	// Memory is what each member gets.
@@ -234,13 +233,13 @@ type Service struct {
 	// Max is the most pods. A consumer can't have more than its topic has partitions.
 	Max int `json:"max"`
 
-	// Target is what one pod should bear: percent of its CPU request, or records of lag.
+	// Target is the load of one pod that the autoscaler aims at: percent of its CPU request, or records of lag.
 	Target int `json:"target"`
 
-	// CPU is what each pod asks for.
+	// CPU is the request of each pod.
 	CPU resource.Quantity `json:"cpu"`
 
-	// CPULimit is the most that each pod gets.
+	// CPULimit is the limit of each pod.
 	CPULimit resource.Quantity `json:"cpuLimit"`
 
 	// Memory is what each pod gets. Half of it is for Go's heap (`GOMEMLIMIT`), half for what Kafka's client holds; how
@@ -251,7 +250,7 @@ type Service struct {
 	Env map[string]string `json:"env"`
 }
 
-// Ingress describes the way in from outside.
+// Ingress describes the access from outside.
 type Ingress struct {
 	// Class is the ingress class.
 	Class string `json:"class"`
@@ -266,7 +265,7 @@ type Ingress struct {
 	// plain HTTP.
 	TLSSecret string `json:"tlsSecret"`
 
-	// ClusterIssuer is the cert-manager issuer that fills that secret. Empty means that somebody else does.
+	// ClusterIssuer is the cert-manager issuer that fills that secret. Empty means that something else does.
 	ClusterIssuer string `json:"clusterIssuer"`
 
 	// Annotations is put on the Ingress.
@@ -316,24 +315,24 @@ type Addons struct {
 	Values map[string]any `json:"values"`
 }
 
-// Duration is a time span such as `168h`.
+// Duration is a duration such as `168h`.
 type Duration time.Duration
 
-// UnmarshalJSON reads a time span.
+// UnmarshalJSON reads a duration.
 func (d *Duration) UnmarshalJSON(data []byte) error {
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil {
-		return fmt.Errorf("%s is no time span: write it like \"168h\"", data)
+		return fmt.Errorf("%s is not a duration: write it like \"168h\"", data)
 	}
 	parsed, err := time.ParseDuration(text)
 	if err != nil {
-		return fmt.Errorf("%q is no time span: write it like \"168h\"", text)
+		return fmt.Errorf("%q is not a duration: write it like \"168h\"", text)
 	}
 	*d = Duration(parsed)
 	return nil
 }
 
-// String writes a time span in its largest whole units: 168h, not 168h0m0s.
+// String returns the duration in its largest whole units: 168h, not 168h0m0s.
 func (d Duration) String() string {
 	span := time.Duration(d)
 	switch {

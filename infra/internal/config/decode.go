@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// decode reads JSON over target, which holds the defaults, and returns every fault in it: encoding/json would stop at
-// the first one, and let unknown keys of nested objects pass or fail without a place.
+// decode reads JSON over target, which holds the defaults, and returns every fault in it. encoding/json stops at the first
+// one, and doesn't say where an unknown key is.
 func decode(path string, data json.RawMessage, target reflect.Value) []error {
 	if u, ok := target.Addr().Interface().(json.Unmarshaler); ok {
 		if err := u.UnmarshalJSON(data); err != nil {
@@ -22,7 +22,7 @@ func decode(path string, data json.RawMessage, target reflect.Value) []error {
 		return decodeStruct(path, data, target)
 	}
 	if err := json.Unmarshal(data, target.Addr().Interface()); err != nil {
-		return []error{fmt.Errorf("%s: %s is no %s", path, data, KindName(target.Type()))}
+		return []error{fmt.Errorf("%s: %s is not of type %s", path, data, KindName(target.Type()))}
 	}
 	return nil
 }
@@ -30,7 +30,7 @@ func decode(path string, data json.RawMessage, target reflect.Value) []error {
 func decodeStruct(path string, data json.RawMessage, target reflect.Value) []error {
 	var values map[string]json.RawMessage
 	if err := json.Unmarshal(data, &values); err != nil {
-		return []error{fmt.Errorf("%s: %s is no object", path, data)}
+		return []error{fmt.Errorf("%s: %s is not an object", path, data)}
 	}
 	fields := fieldsByKey(target)
 	var faults []error
@@ -55,11 +55,11 @@ func fieldsByKey(v reflect.Value) map[string]reflect.Value {
 	return fields
 }
 
-// KindName is what a reader of the configuration calls a type.
+// KindName returns the name of a type in messages and on the page of the configuration.
 func KindName(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[Duration]():
-		return "time span"
+		return "duration"
 	case t.Name() == "Quantity":
 		return "quantity"
 	case t.Kind() == reflect.Int:

@@ -14,14 +14,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// What follows checks one value each against the grammar of whoever reads it, and returns its faults.
+// Each function below checks one value against the grammar of its reader, and returns its faults.
 
 // Fault names the key, what is wrong with its value, and what to do.
 func Fault(key, format string, args ...any) error {
 	return fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...))
 }
 
-// OneOf wants one of some values. An empty one among them makes the key optional.
+// OneOf checks that a value is one of those allowed. An empty one among them makes the key optional.
 func OneOf(key, value string, allowed ...string) []error {
 	if slices.Contains(allowed, value) {
 		return nil
@@ -40,7 +40,7 @@ func notEmpty(key, value, fix string) []error {
 	return []error{Fault(key, "is empty: %s", fix)}
 }
 
-// between wants a number that its reader can hold, and that this program can count up to.
+// between checks that a number is within limits.
 func between(key string, n, least, most int) []error {
 	switch {
 	case n < least:
@@ -59,7 +59,7 @@ func ports(key string, numbers ...int) []error {
 	return faults
 }
 
-// cpu wants a request that is more than nothing and not above its limit, in whole thousandths as Kubernetes counts.
+// cpu checks that a request is greater than 0, not above its limit, and in whole millicores.
 func cpu(key string, request, limit resource.Quantity) []error {
 	var faults []error
 	if request.Sign() <= 0 {
@@ -71,16 +71,16 @@ func cpu(key string, request, limit resource.Quantity) []error {
 	}
 	for name, q := range map[string]resource.Quantity{key: request, key + "Limit": limit} {
 		if q.Cmp(*resource.NewMilliQuantity(q.MilliValue(), resource.DecimalSI)) != 0 {
-			faults = append(faults, Fault(name, "%s is finer than a thousandth of a CPU: write it like 250m", q.String()))
+			faults = append(faults, Fault(name, "%s is not a whole number of millicores: write it like 250m", q.String()))
 		}
 	}
 	return faults
 }
 
-// bytes wants a size of memory or storage: whole bytes, and no fewer than least.
+// bytes checks that a size of memory or storage is in whole bytes, and not below least.
 func bytes(key string, q, least resource.Quantity) []error {
 	if q.Cmp(*resource.NewQuantity(q.Value(), resource.BinarySI)) != 0 {
-		return []error{Fault(key, "%s is no whole number of bytes: write it like 512Mi", q.String())}
+		return []error{Fault(key, "%s is not a whole number of bytes: write it like 512Mi", q.String())}
 	}
 	if q.Cmp(least) < 0 {
 		return []error{Fault(key, "%s: set %s or more", q.String(), least.String())}
@@ -88,7 +88,7 @@ func bytes(key string, q, least resource.Quantity) []error {
 	return nil
 }
 
-// span wants a positive time span in whole units.
+// span checks that a duration is greater than 0, in whole units.
 func span(key string, d Duration, unit time.Duration) []error {
 	if time.Duration(d) < unit || time.Duration(d)%unit != 0 {
 		return []error{Fault(key, "%s: must be greater than 0 and a whole number of %s", d, unit)}
@@ -96,14 +96,14 @@ func span(key string, d Duration, unit time.Duration) []error {
 	return nil
 }
 
-// cidrs wants blocks of addresses as a NetworkPolicy takes them.
+// cidrs checks blocks of addresses by the rules of NetworkPolicy.
 func cidrs(key string, blocks []string) []error {
 	var faults []error
 	for _, block := range blocks {
 		prefix, err := netip.ParsePrefix(block)
 		switch {
 		case err != nil || prefix.Addr().Is4In6():
-			faults = append(faults, Fault(key, "%q is no CIDR block: write it like 10.0.0.0/16", block))
+			faults = append(faults, Fault(key, "%q is not a CIDR block: write it like 10.0.0.0/16", block))
 		case prefix != prefix.Masked():
 			faults = append(faults, Fault(key, "%q is an address within a block: write %s, or %s/%d for this address alone",
 				block, prefix.Masked(), prefix.Addr(), prefix.Addr().BitLen()))
@@ -112,15 +112,15 @@ func cidrs(key string, blocks []string) []error {
 	return faults
 }
 
-// objectName wants the name of a Kubernetes object, or nothing.
+// objectName checks the name of a Kubernetes object; empty is valid.
 func objectName(key, name string) []error {
 	if name == "" || len(validation.IsDNS1123Subdomain(name)) == 0 {
 		return nil
 	}
-	return []error{Fault(key, "%q is no name of a Kubernetes object: use lower-case letters, digits, dots and dashes", name)}
+	return []error{Fault(key, "%q is not a valid name of a Kubernetes object: use lower-case letters, digits, dots and dashes", name)}
 }
 
-// namespaceName wants the name of a namespace.
+// namespaceName checks the name of a namespace.
 func namespaceName(key, name string) []error {
 	if name == "" {
 		return []error{Fault(key, "is empty: name a namespace")}
@@ -132,13 +132,13 @@ func namespaceName(key, name string) []error {
 	return faults
 }
 
-// hostName wants the host of an Ingress or of an HTTPRoute, which no address can be, or nothing.
+// hostName checks the host name of an Ingress or HTTPRoute, which can't be an address; empty is valid.
 func hostName(key, name string) []error {
 	if name == "" {
 		return nil
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
-		return []error{Fault(key, "%q is an address, and a route is for a name: leave it out, or set a name that resolves to it", name)}
+		return []error{Fault(key, "%q is an address, and a route needs a name: leave it out, or set a name that resolves to it", name)}
 	}
 	problems := validation.IsDNS1123Subdomain(name)
 	if strings.HasPrefix(name, "*.") {
@@ -150,32 +150,32 @@ func hostName(key, name string) []error {
 		}
 	}
 	if len(problems) > 0 {
-		return []error{Fault(key, "%q is no host name: write it like shop.example.com, without scheme, port or path", name)}
+		return []error{Fault(key, "%q is not a host name: write it like shop.example.com, without scheme, port or path", name)}
 	}
 	return nil
 }
 
-// annotations wants what the API server takes as annotations.
+// annotations checks annotations by the rules of the API server.
 func annotations(key string, set map[string]string) []error {
 	var faults []error
 	size := 0
 	for name, value := range set {
 		size += len(name) + len(value)
 		for _, problem := range validation.IsQualifiedName(strings.ToLower(name)) {
-			faults = append(faults, Fault(key, "%q is no name of an annotation: %s", name, problem))
+			faults = append(faults, Fault(key, "%q is not a valid name of an annotation: %s", name, problem))
 		}
 	}
 	if size > 256<<10 {
-		faults = append(faults, Fault(key, "holds %d bytes: Kubernetes takes 262144", size))
+		faults = append(faults, Fault(key, "has %d bytes: Kubernetes allows 262144", size))
 	}
 	return faults
 }
 
-// pinnedImage wants an image as container runtimes name it, with a digest or a tag that does not move.
+// pinnedImage checks that an image name is valid, with a digest or a tag other than latest.
 func pinnedImage(key, image string) []error {
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
-		return []error{Fault(key, "%q is no name of an image: %v", image, err)}
+		return []error{Fault(key, "%q is not a valid image name: %v", image, err)}
 	}
 	tagged, hasTag := named.(reference.Tagged)
 	_, hasDigest := named.(reference.Digested)
@@ -185,20 +185,20 @@ func pinnedImage(key, image string) []error {
 	return nil
 }
 
-// registry wants the beginning of an image's name, or nothing.
+// registry checks the beginning of an image name; empty is valid.
 func registry(key, value string) []error {
 	if value == "" {
 		return nil
 	}
 	named, err := reference.ParseNormalizedNamed(value + "/image")
 	if err != nil || !reference.IsNameOnly(named) || value != strings.ToLower(value) {
-		return []error{Fault(key, "%q is no beginning of an image's name: write it in lower case and without a scheme, "+
+		return []error{Fault(key, "%q is not the beginning of an image name: write it in lower case and without a scheme, "+
 			"like registry.example.com/team", value)}
 	}
 	return nil
 }
 
-// address wants an absolute URL with one of some schemes, or nothing.
+// address checks that a URL is absolute and has one of some schemes; empty is valid.
 func address(key, value string, schemes ...string) []error {
 	if value == "" {
 		return nil
@@ -210,10 +210,10 @@ func address(key, value string, schemes ...string) []error {
 	return nil
 }
 
-// variableName wants the name of an environment variable, and of none that follows from the rest.
+// variableName checks the name of an environment variable that a stack may set.
 func variableName(key, name string) []error {
 	if len(validation.IsCIdentifier(name)) > 0 {
-		return []error{Fault(key, "%q is no name of an environment variable", name)}
+		return []error{Fault(key, "%q is not a valid name of an environment variable: use letters, digits and underscores", name)}
 	}
 	if slices.Contains([]string{"HTTP_ADDR", "DRAIN_DELAY", "SHUTDOWN_TIMEOUT"}, name) {
 		return []error{Fault(key, "%s follows from the port and the time that a pod has to stop: leave it out", name)}
@@ -221,37 +221,37 @@ func variableName(key, name string) []error {
 	return nil
 }
 
-// topicName wants a name that Kafka takes, and that is none of its own.
+// topicName checks that Kafka accepts a name, and doesn't use it itself.
 func topicName(key, name string) []error {
 	switch {
 	case name == "." || name == ".." || !regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`).MatchString(name):
-		return []error{Fault(key, "%q is no name of a topic: use letters, digits, dots, dashes and underscores, 249 at most", name)}
+		return []error{Fault(key, "%q is not a valid topic name: use letters, digits, dots, dashes and underscores, 249 at most", name)}
 	case strings.HasPrefix(name, "__"):
 		return []error{Fault(key, "%q: names that begin with __ are Kafka's own", name)}
 	}
 	return nil
 }
 
-// databaseName wants a name that MongoDB takes on every system and in an address as it is.
+// databaseName checks that MongoDB accepts a name on every system, and in an address without escapes.
 func databaseName(key, name string) []error {
 	switch {
 	case !regexp.MustCompile(`^[a-zA-Z0-9_-]{1,63}$`).MatchString(name):
-		return []error{Fault(key, "%q is no name of a database: use letters, digits, dashes and underscores, 63 at most", name)}
+		return []error{Fault(key, "%q is not a valid database name: use letters, digits, dashes and underscores, 63 at most", name)}
 	case slices.Contains([]string{"admin", "config", "local"}, strings.ToLower(name)):
-		return []error{Fault(key, "%q is a database of MongoDB's own: name another", name)}
+		return []error{Fault(key, "%q is one of MongoDB's own databases: set another name", name)}
 	}
 	return nil
 }
 
-// mongoURI wants a connection string. It quotes nothing of it, since it holds a password.
+// mongoURI checks a connection string. Its faults don't quote it, since it holds a password.
 func mongoURI(key, value string) []error {
 	parsed, err := url.Parse(value)
 	switch {
 	case !strings.HasPrefix(value, "mongodb://") && !strings.HasPrefix(value, "mongodb+srv://"):
 		return []error{Fault(key, "begins with neither mongodb:// nor mongodb+srv://")}
 	case err != nil || parsed.Host == "":
-		return []error{Fault(key, "is no connection string: write user, password and hosts like mongodb://user:password@host:27017/, "+
-			"and escape what has a meaning in addresses as %%40 for @")}
+		return []error{Fault(key, "is not a connection string: write user, password and hosts like mongodb://user:password@host:27017/, "+
+			"and escape special characters, such as @ as %%40")}
 	case parsed.Scheme == "mongodb+srv" && (parsed.Port() != "" || strings.Contains(parsed.Host, ",")):
 		return []error{Fault(key, "begins with mongodb+srv:// and names a port or several hosts, which it looks up itself: "+
 			"name one host, or begin with mongodb://")}
@@ -259,23 +259,23 @@ func mongoURI(key, value string) []error {
 	return nil
 }
 
-// strongPassword wants a password that can stand as it is in addresses and in the settings of brokers.
+// strongPassword checks that a password is long, and needs no escapes in addresses and in the brokers' settings.
 func strongPassword(key, password string) []error {
 	if StrongPassword(password) {
 		return nil
 	}
-	return []error{Fault(key, "stands in an address as it is: use 16 letters and digits or more, and nothing else")}
+	return []error{Fault(key, "is written into an address without escapes: use 16 letters and digits or more, and nothing else")}
 }
 
-// StrongPassword tells whether a password is long, and can stand anywhere as it is.
+// StrongPassword reports whether a password is long, and needs no escapes anywhere.
 func StrongPassword(password string) bool {
 	return regexp.MustCompile(`^[a-zA-Z0-9]{16,}$`).MatchString(password)
 }
 
-// bearerToken wants what an Authorization header can hold (RFC 6750).
+// bearerToken checks that an Authorization header can hold a token (RFC 6750).
 func bearerToken(key, token string) []error {
 	if regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`).MatchString(token) {
 		return nil
 	}
-	return []error{Fault(key, "can't stand in a header: use letters, digits and - . _ ~ + / only")}
+	return []error{Fault(key, "has characters that a header can't hold: use letters, digits and - . _ ~ + / only")}
 }

@@ -51,7 +51,7 @@ func minorOf(version string) (int, error) {
 	minor, _, _ = strings.Cut(minor, ".")
 	number, err := strconv.Atoi(minor)
 	if err != nil || !isOne {
-		return 0, fmt.Errorf("%q is no version of Kubernetes 1: see kubectl version", version)
+		return 0, fmt.Errorf("%q is not a version of Kubernetes 1: see kubectl version", version)
 	}
 	return number, nil
 }

@@ -18,8 +18,8 @@ func TestCheckKubernetes(t *testing.T) {
 		"v1.34.9":             {zones: true, err: "set cluster.zones to false"},
 		"v1.36.0":             {warning: "tested on 1.33 to 1.35"},
 		"v1.37.0+k3s1":        {zones: true, warning: "v1.37.0+k3s1"},
-		"v2.0.0":              {err: "no version of Kubernetes 1"},
-		"":                    {err: "no version of Kubernetes 1"},
+		"v2.0.0":              {err: "not a version of Kubernetes 1"},
+		"":                    {err: "not a version of Kubernetes 1"},
 	} {
 		warning, err := CheckKubernetes(version, Cluster{Zones: test.zones})
 		if (warning != "") != (test.warning != "") || !strings.Contains(warning, test.warning) {

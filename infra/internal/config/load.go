@@ -12,8 +12,8 @@ import (
 // Project is the name in Pulumi.yaml, with which every key of a stack's configuration begins.
 const Project = "shopstream"
 
-// Load reads the configuration of a stack: the profile's defaults and, over them, what the stack sets. The keys of values
-// are without the project's name; objects, numbers and booleans are JSON, as pulumi hands them over. It returns every
+// Load reads the configuration of a stack: the profile's defaults, overridden by what the stack sets. The keys of values
+// are without the project's name; objects, numbers and booleans are JSON, as pulumi passes them. It returns every
 // fault at once, and a configuration that holds the default wherever a value could not be read.
 func Load(values map[string]string) (Config, Secrets, error) {
 	profile, set := values["profile"]
@@ -45,7 +45,7 @@ func Load(values map[string]string) (Config, Secrets, error) {
 	return c, secrets, errors.Join(faults...)
 }
 
-// raw makes JSON of a value as pulumi hands it over: objects, numbers and booleans are JSON already, text is not.
+// raw makes JSON of a value as pulumi passes it: objects, numbers and booleans are JSON already, text is not.
 func raw(text string, field reflect.Value) json.RawMessage {
 	if field.Kind() == reflect.String {
 		quoted, err := json.Marshal(text)
@@ -56,8 +56,8 @@ func raw(text string, field reflect.Value) json.RawMessage {
 	return json.RawMessage(text)
 }
 
-// FromPulumi returns the settings of a stack out of what pulumi hands to its program: the value of PULUMI_CONFIG, a JSON
-// object. All of it is read at once, since a program that asks for one key at a time never notices a misspelt one.
+// FromPulumi returns the settings of a stack from what pulumi passes to its program: the value of PULUMI_CONFIG, a JSON
+// object. All of it is read at once: a program that reads one key at a time doesn't notice a misspelt one.
 func FromPulumi(encoded string) (map[string]string, error) {
 	if encoded == "" {
 		return nil, nil
@@ -65,7 +65,7 @@ func FromPulumi(encoded string) (map[string]string, error) {
 	var all map[string]string
 	if err := json.Unmarshal([]byte(encoded), &all); err != nil {
 		// Not the error itself, which may quote a secret.
-		return nil, errors.New("reading the stack's configuration: PULUMI_CONFIG is no JSON object of texts")
+		return nil, errors.New("reading the stack's configuration: PULUMI_CONFIG is not a JSON object of strings")
 	}
 	return ofProject(all), nil
 }

@@ -17,8 +17,8 @@ const (
 
 func Profiles() []string { return []string{Small, Default, Production} }
 
-// Defaults returns the configuration of a stack that sets nothing but its profile. Production is the profile with the
-// fewest guesses: what depends on the cluster (registry, host, certificate) has no default there, and must be set.
+// Defaults returns the configuration of a stack that sets nothing but its profile. In production,
+// what depends on the cluster (registry, host, certificate) has no default and must be set.
 func Defaults(profile string) (Config, error) {
 	if !slices.Contains(Profiles(), profile) {
 		return Config{}, fmt.Errorf("profile %q: set one of %s", profile, strings.Join(Profiles(), ", "))

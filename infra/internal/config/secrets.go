@@ -2,10 +2,10 @@ package config
 
 // Secrets are the keys that are set with `pulumi config set --secret`. What is not set is empty here.
 type Secrets struct {
-	// APIToken is the bearer token that `api` asks for. Empty leaves it open; the production profile requires it.
+	// APIToken is the bearer token that `api` requires. Without it `api` is open; the production profile needs one.
 	APIToken string `json:"apiToken"`
 
-	// MongoURI is the address of a database that stands elsewhere, for `mongo.external`.
+	// MongoURI is the address of an external database, for `mongo.external`.
 	MongoURI string `json:"mongoUri"`
 
 	// MongoPassword is the password of the services' MongoDB user: 16 letters and digits or more. One is generated when
@@ -18,8 +18,8 @@ type Secrets struct {
 	// made that lasts five years when it is not set.
 	KafkaCertificate string `json:"kafkaCertificate"`
 
-	// KafkaAuthority is the certificate of who signed `kafkaCertificate`, or several one after the other while one takes the
-	// place of another.
+	// KafkaAuthority is the certificate authority that signed `kafkaCertificate`; several, one after the other, while one
+	// replaces another.
 	KafkaAuthority string `json:"kafkaAuthority"`
 
 	// KafkaPasswords is passwords of users of Kafka as JSON, such as `{"web-server": "…"}`: 16 letters and digits or more.

@@ -39,7 +39,7 @@ func ReadStackFile(name string) (map[string]string, error) {
 	return ofProject(all), nil
 }
 
-// isEncrypted tells `apiToken: {secure: AAAB…}` from `kafka: {secure: true}`, as pulumi does.
+// isEncrypted distinguishes `apiToken: {secure: AAAB…}` from `kafka: {secure: true}`, as pulumi does.
 func isEncrypted(value any) bool {
 	object, _ := value.(map[string]any)
 	_, isText := object["secure"].(string)

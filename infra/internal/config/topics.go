@@ -1,13 +1,13 @@
 package config
 
-// NamedTopic is a topic of the configuration with what is not a choice.
+// NamedTopic is a topic of the configuration, with what can't be configured.
 type NamedTopic struct {
 	Topic
 
 	// Key is its name in the configuration.
 	Key string
 
-	// Compacted keeps the last record of each key for ever.
+	// Compacted keeps the last record of each key.
 	Compacted bool
 }
 

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// Host returns the address of the Docker daemon: the one that is configured, else that of the Docker context in use, as
-// the docker command has it. The provider knows nothing of contexts. It is empty where the context is the usual one or
-// there is no docker command: then the provider looks for itself.
+// Host returns the address of the Docker daemon: the configured one, else that of the current Docker context, which the
+// provider doesn't read. It is empty where the context is the default or there is no docker command: the provider then
+// finds the daemon itself.
 func Host(ctx context.Context, configured string) string {
 	if configured != "" || os.Getenv("DOCKER_HOST") != "" {
 		return configured
@@ -33,7 +33,7 @@ func Host(ctx context.Context, configured string) string {
 
 const usualSocket = "unix:///var/run/docker.sock"
 
-// LoadCommand adds to a command of minikube the profile that the stack stands on, which is named as its context is.
+// LoadCommand adds the profile to a minikube command. A profile and its context have the same name.
 func LoadCommand(command []string, kubeContext string) []string {
 	if len(command) == 0 || filepath.Base(command[0]) != "minikube" || kubeContext == "" {
 		return command
@@ -46,8 +46,8 @@ func LoadCommand(command []string, kubeContext string) []string {
 	return slices.Concat(command[:1], []string{"--profile", kubeContext}, command[1:])
 }
 
-// Daemon returns nil when a Docker daemon answers, and says which one did not otherwise. The provider can only fail,
-// even in a preview; this lets the program show everything else.
+// Daemon returns nil when a Docker daemon answers, and an error with its address otherwise. Without a daemon the provider
+// fails even in a preview; knowing beforehand, the program can show everything else.
 func Daemon(ctx context.Context, host string) error {
 	if host != "" {
 		return dial(ctx, host)

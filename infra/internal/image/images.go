@@ -12,7 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Load brings a built image to the cluster's nodes.
+// Load loads a built image into the cluster's nodes.
 type Load func(reference string) error
 
 // Args describes the images.
@@ -21,14 +21,14 @@ type Args struct {
 	Services fs.FS
 	Names    []string
 
-	// Build makes the images; without it only their names are worked out.
+	// Build builds the images; without it only their names are computed.
 	Build bool
 
-	// Away means that no daemon answers. A preview shows the images, and can't tell whether they would be built.
-	Away bool
+	// NoDaemon means that no Docker daemon answers. A preview shows the images, and can't tell whether they would be built.
+	NoDaemon bool
 
-	// Staging is a folder where the sources of each image are put together. Its name is part of what pulumi compares,
-	// so it has to be the same on every machine.
+	// Staging is the folder where the build context of each image is assembled. Pulumi compares its name, so it must be the
+	// same on every machine.
 	Staging string
 
 	// Registry is where they are pushed to; empty means nowhere. Username and Password are for Docker's own stored
@@ -41,7 +41,7 @@ type Args struct {
 	GoImage, BaseImage string
 	DockerHost         string
 
-	// Load runs before a workload gets its image. It is nil where the nodes need no help.
+	// Load runs before a workload gets its image. It is nil where the nodes pull their images.
 	Load Load
 }
 
@@ -68,7 +68,7 @@ func (i *Images) LoadFirst() []pulumi.ResourceOption { return i.loadFirst }
 // Reference returns the name of a service's image.
 func (i *Images) Reference(service string) string { return i.references[service] }
 
-// References works out the names of all images, without building any.
+// References computes the names of all images, without building any.
 func (args Args) References() (map[string]string, error) {
 	references := map[string]string{}
 	for _, name := range args.Names {
@@ -118,7 +118,7 @@ func (i *Images) provision(ctx *pulumi.Context, name string, args *Args) error {
 		if err != nil {
 			return err
 		}
-		if !args.Away {
+		if !args.NoDaemon {
 			if err := stage(args.Services, files, folder); err != nil {
 				return err
 			}
@@ -141,8 +141,8 @@ func (args Args) provider() *docker.ProviderArgs {
 	if args.DockerHost != "" {
 		provider.Host = pulumi.String(args.DockerHost)
 	}
-	if args.Away {
-		// The provider dials the daemon as soon as it is made, and only fails; unless where it is is not known yet.
+	if args.NoDaemon {
+		// The provider connects to the daemon even in a preview, and fails without one, unless the address is unknown.
 		provider.Host = pulumi.UnsafeUnknownOutput(nil).ApplyT(func(any) string { return "" }).(pulumi.StringOutput)
 	}
 	return provider
@@ -176,9 +176,8 @@ func (args Args) buildArguments(service string) map[string]string {
 	}
 }
 
-// hook has the images of a workload loaded before the workload is made or changed. It belongs to the workload and not to
-// the build: when loading fails, or the nodes are new, the next run gets there again, and the build has nothing left to
-// do then.
+// hook loads the images of a workload before the workload is created or updated. It belongs to the workload and not to the
+// build, so that the next run loads them again where loading has failed or the nodes are new.
 func (i *Images) hook(ctx *pulumi.Context, load Load) ([]pulumi.ResourceOption, error) {
 	if load == nil {
 		return nil, nil
@@ -196,7 +195,7 @@ func (i *Images) hook(ctx *pulumi.Context, load Load) ([]pulumi.ResourceOption, 
 	}, nil
 }
 
-// loadAll loads those of a workload's images that are built here: the others come from their registries.
+// loadAll loads the images of a workload that this program builds: the others come from their registries.
 func loadAll(images, ours []string, load Load) error {
 	loaded := false
 	for _, reference := range images {

@@ -23,9 +23,9 @@ const dockerfile = "Dockerfile"
 // module is the import path of what the services share.
 const module = "shopstream/services/internal"
 
-// sources returns the files that go into the image of a service, sorted: the Dockerfile, the service's folder, and of
-// what the services share the packages that it imports, directly or through others. Tests and notes are left out, so
-// that changing them changes no image.
+// sources returns the files that go into the image of a service, sorted: the Dockerfile, the service's folder, and the
+// shared packages that it imports, directly or through others. Tests and notes are left out, so that changing them changes
+// no image.
 func sources(services fs.FS, service string) ([]string, error) {
 	files := []string{dockerfile}
 	seen := map[string]bool{}

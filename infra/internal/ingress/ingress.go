@@ -1,5 +1,5 @@
-// Package ingress declares the routes from outside to the services. They use nothing that only one controller
-// understands.
+// Package ingress declares the routes from outside to the services. They use no feature of a single
+// controller.
 package ingress
 
 import (

@@ -1,6 +1,6 @@
 package kafka
 
-// Grant lets a user do some operations on what has a name: one line of the access list.
+// Grant allows a user some operations on a resource: one line of the access list.
 type Grant struct {
 	User       string   `json:"-"`
 	Operations []string `json:"operations"`
@@ -15,17 +15,16 @@ type Grant struct {
 	Prefixed bool `json:"prefixed,omitempty"`
 }
 
-// Access is everything that a user may do, as the Job that makes it so reads it.
+// Access is everything that a user may do, in the form that the topics Job reads.
 type Access struct {
 	User   string  `json:"user"`
 	Grants []Grant `json:"grants"`
 }
 
-// everyone is what the brokers call all users together. Nothing is granted to it, so whatever somebody grants to it by
-// hand goes with the next run.
+// everyone is the wildcard principal. It is listed without grants, so the Job removes whatever was granted to it by hand.
 const everyone = "*"
 
-// accessList sorts grants by user.
+// accessList groups grants by user.
 func accessList(users []string, grants []Grant) []Access {
 	var list []Access
 	for _, user := range append(users[:len(users):len(users)], everyone) {

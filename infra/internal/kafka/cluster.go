@@ -30,8 +30,8 @@ type ClusterArgs struct {
 	// ClusterID is 22 characters, the same on every node.
 	ClusterID string
 
-	// Heap is the size of each broker's heap. The container gets twice as much: what the JVM needs beside the heap,
-	// and page cache, out of which Kafka serves its readers.
+	// Heap is the size of each broker's heap. The container gets twice as much: for what the JVM needs outside of the heap,
+	// and for page cache, from which Kafka serves consumers.
 	Heap     resource.Quantity
 	CPU      resource.Quantity
 	CPULimit resource.Quantity
@@ -39,7 +39,7 @@ type ClusterArgs struct {
 	StorageClass string
 	StorageSize  resource.Quantity
 
-	// DeleteVolumes lets the volumes go with the cluster.
+	// DeleteVolumes deletes the volumes with the cluster.
 	DeleteVolumes bool
 
 	Security Security
@@ -81,8 +81,8 @@ func (c *Cluster) BootstrapServers() string {
 	return BootstrapServers(c.args.Namespace.Name, c.args.ClusterDomain)
 }
 
-// BootstrapServers is the address of the cluster in a namespace. It is fully qualified, because the autoscaler asks
-// from a namespace of its own.
+// BootstrapServers is the address of the cluster in a namespace. It is fully qualified, since KEDA connects from another
+// namespace.
 func BootstrapServers(namespace, domain string) string {
 	return fmt.Sprintf("%s.%s.svc.%s:%d", Name, namespace, domain, ClientPort)
 }
@@ -106,7 +106,7 @@ func (c *Cluster) EnvVars(user, secret string) []pod.Env {
 	)
 }
 
-// Hosts is every name that a node or the cluster is called by, for its certificate.
+// Hosts returns every host name of the nodes and of the cluster, for the certificate.
 func Hosts(namespace, domain string) []string {
 	return []string{
 		fmt.Sprintf("%s.%s.svc.%s", Name, namespace, domain),
@@ -115,12 +115,12 @@ func Hosts(namespace, domain string) []string {
 	}
 }
 
-// Brokers is the brokers as an end of a call.
+// Brokers returns the brokers as an end of a call.
 func Brokers(namespace string) netpol.Peer {
 	return netpol.Peer{Name: Name, Namespace: namespace, Labels: label.Selector(Name)}
 }
 
-// Calls is who calls whom inside the cluster.
+// Calls returns who calls whom inside the cluster.
 func (t Topology) Calls(namespace string) []netpol.Call {
 	brokers := Brokers(namespace)
 	if t.Controllers == 0 {
@@ -146,7 +146,7 @@ func (args ClusterArgs) domain(service string) string {
 	return fmt.Sprintf("%s.%s.svc.%s", service, args.Namespace.Name, args.ClusterDomain)
 }
 
-// Resources is what each node's container asks for.
+// resources returns the requests and limits of each node's container.
 func (args ClusterArgs) resources() pod.Resources {
 	return pod.Resources{CPU: args.CPU, CPULimit: args.CPULimit, Memory: Memory(args.Heap)}
 }
@@ -207,7 +207,7 @@ func (c *Cluster) provision(ctx *pulumi.Context, p pool) error {
 				Name: pulumi.String("client"), Port: pulumi.Int(ClientPort), TargetPort: pulumi.Int(ClientPort),
 			}},
 		},
-		// Made last, since pulumi waits for a service's first endpoint.
+		// Created last, since pulumi waits for a service's first endpoint.
 	}, pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{set}))
 	if err != nil {
 		return fmt.Errorf("creating service %q: %w", p.name, err)

@@ -10,15 +10,15 @@ import (
 	"shopstream/infra/internal/pod"
 )
 
-// dataDirectory is a folder of the volume, not its root: a file system's lost+found at the root would be taken for a
-// broken partition.
+// dataDirectory is a folder of the volume and not its root, where Kafka would take a file system's lost+found for a broken
+// partition.
 const dataDirectory = "/var/lib/kafka/data/kraft"
 
 // podIndex is the field with a pod's number in its StatefulSet.
 const podIndex = "metadata.labels['apps.kubernetes.io/pod-index']"
 
-// environment returns the whole configuration of a pool's nodes. The image takes every KAFKA_* variable for a broker
-// setting, and setting one of them switches all of its built-in defaults off, so what matters is written out.
+// environment returns the whole configuration of a pool's nodes. The image turns every KAFKA_* variable into a broker
+// setting, and with the first one it drops its own defaults, so every setting that matters is here.
 func (args ClusterArgs) environment(p pool) []pod.Env {
 	host := fmt.Sprintf("$(POD_NAME).%s", args.domain(p.headless()))
 	bind, advertised, protocols := listenerValues(listeners(args.Security), p, host)
@@ -45,11 +45,11 @@ func (args ClusterArgs) environment(p pool) []pod.Env {
 		pod.Value("KAFKA_MIN_INSYNC_REPLICAS", minISR),
 		pod.Value("KAFKA_DEFAULT_REPLICATION_FACTOR", replication),
 		pod.Value("KAFKA_UNCLEAN_LEADER_ELECTION_ENABLE", "false"),
-		// How soon the controllers give up a broker that died without a word, which holds up the partitions that it takes
-		// part in. Kafka's own nine seconds are three more; four heartbeats have to be missed, as there.
+		// How soon the controllers fence a broker that died without a shutdown. Until then, writes to its partitions wait.
+		// Kafka's default is 9 s; as there, four heartbeats must be missed.
 		pod.Value("KAFKA_BROKER_SESSION_TIMEOUT_MS", "6000"),
 		pod.Value("KAFKA_BROKER_HEARTBEAT_INTERVAL_MS", "1500"),
-		// Topics come from their declaration and from nowhere else.
+		// Only declared topics exist.
 		pod.Value("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false"),
 	}
 	env = append(env, args.Security.environment()...)
@@ -81,8 +81,8 @@ func (args ClusterArgs) environment(p pool) []pod.Env {
 	return env
 }
 
-// ClusterID derives the 22 characters that tell one Kafka cluster from another. It is fixed by the stack, so that
-// every node, and every later run, finds the same one.
+// ClusterID derives the 22 characters of a Kafka cluster's id from the stack, so that every node and every later run has
+// the same one.
 func ClusterID(project, stack string) string {
 	sum := sha256.Sum256([]byte(project + "/" + stack))
 	// Kafka rejects an id that begins with a dash, which a base64 text may.

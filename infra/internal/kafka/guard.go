@@ -26,7 +26,7 @@ const (
 	endGrace = 24 * 60 * 60
 )
 
-// Guard is what stands beside each node in its pod.
+// Guard is the sidecar in each node's pod.
 type Guard struct {
 	Image     string
 	Resources pod.Resources

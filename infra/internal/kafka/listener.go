@@ -12,7 +12,7 @@ type listener struct {
 	role     string
 	protocol string
 
-	// advertised listeners are told to clients and other brokers; the controllers' are found in the voters.
+	// advertised listeners are in the metadata for clients and other brokers. Controllers are found through the voters.
 	advertised bool
 }
 
@@ -25,8 +25,8 @@ const (
 	controllerListener = "CONTROLLER"
 )
 
-// listeners returns every listener of the cluster. Their names are never protocols: the image's start script would take
-// SSL:// for a request to look for Java key stores.
+// listeners returns every listener of the cluster. None is named like a protocol: where a listener is called SSL, the
+// image's start script looks for Java key stores.
 func listeners(s Security) []listener {
 	clients, nodes := s.protocols()
 	return []listener{
@@ -37,7 +37,7 @@ func listeners(s Security) []listener {
 }
 
 // listenerValues returns the three settings that describe the listeners of a pool's nodes. The protocol map names all
-// listeners, since a broker must know how to talk to a controller even where it is none itself.
+// listeners, since a broker connects to controllers even if it isn't one.
 func listenerValues(all []listener, p pool, host string) (bind, advertised, protocols string) {
 	var binds, adverts, maps []string
 	for _, l := range all {

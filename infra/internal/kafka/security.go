@@ -10,17 +10,17 @@ import (
 	"shopstream/infra/internal/secret"
 )
 
-// Security is how the cluster knows who calls, and keeps others from listening. The zero value is neither.
+// Security is TLS, authentication and authorization. The zero value is none of them.
 //
-// Clients come in by TLS with a name and a password (SASL PLAIN, which is safe inside TLS), and may do what the access
-// list says. Nodes know each other by their certificates.
+// Clients connect by TLS and authenticate with a username and a password (SASL PLAIN, which is safe inside TLS). The access
+// list says what each may do. Nodes authenticate each other by their certificates (mutual TLS).
 type Security struct {
 	Enabled bool
 
-	// Users are those who may come in. Each one's password is in the Secret of CredentialsSecret, under the user's name.
+	// Users are the SASL usernames. The Secret CredentialsSecret has the password of each under its name.
 	Users []string
 
-	// Checksum changes with the content of the Secrets: nodes read them when they start, so they are started anew then.
+	// Checksum changes with the content of the Secrets, and so restarts the nodes, which read them only when they start.
 	Checksum pulumi.StringInput
 }
 
@@ -29,32 +29,32 @@ const (
 	// CredentialsSecret holds every user's password, in the brokers' namespace.
 	CredentialsSecret = "kafka-users"
 
-	// CertificateSecret holds the nodes' key and certificate, and the certificate of who signed it.
+	// CertificateSecret holds the nodes' private key and certificate, and the certificate authority.
 	CertificateSecret = "kafka-certificate"
 
 	// CombinedKey and AuthorityKey are the names that cert-manager gives the two files.
 	CombinedKey  = "tls-combined.pem"
 	AuthorityKey = "ca.crt"
 
-	// Admin is the user who may do everything; only the Job that makes topics and access list is it.
+	// Admin is a super user; only the topics Job uses it.
 	Admin = "admin"
 
-	// NodeName is the common name in the nodes' certificate, by which they are known to one another.
+	// NodeName is the common name in the nodes' certificate, and so their principal.
 	NodeName = "kafka"
 
 	certificateFolder = "/etc/kafka/tls"
 	certificateVolume = "certificate"
 
-	// AuthorityFile is where every client finds the certificate that it checks the brokers' with.
+	// AuthorityFile is the path of the certificate authority in every client's container.
 	AuthorityFile = certificateFolder + "/" + AuthorityKey
 )
 
-// Authority is the file that a client's pods need, out of that Secret.
+// Authority returns that Secret as the file that a client's pods mount.
 func Authority(secret string) pod.File {
 	return pod.File{Volume: certificateVolume, Secret: secret, Folder: certificateFolder}
 }
 
-// protocols returns how clients and nodes are talked to.
+// protocols returns the security protocols of the listeners for clients and for nodes.
 func (s Security) protocols() (clients, nodes string) {
 	if s.Enabled {
 		return "SASL_SSL", "SSL"
@@ -86,7 +86,7 @@ func (s Security) environment() []pod.Env {
 	)
 }
 
-// annotations are those of every node's pod.
+// annotations returns those of every node's pod.
 func (s Security) annotations() pulumi.StringMap {
 	if !s.Enabled {
 		return nil
@@ -94,7 +94,7 @@ func (s Security) annotations() pulumi.StringMap {
 	return pulumi.StringMap{secret.ChecksumAnnotation: s.Checksum}
 }
 
-// jaas lists the users with references to their passwords, so that no password stands in the pod's specification.
+// jaas lists the users with references to their passwords, so that no password is in the pod's specification.
 func (s Security) jaas() string {
 	var line strings.Builder
 	line.WriteString("org.apache.kafka.common.security.plain.PlainLoginModule required")

@@ -29,8 +29,8 @@ func (args ClusterArgs) statefulSet(p pool) *appsv1.StatefulSetSpecArgs {
 		ServiceName: pulumi.String(p.headless()),
 		Replicas:    pulumi.Int(p.count),
 		Selector:    &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(label.Selector(p.name))},
-		// All at once at first: one after another would wait for a first node that waits for its quorum. Updates still
-		// go one by one.
+		// The first start is of all nodes at once: a lone first node would wait for its quorum for ever. Updates still go one
+		// by one.
 		PodManagementPolicy: pulumi.String("Parallel"),
 		PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicyArgs{
 			WhenDeleted: pulumi.String(retention),
@@ -88,8 +88,7 @@ func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
 	}
 
 	return &corev1.PodSpecArgs{
-		// A service named kafka would put KAFKA_PORT and its like into every pod, and the image would take them for
-		// broker settings.
+		// A Service named kafka would set KAFKA_PORT and others in every pod, which the image would take for broker settings.
 		EnableServiceLinks:            pulumi.Bool(false),
 		AutomountServiceAccountToken:  pulumi.Bool(false),
 		SecurityContext:               pod.Security(user),

@@ -28,7 +28,7 @@ type Topic struct {
 	Config            map[string]string `json:"config,omitempty"`
 }
 
-// TopicsArgs describes the Job that makes the topics, and who may do what, what they are declared to be.
+// TopicsArgs describes the Job that creates and updates the declared topics and grants.
 type TopicsArgs struct {
 	Namespace *namespace.Namespace
 	Image     string
@@ -36,7 +36,7 @@ type TopicsArgs struct {
 	Resources pod.Resources
 	Topics    []Topic
 
-	// Users may do what is granted to them and nothing else. Without any, there is no access list.
+	// Users have the rights in Grants and no others. Without users there is no access list.
 	Users  []string
 	Grants []Grant
 
@@ -48,13 +48,13 @@ type TopicsArgs struct {
 	Options []pulumi.ResourceOption
 }
 
-// Topics is the finished declaration of the topics: what depends on it finds them.
+// Topics is the finished Job: what depends on it finds the topics.
 type Topics struct {
 	pulumi.ResourceState
 }
 
-// NewTopics makes the Job. Its name holds a digest of what it does: Jobs can't be changed, so a changed declaration is
-// a new Job, and an unchanged one is none.
+// NewTopics makes the Job. Its name holds a digest of its image and environment: a Job is immutable, so a changed
+// declaration is a new Job, and an unchanged one runs none.
 func NewTopics(ctx *pulumi.Context, name string, args *TopicsArgs, opts ...pulumi.ResourceOption) (*Topics, error) {
 	t := &Topics{}
 	if err := ctx.RegisterComponentResource("shopstream:kafka:Topics", name, t, opts...); err != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Names and ports that others meet.
+// Names and ports for clients and network policies.
 const (
 	Name           = "kafka"
 	ControllerName = "kafka-controller"
@@ -67,8 +67,8 @@ func (t Topology) Check() error {
 // ReplicationFactor is how many copies every partition has.
 func (t Topology) ReplicationFactor() int { return min(t.Brokers, 3) }
 
-// MinInSyncReplicas is how many copies must have a record before it is acknowledged: all but one, so that one broker
-// may be away, for a restart or for good, without loss and without a stop.
+// MinInSyncReplicas is how many copies must have a record before it is acknowledged: all but one, so that one broker may be
+// down, for a restart or for good, without loss and without refused writes.
 func (t Topology) MinInSyncReplicas() int { return max(t.ReplicationFactor()-1, 1) }
 
 // pool is a set of nodes with the same roles, one StatefulSet.
@@ -77,7 +77,7 @@ type pool struct {
 	roles []string
 	count int
 
-	// idPrefix stands before the pod's index in the node id. Pools need prefixes that can't give the same number twice.
+	// idPrefix is put before the pod's index to make the node id. No two pools may get the same id.
 	idPrefix string
 }
 

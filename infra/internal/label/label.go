@@ -1,5 +1,4 @@
-// Package label names things the same way everywhere: the recommended Kubernetes labels and the metadata that carries
-// them.
+// Package label sets the recommended Kubernetes labels, the same way on every object.
 package label
 
 import (
@@ -12,8 +11,8 @@ import (
 // PartOf is the value of app.kubernetes.io/part-of on every object of the platform.
 const PartOf = "shopstream"
 
-// Stack is the annotation of a namespace that names the stack which has made it. It is no label, whose values are shorter
-// than the names of stacks may be.
+// Stack is the annotation of a namespace with the stack that has made it. It is not a label, since the names of stacks may
+// be longer than a label's value.
 const Stack = "shopstream/stack"
 
 // StackOf returns what that annotation holds in this run.
@@ -24,8 +23,8 @@ func Ours(labels map[string]string) bool {
 	return labels["app.kubernetes.io/part-of"] == PartOf && labels["app.kubernetes.io/managed-by"] == "pulumi"
 }
 
-// Selector returns the labels that select a workload's pods. Selectors are immutable in Kubernetes, so they hold
-// nothing that a later release could want to change: no version, no stack, no component.
+// Selector returns the labels that select a workload's pods. Selectors are immutable in Kubernetes, so they hold nothing
+// that a later release may change: no version, no stack, no component.
 func Selector(name string) map[string]string {
 	return map[string]string{
 		"app.kubernetes.io/name":    name,

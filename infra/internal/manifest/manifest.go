@@ -52,7 +52,7 @@ func Of(resources []Resource) []Manifest {
 	return list
 }
 
-// plain takes the wrapping off secret values; withoutValues then takes the values out.
+// plain unwraps secret values; withoutValues then removes the values.
 func plain(v resource.PropertyValue) (any, bool) {
 	if v.IsSecret() {
 		return v.SecretValue().Element.MapRepl(nil, plain), true
@@ -63,7 +63,7 @@ func plain(v resource.PropertyValue) (any, bool) {
 	return nil, false
 }
 
-// objectPath puts namespaces first and releases, which bring kinds of objects along, before what uses them.
+// objectPath sorts namespaces first, and releases, which install custom resource definitions, before what uses them.
 func objectPath(object map[string]any) string {
 	kind, _ := object["kind"].(string)
 	metadata, _ := object["metadata"].(map[string]any)
@@ -76,7 +76,7 @@ func objectPath(object map[string]any) string {
 	return filepath.Join("3-"+namespace, file)
 }
 
-// withoutValues replaces the values of a Secret, which belong into no file.
+// withoutValues replaces the values of a Secret, which must not be in a file.
 func withoutValues(object map[string]any) map[string]any {
 	data, isMap := object["data"].(map[string]any)
 	if object["kind"] != "Secret" || !isMap {
@@ -94,7 +94,7 @@ func withoutValues(object map[string]any) map[string]any {
 
 func write(out string, manifests []Manifest) error {
 	if entries, err := os.ReadDir(out); err == nil && len(entries) > 0 {
-		return fmt.Errorf("%s is not empty: name a new folder, so that no manifest of an earlier run is left in it", out)
+		return fmt.Errorf("%s is not empty, and would keep manifests of an earlier run: name a new folder", out)
 	}
 	for _, m := range manifests {
 		encoded, err := yaml.Marshal(m.Object)

@@ -24,7 +24,7 @@ type Resource struct {
 	Protected    bool
 }
 
-// Stack is what the program is told about where it runs.
+// Stack is what a program learns about the stack that it runs for.
 type Stack struct {
 	Project, Name string
 
@@ -51,7 +51,7 @@ func Run(program pulumi.RunFunc, stack Stack) ([]Resource, error) {
 	return recorder.resources, nil
 }
 
-// recorder answers like a provider that creates everything exactly as it was asked to.
+// recorder answers like a provider that creates everything exactly as requested.
 type recorder struct {
 	stack Stack
 
@@ -59,7 +59,7 @@ type recorder struct {
 	resources []Resource
 }
 
-// NewResource keeps a resource. Pulumi calls it from many goroutines.
+// NewResource records a resource. Pulumi calls it from many goroutines.
 func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -77,12 +77,12 @@ func (r *recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.P
 	return args.Name + "-id", args.Inputs, nil
 }
 
-// Call refuses: the program has no use for functions of a provider.
+// Call returns an error: the program uses no functions of a provider.
 func (r *recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	return nil, fmt.Errorf("calling %q: the recorder has no functions", args.Token)
 }
 
-// urn is the name that others know a resource by, as pulumi puts it together.
+// urn returns the URN of a resource in pulumi's format.
 func (r *recorder) urn(recorded Resource) string {
 	var parentType tokens.Type
 	if parent := resource.URN(recorded.Parent); parent != "" && parent.QualifiedType() != resource.RootStackType {

@@ -1,5 +1,5 @@
 // Package mongo declares the document database: a replica set of one or three members with authentication, or the
-// address of a database that stands elsewhere.
+// address of an external database.
 package mongo
 
 import (
@@ -21,7 +21,7 @@ import (
 	"shopstream/infra/internal/secret"
 )
 
-// Names and ports that others meet.
+// Names and ports for clients and network policies.
 const (
 	Name          = "mongodb"
 	Port          = 27017
@@ -66,7 +66,7 @@ type DatabaseArgs struct {
 	// Database is the one that the application may read and write.
 	Database string
 
-	// RootPassword and AppPassword are of the two users; KeyFile is what the members know each other by.
+	// RootPassword and AppPassword are of the two users; KeyFile is the shared secret by which the members authenticate each other.
 	RootPassword, AppPassword, KeyFile secret.Value
 }
 
@@ -95,7 +95,7 @@ func NewDatabase(
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{"members": pulumi.Int(args.Members)})
 }
 
-// Members is the members as an end of a call.
+// Members returns the members as an end of a call.
 func Members(namespace string) netpol.Peer {
 	return netpol.Peer{Name: Name, Namespace: namespace, Labels: label.Selector(Name)}
 }
@@ -105,7 +105,7 @@ func Initiate(namespace string) netpol.Peer {
 	return netpol.Peer{Name: InitiateName, Namespace: namespace, Labels: label.Selector(InitiateName)}
 }
 
-// AppPassword is the application user's password as the database has it.
+// AppPassword returns the password of the application's user, as the cluster has it.
 func (d *Database) AppPassword() secret.Value { return d.admin.Value(appKey) }
 
 // hosts is the address of each member.
@@ -118,8 +118,8 @@ func (args DatabaseArgs) hosts() []string {
 	return hosts
 }
 
-// EnvVars is what the application needs to connect. The password comes from a Secret in its own namespace and meets
-// the rest of the address only inside the container.
+// EnvVars returns what the application needs to connect. The password comes from a Secret in its own namespace, and is put
+// into the address only inside the container.
 func (d *Database) EnvVars(secret, key string) []pod.Env {
 	return []pod.Env{
 		pod.Secret("MONGO_PASSWORD", secret, key),
@@ -134,7 +134,7 @@ func (d *Database) provision(ctx *pulumi.Context) error {
 	}
 	admin, err := secret.New(ctx, adminSecret, meta(adminSecret), map[string]secret.Value{
 		passwordKey: d.args.RootPassword, appKey: d.args.AppPassword, replicaSetKey: d.args.KeyFile,
-		// Part of the namespace, because it is kept together with the volumes, and then everything that it depends on stays.
+		// A child of the namespace: protecting it with the volumes then keeps everything that it depends on.
 	}, pulumi.Parent(d.args.Namespace))
 	if err != nil {
 		return err

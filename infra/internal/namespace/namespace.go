@@ -62,7 +62,7 @@ func (ns *Namespace) provision(ctx *pulumi.Context) error {
 	return nil
 }
 
-// labels asks for "restricted" in every mode: enforce refuses the pod, warn and audit name the workload that made it.
+// labels sets "restricted" in every mode: enforce refuses the pod, warn and audit name its workload.
 func labels(name string) map[string]string {
 	l := label.Standard(name, "namespace")
 	for _, mode := range []string{"enforce", "audit", "warn"} {

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// Peer is one end of a call.
+// Peer is one end of a call: pods, or addresses outside of the cluster.
 type Peer struct {
 	Name string
 
@@ -16,8 +16,8 @@ type Peer struct {
 	Namespace string
 	Labels    map[string]string
 
-	// Addresses are CIDR blocks, for a peer that is no pod. A peer with neither namespace nor addresses is anywhere:
-	// what a node or the control plane sends can't be told apart by address in every cluster, so only the port counts.
+	// Addresses are CIDR blocks, for a peer that is not a pod. A peer with neither namespace nor addresses is anywhere: nodes
+	// and control planes have no address known in advance in every cluster, so only the port is restricted.
 	Addresses []string
 }
 
@@ -43,13 +43,13 @@ type Call struct {
 	Why      string
 }
 
-// Graph is every call of the platform. Only pods in the closed namespaces get policies: the others keep their owners'.
+// Graph is every call of the platform. Only the closed namespaces get policies; other namespaces are left to their owners.
 type Graph struct {
 	Closed []string
 	Calls  []Call
 }
 
-// Rule lets a peer through on some ports.
+// Rule allows a peer on some ports.
 type Rule struct {
 	Peer  Peer
 	Ports []Port

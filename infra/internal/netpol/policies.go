@@ -45,7 +45,7 @@ func NewPolicies(
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{})
 }
 
-// spec names only the directions that the peer has rules for; the other one stays closed by deny-all.
+// spec names only the directions that the peer has rules for; deny-all covers the other one.
 func spec(p Policy) *networkingv1.NetworkPolicySpecArgs {
 	s := &networkingv1.NetworkPolicySpecArgs{
 		PodSelector: &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(p.Labels)},

@@ -135,7 +135,7 @@ func (s Service) Resources() pod.Resources {
 	return pod.Resources{CPU: s.Size.CPU, CPULimit: s.Size.CPULimit, Memory: s.Size.Memory}
 }
 
-// GuardResources is what the guard beside each node of Kafka asks for.
+// GuardResources returns the requests and limits of the guard beside each node of Kafka.
 func GuardResources() pod.Resources {
 	return pod.Resources{CPU: resource.MustParse("10m"), CPULimit: resource.MustParse("200m"), Memory: resource.MustParse("48Mi")}
 }

@@ -98,12 +98,12 @@ type database struct {
 	env    []pod.Env
 	secret *secret.Secret
 
-	// resources is the Secret, and the database unless it stands elsewhere: a service starts after them.
+	// resources is the Secret, and the database unless it is external: a service starts after them.
 	resources []pulumi.Resource
 }
 
-// declareDatabase makes the database and the Secret that the services connect with, or only the Secret for a database
-// that stands elsewhere.
+// declareDatabase makes the database and the Secret that the services connect with, or only the Secret for an external
+// database.
 func (p platform) declareDatabase(
 	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, opts ...pulumi.ResourceOption,
 ) (database, error) {

@@ -1,4 +1,4 @@
-// Package platform declares what a configuration asks for as Pulumi resources.
+// Package platform declares the resources of a configuration with Pulumi.
 package platform
 
 import (
@@ -102,7 +102,7 @@ func (p platform) imageArgs(ctx *pulumi.Context) *image.Args {
 		Services:   p.host.services(ctx.RootDirectory()),
 		Names:      plan.Images(p.config),
 		Build:      settings.Build,
-		Away:       p.unreachable.daemon,
+		NoDaemon:   p.unreachable.daemon,
 		Staging:    p.host.staging,
 		Registry:   settings.Registry,
 		Username:   settings.RegistryUsername,

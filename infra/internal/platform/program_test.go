@@ -539,7 +539,7 @@ func TestPreviewNeedsNoSecretsNoDaemonAndNoCharts(t *testing.T) {
 	}
 }
 
-func TestUpNamesAllThatIsAway(t *testing.T) {
+func TestUpNamesAllThatIsUnreachable(t *testing.T) {
 	stack := testStacks()[0]
 	settings := stack.config(t)
 	w := testHost(t)

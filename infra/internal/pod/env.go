@@ -1,5 +1,5 @@
-// Package pod holds what all pods of the platform share: how an environment is written down, and the security context,
-// resources and spread that every pod gets.
+// Package pod holds what all pods of the platform share: environments, security context, resources, topology spread and
+// volumes.
 package pod
 
 import (
@@ -30,7 +30,7 @@ func Field(name, path string) Env { return Env{Name: name, Field: path} }
 // from the node to the pod when the pod is scheduled (admission plugin PodTopologyLabels). Before, the variable is empty.
 func Zone(name string) Env { return Field(name, "metadata.labels['topology.kubernetes.io/zone']") }
 
-// Secret returns a variable read from a Secret, so that its value never stands in a pod's specification.
+// Secret returns a variable read from a Secret, so that its value is never in a pod's specification.
 func Secret(name, secret, key string) Env { return Env{Name: name, Secret: secret, Key: key} }
 
 // EnvVars turns an environment into what a container takes.

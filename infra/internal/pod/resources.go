@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// Resources is what a container asks for. Memory is request and limit at once: it can't be taken back from a
-// container, so lending more than there is ends in a kill. CPU can, so its limit is a number of its own.
+// Resources are the requests and limits of a container. Memory is request and limit at once: it can't be taken back from a
+// container, so overcommitting it gets containers killed. CPU can, so it has a limit of its own.
 type Resources struct {
 	CPU      resource.Quantity
 	CPULimit resource.Quantity
@@ -30,8 +30,8 @@ func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
 }
 
 // Spread keeps the pods with these labels apart: on different nodes where that is possible and, in a cluster with
-// zones, in different zones. It prefers rather than insists, so that the loss of a node does not keep a pod from
-// starting on what is left.
+// zones, in different zones. The constraint is soft, so that pods can start on the remaining nodes when one
+// is lost.
 func Spread(selector map[string]string, zones bool) corev1.TopologySpreadConstraintArray {
 	constraint := func(key string) corev1.TopologySpreadConstraintArgs {
 		return corev1.TopologySpreadConstraintArgs{

@@ -69,8 +69,8 @@ func ReadOnlyMount(name, folder string) corev1.VolumeMountArgs {
 	}
 }
 
-// KeepVolumeClaims leaves the volume claim templates of a StatefulSet as they were made. Kubernetes refuses a change of
-// them, so the provider would delete the StatefulSet first, and all members and their volumes would go at once.
+// KeepVolumeClaims leaves the volume claim templates of a StatefulSet as they were created. They are immutable, so for a
+// change the provider would delete the StatefulSet with all its pods, and recreate it.
 func KeepVolumeClaims() pulumi.ResourceOption {
 	return pulumi.IgnoreChanges([]string{"spec.volumeClaimTemplates"})
 }

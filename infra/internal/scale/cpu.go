@@ -12,7 +12,7 @@ import (
 	"shopstream/infra/internal/namespace"
 )
 
-// Range is between how many pods an autoscaler chooses.
+// Range is the fewest and the most pods that an autoscaler sets.
 type Range struct {
 	Min, Max int
 }

@@ -11,7 +11,7 @@ import (
 	"shopstream/infra/internal/label"
 )
 
-// Trigger is what a ScaledObject scales on, as KEDA writes it down.
+// Trigger is what a ScaledObject scales on, in KEDA's format.
 type Trigger map[string]any
 
 // CPU scales on the use of the CPU request, in percent.
@@ -23,7 +23,7 @@ func CPU(utilization int) Trigger {
 	}
 }
 
-// Lag describes a consumer group that falls behind.
+// Lag scales on the lag of a consumer group.
 type Lag struct {
 	BootstrapServers string
 	Topic, Group     string
@@ -31,7 +31,7 @@ type Lag struct {
 	// Threshold is the lag that one pod may have.
 	Threshold int
 
-	// Authentication names the TriggerAuthentication to come in with; empty means that the brokers ask for none.
+	// Authentication is the name of the TriggerAuthentication; empty where the brokers require no authentication.
 	Authentication string
 }
 
@@ -46,7 +46,7 @@ func (l Lag) Trigger() Trigger {
 			"lagThreshold":     strconv.Itoa(l.Threshold),
 			// The consumers start at the earliest record, so a group that has no offset yet lags by the whole topic.
 			"offsetResetPolicy": "earliest",
-			// A record that can't get past its consumer makes the lag grow for ever, and more pods would not help.
+			// A partition whose consumer is stuck on a record lags more and more, and more pods would not help.
 			"excludePersistentLag": "true",
 			// The default is a protocol that Kafka 4 no longer speaks.
 			"version": "3.0.0",
@@ -58,14 +58,13 @@ func (l Lag) Trigger() Trigger {
 	return trigger
 }
 
-// KafkaAuthentication says where KEDA finds what it comes in to the brokers with: keys of Secrets in the same
-// namespace.
+// KafkaAuthentication says where KEDA finds its credentials for the brokers: keys of Secrets in the same namespace.
 type KafkaAuthentication struct {
 	Secret, UsernameKey, PasswordKey string
 	AuthoritySecret, AuthorityKey    string
 }
 
-// NewKafkaAuthentication makes a TriggerAuthentication. Like a ScaledObject, it goes before KEDA does.
+// NewKafkaAuthentication makes a TriggerAuthentication. Like a ScaledObject, it must be deleted before KEDA.
 func NewKafkaAuthentication(
 	ctx *pulumi.Context, name string, namespace pulumi.StringInput, from KafkaAuthentication,
 	opts ...pulumi.ResourceOption,
@@ -92,15 +91,15 @@ func NewKafkaAuthentication(
 	return object, nil
 }
 
-// SASLKey and TLSKey are where the Secret says how to come in: KEDA reads these two from there, once a trigger has an
-// authentication.
+// SASLKey and TLSKey are the keys of the Secret with KEDA's SASL and TLS settings. KEDA reads both from the authentication
+// once a trigger has one.
 const (
 	SASLKey = "keda-sasl"
 	TLSKey  = "keda-tls"
 )
 
-// NewScaledObject makes a ScaledObject with one trigger. It has to go before KEDA does, which alone can finish its
-// deletion: depend on KEDA's release.
+// NewScaledObject makes a ScaledObject with one trigger. Only KEDA can remove its finalizer, so it must be deleted before
+// KEDA: let it depend on KEDA's release.
 func NewScaledObject(
 	ctx *pulumi.Context, name string, target Target, trigger Trigger, opts ...pulumi.ResourceOption,
 ) (*apiextensions.CustomResource, error) {
@@ -125,7 +124,7 @@ func scaledObject(target Target, trigger Trigger) map[string]any {
 		"advanced": map[string]any{
 			"horizontalPodAutoscalerConfig": map[string]any{
 				"behavior": map[string]any{
-					// Every pod that comes or goes makes the group share out its partitions again: go down slowly.
+					// Every pod that is added or removed rebalances the consumer group: scale down slowly.
 					"scaleDown": map[string]any{
 						"stabilizationWindowSeconds": 120,
 						"policies": []any{
@@ -138,7 +137,7 @@ func scaledObject(target Target, trigger Trigger) map[string]any {
 		"triggers": []any{map[string]any(trigger)},
 	}
 	if trigger["type"] != "cpu" {
-		// With the brokers out of reach the lag is unknown: keep what runs rather than scale to nothing.
+		// While the brokers are unreachable the lag is unknown: keep the pods that run.
 		spec["fallback"] = map[string]any{
 			"failureThreshold": 3, "replicas": target.Range.Min, "behavior": "currentReplicasIfHigher",
 		}

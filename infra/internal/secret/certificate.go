@@ -14,14 +14,14 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// certificateLife is long because nothing renews what is made here. A stack that wants renewal has cert-manager fill
-// the Secret.
+// certificateLife is long because nothing renews a generated certificate. A stack that needs renewal sets a certificate of
+// its own: docs/decisions/0007-own-secrets-and-certificate.md.
 const certificateLife = 5 * 365 * 24 * time.Hour
 
-// Certificate makes a key and a certificate for these host names, and an authority that signs it and is then thrown
-// away. Like a generated value, the first one is kept.
+// Certificate generates a key and a certificate for these host names, and the certificate authority that signs it, whose
+// key is discarded. Like a generated value, the first one is kept.
 //
-// Combined is the key followed by the certificate; authority is what clients check it with.
+// Combined is the key followed by the certificate; authority is the certificate that clients verify it with.
 func Certificate(commonName string, hosts []string, now time.Time) (combined, authority Value, err error) {
 	authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -43,7 +43,7 @@ func Certificate(commonName string, hosts []string, now time.Time) (combined, au
 	leaf := template(commonName, now)
 	leaf.DNSNames = hosts
 	leaf.KeyUsage = x509.KeyUsageDigitalSignature
-	// Nodes are servers to their clients and clients to one another.
+	// Nodes are servers for their clients, and clients of one another.
 	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, root, key.Public(), authorityKey)
 	if err != nil {

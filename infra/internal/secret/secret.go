@@ -1,4 +1,4 @@
-// Package secret makes Kubernetes Secrets from values that are given, and from values that are made up once.
+// Package secret makes Kubernetes Secrets from values that the stack sets, and from values that are generated once.
 package secret
 
 import (
@@ -15,22 +15,22 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// ChecksumAnnotation is where a pod says which content of its secrets it was started with.
+// ChecksumAnnotation is the annotation of a pod with the checksum of the Secrets that it was started with.
 const ChecksumAnnotation = "shopstream/secret-checksum"
 
 // Value is the value of one key.
 type Value struct {
 	text pulumi.StringInput
 
-	// once values are new in every run, and only the first one counts.
+	// once values are generated in every run, and only the first one is kept.
 	once bool
 }
 
 // Given is a value that the caller knows, such as a secret of the stack's configuration.
 func Given(text pulumi.StringInput) Value { return Value{text: text} }
 
-// Generated makes up a value out of that many random bytes. It is kept from the first run on; to change it, give one.
-// It has only hexadecimal digits, so it can stand in an address as it is.
+// Generated returns that many random bytes as hexadecimal digits, which need no escapes in an address. The value of the
+// first run is kept; to change it, set one in the stack.
 func Generated(random io.Reader, bytes int) (Value, error) {
 	raw := make([]byte, bytes)
 	if _, err := io.ReadFull(random, raw); err != nil {
@@ -75,7 +75,7 @@ func (s *Secret) Value(key string) Value {
 }
 
 // Checksum changes with the content of any of the Secrets. In a pod's annotations it makes a changed secret roll the
-// pods that read it. Eight bytes of a digest give nothing away, so it is no secret itself.
+// pods that read it. Eight bytes of a digest reveal nothing, so the checksum is not a secret.
 func Checksum(secrets ...*Secret) pulumi.StringOutput {
 	contents := make([]any, 0, len(secrets))
 	for _, s := range secrets {
