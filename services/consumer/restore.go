@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -58,13 +57,7 @@ func (r *restorer) restore(ctx context.Context, committed []kafka.TopicPartition
 				return nil, fmt.Errorf("totals were deleted while they were read (%s)", e.Kind)
 			}
 			r.gone = append(r.gone, e.From.Log)
-			if ends, err = r.ends(ctx); err != nil {
-				return nil, err
-			}
-			if len(ends) != len(assigned) {
-				return nil, errors.New("the totals topic was recreated while it was read")
-			}
-			ledgers = blank(committed)
+			return r.restore(ctx, committed)
 		case nil:
 			if log, all := r.reached(ends); all {
 				for _, l := range ledgers {

@@ -142,7 +142,7 @@ func (r *Reader) move(p *partition, kind string, to Position, unread int64) *par
 	moved := newPartition(p.number, to)
 	moved.leader, moved.leaderEpoch, moved.checked = p.leader, p.leaderEpoch, true
 	r.partitions[p.number] = moved
-	r.changes = append(r.changes, &LogChange{Partition: p.number, Kind: kind, From: p.at, To: to, Unread: unread})
+	moved.old, moved.change = p, &LogChange{Partition: p.number, Kind: kind, From: p.at, To: to, Unread: unread}
 	r.notify()
 	return moved
 }
@@ -265,7 +265,9 @@ func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*
 	room := r.config.Buffer
 	var mine []*partition
 	for _, p := range r.partitions {
-		room -= p.bytes
+		for held := p; held != nil; held = held.old {
+			room -= held.bytes
+		}
 		from := p.leader
 		if p.replica >= 0 {
 			from = p.replica

@@ -35,6 +35,11 @@ type partition struct {
 	start, end int64 // of the log, as last reported; negative before
 	done       int64 // everything before it is finished
 
+	// old is what was fetched before the log changed. It may be nowhere else by
+	// now: it is read to its end, and then change is told.
+	old    *partition
+	change *LogChange
+
 	fault error
 	since time.Time // of the fault
 }

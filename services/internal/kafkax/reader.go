@@ -60,7 +60,6 @@ type Reader struct {
 	mu         sync.Mutex
 	polled     time.Time // when a batch was last taken up
 	partitions map[int32]*partition
-	changes    []*LogChange
 	id         [16]byte
 	known      bool              // whether the topic has been seen
 	gone       map[[16]byte]bool // former topic ids; none is ever used again
@@ -127,7 +126,6 @@ func (r *Reader) Remove(partitions ...int32) {
 	for _, number := range partitions {
 		delete(r.partitions, number)
 	}
-	r.changes = slices.DeleteFunc(r.changes, func(c *LogChange) bool { return slices.Contains(partitions, c.Partition) })
 }
 
 // Done records that all records of a partition before an offset are finished, for
@@ -239,6 +237,9 @@ func (r *Reader) take() any {
 				return u
 			}
 			if r.records == nil {
+				if change := r.changed(); change != nil { // the old log may have ended in what is skipped
+					return change
+				}
 				return nil
 			}
 		}
@@ -260,17 +261,14 @@ func (r *Reader) take() any {
 	}
 }
 
-// changed returns the next change of a log and drops the batch of the log before.
+// changed returns the next change of a log, once all that was fetched of the log
+// before is read.
 func (r *Reader) changed() *LogChange {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.changes) == 0 {
+	change := r.due()
+	if change == nil {
 		return nil
-	}
-	change := r.changes[0]
-	r.changes = r.changes[1:]
-	if r.reading != nil && r.reading.number == change.Partition {
-		r.drop()
 	}
 	r.changesSeen.WithLabelValues(change.Kind).Inc()
 	r.unread.Add(float64(max(0, change.Unread)))
@@ -300,7 +298,7 @@ func (r *Reader) open() any {
 	defer r.mu.Unlock()
 	for {
 		p := r.pick()
-		if p == nil || len(r.changes) > 0 {
+		if p == nil {
 			return nil
 		}
 		c := &p.chunks[0]
@@ -346,10 +344,34 @@ func (r *Reader) settle(p *partition) {
 	r.signal()
 }
 
+// due returns a change before which nothing is left to be read.
+func (r *Reader) due() *LogChange {
+	for _, p := range r.partitions {
+		for p.old != nil && p.old.old != nil {
+			p = p.old
+		}
+		old := p.old
+		if old == nil || len(old.chunks) > 0 || r.reading == old {
+			continue
+		}
+		change := p.change
+		if change.Unread > 0 {
+			change.Unread = max(0, change.Unread-(old.at.Offset-change.From.Offset))
+		}
+		change.From = old.at
+		p.old, p.change = nil, nil
+		return change
+	}
+	return nil
+}
+
 // pick returns the partitions with fetched data in turn.
 func (r *Reader) pick() *partition {
 	var filled []*partition
 	for _, p := range r.partitions {
+		for p.old != nil {
+			p = p.old
+		}
 		if len(p.chunks) > 0 {
 			filled = append(filled, p)
 		}

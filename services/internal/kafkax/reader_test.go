@@ -316,3 +316,35 @@ func TestEachMessageKeepsItsLabel(t *testing.T) {
 		t.Error("both are of one epoch: nothing is tried")
 	}
 }
+
+// What was fetched when the topic is deleted may be nowhere else.
+func TestWhatWasFetchedOfARecreatedTopicIsReadFirst(t *testing.T) {
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "recreated", 1, nil)
+	for n := range 3 { // three batches, which come with one fetch
+		k.Produce(t, values(topic, 0, 10*n, 10*n+10)...)
+	}
+	r := newReader(t, k, kafkax.ReaderConfig{Topic: topic})
+	r.Assign(map[int32]kafkax.Position{0: kafkax.Beginning()})
+	before := kafkax.PositionOf(0, nextValue(t, r).TopicPartition.Metadata).Log
+	k.RecreateTopic(t, topic, 1, nil)
+	k.Produce(t, values(topic, 0, 100, 110)...)
+	for deadline := time.Now().Add(30 * time.Second); r.Positions()[0].Log == before; {
+		if time.Now().After(deadline) {
+			t.Fatal("the recreated topic is not noticed")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	for i := 1; i < 30; i++ {
+		if m := nextValue(t, r); string(m.Value) != fmt.Sprint(i) {
+			t.Fatalf("%s in place of %d", m.Value, i)
+		}
+	}
+	change, ok := next(t, r).(*kafkax.LogChange)
+	if !ok || change.Kind != kafkax.LogRecreated || change.From.Offset != 30 || change.Unread != 0 {
+		t.Fatalf("instead of the change comes %#v", change)
+	}
+	if m := nextValue(t, r); string(m.Value) != "100" {
+		t.Errorf("reading goes on with %s", m.Value)
+	}
+}
