@@ -47,9 +47,13 @@ func newShop(currency string) (*shop, error) {
 	}
 	p := &shop{assets: []asset{newAsset("/", "text/html; charset=utf-8", index.Bytes())}}
 	for name, contentType := range map[string]string{
-		"app.js":    "text/javascript; charset=utf-8",
-		"style.css": "text/css; charset=utf-8",
-		"icon.svg":  "image/svg+xml",
+		"api.js":     "text/javascript; charset=utf-8",
+		"app.js":     "text/javascript; charset=utf-8",
+		"dom.js":     "text/javascript; charset=utf-8",
+		"shopper.js": "text/javascript; charset=utf-8",
+		"words.js":   "text/javascript; charset=utf-8",
+		"style.css":  "text/css; charset=utf-8",
+		"icon.svg":   "image/svg+xml",
 	} {
 		content, err := shopFiles.ReadFile("shop/" + name)
 		if err != nil {

@@ -4,6 +4,11 @@
 //  - a buy that was not answered may have been recorded all the same: trying
 //    again sends the same Idempotency-Key, so it is recorded once.
 
+import { call, newKey } from "./api.js";
+import { $, busy, memory, put, say } from "./dom.js";
+import { checkWaiting, firstPoll, loadNewest, nextPage, shopperOf } from "./shopper.js";
+import { count, digits, moment, money, nameOf, possessive } from "./words.js";
+
 // The server has written the catalogue and the suggested shoppers into the page.
 const catalogue = [...document.querySelectorAll(".product")].map((card) => ({
   card,
@@ -18,176 +23,9 @@ const suggested = [...document.querySelectorAll("#shoppers label")].map((label) 
   name: label.textContent,
 }));
 
-const pageSize = 10;
-const firstPoll = 300; // ms; each further one waits longer, up to longestPoll
-const longestPoll = 8000;
-const patience = 9000; // ms; the server answers within 5 s
+const longestPoll = 8000; // ms
 
-const $ = (id) => document.getElementById(id);
-const shopCurrency = document.querySelector('meta[name="currency"]').content;
-
-// --- Words and numbers ------------------------------------------------------
-
-const formats = new Map();
-function moneyFormat(currency) {
-  if (!formats.has(currency)) formats.set(currency, new Intl.NumberFormat(undefined, { style: "currency", currency }));
-  return formats.get(currency);
-}
-const digits = (currency) => moneyFormat(currency).resolvedOptions().maximumFractionDigits;
-const money = (amount, currency = shopCurrency) => moneyFormat(currency).format(amount);
-
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const calendar = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const moment = (at) => (at.toDateString() === new Date().toDateString() ? clock : calendar).format(at);
-
-const possessive = (name) => `${name}’${/s$/i.test(name) ? "" : "s"}`;
-const count = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
-
-// --- What this browser remembers ---------------------------------------------
-
-// Storage may be full, blocked or somebody else's mess: the page works without.
-const memory = {
-  read(key, fallback) {
-    try {
-      return JSON.parse(localStorage.getItem(`shopstream.${key}`)) ?? fallback;
-    } catch {
-      return fallback;
-    }
-  },
-  write(key, value) {
-    try {
-      localStorage.setItem(`shopstream.${key}`, JSON.stringify(value));
-    } catch { /* then not */ }
-  },
-};
-
-const nameOf = (entry) => entry.product ?? "A purchase";
-
-// --- The API ------------------------------------------------------------------
-
-// Trouble is an answer that is none. Its kind is "refused" where asking again is
-// of no use, "away" where a backend is, "unreachable" where the shop itself is.
-class Trouble extends Error {
-  constructor(kind, detail, after = 0) {
-    super(detail);
-    this.kind = kind;
-    this.after = after; // ms
-  }
-}
-
-async function call(path, options = {}) {
-  const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), patience);
-  try {
-    const response = await fetch(path, { ...options, signal: abort.signal, cache: "no-store" });
-    const body = await response.json().catch(() => null);
-    if (response.ok && body !== null) return { body, link: response.headers.get("Link") };
-    const detail = [body?.detail, ...(body?.errors ?? []).map((e) => `${e.field} ${e.detail}`)].filter(Boolean).join("; ");
-    const kind = [408, 429, 502, 503, 504].includes(response.status) || response.ok ? "away" : "refused";
-    throw new Trouble(kind, detail || `The answer was ${response.status}.`, 1000 * (Number(response.headers.get("Retry-After")) || 0));
-  } catch (error) {
-    throw error instanceof Trouble ? error : new Trouble("unreachable", "The shop can’t be reached from here.");
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-// randomUUID is not there on plain http.
-const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
-
-// --- A shopper and their purchases --------------------------------------------
-
-class Shopper {
-  constructor({ id, name }) {
-    this.id = id;
-    this.name = name;
-    this.entries = new Map(); // by event id
-    this.attempts = new Map(); // by product id: buys not answered yet
-    this.loaded = false; // the list has been here once
-    this.stale = false; // and has to be loaded again
-    this.trouble = null; // why it could not be
-    this.older = null; // where the next page is
-    this.running = null; // the sync under way
-    this.delay = firstPoll; // before the next one
-    this.timer = 0;
-  }
-
-  get path() {
-    return `/api/v1/getAllUserBuys/${encodeURIComponent(this.id)}`;
-  }
-
-  get sorted() {
-    return [...this.entries.values()].sort((a, b) => b.at - a.at);
-  }
-
-  get waiting() {
-    return [...this.entries.values()].filter((e) => e.state === "accepted");
-  }
-
-  // accept takes a purchase that Kafka has.
-  accept(p) {
-    // A buy that was tried again may be stored by now.
-    if (!this.entries.has(p.eventId)) this.entries.set(p.eventId, { ...entryOf(p), state: "accepted" });
-  }
-
-  // list takes purchases as the list has them.
-  list(purchases) {
-    for (const p of purchases) {
-      const entry = entryOf(p);
-      this.entries.set(entry.key, { ...entry, state: "stored", listed: true });
-    }
-  }
-}
-
-// Purchases of the original system have no event id, no minor units, no
-// currency and no product.
-const keyOf = (p) => p.eventId ?? `${p.timestamp}/${p.price}`;
-function entryOf(p) {
-  const currency = p.currency ?? shopCurrency;
-  const amount = Number.isInteger(p.priceMinor) ? p.priceMinor / 10 ** digits(currency) : p.price;
-  return { key: keyOf(p), amount, currency, product: p.product, at: p.timestamp };
-}
-
-const shoppers = new Map();
-let shopper = null;
-
-function shopperOf({ id, name }) {
-  const known = shoppers.get(id) ?? new Shopper({ id, name });
-  known.name = name;
-  shoppers.set(id, known);
-  return known;
-}
-
-const nextPage = (link) => link?.match(/<([^>]*)>\s*;\s*rel="?next"?/)?.[1] ?? null;
-
-async function loadNewest(who) {
-  const { body, link } = await call(`${who.path}?limit=${pageSize}`);
-  const next = nextPage(link);
-  // Where the page doesn't reach what was listed before, purchases lie in
-  // between: "older" starts anew below this page.
-  const gap = next !== null && !body.some((p) => who.entries.get(keyOf(p))?.listed);
-  if (gap) for (const e of who.entries.values()) if (e.listed) who.entries.delete(e.key);
-  if (gap || !who.loaded) who.older = next;
-  who.list(body);
-  who.loaded = true;
-}
-
-// checkWaiting asks what became of accepted purchases: of a few at a time, and
-// of each in its turn.
-async function checkWaiting(who) {
-  const asked = who.waiting.sort((a, b) => (a.asked ?? 0) - (b.asked ?? 0) || a.at - b.at).slice(0, 4);
-  for (const e of asked) e.asked = Date.now();
-  const answers = await Promise.all(asked.map((e) => call(`/api/v1/buys/${e.key}`)));
-  let moved = false;
-  answers.forEach(({ body }, i) => {
-    if (body.state === "accepted") return;
-    moved = true;
-    asked[i].state = body.state === "stored" ? "stored" : "refused";
-    asked[i].reason = body.error ?? body.reason;
-    say(`${nameOf(asked[i])}: ${asked[i].state}.`);
-  });
-  return moved;
-}
+let shopper = null; // who is shopping
 
 // sync brings the shopper's purchases up to date and goes on, ever more
 // seldom, for as long as something is on its way or could not be loaded.
@@ -284,16 +122,6 @@ function tryAgain() {
 
 // --- What is seen -------------------------------------------------------------
 
-// say is for those who hear the page.
-function say(text) {
-  $("say").textContent = text;
-}
-
-function busy(button, is) {
-  // Not disabled, which would lose the focus.
-  button.ariaDisabled = is ? "true" : null;
-}
-
 const cards = new Map();
 
 function stockShelf() {
@@ -351,11 +179,6 @@ function showNotices() {
   put($("no-list").querySelector("p"), trouble.kind === "away"
     ? "You can go on buying: what is accepted is safe, and shows as stored once the list is back. The page keeps asking."
     : trouble.message + (lasting ? "" : " The page keeps trying."));
-}
-
-// put leaves text alone that is already there: an alert would be read again.
-function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }
 
 const rows = new Map(); // by event id, of the shopper shown
