@@ -74,19 +74,19 @@ bin/platform:
 	@$(INFRA) $(GO) build -o ../bin/platform ./cmd/platform
 
 .PHONY: preview
-preview: bin/platform ## Show what an up would change; needs no cluster, no Docker and no secrets
+preview: bin/platform ## Show what up would change; needs no cluster, no Docker and no secrets
 	@bin/platform preview
 
 .PHONY: render
-render: bin/platform ## Write the same as plain manifests into build/manifests, or OUT=folder
+render: bin/platform ## Write the stack as plain manifests into build/manifests, or OUT=folder
 	@bin/platform render
 
 .PHONY: up
-up: bin/platform ## Bring the platform up on Kubernetes; starts minikube if it has to
+up: bin/platform ## Bring the platform up on Kubernetes; starts minikube if needed
 	@bin/platform up
 
 .PHONY: e2e
-e2e: bin/platform ## Smoke-test it there: buy, find it again, be refused without an edge
+e2e: bin/platform ## Smoke-test it there: buy, find the purchase, try forbidden connections
 	@bin/platform e2e
 
 .PHONY: status
@@ -98,7 +98,7 @@ logs: bin/platform ## Follow the services' logs; SERVICE=api for one, FOLLOW=0 t
 	@bin/platform logs
 
 .PHONY: down
-down: bin/platform ## Take it all away again, and look that nothing is left
+down: bin/platform ## Delete all of it, and check that nothing is left
 	@bin/platform down
 
 ##@ Check
