@@ -62,6 +62,9 @@ func (p *platform) down(ctx context.Context) error {
 	if err := p.pulumi(ctx, stack, p.out, destroy...); err != nil {
 		return p.unfinished(ctx, stack, "down", before, err)
 	}
+	if err := p.removeGatewayAPI(ctx); err != nil {
+		return err
+	}
 	return p.checkGone(ctx, namespaces)
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"shopstream/infra/internal/config"
 	"shopstream/infra/internal/plan"
 )
 
@@ -30,8 +31,11 @@ func (p *platform) entrance(ctx context.Context) (entrance, error) {
 	if p.config.Ingress.Host != "" {
 		e.url = e.scheme + "://" + p.config.Ingress.Host
 	}
-	rows, err := p.kube.rows(ctx, []string{".metadata.name", ".spec.type", ".status.loadBalancer.ingress[0].ip", ".status.loadBalancer.ingress[0].hostname", `.spec.ports[?(@.name=="http")].nodePort`},
-		"-n", e.namespace, "service", "-l", "app.kubernetes.io/name=ingress-nginx,app.kubernetes.io/component=controller")
+	if !p.config.Ingress.Installed() {
+		return e, nil
+	}
+	rows, err := p.kube.rows(ctx, []string{".metadata.name", ".spec.type", ".status.loadBalancer.ingress[0].ip", ".status.loadBalancer.ingress[0].hostname", `.spec.ports[?(@.port==80)].nodePort`},
+		"-n", e.namespace, "service", "-l", "app.kubernetes.io/name="+p.config.Ingress.Release())
 	for _, row := range rows {
 		name, kind, address, nodePort := row[0], row[1], cmp.Or(row[2], row[3]), row[4]
 		if strings.HasSuffix(name, "admission") {
@@ -82,6 +86,9 @@ func (p *platform) showEntrance(ctx context.Context) error {
 	p.say(`
   make status    pods, autoscalers and lag      make e2e     buy something and find it again
   make logs      the services' logs             make down    delete all of it`)
+	if p.config.Ingress.Controller == config.Nginx {
+		p.say("\nNote: %s", config.NginxCaveat)
+	}
 	return nil
 }
 

@@ -22,7 +22,7 @@ type machine struct {
 }
 
 var pretenders = map[string]string{
-	"go":     ``,
+	"go":     `printf '{"Dir":"%s","Version":"v1.6.1"}' "$fake/gateway-api"`,
 	"docker": `[ -e "$fake/docker" ]`,
 	"minikube": `
 case "$1 $2" in
@@ -65,11 +65,13 @@ case "$*" in
     if [ -e "$fake/forward-to" ]; then echo "Forwarding from $(cat "$fake/forward-to") -> 80"; exec sleep 60; fi
     cat "$fake/forward" >&2
     exit 1 ;;
-  *"controller"*) cat "$fake/controller" ;;
+  *" service -l"*) cat "$fake/controller" ;;
   *"scaledobjects.keda.sh"*) cat "$fake/scaledobjects" ;;
   *" logs "*-known) cat "$fake/known" ;;
   *" logs "*) cat "$fake/stranger" ;;
   *"statefulset kafka"*) echo apache/kafka:4 ;;
+  *" customresourcedefinitions") cat "$fake/kinds" ;;
+  *" get gateways"*) cat "$fake/routes" ;;
   *" apply "*) cat >>"$fake/applied" ;;
 esac`,
 }
@@ -105,11 +107,14 @@ func newMachine(t *testing.T) *machine {
 		}
 		m.write(filepath.Join(m.root, name), string(content))
 	}
-	for _, name := range []string{"docker", "cluster", "namespaces", "releases", "cluster-wide", "volumes", "scalers", "pods", "forward", "controller", "scaledobjects", "profiles", "autoscalers", "progress", "log"} {
+	for _, name := range []string{"docker", "cluster", "namespaces", "releases", "cluster-wide", "volumes", "scalers", "pods", "forward", "controller", "kinds", "routes", "scaledobjects", "profiles", "autoscalers", "progress", "log"} {
 		m.set(name, "")
 	}
 	m.set("daemonsets", "daemonset.apps/calico-node")
 	m.set("version", config.KubernetesVersion)
+	m.set("gateway-api/config/crd/standard/gateways.yaml",
+		"kind: CustomResourceDefinition\nmetadata:\n  name: gateways.gateway.networking.k8s.io\n  annotations: {gateway.networking.k8s.io/bundle-version: v1.6.1}\n")
+	m.set("gateway-api/config/crd/standard/policy.yaml", "kind: ValidatingAdmissionPolicy\n")
 	m.set("state", `{"version":3,"deployment":{}}`)
 	return m
 }

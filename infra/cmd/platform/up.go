@@ -56,6 +56,9 @@ func (p *platform) up(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := p.ensureGatewayAPI(ctx); err != nil {
+		return err
+	}
 	_, err = stack.Up(ctx, optup.ProgressStreams(p.out), optup.ErrorProgressStreams(os.Stderr), optup.Color(p.color()))
 	if err != nil {
 		return p.unfinished(ctx, stack, "up", before, err)

@@ -18,6 +18,12 @@ type Chart struct {
 
 	Values map[string]any
 
+	// SkipCRDs leaves out what is in the chart's folder crds, which no release ever takes away again.
+	SkipCRDs bool
+
+	// Rights is what its pods may do with the objects of the API server, where the chart itself grants nothing.
+	Rights Rights
+
 	// Unknown charts can't be reached. A preview shows them, and can't tell whether they would change.
 	Unknown bool
 

@@ -12,6 +12,9 @@ import (
 type Demand struct {
 	Name      string
 	Resources pod.Resources
+
+	// More is how many pods there are beyond one.
+	More int
 }
 
 func resources(cpu, memory string) pod.Resources {
@@ -28,33 +31,6 @@ func values(r pod.Resources) map[string]any {
 	return map[string]any{
 		"requests": map[string]any{"cpu": r.CPU.String(), "memory": r.Memory.String()},
 		"limits":   map[string]any{"cpu": r.CPULimit.String(), "memory": limit.String()},
-	}
-}
-
-// IngressNginxArgs is what a stack chooses about the ingress controller.
-type IngressNginxArgs struct {
-	Namespace   string
-	Class       string
-	ServiceType string
-}
-
-// IngressNginx is the ingress controller. Its project has ended: the chart is the last one, and the platform uses
-// none of its own features.
-func IngressNginx(args IngressNginxArgs) Chart {
-	controller := Demand{Name: "ingress-nginx", Resources: resources("50m", "160Mi")}
-	return Chart{
-		Name: "ingress-nginx", Version: "4.15.1", Namespace: args.Namespace,
-		Repository: "https://kubernetes.github.io/ingress-nginx",
-		Demands:    []Demand{controller},
-		Values: map[string]any{
-			"controller": map[string]any{
-				"allowSnippetAnnotations": false,
-				"ingressClassResource":    map[string]any{"name": args.Class},
-				"ingressClass":            args.Class,
-				"resources":               values(controller.Resources),
-				"service":                 map[string]any{"type": args.ServiceType},
-			},
-		},
 	}
 }
 

@@ -9,11 +9,16 @@ type Places struct {
 	Ingress, KEDA, Monitoring string
 }
 
-// IngressController is the pods of ingress-nginx that carry requests.
-func (p Places) IngressController() netpol.Peer {
+// IngressNginx is the pods of ingress-nginx that carry requests.
+func (p Places) IngressNginx() netpol.Peer {
 	return chartPeer(p.Ingress, "ingress-nginx", map[string]string{
 		"app.kubernetes.io/name": "ingress-nginx", "app.kubernetes.io/component": "controller",
 	})
+}
+
+// Traefik is the pods of Traefik.
+func (p Places) Traefik() netpol.Peer {
+	return chartPeer(p.Ingress, "traefik", map[string]string{"app.kubernetes.io/name": "traefik"})
 }
 
 // KEDAOperator is the pod that asks the brokers for lag.
@@ -42,7 +47,7 @@ func apiServer(from netpol.Peer, ports []int) netpol.Call {
 
 // IngressNginxCalls is what ingress-nginx needs for itself.
 func (p Places) IngressNginxCalls(apiServerPorts []int) []netpol.Call {
-	controller := p.IngressController()
+	controller := p.IngressNginx()
 	hook := chartPeer(p.Ingress, "ingress-nginx-admission", map[string]string{
 		"app.kubernetes.io/name": "ingress-nginx", "app.kubernetes.io/component": "admission-webhook",
 	})
@@ -51,6 +56,14 @@ func (p Places) IngressNginxCalls(apiServerPorts []int) []netpol.Call {
 		{From: anywhere("api server"), To: controller, Ports: netpol.TCP(8443), Why: "checks Ingress objects"},
 		apiServer(controller, apiServerPorts),
 		apiServer(hook, apiServerPorts),
+	}
+}
+
+// TraefikCalls is what Traefik needs for itself.
+func (p Places) TraefikCalls(apiServerPorts []int) []netpol.Call {
+	return []netpol.Call{
+		{From: anywhere("clients"), To: p.Traefik(), Ports: netpol.TCP(TraefikHTTP, TraefikHTTPS), Why: "requests"},
+		apiServer(p.Traefik(), apiServerPorts),
 	}
 }
 

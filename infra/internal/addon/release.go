@@ -21,6 +21,7 @@ type releaseArgs struct {
 	Name           string         `pulumi:"name"`
 	Namespace      string         `pulumi:"namespace"`
 	RepositoryOpts map[string]any `pulumi:"repositoryOpts"`
+	SkipCrds       bool           `pulumi:"skipCrds"`
 	Timeout        int            `pulumi:"timeout"`
 	Values         map[string]any `pulumi:"values"`
 	Version        string         `pulumi:"version"`
@@ -36,6 +37,7 @@ type ReleaseArgs struct {
 	Name           pulumi.StringInput
 	Namespace      pulumi.StringInput
 	RepositoryOpts pulumi.MapInput
+	SkipCrds       pulumi.BoolInput
 	Timeout        pulumi.IntInput
 	Values         pulumi.MapInput
 	Version        pulumi.StringInput
@@ -66,6 +68,9 @@ func NewRelease(
 		Timeout:       pulumi.Int(600),
 		Values:        pulumi.ToMap(chart.Values),
 		Version:       pulumi.String(chart.Version),
+	}
+	if chart.SkipCRDs {
+		args.SkipCrds = pulumi.Bool(true)
 	}
 	if chart.Unknown {
 		// The provider reads the chart even in a preview, and fails without it, unless one of its properties is unknown.

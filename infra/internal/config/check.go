@@ -175,27 +175,6 @@ func checkServices(c Services) []error {
 	return faults
 }
 
-func checkIngress(c Ingress) []error {
-	faults := slices.Concat(
-		notEmpty("ingress.class", c.Class, "set the class of the ingress controller"),
-		objectName("ingress.class", c.Class),
-		namespaceName("ingress.namespace", c.Namespace),
-		hostName("ingress.host", c.Host),
-		objectName("ingress.tlsSecret", c.TLSSecret),
-		objectName("ingress.clusterIssuer", c.ClusterIssuer),
-		annotations("ingress.annotations", c.Annotations),
-		OneOf("ingress.serviceType", c.ServiceType, "NodePort", "LoadBalancer", "ClusterIP"),
-	)
-	if c.TLSSecret != "" && c.Host == "" {
-		faults = append(faults, Fault("ingress.host", "is empty, and ingress.tlsSecret is set: set the host name that the certificate is for"))
-	}
-	if c.ClusterIssuer != "" && c.TLSSecret == "" {
-		faults = append(faults, Fault("ingress.tlsSecret",
-			"is empty, and ingress.clusterIssuer is set: set the name of the secret for its certificate"))
-	}
-	return faults
-}
-
 func checkAddons(c Addons) []error {
 	faults := slices.Concat(
 		namespaceName("addons.kedaNamespace", c.KEDANamespace),
@@ -210,7 +189,7 @@ func checkAddons(c Addons) []error {
 		faults = append(faults, span("addons.prometheusRetention", c.PrometheusRetention, time.Second)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
-		faults = append(faults, OneOf("addons.values", name, "ingress-nginx", "keda", "metrics-server", "prometheus")...)
+		faults = append(faults, OneOf("addons.values", name, "ingress-nginx", "keda", "metrics-server", "prometheus", "traefik")...)
 	}
 	return faults
 }
@@ -223,6 +202,9 @@ func checkProduction(c Config, s Secrets, preview bool) []error {
 		notEmpty("ingress.tlsSecret", c.Ingress.TLSSecret, "name the secret with the certificate"),
 		notEmpty("images.platform", c.Images.Platform, "name the platform of the nodes, whatever builds the images"),
 	)
+	if c.Ingress.Installed() && c.Ingress.Replicas < 2 {
+		faults = append(faults, Fault("ingress.replicas", "%d: production needs 2 or more, so that one can be taken away", c.Ingress.Replicas))
+	}
 	if c.Cluster.Nodes < 3 {
 		faults = append(faults, Fault("cluster.nodes", "%d: production needs 3 or more", c.Cluster.Nodes))
 	}

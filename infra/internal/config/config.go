@@ -252,11 +252,23 @@ type Service struct {
 
 // Ingress describes the access from outside.
 type Ingress struct {
-	// Class is the ingress class.
+	// Controller is what is installed to carry requests in: `traefik`, `nginx` (ingress-nginx, which nobody mends any
+	// more: keep it to minikube), or `none` where the cluster has a controller.
+	Controller string `json:"controller"`
+
+	// API is what the routes are declared with: `gateway` (a Gateway and HTTPRoutes) or `ingress` (an Ingress). It follows
+	// from the controller, and is to be chosen with `none` alone.
+	API string `json:"api"`
+
+	// Class is the class of the Ingress or of the Gateway. With `none` it names the controller that is there.
 	Class string `json:"class"`
 
-	// Namespace is where the ingress controller runs.
+	// Namespace is where the controller runs.
 	Namespace string `json:"namespace"`
+
+	// Replicas is how many pods the installed controller has. With two or more they are spread, and one stays when nodes
+	// are drained.
+	Replicas int `json:"replicas"`
 
 	// Host is the host name that the routes answer to. Empty means every name.
 	Host string `json:"host"`
@@ -268,7 +280,7 @@ type Ingress struct {
 	// ClusterIssuer is the cert-manager issuer that fills that secret. Empty means that something else does.
 	ClusterIssuer string `json:"clusterIssuer"`
 
-	// Annotations is put on the Ingress.
+	// Annotations is put on the Ingress or on the Gateway.
 	Annotations map[string]string `json:"annotations"`
 
 	// ServiceType is the type of the installed controller's service: `NodePort` or `LoadBalancer`.
@@ -277,9 +289,6 @@ type Ingress struct {
 
 // Addons says what is installed beside the platform.
 type Addons struct {
-	// IngressNginx installs the ingress controller. Without it, `ingress.class` names the one that is there.
-	IngressNginx bool `json:"ingressNginx"`
-
 	// KEDA installs KEDA. Without it the cluster must have it already.
 	KEDA bool `json:"keda"`
 

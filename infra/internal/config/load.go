@@ -21,12 +21,10 @@ func Load(values map[string]string) (Config, Secrets, error) {
 		profile = Default
 	}
 	var faults []error
-	c, err := Defaults(profile)
-	if err != nil {
+	if _, err := Defaults(profile); err != nil {
 		faults = append(faults, err)
-		c = defaultProfile()
 	}
-	c.Profile = profile
+	c := profileDefaults(profile)
 
 	fields := fieldsByKey(reflect.ValueOf(&c).Elem())
 	var secrets Secrets
@@ -42,6 +40,7 @@ func Load(values map[string]string) (Config, Secrets, error) {
 				strings.Join(slices.Sorted(maps.Keys(fields)), ", ")))
 		}
 	}
+	c.Ingress.complete()
 	return c, secrets, errors.Join(faults...)
 }
 

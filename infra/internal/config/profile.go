@@ -23,6 +23,13 @@ func Defaults(profile string) (Config, error) {
 	if !slices.Contains(Profiles(), profile) {
 		return Config{}, fmt.Errorf("profile %q: set one of %s", profile, strings.Join(Profiles(), ", "))
 	}
+	config := profileDefaults(profile)
+	config.Ingress.complete()
+	return config, nil
+}
+
+// profileDefaults returns the same, without what follows from other settings.
+func profileDefaults(profile string) Config {
 	config := defaultProfile()
 	switch profile {
 	case Small:
@@ -31,7 +38,7 @@ func Defaults(profile string) (Config, error) {
 		grow(&config)
 	}
 	config.Profile = profile
-	return config, nil
+	return config
 }
 
 // defaultProfile fits a minikube of 4 CPUs and 6 GiB.
@@ -83,9 +90,8 @@ func defaultProfile() Config {
 			Producer:      service(3, 70),
 			Consumer:      service(6, 100),
 		},
-		Ingress: Ingress{Class: "nginx", Namespace: "ingress-nginx", ServiceType: "NodePort"},
+		Ingress: Ingress{Controller: Nginx, Replicas: 1, ServiceType: "NodePort"},
 		Addons: Addons{
-			IngressNginx:        true,
 			KEDA:                true,
 			KEDANamespace:       "keda",
 			MetricsServer:       true,
@@ -144,6 +150,8 @@ func grow(c *Config) {
 	}
 	c.Services.Producer.Min = 1
 	c.Services.Producer.Max = 3
+	c.Ingress.Controller = Traefik
+	c.Ingress.Replicas = 2
 	c.Ingress.ServiceType = "LoadBalancer"
 	c.Addons.KubeletInsecureTLS = false
 	c.Addons.PrometheusRetention = days(15)

@@ -1,5 +1,5 @@
-// Package ingress declares the routes from outside to the services. They use no feature of a single
-// controller.
+// Package ingress declares the routes from outside to the services, as an Ingress or as a Gateway with HTTPRoutes. They
+// use no feature of a single controller.
 package ingress
 
 import (
@@ -31,15 +31,16 @@ type Args struct {
 	Host   string
 	Routes []Route
 
+	// Listeners is where a Gateway listens; an Ingress has no say in it.
+	Listeners Listeners
+
 	// TLSSecret holds the certificate. Empty means plain HTTP.
 	TLSSecret   string
 	Annotations map[string]string
 }
 
 // New makes the Ingress.
-func New(
-	ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption,
-) (*networkingv1.Ingress, error) {
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {
 	paths := networkingv1.HTTPIngressPathArray{}
 	for _, route := range args.Routes {
 		pathType := "Prefix"
@@ -79,9 +80,9 @@ func New(
 	}
 	meta.Annotations = annotations
 
-	object, err := networkingv1.NewIngress(ctx, name, &networkingv1.IngressArgs{Metadata: meta, Spec: spec}, opts...)
+	_, err := networkingv1.NewIngress(ctx, name, &networkingv1.IngressArgs{Metadata: meta, Spec: spec}, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("creating ingress %q: %w", name, err)
+		return fmt.Errorf("creating ingress %q: %w", name, err)
 	}
-	return object, nil
+	return nil
 }

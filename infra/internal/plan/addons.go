@@ -11,10 +11,15 @@ import (
 // Charts returns the addons that the stack installs.
 func Charts(c config.Config) []addon.Chart {
 	var charts []addon.Chart
-	if c.Addons.IngressNginx {
-		charts = append(charts, addon.IngressNginx(addon.IngressNginxArgs{
-			Namespace: c.Ingress.Namespace, Class: c.Ingress.Class, ServiceType: c.Ingress.ServiceType,
-		}))
+	controller := addon.ControllerArgs{
+		Namespace: c.Ingress.Namespace, Class: c.Ingress.Class, ServiceType: c.Ingress.ServiceType,
+		Replicas: c.Ingress.Replicas, Zones: c.Cluster.Zones, Routed: AppNamespace,
+	}
+	switch c.Ingress.Controller {
+	case config.Nginx:
+		charts = append(charts, addon.IngressNginx(controller))
+	case config.Traefik:
+		charts = append(charts, addon.Traefik(controller))
 	}
 	if c.Addons.KEDA {
 		charts = append(charts, addon.KEDA(addon.KEDAArgs{

@@ -47,7 +47,7 @@ func Demands(c config.Config) []Demand {
 	list = append(list, Demand{Name: "a service's update", Pods: 1, Resources: largest})
 	for _, chart := range Charts(c) {
 		for _, d := range chart.Demands {
-			list = append(list, Demand{Name: d.Name, Pods: 1, Resources: d.Resources})
+			list = append(list, Demand{Name: d.Name, Pods: 1 + d.More, Resources: d.Resources})
 		}
 	}
 	return list

@@ -47,7 +47,7 @@ func checkNamespaces(c config.Config) []error {
 		key, name, who string
 		made           bool
 	}{
-		{"ingress.namespace", c.Ingress.Namespace, "the ingress controller", c.Addons.IngressNginx},
+		{"ingress.namespace", c.Ingress.Namespace, "the ingress controller", c.Ingress.Installed()},
 		{"addons.kedaNamespace", c.Addons.KEDANamespace, "KEDA", c.Addons.KEDA},
 		{"addons.monitoringNamespace", c.Addons.MonitoringNamespace, "monitoring", c.Addons.Prometheus || c.Addons.MetricsServer},
 	} {

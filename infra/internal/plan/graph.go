@@ -19,7 +19,7 @@ const (
 // ClosedNamespaces returns the namespaces that the stack makes. Traffic in them is denied unless the graph allows it.
 func ClosedNamespaces(c config.Config) []string {
 	names := []string{AppNamespace, DataNamespace}
-	if c.Addons.IngressNginx {
+	if c.Ingress.Installed() {
 		names = append(names, c.Ingress.Namespace)
 	}
 	if c.Addons.KEDA {
@@ -103,9 +103,13 @@ func addonCalls(c config.Config) []netpol.Call {
 	}
 	var calls []netpol.Call
 	controller := netpol.Peer{Name: "ingress controller", Namespace: c.Ingress.Namespace}
-	if c.Addons.IngressNginx {
-		controller = places.IngressController()
+	switch c.Ingress.Controller {
+	case config.Nginx:
+		controller = places.IngressNginx()
 		calls = append(calls, places.IngressNginxCalls(c.Cluster.APIServerPorts)...)
+	case config.Traefik:
+		controller = places.Traefik()
+		calls = append(calls, places.TraefikCalls(c.Cluster.APIServerPorts)...)
 	}
 	operator := places.KEDAOperator()
 	if c.Addons.KEDA {

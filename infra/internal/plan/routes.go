@@ -1,9 +1,18 @@
 package plan
 
 import (
+	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/config"
 	"shopstream/infra/internal/ingress"
 )
+
+// Listeners returns the ports on which requests come in through a Gateway.
+func Listeners(c config.Config) ingress.Listeners {
+	if c.Ingress.Controller == config.Traefik {
+		return ingress.Listeners{HTTP: addon.TraefikHTTP, HTTPS: addon.TraefikHTTPS}
+	}
+	return ingress.Listeners{HTTP: 80, HTTPS: 443}
+}
 
 // Routes returns what is reachable from outside: the shop, and what people use of the API. It names every path, since
 // a route for all of them would let the services' metrics and probes out too.

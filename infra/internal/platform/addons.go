@@ -32,10 +32,14 @@ func newAddons(
 	if err != nil {
 		return nil, err
 	}
-	opts = slices.Concat(opts, hooks)
 	installed := addons{}
 	for _, chart := range charts {
-		release, err := addon.NewRelease(ctx, namespaces[chart.Namespace].Ref, chart, opts...)
+		rights, err := addon.NewRights(ctx, chart, references(namespaces), opts...)
+		if err != nil {
+			return nil, fmt.Errorf("granting rights to addons: %w", err)
+		}
+		release, err := addon.NewRelease(ctx, namespaces[chart.Namespace].Ref, chart,
+			append(slices.Concat(opts, hooks), pulumi.DependsOn(rights))...)
 		if err != nil {
 			return nil, fmt.Errorf("installing addons: %w", err)
 		}

@@ -134,16 +134,21 @@ func (p platform) declareIngress(
 	for key, value := range settings.Annotations {
 		annotations[key] = value
 	}
-	// After the controller, whose webhook validates the Ingress.
-	_, err := ingress.New(ctx, label.PartOf, &ingress.Args{
+	args := &ingress.Args{
 		Namespace:   shop,
 		Class:       settings.Class,
 		Host:        settings.Host,
 		Routes:      plan.Routes(p.config),
+		Listeners:   plan.Listeners(p.config),
 		TLSSecret:   settings.TLSSecret,
 		Annotations: annotations,
-	}, append(opts, installed.after("ingress-nginx"))...)
-	return err
+	}
+	// After the controller, whose webhook validates the Ingress.
+	opts = append(opts, installed.after(settings.Release()))
+	if settings.API == config.GatewayAPI {
+		return ingress.NewGateway(ctx, label.PartOf, args, opts...)
+	}
+	return ingress.New(ctx, label.PartOf, args, opts...)
 }
 
 // export sets the stack's outputs.

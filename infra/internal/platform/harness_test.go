@@ -69,13 +69,17 @@ func testStacks() []testStack {
 		{name: "small", file: "small"},
 		{name: "prod", file: "prod", settings: token},
 		{name: "prod with an external database", file: "prod", settings: external},
-		{name: "dev without addons", file: "dev", settings: map[string]string{"addons": noAddons}},
+		{name: "dev through a gateway", file: "dev", settings: map[string]string{"ingress": `{"controller": "traefik"}`}},
+		{name: "dev without addons", file: "dev", settings: map[string]string{"addons": noAddons, "ingress": noController}},
 		// The tests on real brokers start these.
-		{name: "dev secured", file: "dev", settings: map[string]string{"addons": noAddons, "kafka": `{"secure": true}`}},
+		{name: "dev secured", file: "dev", settings: map[string]string{"addons": noAddons, "ingress": noController, "kafka": `{"secure": true}`}},
 	}
 }
 
-const noAddons = `{"ingressNginx": false, "keda": false, "metricsServer": false, "prometheus": false}`
+const (
+	noAddons     = `{"keda": false, "metricsServer": false, "prometheus": false}`
+	noController = `{"controller": "none", "class": "nginx", "namespace": "ingress-nginx"}`
+)
 
 func (s testStack) config(t *testing.T) map[string]string {
 	t.Helper()

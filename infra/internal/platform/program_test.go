@@ -15,14 +15,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	psapi "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/app"
 	"shopstream/infra/internal/config"
 	"shopstream/infra/internal/golden"
+	"shopstream/infra/internal/ingress"
 	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/manifest"
 	"shopstream/infra/internal/plan"
@@ -408,6 +411,8 @@ func TestDestroyGoesInOrder(t *testing.T) {
 				needed := other.Type == "kubernetes:core/v1:Namespace" && namespaceOf(r) == other.Name ||
 					other.Name == "keda" && other.Type == releaseToken && strings.Contains(r.Type, "keda.sh") ||
 					other.Name == "ingress-nginx" && other.Type == releaseToken && strings.HasSuffix(r.Type, ":Ingress") ||
+					other.Name == "traefik" && other.Type == releaseToken && strings.Contains(r.Type, "gateway.networking.k8s.io") ||
+					other.Name == "shopstream-"+r.Name && r.Type == releaseToken ||
 					other.Type == "netpol:Policies" && (r.Type == releaseToken || strings.HasSuffix(r.Type, "Set"))
 				if needed && !before[r.URN][other.URN] {
 					t.Errorf("%s %q may be deleted after %s %q", r.Type, r.Name, other.Type, other.Name)
@@ -596,31 +601,54 @@ func TestGoldenManifests(t *testing.T) {
 
 func TestProbesAndMetricsStayInside(t *testing.T) {
 	eachStack(t, func(t *testing.T, _ testStack, declared resources) {
-		ingresses := objects[networkingv1.Ingress](t, declared, "Ingress")
-		if len(ingresses) != 1 {
-			t.Fatalf("%d ingresses", len(ingresses))
+		routes := servedPaths(t, declared)
+		served := func(request string) bool {
+			return slices.ContainsFunc(routes, func(r ingress.Route) bool {
+				return r.Path == request || !r.Exact && strings.HasPrefix(request, strings.TrimSuffix(r.Path, "/")+"/")
+			})
 		}
-		for _, i := range ingresses {
-			served := func(request string) bool {
-				for _, p := range i.Spec.Rules[0].HTTP.Paths {
-					below := strings.HasPrefix(request, strings.TrimSuffix(p.Path, "/")+"/")
-					if p.Path == request || below && *p.PathType == networkingv1.PathTypePrefix {
-						return true
-					}
-				}
-				return false
+		for _, request := range []string{"/metrics", "/-/ready", "/-/healthy", "/debug/pprof"} {
+			if served(request) {
+				t.Errorf("%s is reachable from outside", request)
 			}
-			for _, request := range []string{"/metrics", "/-/ready", "/-/healthy", "/debug/pprof"} {
-				if served(request) {
-					t.Errorf("%s is reachable from outside", request)
-				}
+		}
+		for _, request := range []string{
+			"/", "/shop/app.js", "/buy", "/api/v1/buy", "/getAllUserBuys/ann", "/api/v1/buys/1", "/messages", "/messages/stream", "/topics",
+			"/topics/orders/config", "/groups", "/brokers", "/viewer", "/viewer/app.js", "/health",
+		} {
+			if !served(request) {
+				t.Errorf("%s is not reachable from outside", request)
 			}
-			for _, request := range []string{
-				"/", "/shop/app.js", "/buy", "/api/v1/buy", "/getAllUserBuys/ann", "/api/v1/buys/1", "/messages", "/messages/stream", "/topics",
-				"/topics/orders/config", "/groups", "/brokers", "/viewer", "/viewer/app.js", "/health",
-			} {
-				if !served(request) {
-					t.Errorf("%s is not reachable from outside", request)
+		}
+	})
+}
+
+// servedPaths returns the paths of the Ingress, or of the HTTPRoutes that lead to services.
+func servedPaths(t *testing.T, declared resources) []ingress.Route {
+	t.Helper()
+	var routes []ingress.Route
+	for _, i := range objects[networkingv1.Ingress](t, declared, "Ingress") {
+		for _, p := range i.Spec.Rules[0].HTTP.Paths {
+			routes = append(routes, ingress.Route{Path: p.Path, Exact: *p.PathType == networkingv1.PathTypeExact})
+		}
+	}
+	for _, route := range objects[gatewayv1.HTTPRoute](t, declared, "HTTPRoute") {
+		for _, rule := range route.Spec.Rules {
+			for _, m := range rule.Matches {
+				routes = append(routes, ingress.Route{Path: *m.Path.Value, Exact: *m.Path.Type == gatewayv1.PathMatchExact})
+			}
+		}
+	}
+	return routes
+}
+
+// TestOnlyNamespacesGrantSecrets: whoever reads the Secrets of a whole cluster, owns it.
+func TestOnlyNamespacesGrantSecrets(t *testing.T) {
+	eachStack(t, func(t *testing.T, _ testStack, declared resources) {
+		for name, role := range objects[rbacv1.ClusterRole](t, declared, "ClusterRole") {
+			for _, rule := range role.Rules {
+				if slices.Contains(rule.Resources, "secrets") || slices.Contains(rule.Resources, "*") || slices.Contains(rule.Verbs, "*") {
+					t.Errorf("%s may %v %v of every namespace", name, rule.Verbs, rule.Resources)
 				}
 			}
 		}

@@ -122,6 +122,7 @@ func TestEveryPinnedVersionIsFound(t *testing.T) {
 		{datasource: "helm", name: "keda"},
 		{datasource: "helm", name: "metrics-server"},
 		{datasource: "helm", name: "prometheus"},
+		{datasource: "helm", name: "traefik"},
 		{datasource: "docker", name: "apache/kafka"},
 		{datasource: "docker", name: "mongo"},
 		{datasource: "docker", name: "golang"},

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/label"
+)
+
+// gatewayModule has the kinds of the Gateway API as its project releases them, in the version of infra/go.mod.
+const gatewayModule = "sigs.k8s.io/gateway-api"
+
+// gatewayKind is a kind of the Gateway API that the cluster knows.
+type gatewayKind struct{ name, version, stack string }
+
+func (p *platform) gatewayKinds(ctx context.Context) ([]gatewayKind, error) {
+	rows, err := p.kube.rows(ctx, []string{
+		".metadata.name", `.metadata.annotations.gateway\.networking\.k8s\.io/bundle-version`, `.metadata.annotations.shopstream/stack`, ".spec.group",
+	}, "customresourcedefinitions")
+	var kinds []gatewayKind
+	for _, row := range rows {
+		if row[3] == "gateway.networking.k8s.io" {
+			kinds = append(kinds, gatewayKind{name: row[0], version: row[1], stack: row[2]})
+		}
+	}
+	return kinds, err
+}
+
+// ensureGatewayAPI installs the kinds of the Gateway API where the cluster knows none, and renews those that this stack
+// has installed. They belong to the whole cluster, so what somebody else has installed is left as it is.
+func (p *platform) ensureGatewayAPI(ctx context.Context) error {
+	if p.config.Ingress.API != config.GatewayAPI {
+		return nil
+	}
+	kinds, err := p.gatewayKinds(ctx)
+	if err != nil {
+		return err
+	}
+	dir, version, err := p.gatewayRelease(ctx)
+	if err != nil {
+		return err
+	}
+	for _, kind := range kinds {
+		if kind.stack != p.owner() {
+			if kind.version != version {
+				p.warn("the cluster has the Gateway API %s, which somebody else has installed; the platform is tested with %s.", kind.version, version)
+			}
+			return nil
+		}
+	}
+	if len(kinds) > 0 && kinds[0].version == version {
+		return nil
+	}
+	p.step("Installing the Gateway API %s on %s", version, p.kube.context)
+	manifests, err := gatewayManifests(dir, p.owner())
+	if err != nil {
+		return err
+	}
+	apply := p.kube.command(ctx, "apply", "--server-side", "--force-conflicts", "-f", "-")
+	apply.Stdin = bytes.NewReader(manifests)
+	if _, err := outputOf(apply); err != nil {
+		return err
+	}
+	_, err = p.kube.run(ctx, "wait", "--for=condition=Established", "customresourcedefinitions", "--all", "--timeout=60s")
+	return err
+}
+
+// owner is what the objects that the stack makes for the whole cluster are marked with.
+func (p *platform) owner() string { return config.Project + "/" + p.stack }
+
+// gatewayRelease returns the folder of the kinds and their version. Go's module proxy serves them, and Go checks them
+// against infra/go.sum.
+func (p *platform) gatewayRelease(ctx context.Context) (dir, version string, err error) {
+	text, err := output(ctx, "go", "-C", filepath.Join(p.root, "infra"), "mod", "download", "-json", gatewayModule)
+	if err != nil {
+		return "", "", fmt.Errorf("getting the kinds of the Gateway API: %w", err)
+	}
+	var module struct{ Dir, Version string }
+	if err := json.Unmarshal([]byte(text), &module); err != nil {
+		return "", "", fmt.Errorf("reading what go mod download printed: %w", err)
+	}
+	return filepath.Join(module.Dir, "config", "crd", "standard"), module.Version, nil
+}
+
+// gatewayManifests reads the CustomResourceDefinitions of a folder, and marks them as the owner's.
+func gatewayManifests(dir, owner string) ([]byte, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("looking for the kinds of the Gateway API: %w", err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("there are no kinds of the Gateway API in %q", dir)
+	}
+	var items []any
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading the Gateway API: %w", err)
+		}
+		var object map[string]any
+		if err := yaml.Unmarshal(content, &object); err != nil {
+			return nil, fmt.Errorf("reading %q: %w", file, err)
+		}
+		if object["kind"] != "CustomResourceDefinition" {
+			continue
+		}
+		metadata, _ := object["metadata"].(map[string]any)
+		annotations, _ := metadata["annotations"].(map[string]any)
+		if annotations == nil {
+			return nil, fmt.Errorf("%q has no annotations, and so no version", file)
+		}
+		annotations[label.Stack] = owner
+		items = append(items, object)
+	}
+	return json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
+}
+
+// removeGatewayAPI removes the kinds that this stack has installed, unless somebody has objects of them: those would go
+// with them.
+func (p *platform) removeGatewayAPI(ctx context.Context) error {
+	kinds, err := p.gatewayKinds(ctx)
+	if err != nil {
+		return err
+	}
+	var own []string
+	for _, kind := range kinds {
+		if kind.stack == p.owner() {
+			own = append(own, kind.name)
+		}
+	}
+	if len(own) == 0 {
+		return nil
+	}
+	objects, err := p.kube.run(ctx, "get", strings.Join(own, ","), "-A", "-o", "name")
+	if err != nil {
+		return err
+	}
+	if used := strings.Fields(objects); len(used) > 0 {
+		p.say("The Gateway API stays, since there are objects of it that are not this stack's: %s", strings.Join(used, " "))
+		return nil
+	}
+	p.say("Removing the Gateway API, which this stack has installed and nobody uses.")
+	_, err = p.kube.run(ctx, append([]string{"delete", "customresourcedefinitions", "--wait=false"}, own...)...)
+	return err
+}
