@@ -24,6 +24,10 @@ type Config struct {
 	// a plain `pulumi destroy` refuses.
 	KeepVolumes bool `json:"keepVolumes"`
 
+	// Accept names the settings whose change somebody has said yes to, such as `kafka.brokers`, where a refusal says that
+	// this makes it. Take them out again afterwards.
+	Accept []string `json:"accept"`
+
 	// Cluster is the Kubernetes cluster that the stack runs on.
 	Cluster Cluster `json:"cluster"`
 

@@ -15,6 +15,7 @@ import (
 	"shopstream/infra/internal/namespace"
 	"shopstream/infra/internal/netpol"
 	"shopstream/infra/internal/pod"
+	"shopstream/infra/internal/volume"
 )
 
 // user is the image's appuser.
@@ -179,10 +180,13 @@ func (c *Cluster) provision(ctx *pulumi.Context, p pool) error {
 		Metadata: meta(p.name),
 		Spec:     c.args.statefulSet(p),
 	}, slices.Concat([]pulumi.ResourceOption{
-		pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{headless}), pod.KeepVolumeClaims(), rollTimeouts(),
+		pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{headless}), volume.KeepTemplate(), rollTimeouts(),
 	}, c.args.Guard.Options)...)
 	if err != nil {
 		return fmt.Errorf("creating stateful set %q: %w", p.name, err)
+	}
+	if err := c.args.claims(p).Grow(ctx, ns.Ref, set, pulumi.Parent(c)); err != nil {
+		return err
 	}
 
 	_, err = policyv1.NewPodDisruptionBudget(ctx, p.name, &policyv1.PodDisruptionBudgetArgs{

@@ -10,12 +10,11 @@ import (
 
 	"shopstream/infra/internal/label"
 	"shopstream/infra/internal/pod"
+	"shopstream/infra/internal/volume"
 )
 
-// Volumes of a node: its data, and the folders that the image's start script and its logging write to, which the
-// read-only root file system would refuse.
-const dataVolume = "data"
-
+// scratchMounts are the folders that the image's start script and its logging write to, which the read-only root file
+// system would refuse.
 func scratchMounts() map[string]string {
 	return map[string]string{"config": "/opt/kafka/config", "logs": "/opt/kafka/logs", "tmp": "/tmp"}
 }
@@ -36,7 +35,7 @@ func (args ClusterArgs) statefulSet(p pool) *appsv1.StatefulSetSpecArgs {
 			WhenDeleted: pulumi.String(retention),
 			WhenScaled:  pulumi.String("Retain"),
 		},
-		VolumeClaimTemplates: corev1.PersistentVolumeClaimTypeArray{args.volumeClaim()},
+		VolumeClaimTemplates: corev1.PersistentVolumeClaimTypeArray{args.claims(p).Template()},
 		Template: &corev1.PodTemplateSpecArgs{
 			Metadata: &metav1.ObjectMetaArgs{
 				Labels:      pulumi.ToStringMap(label.Standard(p.name, "kafka")),
@@ -47,25 +46,13 @@ func (args ClusterArgs) statefulSet(p pool) *appsv1.StatefulSetSpecArgs {
 	}
 }
 
-func (args ClusterArgs) volumeClaim() corev1.PersistentVolumeClaimTypeArgs {
-	spec := &corev1.PersistentVolumeClaimSpecArgs{
-		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
-		Resources: &corev1.VolumeResourceRequirementsArgs{
-			Requests: pulumi.StringMap{"storage": pulumi.String(args.StorageSize.String())},
-		},
-	}
-	if args.StorageClass != "" {
-		spec.StorageClassName = pulumi.String(args.StorageClass)
-	}
-	return corev1.PersistentVolumeClaimTypeArgs{
-		Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(dataVolume)},
-		Spec:     spec,
-	}
+func (args ClusterArgs) claims(p pool) volume.Claims {
+	return volume.Claims{Set: p.name, Count: p.count, Class: args.StorageClass, Size: args.StorageSize}
 }
 
 func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
 	mounts := corev1.VolumeMountArray{corev1.VolumeMountArgs{
-		Name: pulumi.String(dataVolume), MountPath: pulumi.String("/var/lib/kafka/data"),
+		Name: pulumi.String(volume.Name), MountPath: pulumi.String("/var/lib/kafka/data"),
 	}}
 	mounts = append(mounts, pod.Mounts(scratchMounts())...)
 	volumes := pod.Scratch(scratchMounts())

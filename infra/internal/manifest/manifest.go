@@ -37,7 +37,8 @@ func Render(program pulumi.RunFunc, stack Stack, out string) (int, error) {
 func Of(resources []Resource) []Manifest {
 	var list []Manifest
 	for _, r := range resources {
-		if !r.Custom || !strings.HasPrefix(r.Type, "kubernetes:") {
+		// A patch is no object of its own, and changes nothing of one that has just been made.
+		if !r.Custom || !strings.HasPrefix(r.Type, "kubernetes:") || strings.HasSuffix(r.Type, "Patch") {
 			continue
 		}
 		object := r.Inputs.MapRepl(nil, plain)

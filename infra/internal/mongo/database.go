@@ -19,6 +19,7 @@ import (
 	"shopstream/infra/internal/netpol"
 	"shopstream/infra/internal/pod"
 	"shopstream/infra/internal/secret"
+	"shopstream/infra/internal/volume"
 )
 
 // Names and ports for clients and network policies.
@@ -32,7 +33,6 @@ const (
 	adminSecret   = "mongodb-admin"
 	rootUser      = "root"
 	keyVolume     = "keyfile"
-	dataVolume    = "data"
 	passwordKey   = "password"
 	appKey        = "app-password"
 	replicaSetKey = "keyfile"
@@ -159,9 +159,12 @@ func (d *Database) provision(ctx *pulumi.Context) error {
 	set, err := appsv1.NewStatefulSet(ctx, Name, &appsv1.StatefulSetArgs{
 		Metadata: meta(Name),
 		Spec:     d.args.statefulSet(),
-	}, pulumi.Parent(d), pulumi.DependsOn([]pulumi.Resource{headless}), pod.KeepVolumeClaims())
+	}, pulumi.Parent(d), pulumi.DependsOn([]pulumi.Resource{headless}), volume.KeepTemplate())
 	if err != nil {
 		return fmt.Errorf("creating stateful set %q: %w", Name, err)
+	}
+	if err := d.args.claims().Grow(ctx, d.args.Namespace.Ref, set, pulumi.Parent(d)); err != nil {
+		return err
 	}
 
 	_, err = policyv1.NewPodDisruptionBudget(ctx, Name, &policyv1.PodDisruptionBudgetArgs{

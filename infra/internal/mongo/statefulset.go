@@ -10,6 +10,7 @@ import (
 
 	"shopstream/infra/internal/label"
 	"shopstream/infra/internal/pod"
+	"shopstream/infra/internal/volume"
 )
 
 func scratchMounts() map[string]string {
@@ -21,15 +22,6 @@ func (args DatabaseArgs) statefulSet() *appsv1.StatefulSetSpecArgs {
 	if args.DeleteVolumes {
 		retention = "Delete"
 	}
-	claim := &corev1.PersistentVolumeClaimSpecArgs{
-		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
-		Resources: &corev1.VolumeResourceRequirementsArgs{
-			Requests: pulumi.StringMap{"storage": pulumi.String(args.StorageSize.String())},
-		},
-	}
-	if args.StorageClass != "" {
-		claim.StorageClassName = pulumi.String(args.StorageClass)
-	}
 	return &appsv1.StatefulSetSpecArgs{
 		ServiceName:         pulumi.String(headlessName),
 		Replicas:            pulumi.Int(args.Members),
@@ -39,10 +31,7 @@ func (args DatabaseArgs) statefulSet() *appsv1.StatefulSetSpecArgs {
 			WhenDeleted: pulumi.String(retention),
 			WhenScaled:  pulumi.String("Retain"),
 		},
-		VolumeClaimTemplates: corev1.PersistentVolumeClaimTypeArray{corev1.PersistentVolumeClaimTypeArgs{
-			Metadata: &metav1.ObjectMetaArgs{Name: pulumi.String(dataVolume)},
-			Spec:     claim,
-		}},
+		VolumeClaimTemplates: corev1.PersistentVolumeClaimTypeArray{args.claims().Template()},
 		Template: &corev1.PodTemplateSpecArgs{
 			Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(label.Standard(Name, "database"))},
 			Spec:     args.podSpec(),
@@ -50,9 +39,13 @@ func (args DatabaseArgs) statefulSet() *appsv1.StatefulSetSpecArgs {
 	}
 }
 
+func (args DatabaseArgs) claims() volume.Claims {
+	return volume.Claims{Set: Name, Count: args.Members, Class: args.StorageClass, Size: args.StorageSize}
+}
+
 func (args DatabaseArgs) podSpec() *corev1.PodSpecArgs {
 	mounts := append(corev1.VolumeMountArray{
-		corev1.VolumeMountArgs{Name: pulumi.String(dataVolume), MountPath: pulumi.String("/data/db")},
+		corev1.VolumeMountArgs{Name: pulumi.String(volume.Name), MountPath: pulumi.String("/data/db")},
 		corev1.VolumeMountArgs{
 			Name: pulumi.String(keyVolume), MountPath: pulumi.String("/etc/mongodb"), ReadOnly: pulumi.Bool(true),
 		},

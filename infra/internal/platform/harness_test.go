@@ -13,6 +13,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"shopstream/infra/internal/addon"
@@ -39,15 +40,16 @@ func testHost(t *testing.T) Host {
 		sources[name+"/main.go"] = &fstest.MapFile{Data: []byte("package main // " + name)}
 	}
 	return Host{
-		services:   func(string) fs.FS { return sources },
-		staging:    t.TempDir(),
-		daemon:     func(string) error { return nil },
-		dockerHost: func(host string) string { return host },
-		chart:      func(addon.Chart) error { return nil },
-		loader:     func([]string) image.Load { return nil },
-		unlocker:   func(string) addon.Unlock { return nil },
-		namespaces: func(string) ([]existingNamespace, error) { return nil, nil },
-		random:     zeros{},
+		services:       func(string) fs.FS { return sources },
+		staging:        t.TempDir(),
+		daemon:         func(string) error { return nil },
+		dockerHost:     func(host string) string { return host },
+		chart:          func(addon.Chart) error { return nil },
+		loader:         func([]string) image.Load { return nil },
+		unlocker:       func(string) addon.Unlock { return nil },
+		namespaces:     func(string) ([]existingNamespace, error) { return nil, nil },
+		storageClasses: func(string) ([]storagev1.StorageClass, error) { return nil, nil },
+		random:         zeros{},
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	storagev1 "k8s.io/api/storage/v1"
+
 	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/image"
 )
@@ -42,6 +45,12 @@ type Host struct {
 	// namespaces lists the namespaces of the cluster in that kubeconfig context.
 	namespaces func(kubeContext string) ([]existingNamespace, error)
 
+	// storageClasses lists the storage classes of the cluster in that kubeconfig context.
+	storageClasses func(kubeContext string) ([]storagev1.StorageClass, error)
+
+	// hook has pulumi call a function before it changes a resource, also in a preview; nil where nothing is ever changed.
+	hook func(ctx *pulumi.Context, name string, call pulumi.ResourceHookFunction) (*pulumi.ResourceHook, error)
+
 	// random is where generated secrets come from.
 	random io.Reader
 }
@@ -55,12 +64,18 @@ func ThisMachine() Host {
 		daemon: func(host string) error {
 			return image.Daemon(context.Background(), image.Host(context.Background(), host))
 		},
-		chart:      findChart,
-		loader:     commandLoader,
-		unlocker:   kubectlUnlocker,
-		namespaces: kubectlNamespaces,
-		random:     rand.Reader,
+		chart:          findChart,
+		loader:         commandLoader,
+		unlocker:       kubectlUnlocker,
+		namespaces:     kubectlNamespaces,
+		storageClasses: kubectlStorageClasses,
+		hook:           beforeChanges,
+		random:         rand.Reader,
 	}
+}
+
+func beforeChanges(ctx *pulumi.Context, name string, call pulumi.ResourceHookFunction) (*pulumi.ResourceHook, error) {
+	return ctx.RegisterResourceHook(name, call, &pulumi.ResourceHookOptions{OnDryRun: true})
 }
 
 func commandLoader(command []string) image.Load {
@@ -115,5 +130,6 @@ func ForManifests() Host {
 	h.loader = func([]string) image.Load { return nil }
 	h.unlocker = func(string) addon.Unlock { return nil }
 	h.namespaces = func(string) ([]existingNamespace, error) { return nil, nil }
+	h.hook = nil
 	return h
 }

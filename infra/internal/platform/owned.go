@@ -66,7 +66,16 @@ func foreign(existing []existingNamespace, wanted []string, stack string) error 
 
 // kubectlNamespaces lists the namespaces of the cluster in that kubeconfig context.
 func kubectlNamespaces(kubeContext string) ([]existingNamespace, error) {
-	arguments := []string{"get", "namespaces", "--output", "json", "--request-timeout", "10s"}
+	var list struct {
+		Items []existingNamespace `json:"items"`
+	}
+	err := kubectlList(kubeContext, "namespaces", &list)
+	return list.Items, err
+}
+
+// kubectlList reads all objects of a kind that belongs to no namespace.
+func kubectlList(kubeContext, kind string, into any) error {
+	arguments := []string{"get", kind, "--output", "json", "--request-timeout", "10s"}
 	if kubeContext != "" {
 		arguments = append(arguments, "--context", kubeContext)
 	}
@@ -76,13 +85,10 @@ func kubectlNamespaces(kubeContext string) ([]existingNamespace, error) {
 		if errors.As(err, &exit) {
 			err = fmt.Errorf("%w: %s", err, exit.Stderr)
 		}
-		return nil, fmt.Errorf("listing namespaces: %w", err)
+		return fmt.Errorf("listing %s: %w", kind, err)
 	}
-	var list struct {
-		Items []existingNamespace `json:"items"`
+	if err := json.Unmarshal(output, into); err != nil {
+		return fmt.Errorf("reading the list of %s: %w", kind, err)
 	}
-	if err := json.Unmarshal(output, &list); err != nil {
-		return nil, fmt.Errorf("reading the list of namespaces: %w", err)
-	}
-	return list.Items, nil
+	return nil
 }

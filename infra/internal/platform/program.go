@@ -45,12 +45,16 @@ type platform struct {
 }
 
 func (p platform) declare(ctx *pulumi.Context) error {
+	settings, err := p.rememberSettings(ctx)
+	if err != nil {
+		return err
+	}
 	images, err := image.New(ctx, "images", p.imageArgs(ctx))
 	if err != nil {
 		return err
 	}
 
-	provider, err := kubernetes.NewProvider(ctx, "cluster", p.providerArgs())
+	provider, err := kubernetes.NewProvider(ctx, "cluster", p.providerArgs(), pulumi.DependsOn([]pulumi.Resource{settings}))
 	if err != nil {
 		return fmt.Errorf("configuring the cluster: %w", err)
 	}

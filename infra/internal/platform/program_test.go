@@ -399,6 +399,32 @@ func TestAnotherVolumeSizeReplacesNoStatefulSet(t *testing.T) {
 	})
 }
 
+// TestEveryClaimGrows: what a claim is made from can't be changed, so each is given its size afterwards.
+func TestEveryClaimGrows(t *testing.T) {
+	eachStack(t, func(t *testing.T, _ testStack, declared resources) {
+		sizes := map[string]string{}
+		for _, r := range declared {
+			if r.Type == "kubernetes:core/v1:PersistentVolumeClaimPatch" {
+				sizes[r.Name] = r.Inputs["spec"].ObjectValue()["resources"].ObjectValue()["requests"].ObjectValue()["storage"].StringValue()
+			}
+		}
+		claims := 0
+		for name, set := range objects[appsv1.StatefulSet](t, declared, "StatefulSet") {
+			template := set.Spec.VolumeClaimTemplates[0]
+			for i := range int(*set.Spec.Replicas) {
+				claims++
+				claim := fmt.Sprintf("%s-%s-%d", template.Name, name, i)
+				if want := template.Spec.Resources.Requests.Storage().String(); sizes[claim] != want {
+					t.Errorf("claim %s grows to %q, want %q", claim, sizes[claim], want)
+				}
+			}
+		}
+		if len(sizes) != claims {
+			t.Errorf("%d claims grow, and there are %d", len(sizes), claims)
+		}
+	})
+}
+
 func TestDestroyGoesInOrder(t *testing.T) {
 	eachStack(t, func(t *testing.T, _ testStack, declared resources) {
 		before := dependencies(declared)

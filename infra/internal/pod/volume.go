@@ -68,9 +68,3 @@ func ReadOnlyMount(name, folder string) corev1.VolumeMountArgs {
 		Name: pulumi.String(name), MountPath: pulumi.String(folder), ReadOnly: pulumi.Bool(true),
 	}
 }
-
-// KeepVolumeClaims leaves the volume claim templates of a StatefulSet as they were created. They are immutable, so for a
-// change the provider would delete the StatefulSet with all its pods, and recreate it.
-func KeepVolumeClaims() pulumi.ResourceOption {
-	return pulumi.IgnoreChanges([]string{"spec.volumeClaimTemplates"})
-}

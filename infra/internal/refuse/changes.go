@@ -1,0 +1,210 @@
+package refuse
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// refusal is a change that is not made: the setting, from what to what, why, and what to do instead.
+type refusal struct {
+	key, was, is string
+	why, instead string
+
+	// accept means that the change is made where somebody has said yes to it, after having done what instead says.
+	accept bool
+}
+
+func (r refusal) Error() string {
+	text := fmt.Sprintf("%s: %s → %s: %s. Instead: %s", r.key, orNone(r.was), orNone(r.is), r.why, r.instead)
+	if r.accept {
+		text += fmt.Sprintf("; then add %q to accept, which makes the change all the same", r.key)
+	}
+	return text
+}
+
+// Changes returns an error that holds every change that would harm, except for those that are accepted and can be.
+func Changes(before, now Settings, accepted []string) error {
+	all := slices.Concat(kafkaChanges(before, now), mongoChanges(before.Mongo, now.Mongo), topicChanges(before.Topics, now.Topics))
+	var faults []error
+	for _, r := range all {
+		if !r.accept || !slices.Contains(accepted, r.key) {
+			faults = append(faults, r)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func kafkaChanges(before, now Settings) []refusal {
+	var found []refusal
+	was, is := before.Kafka, now.Kafka
+	const otherStack = "bring up another stack beside it, on another cluster, and move to it"
+	if before.ClusterDomain != now.ClusterDomain {
+		found = append(found, refusal{key: "cluster.domain", was: before.ClusterDomain, is: now.ClusterDomain,
+			why: "every node of Kafka and of the database is known to the others by a name that ends in it", instead: "set it back, or " + otherStack})
+	}
+	if was.Controllers != is.Controllers || was.Voters != is.Voters {
+		found = append(found, refusal{key: "kafka.controllers, kafka.voters", was: was.quorum(), is: is.quorum(),
+			why:     "nodes that run would not agree with those that are restarted on who votes, and their quorum would be lost",
+			instead: "set " + was.quorumSetting() + "; further brokers need no vote"})
+	}
+	if was.Secure != is.Secure {
+		found = append(found, refusal{key: "kafka.secure", was: strconv.FormatBool(was.Secure), is: strconv.FormatBool(is.Secure),
+			why: "restarted nodes could not talk to those that still run, and the first would never be in sync again", instead: "set it back, or " + otherStack})
+	}
+	switch {
+	case was.Copies != is.Copies:
+		found = append(found, refusal{key: "kafka.brokers", was: strconv.Itoa(was.Brokers), is: strconv.Itoa(is.Brokers),
+			why:     fmt.Sprintf("every partition has %d copies, and would have to have %d", was.Copies, is.Copies),
+			instead: "keep as many brokers as there are, or " + otherStack})
+	case is.Brokers < was.Brokers:
+		found = append(found, refusal{key: "kafka.brokers", was: strconv.Itoa(was.Brokers), is: strconv.Itoa(is.Brokers),
+			why:     "a broker that goes takes its replicas with it",
+			instead: fmt.Sprintf("move the replicas of brokers %d to %d to the others (kafka-reassign-partitions.sh)", is.Brokers, was.Brokers-1),
+			accept:  true})
+	}
+	if older(is.Image, was.Image) {
+		found = append(found, refusal{key: "kafka.image", was: was.Image, is: is.Image,
+			why:     "an older Kafka doesn't start on a cluster whose features are finalized to a newer one",
+			instead: "see that kafka-features.sh describe (FinalizedVersionLevel of metadata.version) names nothing newer than it",
+			accept:  true})
+	}
+	return append(found, volumeChanges("kafka", was.Storage, is.Storage, was.StorageClass, is.StorageClass)...)
+}
+
+func (k Kafka) quorum() string {
+	if k.Controllers > 0 {
+		return fmt.Sprintf("%d controllers of their own", k.Controllers)
+	}
+	return fmt.Sprintf("%d brokers that vote", k.Voters)
+}
+
+func (k Kafka) quorumSetting() string {
+	if k.Controllers > 0 {
+		return fmt.Sprintf("kafka.controllers to %d", k.Controllers)
+	}
+	return fmt.Sprintf("kafka.controllers to 0 and kafka.voters to %d", k.Voters)
+}
+
+func mongoChanges(was, is Mongo) []refusal {
+	if was.External != is.External {
+		return []refusal{{key: "mongo.external", was: strconv.FormatBool(was.External), is: strconv.FormatBool(is.External),
+			why:     "the purchases that are stored stay behind in the other database, and one that the stack made is deleted with its volumes unless keepVolumes is on",
+			instead: "copy the purchases with mongodump and mongorestore", accept: true}}
+	}
+	if is.External {
+		return nil
+	}
+	var found []refusal
+	if is.Members < was.Members {
+		found = append(found, refusal{key: "mongo.members", was: strconv.Itoa(was.Members), is: strconv.Itoa(is.Members),
+			why:     "those that stay would have no majority, and take no writes",
+			instead: fmt.Sprintf("remove the members from %d on from the replica set (rs.remove in mongosh, on the primary, which has to be mongodb-0)", is.Members),
+			accept:  true})
+	}
+	from, to := major(was.Image), major(is.Image)
+	switch {
+	case from == 0 || to == 0:
+	case to > from+1:
+		found = append(found, refusal{key: "mongo.image", was: was.Image, is: is.Image,
+			why:     "MongoDB is upgraded one major version at a time, and a later one doesn't start on the data",
+			instead: fmt.Sprintf("go to %d first, and set its featureCompatibilityVersion", from+1)})
+	case older(is.Image, was.Image):
+		found = append(found, refusal{key: "mongo.image", was: was.Image, is: is.Image,
+			why:     "an older MongoDB doesn't start on data of a newer featureCompatibilityVersion",
+			instead: "see that db.adminCommand({getParameter: 1, featureCompatibilityVersion: 1}) names nothing newer than it", accept: true})
+	}
+	return append(found, volumeChanges("mongo", was.Storage, is.Storage, was.StorageClass, is.StorageClass)...)
+}
+
+// volumeChanges has no word for a larger volume, which is none's harm.
+func volumeChanges(section string, was, is resource.Quantity, wasClass, isClass string) []refusal {
+	var found []refusal
+	if is.Cmp(was) < 0 {
+		found = append(found, refusal{key: section + ".storage", was: was.String(), is: is.String(),
+			why: "a volume can't shrink", instead: "set it back, and see to it that less is kept"})
+	}
+	if wasClass != isClass {
+		found = append(found, refusal{key: section + ".storageClass", was: wasClass, is: isClass,
+			why: "a volume stays in its class, and a StatefulSet makes volumes of no other one than at first", instead: "set it back"})
+	}
+	return found
+}
+
+func topicChanges(was, is map[string]Topic) []refusal {
+	var found []refusal
+	for _, key := range slices.Sorted(maps.Keys(was)) {
+		before, now := was[key], is[key]
+		if before.Name != now.Name {
+			found = append(found, refusal{key: "topics." + key + ".name", was: before.Name, is: now.Name,
+				why:     "a topic can't be renamed: a new, empty one is made, and nobody reads what the other still holds",
+				instead: fmt.Sprintf("stop those who write, and wait until the lag on %q is 0 (make status)", before.Name), accept: true})
+		}
+		if now.Partitions < before.Partitions && before.Name == now.Name {
+			found = append(found, refusal{key: "topics." + key + ".partitions", was: strconv.Itoa(before.Partitions), is: strconv.Itoa(now.Partitions),
+				why: "partitions can't be taken from a topic without their records", instead: "set it back, or give the topic another name"})
+		}
+	}
+	return found
+}
+
+// older reports whether an image has a lower version than another one. One without a version in its tag is not judged.
+func older(image, than string) bool {
+	a, b := version(image), version(than)
+	return a != nil && b != nil && slices.Compare(a, b) < 0
+}
+
+func major(image string) int {
+	if v := version(image); v != nil {
+		return v[0]
+	}
+	return 0
+}
+
+// version returns the numbers at the beginning of an image's tag, or nil.
+func version(image string) []int {
+	image, _, _ = strings.Cut(image, "@")
+	tag := image[strings.LastIndex(image, ":")+1:]
+	var numbers []int
+	for part := range strings.SplitSeq(tag, ".") {
+		digits := part[:len(part)-len(strings.TrimLeft(part, "0123456789"))]
+		n, err := strconv.Atoi(digits)
+		if err != nil {
+			break
+		}
+		numbers = append(numbers, n)
+		if digits != part {
+			break
+		}
+	}
+	return numbers
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "(none)"
+	}
+	return text
+}
+
+// Growth is volumes that shall be larger than they were, of one storage class; empty is the cluster's default.
+type Growth struct {
+	Key, Class string
+}
+
+// Growths returns what the cluster's storage has to be able to do.
+func Growths(before, now Settings) []Growth {
+	var list []Growth
+	if now.Kafka.Storage.Cmp(before.Kafka.Storage) > 0 {
+		list = append(list, Growth{"kafka.storage", now.Kafka.StorageClass})
+	}
+	if !now.Mongo.External && !before.Mongo.External && now.Mongo.Storage.Cmp(before.Mongo.Storage) > 0 {
+		list = append(list, Growth{"mongo.storage", now.Mongo.StorageClass})
+	}
+	return list
+}

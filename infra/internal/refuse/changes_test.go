@@ -1,0 +1,101 @@
+package refuse
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"shopstream/infra/internal/config"
+)
+
+// settings are those of the default profile, with some of them set otherwise.
+func settings(t *testing.T, pairs map[string]string) (Settings, []string) {
+	t.Helper()
+	all := map[string]string{"profile": config.Default}
+	for key, value := range pairs {
+		all[key] = value
+	}
+	c, _, err := config.Load(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Of(c), c.Accept
+}
+
+func TestWhatWouldHarmIsRefused(t *testing.T) {
+	type set = map[string]string
+	for name, test := range map[string]struct {
+		before, now set
+		wants       []string // in the error; none means that it is done
+		accept      string   // makes it be done
+	}{
+		"nothing changes":            {set{}, set{}, nil, ""},
+		"the same, otherwise put":    {set{"kafka": `{"storage": "2Gi"}`}, set{"kafka": `{"storage": "2048Mi"}`}, nil, ""},
+		"a larger volume":            {set{}, set{"kafka": `{"storage": "4Gi"}`, "mongo": `{"storage": "4Gi"}`}, nil, ""},
+		"a smaller volume":           {set{}, set{"kafka": `{"storage": "1Gi"}`}, []string{"kafka.storage: 2Gi → 1Gi", "can't shrink"}, ""},
+		"a smaller one of MongoDB's": {set{}, set{"mongo": `{"storage": "1Gi"}`}, []string{"mongo.storage: 2Gi → 1Gi"}, ""},
+		"another class":              {set{}, set{"kafka": `{"storageClass": "fast"}`}, []string{"kafka.storageClass: (none) → fast"}, ""},
+		"more brokers":               {set{}, set{"kafka": `{"brokers": 5}`}, nil, ""},
+		"fewer brokers":              {set{"kafka": `{"brokers": 5}`}, set{}, []string{"kafka.brokers: 5 → 3", "brokers 3 to 4"}, "kafka.brokers"},
+		"from one to three":          {set{"kafka": `{"brokers": 1}`}, set{"kafka": `{"brokers": 3, "voters": 1}`}, []string{"has 1 copies, and would have to have 3"}, ""},
+		"from one to three, voters":  {set{"kafka": `{"brokers": 1}`}, set{}, []string{"1 brokers that vote → 3 brokers that vote", "kafka.voters to 1"}, ""},
+		"controllers of their own":   {set{}, set{"kafka": `{"controllers": 3}`}, []string{"3 brokers that vote → 3 controllers of their own"}, ""},
+		"voters written out":         {set{}, set{"kafka": `{"voters": 3}`}, nil, ""},
+		"secured while it runs":      {set{}, set{"kafka": `{"secure": true}`}, []string{"kafka.secure: false → true"}, ""},
+		"another domain":             {set{}, set{"cluster": `{"domain": "example.org"}`}, []string{"cluster.domain: cluster.local → example.org"}, ""},
+		"a newer Kafka":              {set{"kafka": `{"image": "apache/kafka:4.1.0"}`}, set{}, nil, ""},
+		"an older Kafka":             {set{}, set{"kafka": `{"image": "mirror:5000/kafka:4.1.0@sha256:00"}`}, []string{"kafka.image", "finalized"}, "kafka.image"},
+		"a Kafka of no number":       {set{}, set{"kafka": `{"image": "kafka:ours"}`}, nil, ""},
+		"the next MongoDB":           {set{"mongo": `{"image": "mongo:7.0.4"}`}, set{}, nil, ""},
+		"the next but one":           {set{"mongo": `{"image": "mongo:6.0.4"}`}, set{}, []string{"mongo.image: mongo:6.0.4 → mongo:8", "go to 7 first"}, ""},
+		"an older MongoDB":           {set{}, set{"mongo": `{"image": "mongo:7.0.4"}`}, []string{"featureCompatibilityVersion"}, "mongo.image"},
+		"fewer members":              {set{"mongo": `{"members": 3}`}, set{}, []string{"mongo.members: 3 → 1", "no majority"}, "mongo.members"},
+		"a database elsewhere":       {set{}, set{"mongo": `{"external": true}`}, []string{"mongo.external", "stay behind"}, "mongo.external"},
+		"fewer partitions":           {set{}, set{"topics": `{"orders": {"partitions": 3}}`}, []string{"topics.orders.partitions: 6 → 3"}, ""},
+		"another name":               {set{}, set{"topics": `{"orders": {"name": "sales"}}`}, []string{"topics.orders.name: orders → sales"}, "topics.orders.name"},
+		"two at once":                {set{}, set{"topics": `{"orders": {"name": "sales"}}`, "kafka": `{"secure": true}`}, []string{"topics.orders.name", "kafka.secure"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, _ := settings(t, test.before)
+			now, _ := settings(t, test.now)
+			err := Changes(before, now, nil)
+			if (err == nil) != (len(test.wants) == 0) {
+				t.Fatalf("err = %v", err)
+			}
+			for _, want := range test.wants {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error lacks %q: %v", want, err)
+				}
+			}
+			if test.accept == "" {
+				test.accept = "kafka.storage" // can't be accepted, and is none's harm
+			} else if len(test.wants) > 0 {
+				if !strings.Contains(err.Error(), `add "`+test.accept+`" to accept`) {
+					t.Errorf("error doesn't name the way to say yes: %v", err)
+				}
+				test.wants = nil
+			}
+			if err := Changes(before, now, []string{test.accept}); (err == nil) != (len(test.wants) == 0) {
+				t.Errorf("with %q accepted: %v", test.accept, err)
+			}
+		})
+	}
+}
+
+func TestSettingsAreReadAsTheyWereWritten(t *testing.T) {
+	before, _ := settings(t, nil)
+	text, err := before.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := read.Text(); err != nil || again != text || !json.Valid([]byte(text)) {
+		t.Errorf("wrote %s, read %s (%v)", text, again, err)
+	}
+	if _, err := Parse("{"); err == nil {
+		t.Error("half a text was read")
+	}
+}

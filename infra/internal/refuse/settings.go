@@ -1,0 +1,86 @@
+// Package refuse finds what a change of a stack's settings would harm: data, the brokers' quorum, the database's
+// majority. It compares the settings with those of the last up, and needs neither the cluster nor Pulumi.
+package refuse
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/plan"
+)
+
+// Settings are those that can't be changed, or not every way, once the stack is up.
+type Settings struct {
+	ClusterDomain string           `json:"clusterDomain"`
+	Kafka         Kafka            `json:"kafka"`
+	Mongo         Mongo            `json:"mongo"`
+	Topics        map[string]Topic `json:"topics"` // by their key in the configuration
+}
+
+// Kafka is the brokers' part of the settings. Voters is how many controllers there are, of their own or not.
+type Kafka struct {
+	Image        string            `json:"image"`
+	Brokers      int               `json:"brokers"`
+	Controllers  int               `json:"controllers"`
+	Voters       int               `json:"voters"`
+	Copies       int               `json:"copies"`
+	Secure       bool              `json:"secure"`
+	Storage      resource.Quantity `json:"storage"`
+	StorageClass string            `json:"storageClass"`
+}
+
+// Mongo is the database's part of the settings.
+type Mongo struct {
+	External     bool              `json:"external"`
+	Image        string            `json:"image"`
+	Members      int               `json:"members"`
+	Storage      resource.Quantity `json:"storage"`
+	StorageClass string            `json:"storageClass"`
+}
+
+// Topic is one topic's part of the settings.
+type Topic struct {
+	Name       string `json:"name"`
+	Partitions int    `json:"partitions"`
+}
+
+// Of returns the settings out of a configuration.
+func Of(c config.Config) Settings {
+	topology := plan.Topology(c)
+	s := Settings{
+		ClusterDomain: c.Cluster.Domain,
+		Kafka: Kafka{
+			Image: c.Kafka.Image, Brokers: topology.Brokers, Controllers: topology.Controllers, Voters: topology.Quorum(),
+			Copies: topology.ReplicationFactor(), Secure: c.Kafka.Secure, Storage: c.Kafka.Storage, StorageClass: c.Kafka.StorageClass,
+		},
+		Mongo: Mongo{
+			External: c.Mongo.External, Image: c.Mongo.Image, Members: c.Mongo.Members, Storage: c.Mongo.Storage, StorageClass: c.Mongo.StorageClass,
+		},
+		Topics: map[string]Topic{},
+	}
+	for _, t := range c.Topics.All() {
+		s.Topics[t.Key] = Topic{Name: t.Name, Partitions: t.Partitions}
+	}
+	return s
+}
+
+// Text writes the settings down, the same way every time.
+func (s Settings) Text() (string, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return "", fmt.Errorf("writing down the settings: %w", err)
+	}
+	return string(text), nil
+}
+
+// Parse reads what Text has written.
+func Parse(text string) (Settings, error) {
+	var s Settings
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return Settings{}, fmt.Errorf("reading the settings of the last up: %w", err)
+	}
+	return s, nil
+}
