@@ -68,7 +68,7 @@ func (t *turn) set(p phase, reason string) {
 		return
 	}
 	if p != claiming {
-		t.log.Info("the node is "+string(p), "node", t.id, "reason", reason)
+		t.log.Info("the node has another phase", "node", t.id, "phase", p, "reason", reason)
 	}
 	t.state = status{Node: t.id, Phase: p, Reason: reason}
 }

@@ -57,8 +57,8 @@ func TestAGuardedRollRefusesNobody(t *testing.T) {
 	if err := r.faults(); err != nil {
 		t.Error(err)
 	}
-	if r.Refused+r.Cut > 0 || len(r.tally.Wrong) > 0 {
-		t.Errorf("%d refused, %d cut off, %d other answers than 202", r.Refused, r.Cut, len(r.tally.Wrong))
+	if r.Refused+r.Cut > 0 || len(r.Wrong) > 0 {
+		t.Errorf("%d refused, %d cut off, %d other answers than 202", r.Refused, r.Cut, len(r.Wrong))
 	}
 	if r.Stall > 2*time.Second {
 		t.Errorf("nothing was acknowledged for %s", r.Stall)
