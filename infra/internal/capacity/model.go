@@ -1,0 +1,89 @@
+// Package capacity is the arithmetic of scaling: how many pods a load needs, and how soon they have caught up. The
+// autoscalers' targets, the load test's expectations and the sizing plan all come from it.
+package capacity
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// Utilization is the part of what a pod can do that steady traffic may take. The rest is for catching up while it
+	// goes on. The autoscalers tolerate a tenth more or less before they change anything.
+	Utilization = 0.8
+
+	// Staleness is how old a committed offset may be while a pod keeps up: it gathers a batch (50 to 100 ms), writes it,
+	// and commits it within 200 ms. Lag is measured from committed offsets, so steady traffic always shows a little.
+	Staleness = 500 * time.Millisecond
+
+	// PollInterval is how often KEDA asks the brokers for lag.
+	PollInterval = 10 * time.Second
+
+	// Reaction is how long it takes at worst until a further pod works: KEDA's poll, the autoscaler's own interval of
+	// 15 s (`--horizontal-pod-autoscaler-sync-period`), and 5 s to start and to join the group.
+	Reaction = PollInterval + 20*time.Second
+)
+
+// Model is a service that reads a topic as a consumer group, each pod some of its partitions.
+type Model struct {
+	// PerPod is how many records per second one pod finishes at its CPU limit.
+	PerPod float64
+
+	// CatchUp is the time in which a backlog may be caught up. Less than Reaction asks for pods that come too late.
+	CatchUp time.Duration
+
+	// Min and Max are the fewest and the most pods.
+	Min, Max int
+
+	Partitions int
+}
+
+// Threshold is the lag per pod above which another one is needed: what a pod finishes in the time for catching up.
+func (m Model) Threshold() int {
+	return max(1, int(m.PerPod*m.CatchUp.Seconds()))
+}
+
+// SteadyLag is the lag that pods show which keep up with that many records per second.
+func SteadyLag(rate float64) int { return int(rate * Staleness.Seconds()) }
+
+// Pods is how many pods the autoscaler sets for that many records per second and that backlog.
+func (m Model) Pods(rate float64, backlog int) int {
+	// On CPU for what arrives, on lag for what is there.
+	arriving := ceil(rate / (m.PerPod * Utilization))
+	behind := m.even(ceil(float64(backlog) / float64(m.Threshold())))
+	return min(max(arriving, behind, m.Min), m.Max, m.Partitions)
+}
+
+// Rate is how many records per second that many pods finish, records being spread evenly over the partitions. The pod
+// with the most partitions is the last to finish: four pods do no more of six partitions than three.
+func (m Model) Rate(pods int) float64 {
+	pods = min(pods, m.Partitions)
+	if pods < 1 {
+		return 0
+	}
+	return m.PerPod * float64(m.Partitions) / float64(ceil(float64(m.Partitions)/float64(pods)))
+}
+
+// DrainTime is how long that many pods take to finish a backlog while records go on arriving at a rate per second. It is
+// false if they never do.
+func (m Model) DrainTime(pods int, rate float64, backlog int) (time.Duration, bool) {
+	spare := m.Rate(pods) - rate
+	if spare <= 0 {
+		return 0, false
+	}
+	return time.Duration(float64(backlog) / spare * float64(time.Second)), true
+}
+
+// even is the next number of pods that get equally many partitions, as KEDA's `ensureEvenDistributionOfPartitions` chooses
+// it.
+func (m Model) even(pods int) int {
+	for n := max(1, pods); n < m.Partitions; n++ {
+		if m.Partitions%n == 0 {
+			return n
+		}
+	}
+	return m.Partitions
+}
+
+// ceil rounds up, unless it is a rounding error that is above the whole number.
+func ceil(x float64) int { return int(math.Ceil(x - 1e-9)) }
