@@ -19,9 +19,12 @@ type cluster struct {
 	config kafkax.Config
 	client *kafka.Producer
 	admin  *kafka.AdminClient
+
+	// external says that others own the cluster.
+	external bool
 }
 
-func connect(cfg kafkax.Config, log *slog.Logger) (*cluster, error) {
+func connect(cfg kafkax.Config, external bool, log *slog.Logger) (*cluster, error) {
 	client, err := kafkax.NewAdmin(cfg, "topics", log)
 	if err != nil {
 		return nil, err
@@ -38,7 +41,7 @@ func connect(cfg kafkax.Config, log *slog.Logger) (*cluster, error) {
 		client.Close()
 		return nil, fmt.Errorf("creating the admin client: %w", err)
 	}
-	return &cluster{config: cfg, client: client, admin: admin}, nil
+	return &cluster{config: cfg, client: client, admin: admin, external: external}, nil
 }
 
 func (c *cluster) close() {
@@ -75,11 +78,15 @@ func (c *cluster) read(ctx context.Context, declared []topic) (brokers int, now 
 		return 0, nil, fmt.Errorf("reading the topics' config: %w", err)
 	}
 	for _, r := range described {
+		if c.external && r.Error.Code() == kafka.ErrTopicAuthorizationFailed {
+			continue
+		}
 		if r.Error.Code() != kafka.ErrNoError {
 			return 0, nil, fmt.Errorf("reading the config of topic %q: %w", r.Name, r.Error)
 		}
-		now[r.Name].overrides = map[string]string{}
+		now[r.Name].overrides, now[r.Name].config = map[string]string{}, map[string]string{}
 		for key, entry := range r.Config {
+			now[r.Name].config[key] = entry.Value
 			if entry.Source == kafka.ConfigSourceDynamicTopic {
 				now[r.Name].overrides[key] = entry.Value
 			}

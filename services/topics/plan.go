@@ -16,6 +16,7 @@ type actual struct {
 	replication []int
 	leaderless  []int32
 	overrides   map[string]string // config set on the topic itself
+	config      map[string]string // what applies, defaults included; nil if it may not be read
 }
 
 // plan is what is left to do for one topic. If it is empty, the topic matches its
@@ -34,6 +35,13 @@ type plan struct {
 
 func (p plan) done() bool {
 	return !p.create && p.growTo == 0 && len(p.set) == 0 && len(p.reset) == 0 && p.waiting == "" && p.refused == nil
+}
+
+func (c *cluster) planFor(want topic, now *actual, brokers int) plan {
+	if c.external {
+		return planForExternal(want, now)
+	}
+	return planFor(want, now, brokers)
 }
 
 // planFor compares the declaration with the current state, which is nil if the topic

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +27,11 @@ type outcome struct {
 	// err is why it never will.
 	err     error
 	settled bool
+
+	// On a cluster that others own: what the brokers refused, by the change, and
+	// in what the topic is not as declared.
+	refused map[string]error
+	differs []string
 }
 
 func (o *outcome) String() string {
@@ -49,6 +56,23 @@ func (o *outcome) String() string {
 	return strings.Join(did, ", ")
 }
 
+// refuse notes that the brokers refuse a change for good.
+func (o *outcome) refuse(external bool, change string, err error) {
+	if external {
+		o.refused[change] = err // the next reading shows whether it is needed
+		return
+	}
+	o.err = fmt.Errorf("topic %q: the broker refuses: %w", o.topic.name, err)
+}
+
+func (o *outcome) refusals() []string {
+	var texts []string
+	for _, change := range slices.Sorted(maps.Keys(o.refused)) {
+		texts = append(texts, change+": "+o.refused[change].Error())
+	}
+	return texts
+}
+
 // reconcile reads the topics, changes what differs and reads them again, until every
 // topic matches its declaration or is known never to do so. Since it acts only on
 // what it has just read, it can be repeated, and several runs don't disturb each
@@ -56,7 +80,7 @@ func (o *outcome) String() string {
 func reconcile(ctx context.Context, log *slog.Logger, c *cluster, declared []topic) ([]*outcome, error) {
 	outcomes := make([]*outcome, len(declared))
 	for i, t := range declared {
-		outcomes[i] = &outcome{topic: t, pending: "no broker has answered"}
+		outcomes[i] = &outcome{topic: t, refused: map[string]error{}, pending: "no broker has answered"}
 	}
 	var problem error // of the last round as a whole
 	for {
@@ -98,15 +122,21 @@ func round(ctx context.Context, c *cluster, outcomes []*outcome) error {
 	configs := map[string]plan{}
 	for _, o := range left {
 		name := o.topic.name
-		p := planFor(o.topic, now[name], brokers)
+		p := c.planFor(o.topic, now[name], brokers)
 		if o.reconfigured {
 			// An acknowledged change is not repeated: brokers may report a value
 			// in another spelling, or keep an override that they set themselves.
 			p.set, p.reset = nil, nil
 		}
+		if c.external {
+			o.verify(&p, now[name])
+		}
 		o.pending, o.err = p.waiting, p.refused
 		// A topic is settled only once it has been read as declared.
 		o.settled = p.done()
+		if c.external && o.settled {
+			o.observe(now[name])
+		}
 		if p.create {
 			missing = append(missing, o.topic)
 		}
@@ -119,7 +149,7 @@ func round(ctx context.Context, c *cluster, outcomes []*outcome) error {
 	}
 
 	var errs []error
-	apply := func(wanted bool, change func() (map[string]error, error), touches func(string) bool, note func(*outcome)) {
+	apply := func(wanted bool, kind string, change func() (map[string]error, error), touches func(string) bool, note func(*outcome)) {
 		if !wanted {
 			return
 		}
@@ -135,21 +165,21 @@ func round(ctx context.Context, c *cluster, outcomes []*outcome) error {
 			case err == nil:
 				note(o)
 			case final(err):
-				o.err = fmt.Errorf("topic %q: the broker refuses: %w", name, err)
+				o.refuse(c.external, kind, err)
 			default:
 				o.pending = err.Error()
 			}
 		}
 	}
-	apply(len(missing) > 0,
+	apply(len(missing) > 0, creating,
 		func() (map[string]error, error) { return c.create(ctx, missing) },
 		func(name string) bool { return now[name] == nil },
 		func(o *outcome) { o.created = true })
-	apply(len(growth) > 0,
+	apply(len(growth) > 0, growing,
 		func() (map[string]error, error) { return c.grow(ctx, growth) },
 		func(name string) bool { return growth[name] > 0 },
 		func(o *outcome) { o.grownFrom = now[o.topic.name].partitions })
-	apply(len(configs) > 0,
+	apply(len(configs) > 0, configuring,
 		func() (map[string]error, error) { return c.configure(ctx, configs) },
 		func(name string) bool { _, wanted := configs[name]; return wanted },
 		func(o *outcome) { o.reconfigured = true })

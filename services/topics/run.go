@@ -26,7 +26,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	log := telemetry.NewLogger(stdout, cfg.Log, "topics")
 
-	c, err := connect(cfg.Kafka, log)
+	c, err := connect(cfg.Kafka, cfg.External, log)
 	if err != nil {
 		return err
 	}
@@ -55,6 +55,10 @@ func report(log *slog.Logger, outcomes []*outcome) {
 		}
 		if o.err != nil {
 			log.Error("topic", append(attrs, "error", o.err)...)
+			continue
+		}
+		if len(o.differs) > 0 {
+			log.Warn("topic", append(attrs, "differs", o.differs, "refused", o.refusals())...)
 			continue
 		}
 		log.Info("topic", attrs...)
