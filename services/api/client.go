@@ -29,7 +29,7 @@ type client struct {
 }
 
 func newClient(cfg kafkax.Config, log *slog.Logger) (client, error) {
-	consumer, err := kafkax.NewAssigned(cfg, "api", "api", log)
+	consumer, err := kafkax.NewQuerier(cfg, "api", log)
 	if err != nil {
 		return client{}, err
 	}

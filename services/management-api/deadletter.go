@@ -105,11 +105,14 @@ func truncated(letter kafkax.Record) kafkax.Record {
 // isTooLarge reports whether producing failed because the record is too large.
 func isTooLarge(err error) bool { return err != nil && !errors.Is(err, kafkax.ErrUnavailable) }
 
+// mostLetterBytes bounds a letter; its topic's own limit is usually less.
+const mostLetterBytes = 64 << 20
+
 // newLetterProducer returns a producer that sends letters of any size: the topic's
 // own limit applies.
 func newLetterProducer(cfg kafkax.Config, topic string, batchSize int, log *slog.Logger, reg prometheus.Registerer) (*kafkax.Producer, error) {
 	return kafkax.NewProducer(cfg, kafkax.ProducerConfig{
-		Topics: []string{topic}, AckTimeout: 5 * time.Second, MaxPending: max(1000, batchSize), MaxRecordBytes: 64 << 20,
+		Topics: []string{topic}, AckTimeout: 5 * time.Second, MaxPending: max(1000, batchSize), MaxRecordBytes: mostLetterBytes,
 	}, "management-api", log, reg)
 }
 

@@ -160,6 +160,16 @@ func parseMending(data []byte) (position, mending, error) {
 	return position{*l.Partition, *l.Offset}, mending{value}, nil
 }
 
+// unreadableLetter stands for letters that can't be read: its value is their batch.
+func unreadableLetter(i *item) *kafka.Message {
+	m := *i.message
+	m.Headers = []kafka.Header{
+		{Key: kafkax.HeaderReason, Value: []byte(i.refusal.reason)},
+		{Key: kafkax.HeaderError, Value: []byte(i.refusal.err.Error())},
+	}
+	return &m
+}
+
 // verdict is what to do with a letter.
 type verdict struct {
 	back    bool          // put record back
@@ -172,15 +182,15 @@ type verdict struct {
 // judge decides on a letter. A corrected one goes back with its new value, and its
 // original key, headers and source.
 func judge(m *kafka.Message, mended *mending, all bool) verdict {
-	src, ok := letterSource(m.Headers)
-	if !ok {
-		return verdict{refusal: errors.New("no source in its headers: not a dead letter of this service")}
-	}
 	if kafkax.Header(m.Headers, kafkax.HeaderReason) == reasonUnreadable {
 		return verdict{
 			failed: mended != nil && !bytes.Equal(mended.value, m.Value), lasting: true,
 			refusal: errors.New("its value is a record batch that can't be read, not a record: recover by hand what can be"),
 		}
+	}
+	src, ok := letterSource(m.Headers)
+	if !ok {
+		return verdict{refusal: errors.New("no source in its headers: not a dead letter of this service")}
 	}
 	value, changed := m.Value, false
 	if mended != nil {

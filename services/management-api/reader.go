@@ -8,173 +8,229 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/retry"
 )
 
-// letterReader reads the dead letters from where the last run ended up to the end of
-// the log at its start. It assigns the partitions itself, so that it needn't wait for
-// a group to form, and a second run can't take its partitions.
-type letterReader struct {
-	client *kafka.Consumer
-	topic  string
+// topicReader reads a topic once, up to where each partition ended at the start. The
+// commands use it. It joins no group, so that they run beside the service.
+type topicReader struct {
+	reader *kafkax.Reader
+	stop   func()
+	client *kgo.Client
+	admin  *kadm.Client
 	log    *slog.Logger
-	spans  map[int32]*span
+
+	topic string
+	id    string // of the topic, so that no other log is read
+	spans map[int32]*span
+	open  map[int32]bool // partitions that are not read to their end yet
 }
 
-// span is the range of offsets to read of one partition.
-type span struct {
-	start, end kafka.Offset
-	read       kafka.Offset // the next to read
-	passed     kafka.Offset // all before it are finished
-	committed  kafka.Offset
+// span is the range of offsets to read of one partition: [start, end).
+type span struct{ start, end int64 }
+
+// openTopic looks the topic up. It fails if the topic does not exist. The caller must
+// close the reader.
+func openTopic(ctx context.Context, cfg kafkax.Config, topic string, limits kafkax.Limits, clientID string, log *slog.Logger) (*topicReader, error) {
+	client, err := cfg.Direct(clientID)
+	if err != nil {
+		return nil, fmt.Errorf("creating the reader of %q: %w", topic, err)
+	}
+	reader, err := kafkax.NewReader(cfg, kafkax.ReaderConfig{Topic: topic, Committed: true, Limits: limits}, clientID, log, nil)
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		reader.Run(running)
+	}()
+	r := &topicReader{
+		reader: reader, client: client, admin: kadm.NewClient(client), log: log, topic: topic,
+		spans: map[int32]*span{}, open: map[int32]bool{},
+		stop: func() { cancel(); <-done },
+	}
+	if err := r.lookUp(ctx); err != nil {
+		r.close()
+		return nil, cfg.Explained(ctx, err)
+	}
+	return r, nil
 }
 
-func newLetterReader(cfg replayConfig, log *slog.Logger) (*letterReader, error) {
-	client, err := kafkax.NewAssigned(cfg.Kafka, replayGroup, replayGroup, log)
+func (r *topicReader) close() {
+	r.stop()
+	r.client.Close()
+}
+
+// questions spaces the attempts of one question.
+var questions = retry.Backoff{First: 100 * time.Millisecond, Last: 2 * time.Second}
+
+// ask repeats a question while it fails for a reason that passes by itself, such as
+// the election of a leader or of a group's coordinator, for kafkax.OnceTimeout.
+func (r *topicReader) ask(ctx context.Context, what string, question func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, kafkax.OnceTimeout)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		err := question(ctx)
+		if err == nil {
+			return nil
+		}
+		var known *kerr.Error
+		lasting := errors.As(err, &known) && !known.Retriable || errors.Is(err, errNoTopic)
+		if wait := questions.After(attempt); lasting || !retry.Sleep(ctx, wait) {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		r.log.Info("asking the brokers again", "question", what, "error", err)
+	}
+}
+
+var errNoTopic = errors.New("it does not exist")
+
+// lookUp finds the topic's id, and sets the spans to all that is there.
+func (r *topicReader) lookUp(ctx context.Context) error {
+	return r.ask(ctx, fmt.Sprintf("looking up topic %q", r.topic), func(ctx context.Context) error {
+		topics, err := r.admin.ListTopics(ctx, r.topic)
+		if err != nil {
+			return err
+		}
+		detail := topics[r.topic]
+		if errors.Is(detail.Err, kerr.UnknownTopicOrPartition) || detail.Err == nil && len(detail.Partitions) == 0 {
+			return errNoTopic
+		}
+		if detail.Err != nil {
+			return detail.Err
+		}
+		starts, err := r.listed(r.admin.ListStartOffsets(ctx, r.topic))
+		if err != nil {
+			return err
+		}
+		ends, err := r.ends(ctx)
+		if err != nil {
+			return err
+		}
+		for _, p := range detail.Partitions.Numbers() {
+			start, ok := starts[p]
+			end, too := ends[p]
+			if !ok || !too {
+				return fmt.Errorf("partition %d has no leader", p)
+			}
+			r.spans[p] = &span{start, max(start, end)}
+		}
+		r.id = kafkax.LogID(detail.ID)
+		return nil
+	})
+}
+
+// ends returns where the partitions end: a transaction that is open is not waited for.
+func (r *topicReader) ends(ctx context.Context) (map[int32]int64, error) {
+	return r.listed(r.admin.ListCommittedOffsets(ctx, r.topic))
+}
+
+// listed returns the offsets of an answer, or the first error in it.
+func (r *topicReader) listed(answer kadm.ListedOffsets, err error) (map[int32]int64, error) {
+	if err == nil {
+		err = answer.Error()
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &letterReader{client: client, topic: cfg.Topics.DeadLetters, log: log, spans: map[int32]*span{}}, nil
+	offsets := map[int32]int64{}
+	for partition, at := range answer[r.topic] {
+		offsets[partition] = at.Offset
+	}
+	return offsets, nil
 }
 
-func (r *letterReader) close() {
-	if err := r.client.Close(); err != nil {
-		r.log.Warn("closing the reader", "error", err)
-	}
-}
-
-// start determines what to read.
-func (r *letterReader) start(fromBeginning bool) error {
-	wait := int(kafkax.OnceTimeout.Milliseconds())
-	metadata, err := r.client.GetMetadata(&r.topic, false, wait)
-	if err != nil {
-		return fmt.Errorf("listing the partitions of %q: %w", r.topic, err)
-	}
-	if len(metadata.Topics[r.topic].Partitions) == 0 {
-		return fmt.Errorf("listing the partitions of %q: the topic does not exist", r.topic)
-	}
-	var partitions []kafka.TopicPartition
-	for _, p := range metadata.Topics[r.topic].Partitions {
-		partitions = append(partitions, kafka.TopicPartition{Topic: &r.topic, Partition: p.ID})
-	}
-	committed, err := r.client.Committed(partitions, wait)
-	if kafkax.CodeOf(err) == kafka.ErrGroupIDNotFound {
-		committed, err = partitions, nil // no run has committed yet
-		for i := range committed {
-			committed[i].Offset = kafka.OffsetInvalid
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("reading the offsets of group %q: %w", replayGroup, err)
-	}
-	var assign []kafka.TopicPartition
-	for _, p := range committed {
-		low, high, err := r.client.QueryWatermarkOffsets(r.topic, p.Partition, wait)
-		if err != nil {
-			return fmt.Errorf("reading the end of partition %d of %q: %w", p.Partition, r.topic, err)
-		}
-		s := spanOf(p.Offset, kafka.Offset(low), kafka.Offset(high), fromBeginning)
-		r.spans[p.Partition] = &s
-		if s.start < s.end {
-			assign = append(assign, kafka.TopicPartition{Topic: &r.topic, Partition: p.Partition, Offset: s.start})
-		}
-	}
-	if len(assign) == 0 {
-		return nil
-	}
-	if err := r.client.Assign(assign); err != nil {
-		return fmt.Errorf("assigning the partitions of %q: %w", r.topic, err)
-	}
-	return nil
-}
-
-// spanOf returns what to read of a partition. committed is negative if no run has
-// committed yet.
-func spanOf(committed, low, high kafka.Offset, fromBeginning bool) span {
-	start := low
-	if !fromBeginning {
-		start = min(max(committed, low), high)
-	}
-	return span{start: start, end: high, read: start, passed: start, committed: committed}
-}
-
-// isBefore reports whether a letter comes before what this run reads.
-func (r *letterReader) isBefore(p position) bool {
-	s := r.spans[p.partition]
-	return s != nil && p.offset >= 0 && kafka.Offset(p.offset) < s.start
-}
-
-// next returns up to limit letters, and none at the end.
-func (r *letterReader) next(ctx context.Context, limit int) ([]*kafka.Message, error) {
-	var letters []*kafka.Message
-	for quiet := time.Now(); len(letters) < limit && !r.atEnd(); {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("reading dead letters: %w", err)
-		}
-		switch e := r.client.Poll(100).(type) {
-		case *kafka.Message:
-			if err := e.TopicPartition.Error; err != nil {
-				return nil, fmt.Errorf("reading partition %d of %q: %w", e.TopicPartition.Partition, r.topic, err)
-			}
-			quiet = time.Now()
-			s := r.spans[e.TopicPartition.Partition]
-			if e.TopicPartition.Offset < s.end {
-				letters = append(letters, e)
-			}
-			s.read = e.TopicPartition.Offset + 1
-		case kafka.PartitionEOF:
-			// There may be no letter at the end, but a transaction marker, for example.
-			s := r.spans[e.Partition]
-			s.read = max(s.read, s.end)
-		case kafka.Error:
-			kafkax.LogError(r.log, e)
-			if e.IsFatal() {
-				return nil, fmt.Errorf("reading dead letters: %w", e)
-			}
-		}
-		if time.Since(quiet) > 2*kafkax.OnceTimeout {
-			return nil, errors.New("reading dead letters: the brokers don't answer")
-		}
-	}
-	return letters, nil
-}
-
-func (r *letterReader) atEnd() bool {
-	for _, s := range r.spans {
-		if s.read < s.end {
-			return false
-		}
-	}
-	return true
-}
-
-// pass marks everything that next has returned as finished.
-func (r *letterReader) pass() {
-	for _, s := range r.spans {
-		s.passed = min(s.read, s.end)
-	}
-}
-
-// commit commits where the next run starts: at the first letter left, or else after
-// what this run has finished.
-func (r *letterReader) commit(left map[int32]kafka.Offset) error {
-	var offsets []kafka.TopicPartition
+// begin starts reading the spans. epochs are the leader epochs of the records before
+// them, where they are known.
+func (r *topicReader) begin(epochs map[int32]int32) {
+	positions := map[int32]kafkax.Position{}
 	for partition, s := range r.spans {
-		next := s.passed
-		if first, ok := left[partition]; ok {
-			next = min(next, first)
+		if s.start >= s.end {
+			continue
 		}
-		if next != s.committed {
-			offsets = append(offsets, kafka.TopicPartition{Topic: &r.topic, Partition: partition, Offset: next})
+		at := kafkax.Position{Offset: s.start, Log: r.id, LeaderEpoch: -1}
+		if epoch, ok := epochs[partition]; ok {
+			at.LeaderEpoch = epoch
+		}
+		positions[partition], r.open[partition] = at, true
+	}
+	r.reader.Assign(positions)
+}
+
+// next returns up to size records as a batch, and an empty one at the end. Records
+// that can't be read are refused items of it.
+func (r *topicReader) next(ctx context.Context, size int) (*batch, error) {
+	b := newBatch()
+	for progress := time.Now(); !b.full(size) && len(r.open) > 0; {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("reading %q: %w", r.topic, err)
+		}
+		before := len(b.items)
+		switch e := r.reader.Poll(100 * time.Millisecond).(type) {
+		case *kafka.Message:
+			if p := e.TopicPartition; r.within(p.Partition, int64(p.Offset)) {
+				b.add(e, time.Now())
+				r.reached(p.Partition, int64(p.Offset)+1)
+			}
+		case *kafkax.Unreadable:
+			if r.within(e.Partition, e.First) {
+				b.addUnreadable(e, time.Now())
+				r.reached(e.Partition, e.Last+1)
+			}
+		case *kafkax.LogChange:
+			if err := r.changed(ctx, e); err != nil {
+				return nil, err
+			}
+		case nil: // at the end there may be no record, but a transaction marker
+			for partition, at := range r.reader.Positions() {
+				r.reached(partition, at.Offset)
+			}
+		}
+		if len(b.items) > before {
+			progress = time.Now()
+		}
+		if time.Since(progress) > 2*kafkax.OnceTimeout {
+			return nil, errors.Join(fmt.Errorf("reading %q: no records from the brokers for %s", r.topic, 2*kafkax.OnceTimeout), r.reader.Probe(ctx))
 		}
 	}
-	if len(offsets) == 0 {
+	return b, nil
+}
+
+// within reports whether an offset is to be read; if it isn't, the partition is done.
+func (r *topicReader) within(partition int32, offset int64) bool {
+	r.reached(partition, offset)
+	return r.open[partition]
+}
+
+// reached stops reading a partition at its end.
+func (r *topicReader) reached(partition int32, offset int64) {
+	if r.open[partition] && offset >= r.spans[partition].end {
+		delete(r.open, partition)
+		r.reader.Remove(partition)
+	}
+}
+
+// changed continues where the log of a partition does, unless that is another topic's.
+func (r *topicReader) changed(ctx context.Context, change *kafkax.LogChange) error {
+	if change.Kind == kafkax.LogRecreated {
+		return fmt.Errorf("reading %q: the topic was deleted and created again meanwhile: run the command again", r.topic)
+	}
+	return r.ask(ctx, fmt.Sprintf("asking where %q ends", r.topic), func(ctx context.Context) error {
+		ends, err := r.ends(ctx)
+		if err != nil {
+			return err
+		}
+		s := r.spans[change.Partition]
+		s.start, s.end = min(s.start, change.To.Offset), min(s.end, ends[change.Partition])
+		r.reached(change.Partition, change.To.Offset)
 		return nil
-	}
-	// Without joining the group, which stays empty.
-	if _, err := r.client.CommitOffsets(offsets); err != nil {
-		return fmt.Errorf("committing the offsets of group %q: %w", replayGroup, err)
-	}
-	return nil
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -19,6 +20,9 @@ import (
 
 // replayChunk is how many letters wait for their acknowledgement at once.
 const replayChunk = 500
+
+// letterLimits let any letter pass that newLetterProducer has sent.
+var letterLimits = kafkax.Limits{Record: mostLetterBytes, Batch: recordLimits.Batch}
 
 type replayOptions struct {
 	dryRun        bool
@@ -48,7 +52,8 @@ func parseReplayOptions(args []string, stderr io.Writer) (replayOptions, error) 
 // each partition, from where the last run ended up to the end of the log at its start.
 // Letters that would be refused again are left, and written to stdout. The group's
 // offset stays before the first of them, so that a later run, after an upgrade or with
-// --mended, reads them again. Letters that are put back twice are stored once.
+// --mended, reads them again. Letters that are put back twice are stored once. What
+// can't be read is printed with its position, and passed.
 func replayDLQ(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	opts, err := parseReplayOptions(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -68,16 +73,11 @@ func replayDLQ(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 	// Only letters go to stdout, so that the output can be corrected and passed back
 	// as a file.
 	log := telemetry.NewLogger(stderr, cfg.Log, "management-api")
-	reader, err := newLetterReader(cfg, log)
+	reader, err := openTopic(ctx, cfg.Kafka, cfg.Topics.DeadLetters, letterLimits, replayGroup, log)
 	if err != nil {
 		return err
 	}
 	defer reader.close()
-	answer, cancel := context.WithTimeout(ctx, kafkax.OnceTimeout)
-	defer cancel()
-	if err := cfg.Kafka.Reachable(answer, reader.client, cfg.Topics.DeadLetters); err != nil {
-		return err
-	}
 	producer, err := newLetterProducer(cfg.Kafka, cfg.Topics.Purchases, replayChunk, log, prometheus.NewRegistry())
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func replayDLQ(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 		}
 	}()
 
-	r := replay{opts: opts, mended: mended, producer: producer, out: letterPrinter{stdout}, log: log, left: map[int32]kafka.Offset{}}
+	r := replay{opts: opts, mended: mended, producer: producer, out: letterPrinter{stdout}, log: log, passed: map[int32]place{}, left: map[int32]place{}}
 	return r.run(ctx, reader, stderr)
 }
 
@@ -105,12 +105,15 @@ type replay struct {
 	out      letterPrinter
 	log      *slog.Logger
 
-	left   map[int32]kafka.Offset // the first letter left, per partition
+	passed map[int32]place // what follows the letters with a known outcome, per partition
+	left   map[int32]place // the first letter left, per partition
 	counts struct{ read, back, left, failed int }
 }
 
-func (r *replay) run(ctx context.Context, reader *letterReader, stderr io.Writer) error {
-	if err := reader.start(r.opts.fromBeginning); err != nil {
+func (r *replay) run(ctx context.Context, reader *topicReader, stderr io.Writer) error {
+	if r.opts.fromBeginning {
+		reader.begin(nil)
+	} else if err := reader.resume(ctx); err != nil {
 		return err
 	}
 	err := r.readAll(ctx, reader)
@@ -118,8 +121,8 @@ func (r *replay) run(ctx context.Context, reader *letterReader, stderr io.Writer
 		r.reportUnmatched(reader)
 	}
 	if !r.opts.dryRun {
-		// After an error too, because some letters were put back.
-		err = errors.Join(err, reader.commit(r.left))
+		// After an error or an interruption too, because some letters were put back.
+		err = errors.Join(err, reader.commit(context.WithoutCancel(ctx), r.passed, r.left))
 	}
 	verb := "put back"
 	if r.opts.dryRun {
@@ -132,28 +135,31 @@ func (r *replay) run(ctx context.Context, reader *letterReader, stderr io.Writer
 	return err
 }
 
-func (r *replay) readAll(ctx context.Context, reader *letterReader) error {
+func (r *replay) readAll(ctx context.Context, reader *topicReader) error {
 	for {
 		letters, err := reader.next(ctx, replayChunk)
 		if err != nil {
 			return err
 		}
-		if len(letters) == 0 {
+		if letters.empty() {
 			return nil
 		}
-		if err := r.take(ctx, letters); err != nil {
+		if err := r.take(ctx, letters.items); err != nil {
 			return err
 		}
-		// Only letters with a known outcome count as passed.
-		reader.pass()
+		maps.Copy(r.passed, letters.next)
 	}
 }
 
 // take decides on some letters, and puts back those that may go back.
-func (r *replay) take(ctx context.Context, letters []*kafka.Message) error {
+func (r *replay) take(ctx context.Context, letters []*item) error {
 	var back []*kafka.Message
 	var records []kafkax.Record
-	for _, m := range letters {
+	for _, letter := range letters {
+		m := letter.message
+		if letter.refusal != nil {
+			m = unreadableLetter(letter)
+		}
 		r.counts.read++
 		var mended *mending
 		if found, ok := r.mended[positionOf(m)]; ok {
@@ -203,8 +209,8 @@ func (r *replay) take(ctx context.Context, letters []*kafka.Message) error {
 // leave keeps the group's offset before the letter, and reports the letter.
 func (r *replay) leave(m *kafka.Message, why error) {
 	p := m.TopicPartition
-	if first, ok := r.left[p.Partition]; !ok || p.Offset < first {
-		r.left[p.Partition] = p.Offset
+	if first, ok := r.left[p.Partition]; !ok || p.Offset < first.offset {
+		r.left[p.Partition] = placeOf(m)
 	}
 	r.report(m, why)
 }
@@ -222,7 +228,7 @@ func (r *replay) report(m *kafka.Message, why error) {
 
 // reportUnmatched reports corrected letters that were not among those read, so that a
 // mistake in the file is not taken for a success.
-func (r *replay) reportUnmatched(reader *letterReader) {
+func (r *replay) reportUnmatched(reader *topicReader) {
 	for p := range r.mended {
 		if reader.isBefore(p) {
 			// Already done, if the same file is used a second time.

@@ -324,31 +324,6 @@ func TestReplayOfMany(t *testing.T) {
 	}
 }
 
-func TestSpanOf(t *testing.T) {
-	const none = kafka.OffsetInvalid
-	tests := map[string]struct {
-		committed, low, high kafka.Offset
-		fromBeginning        bool
-		start                kafka.Offset
-	}{
-		"first run":             {none, 0, 9, false, 0},
-		"goes on":               {4, 0, 9, false, 4},
-		"nothing new":           {9, 0, 9, false, 9},
-		"retention went past":   {4, 6, 9, false, 6},
-		"from the beginning":    {4, 2, 9, true, 2},
-		"the topic was deleted": {40, 0, 9, false, 9},
-		"empty":                 {none, 0, 0, false, 0},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			s := spanOf(tt.committed, tt.low, tt.high, tt.fromBeginning)
-			if s.start != tt.start || s.end != tt.high || s.read != tt.start || s.passed != tt.start {
-				t.Errorf("span = %+v, want from %d to %d", s, tt.start, tt.high)
-			}
-		})
-	}
-}
-
 func TestJudge(t *testing.T) {
 	topic := "purchases.dlq"
 	headers := func(more ...kafka.Header) []kafka.Header {

@@ -30,10 +30,10 @@ func NewTransactional(cfg Config, tc TransactionalConfig, log *slog.Logger) (*ka
 	return newProducer(cfg, tc.ClientID, tc.settings(), log)
 }
 
-// NewAssigned returns a consumer that joins no group. Its caller assigns the
-// partitions, and may commit offsets for groupID.
-func NewAssigned(cfg Config, clientID, groupID string, log *slog.Logger) (*kafka.Consumer, error) {
-	return newConsumer(cfg, clientID, assignedSettings(groupID), log)
+// NewQuerier returns a client for questions about any topic or group. It is a consumer
+// that reads nothing: when a producer asks about a topic, the broker may create it.
+func NewQuerier(cfg Config, clientID string, log *slog.Logger) (*kafka.Consumer, error) {
+	return newConsumer(cfg, clientID, querierSettings(clientID), log)
 }
 
 func newProducer(cfg Config, clientID string, settings kafka.ConfigMap, log *slog.Logger) (*kafka.Producer, error) {

@@ -133,25 +133,10 @@ func (mc MemberConfig) settings() kafka.ConfigMap {
 	}
 }
 
-// assignedSettings are those of a client that reads what it is assigned, up to
-// where the log ends.
-func assignedSettings(groupID string) kafka.ConfigMap {
+func querierSettings(clientID string) kafka.ConfigMap {
 	return kafka.ConfigMap{
-		// Librdkafka requires one. It is asked for offsets, but never joined.
-		"group.id":                 groupID,
-		"enable.auto.commit":       false,
-		"enable.auto.offset.store": false,
-		"isolation.level":          "read_committed",
-		// If records were deleted meanwhile, reading starts with the oldest left.
-		"auto.offset.reset":    "earliest",
-		"enable.partition.eof": true,
-		// The end is reported with an empty answer, so it must not take long.
-		"fetch.wait.max.ms":      20,
-		"fetch.queue.backoff.ms": 50,
-		// What is fetched ahead, in each partition and in all. In number too,
-		// since a small record takes several times its size.
-		"queued.min.messages":        5000,
-		"queued.max.messages.kbytes": 16 << 10,
+		"group.id":           clientID, // librdkafka requires one; the group is never joined
+		"enable.auto.commit": false,
 	}
 }
 
