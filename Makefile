@@ -3,7 +3,7 @@
 SHELL := bash
 GO ?= go
 
-BINARIES := web-server management-api api producer consumer topics broker-guard dev/local
+BINARIES := web-server management-api api producer consumer topics broker-guard backup dev/local
 MODULES := $(shell sed -n 's|^[[:space:]]*\(\./[a-z/-]*\).*|\1|p' go.work)
 SERVICES := $(filter ./services/%,$(MODULES))
 PACKAGES := $(addsuffix /...,$(SERVICES))

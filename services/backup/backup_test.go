@@ -1,0 +1,399 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/mongox"
+	"shopstream/services/internal/testkit/databasetest"
+)
+
+// shop is a database with purchases, and a folder for its dumps. Each dump is
+// made a day after the one before it.
+type shop struct {
+	*backup
+
+	dir string
+	day int
+}
+
+func newShop(t *testing.T) *shop {
+	t.Helper()
+	uri, name := databasetest.Start(t)
+	cfg := config{
+		Mongo: mongox.Config{URI: envconf.Secret(uri), Database: name, Collection: "purchases"},
+		Keep:  3, Scratch: name + "_drill",
+	}
+	client, err := mongox.Connect(cfg.Mongo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = client.Database(name).Drop(ctx)
+		_ = client.Disconnect(ctx)
+	})
+	s := &shop{dir: t.TempDir()}
+	s.backup = &backup{cfg: cfg, dumps: folder(s.dir), client: client, log: slog.New(slog.DiscardHandler)}
+	s.now = func() time.Time { return time.Date(2026, 11, 1+s.day, 2, 30, 0, 0, time.UTC) }
+	return s
+}
+
+// buy stores purchases from..to-1.
+func (s *shop) buy(t *testing.T, from, to int) {
+	t.Helper()
+	if err := storePurchases(t.Context(), s.purchases(s.cfg.Mongo.Database), from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func storePurchases(ctx context.Context, c *mongo.Collection, from, to int) error {
+	var documents []bson.D
+	for i := from; i < to; i++ {
+		documents = append(documents, bson.D{
+			{Key: "_id", Value: fmt.Sprintf("0199-%06d", i)}, {Key: "userid", Value: "u1"}, {Key: "username", Value: "zoë"},
+			{Key: "price", Value: 9.5 + float64(i)}, {Key: "priceMinor", Value: int64(950 + 100*i)}, {Key: "timestamp", Value: 1.7e9 + float64(i)/1000},
+		})
+	}
+	_, err := c.InsertMany(ctx, documents)
+	return err
+}
+
+func (s *shop) mustDump(t *testing.T) manifest {
+	t.Helper()
+	s.day++
+	if err := s.dump(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m, exists, err := newest(t.Context(), s.dumps)
+	if err != nil || !exists {
+		t.Fatal(exists, err)
+	}
+	return m
+}
+
+// contents returns what a database's purchases are.
+func (s *shop) contents(t *testing.T, database string) content {
+	t.Helper()
+	got, err := scan(t.Context(), s.purchases(database), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func (s *shop) files(t *testing.T) []string {
+	t.Helper()
+	names, err := s.dumps.names(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func TestRestoreIntoAnEmptyDatabase(t *testing.T) {
+	s := newShop(t)
+	s.buy(t, 0, 2500)
+	m := s.mustDump(t)
+	if m.Documents != 2500 {
+		t.Fatalf("%d purchases dumped, want 2500", m.Documents)
+	}
+	other := s.cfg.Mongo.Database + "_new"
+	t.Cleanup(func() { _ = s.client.Database(other).Drop(context.Background()) })
+	if err := s.restore(t.Context(), m.Name, other); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.contents(t, other); got != m.content {
+		t.Errorf("restored %+v, want %+v", got, m.content)
+	}
+}
+
+// What is there is left as it is, even where the dump has it otherwise.
+func TestRestoreOverwritesNothing(t *testing.T) {
+	s := newShop(t)
+	s.buy(t, 0, 1500)
+	m := s.mustDump(t)
+	c := s.purchases(s.cfg.Mongo.Database)
+	if _, err := c.DeleteMany(t.Context(), bson.D{{Key: "priceMinor", Value: bson.D{{Key: "$gte", Value: int64(950 + 100*700)}}}}); err != nil {
+		t.Fatal(err)
+	}
+	first := bson.D{{Key: "_id", Value: "0199-000000"}}
+	if _, err := c.UpdateOne(t.Context(), first, bson.D{{Key: "$set", Value: bson.D{{Key: "username", Value: "renamed"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	s.buy(t, 2000, 2010) // since the dump
+	inserted, present, err := insert(t.Context(), s.dumps, m, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if inserted != 800 || present != 700 {
+		t.Errorf("%d inserted and %d present, want 800 and 700", inserted, present)
+	}
+	if got := s.contents(t, s.cfg.Mongo.Database); got.Documents != 1510 {
+		t.Errorf("%d purchases, want 1510", got.Documents)
+	}
+	var kept struct{ Username string }
+	if err := c.FindOne(t.Context(), first).Decode(&kept); err != nil || kept.Username != "renamed" {
+		t.Errorf("the purchase that was there is now of %q, %v", kept.Username, err)
+	}
+}
+
+// A dump holds all that was stored before it started, whatever is stored
+// meanwhile, and comes back as it was.
+func TestDumpWhilePurchasesAreStored(t *testing.T) {
+	s := newShop(t)
+	s.buy(t, 0, 3000)
+	c := s.purchases(s.cfg.Mongo.Database)
+	stop := make(chan struct{})
+	stored := make(chan error, 1)
+	go func() {
+		for i := 3000; ; i += 10 {
+			select {
+			case <-stop:
+				stored <- nil
+				return
+			default:
+			}
+			if err := storePurchases(context.Background(), c, i, i+10); err != nil {
+				stored <- err
+				return
+			}
+		}
+	}()
+	m := s.mustDump(t)
+	close(stop)
+	if err := <-stored; err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	_, err := read(t.Context(), s.dumps, m.Name, func(document bson.Raw) error {
+		seen[document.Lookup("_id").StringValue()]++
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3000 {
+		if id := fmt.Sprintf("0199-%06d", i); seen[id] != 1 {
+			t.Fatalf("purchase %s is %d times in the dump", id, seen[id])
+		}
+	}
+	if err := s.drill(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDrillLeavesNothing(t *testing.T) {
+	s := newShop(t)
+	if err := s.drill(t.Context()); err == nil || !strings.Contains(err.Error(), "no complete dump") {
+		t.Errorf("a drill without a dump: %v", err)
+	}
+	s.buy(t, 0, 100)
+	s.mustDump(t)
+	// A drill before was cut off.
+	if err := storePurchases(t.Context(), s.purchases(s.cfg.Scratch), 900, 910); err != nil {
+		t.Fatal(err)
+	}
+	before := s.contents(t, s.cfg.Mongo.Database)
+	if err := s.drill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.contents(t, s.cfg.Scratch); got.Documents != 0 {
+		t.Errorf("%d purchases are left in the scratch database", got.Documents)
+	}
+	if got := s.contents(t, s.cfg.Mongo.Database); got != before {
+		t.Error("the drill has changed the purchases")
+	}
+}
+
+// A dump that is broken, or that isn't what its manifest says, is refused
+// before anything is inserted.
+func TestBrokenDumpsAreRefused(t *testing.T) {
+	s := newShop(t)
+	s.buy(t, 0, 500)
+	m := s.mustDump(t)
+	path := filepath.Join(s.dir, m.Name+dataSuffix)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, broken := range map[string][]byte{
+		"truncated":       whole[:len(whole)/2],
+		"end is missing":  whole[:len(whole)-8],
+		"empty":           {},
+		"a bit has moved": flipped(whole),
+		"another dump":    zipped(t, unzipped(t, whole)[:firstDocument(t, whole)]),
+		"cut document":    zipped(t, unzipped(t, whole)[:firstDocument(t, whole)+20]),
+		"no BSON":         zipped(t, []byte("purchases, purchases, purchases")),
+	} {
+		if err := os.WriteFile(path, broken, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		other := s.cfg.Mongo.Database + "_new"
+		if err := s.restore(t.Context(), m.Name, other); err == nil || !strings.Contains(err.Error(), "the dump is broken") {
+			t.Errorf("%s: %v, want that the dump is broken", name, err)
+		}
+		if got := s.contents(t, other); got.Documents != 0 {
+			t.Errorf("%s: %d purchases were restored of it", name, got.Documents)
+		}
+		if err := s.drill(t.Context()); err == nil {
+			t.Errorf("%s: the drill passes", name)
+		}
+	}
+}
+
+func flipped(data []byte) []byte {
+	data = bytes.Clone(data)
+	data[len(data)/2] ^= 0x10
+	return data
+}
+
+func unzipped(t *testing.T, data []byte) []byte {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plain
+}
+
+func zipped(t *testing.T, plain []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, err := w.Write(plain)
+	if err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func firstDocument(t *testing.T, data []byte) int {
+	t.Helper()
+	document, err := next(bytes.NewReader(unzipped(t, data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(document)
+}
+
+// fullDisk has room for so many bytes.
+type fullDisk struct {
+	folder
+	room int
+}
+
+func (d fullDisk) put(ctx context.Context, name string, write func(io.Writer) error) error {
+	return d.folder.put(ctx, name, func(w io.Writer) error { return write(&limited{w, d.room}) })
+}
+
+type limited struct {
+	w    io.Writer
+	room int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if len(p) > l.room {
+		return 0, syscall.ENOSPC
+	}
+	l.room -= len(p)
+	return l.w.Write(p)
+}
+
+// A full disk fails the dump, leaves nothing of it, and costs no older dump.
+func TestFullDisk(t *testing.T) {
+	s := newShop(t)
+	s.buy(t, 0, 2000)
+	for range 3 {
+		s.mustDump(t)
+	}
+	before := s.files(t)
+	s.day++
+	s.dumps = fullDisk{folder(s.dir), 3000}
+	if err := s.dump(t.Context()); err == nil || !strings.Contains(err.Error(), "no space left on device") {
+		t.Errorf("dumping to a full disk: %v", err)
+	}
+	if got := s.files(t); !slices.Equal(got, before) {
+		t.Errorf("files %v, want %v as before", got, before)
+	}
+}
+
+func TestRetention(t *testing.T) {
+	s := newShop(t)
+	s.buy(t, 0, 10)
+	leftovers := []string{"purchases-20261001T023000Z.bson.gz.part", "purchases-20261002T023000Z.bson.gz"}
+	foreign := []string{"notes.txt", "purchases-by-hand.bson.gz"}
+	for _, name := range slices.Concat(leftovers, foreign) {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		s.mustDump(t)
+	}
+	// One that is being written now.
+	young := "purchases-20261106T023000Z.bson.gz.part"
+	if err := os.WriteFile(filepath.Join(s.dir, young), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.mustDump(t)
+	want := append(foreign, young)
+	for day := 5; day <= 7; day++ { // the first dump was made on the second
+		name := nameOf(time.Date(2026, 11, day, 2, 30, 0, 0, time.UTC))
+		want = append(want, name+dataSuffix, name+manifestSuffix)
+	}
+	slices.Sort(want)
+	if got := s.files(t); !slices.Equal(got, want) {
+		t.Errorf("files\n%v, want\n%v", got, want)
+	}
+}
+
+// A database that was lost doesn't push out what it has lost.
+func TestAnEmptyDatabaseCostsNoDump(t *testing.T) {
+	s := newShop(t)
+	s.mustDump(t) // there is nothing yet, which is fine
+	s.buy(t, 0, 10)
+	s.mustDump(t)
+	before := s.files(t)
+	if err := s.purchases(s.cfg.Mongo.Database).Drop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.day++
+	if err := s.dump(t.Context()); err == nil || !strings.Contains(err.Error(), "is empty") {
+		t.Errorf("dumping a lost database: %v", err)
+	}
+	if got := s.files(t); !slices.Equal(got, before) {
+		t.Errorf("files %v, want %v as before", got, before)
+	}
+}
+
+func TestFaultsOfTheConfigurationAreToldAtOnce(t *testing.T) {
+	err := run(t.Context(), []string{"dump"}, []string{
+		"MONGO_URI=mongodb://db:27017", "BACKUP_FOLDER=/dumps", "S3_BUCKET=dumps", "S3_ENDPOINT=store:9000", "BACKUP_KEEP=0", "SCRATCH_DATABASE=shopping",
+	}, io.Discard)
+	for _, want := range []string{"BACKUP_FOLDER or S3_BUCKET", "BACKUP_KEEP", "SCRATCH_DATABASE", "S3_ENDPOINT", "S3_ACCESS_KEY"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want a fault of %s", err, want)
+		}
+	}
+}

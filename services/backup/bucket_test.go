@@ -1,0 +1,57 @@
+package main
+
+import (
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+)
+
+// The same against an object store: dump, drill, retention, and a dump that is
+// cut off in its middle.
+func TestBucket(t *testing.T) {
+	store := s3mem.New()
+	if err := store.CreateBucket("dumps"); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewTLSServer(gofakes3.New(store).Server())
+	defer server.Close()
+	dumps, err := newBucket(s3Config{Endpoint: server.URL, Bucket: "dumps", Prefix: "shop/", Region: "us-east-1", AccessKey: "key", SecretKey: "secret"}, server.Client().Transport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newShop(t)
+	s.dumps = dumps
+	s.buy(t, 0, 3000)
+	for range 5 {
+		s.mustDump(t)
+	}
+	if err := s.drill(t.Context()); err != nil {
+		t.Error(err)
+	}
+	var want []string
+	for day := 4; day <= 6; day++ {
+		name := nameOf(time.Date(2026, 11, day, 2, 30, 0, 0, time.UTC))
+		want = append(want, name+dataSuffix, name+manifestSuffix)
+	}
+	if got := s.files(t); !slices.Equal(got, want) {
+		t.Errorf("objects\n%v, want\n%v", got, want)
+	}
+
+	s.day++
+	s.cfg.Mongo.Collection = "" // which the database refuses
+	if err := s.dump(t.Context()); err == nil {
+		t.Error("a dump of no collection succeeds")
+	}
+	if got := s.files(t); !slices.Equal(got, want) {
+		t.Errorf("objects after a dump that failed\n%v, want\n%v as before", got, want)
+	}
+	dumps.cfg.Bucket = "elsewhere"
+	if err := s.dump(t.Context()); err == nil || !strings.Contains(err.Error(), `"elsewhere"`) {
+		t.Errorf("dumping to no bucket: %v, want its name", err)
+	}
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// dump writes a new dump, and deletes the oldest ones after that. It holds every
+// purchase that was stored before it started, and may hold some that came since.
+func (b *backup) dump(ctx context.Context) error {
+	before, exists, err := newest(ctx, b.dumps)
+	if err != nil {
+		return err
+	}
+	start := b.now()
+	m := manifest{
+		Name: nameOf(start), Database: b.cfg.Mongo.Database, Collection: b.cfg.Mongo.Collection, StartedAt: start.UTC().Truncate(time.Second),
+	}
+	err = b.dumps.put(ctx, m.Name+dataSuffix, func(w io.Writer) error {
+		compressed := gzip.NewWriter(w)
+		if m.content, err = scan(ctx, b.purchases(m.Database), compressed); err != nil {
+			return err
+		}
+		return compressed.Close()
+	})
+	if err != nil {
+		return fmt.Errorf("dumping the purchases: %w", err)
+	}
+	if m.Documents == 0 && exists && before.Documents > 0 {
+		// A lost database must not push out what it lost, day by day.
+		return errors.Join(fmt.Errorf("the collection %s.%s is empty, and the dump %s holds %d purchases: restore them, or move the dumps elsewhere if this is meant; none was deleted",
+			m.Database, m.Collection, before.Name, before.Documents), b.dumps.remove(ctx, m.Name+dataSuffix))
+	}
+	m.EndedAt = b.now().UTC().Truncate(time.Second)
+	err = b.dumps.put(ctx, m.Name+manifestSuffix, func(w io.Writer) error { return json.NewEncoder(w).Encode(m) })
+	if err != nil {
+		return fmt.Errorf("completing the dump: %w", err)
+	}
+	b.log.Info("dump complete", "dump", m.Name, "purchases", m.Documents, "bytes", m.Bytes, "sha256", m.SHA256)
+	if exists && m.Documents < before.Documents {
+		b.log.Warn("the dump holds fewer purchases than the one before it", "purchases", m.Documents, "before", before.Documents, "dump_before", before.Name)
+	}
+	deleted, err := retain(ctx, b.dumps, b.cfg.Keep, start)
+	if len(deleted) > 0 {
+		b.log.Info("old dumps deleted", "files", deleted)
+	}
+	if err != nil {
+		return fmt.Errorf("deleting old dumps: %w", err)
+	}
+	return nil
+}
+
+// scan writes every document of a collection, sorted by _id, and returns what
+// it wrote. The order makes equal collections equal in their checksums.
+func scan(ctx context.Context, c *mongo.Collection, w io.Writer) (content, error) {
+	cursor, err := c.Find(ctx, bson.D{}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
+	if err != nil {
+		return content{}, fmt.Errorf("reading %s.%s: %w", c.Database().Name(), c.Name(), err)
+	}
+	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }()
+	sum := newSummary()
+	for cursor.Next(ctx) {
+		if _, err := w.Write(cursor.Current); err != nil {
+			return content{}, err
+		}
+		sum.add(cursor.Current)
+	}
+	if err := cursor.Err(); err != nil {
+		return content{}, fmt.Errorf("reading %s.%s: %w", c.Database().Name(), c.Name(), err)
+	}
+	return sum.content(), nil
+}
+
+// summary adds documents up to a content.
+type summary struct {
+	sum  content
+	hash interface {
+		io.Writer
+		Sum([]byte) []byte
+	}
+}
+
+func newSummary() *summary { return &summary{hash: sha256.New()} }
+
+func (s *summary) add(document bson.Raw) {
+	s.sum.Documents++
+	s.sum.Bytes += int64(len(document))
+	_, _ = s.hash.Write(document) // never fails
+}
+
+func (s *summary) content() content {
+	c := s.sum
+	c.SHA256 = hex.EncodeToString(s.hash.Sum(nil))
+	return c
+}
