@@ -18,6 +18,7 @@ type item struct {
 	refusal  *refusal       // why it goes to the dead letters
 	lettered bool           // whether its dead letter is acknowledged
 	done     bool           // stored, or dead-lettered and noted
+	fresh    bool           // stored, and not before
 }
 
 // maxBatchBytes is the memory at which a batch is full, whatever the number of its

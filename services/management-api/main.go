@@ -26,6 +26,8 @@ func command(ctx context.Context, args []string) error {
 		return run(ctx, os.Environ(), os.Stdout)
 	case args[0] == "replay-dlq":
 		return replayDLQ(ctx, args[1:], os.Environ(), os.Stdout, os.Stderr)
+	case args[0] == "store-again":
+		return storeAgain(ctx, args[1:], os.Environ(), os.Stderr)
 	}
-	return fmt.Errorf("unknown command %q: give none to run the service, or replay-dlq", args[0])
+	return fmt.Errorf("unknown command %q: give none to run the service, or replay-dlq or store-again", args[0])
 }

@@ -148,6 +148,19 @@ func (r *topicReader) listed(answer kadm.ListedOffsets, err error) (map[int32]in
 	return offsets, nil
 }
 
+// after leaves out what is older than a time, by the records' timestamps.
+func (r *topicReader) after(ctx context.Context, t time.Time) error {
+	return r.ask(ctx, fmt.Sprintf("looking up %s in %q", t.Format(time.RFC3339), r.topic), func(ctx context.Context) error {
+		found, err := r.listed(r.admin.ListOffsetsAfterMilli(ctx, t.UnixMilli(), r.topic))
+		for partition, offset := range found {
+			if s := r.spans[partition]; s != nil {
+				s.start = min(max(s.start, offset), s.end)
+			}
+		}
+		return err
+	})
+}
+
 // begin starts reading the spans. epochs are the leader epochs of the records before
 // them, where they are known.
 func (r *topicReader) begin(epochs map[int32]int32) {

@@ -173,6 +173,7 @@ func (w *writer) insert(ctx context.Context, items []*item) error {
 			}
 			continue
 		case o.stored:
+			same[0].fresh = true
 			w.stored.Inc()
 			w.duplicates.Add(float64(len(same) - 1))
 			w.endToEnd.Observe(max(0, now.Sub(purchases[n].Timestamp.Time).Seconds()))
