@@ -254,7 +254,7 @@ func (c *consumer) settle(wait time.Duration) error {
 	return nil
 }
 
-// storeOffsets passes the offsets to the client, which commits them every second, on
+// storeOffsets passes the offsets to the client, which commits them five times a second, on
 // a rebalance and on leaving the group.
 func (c *consumer) storeOffsets(offsets []kafka.TopicPartition) error {
 	for _, p := range offsets {

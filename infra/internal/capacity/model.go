@@ -8,10 +8,6 @@ import (
 )
 
 const (
-	// Utilization is the part of what a pod can do that steady traffic may take. The rest is for catching up while it
-	// goes on. The autoscalers tolerate a tenth more or less before they change anything.
-	Utilization = 0.8
-
 	// Staleness is how old a committed offset may be while a pod keeps up: it gathers a batch (50 to 100 ms), writes it,
 	// and commits it within 200 ms. Lag is measured from committed offsets, so steady traffic always shows a little.
 	Staleness = 500 * time.Millisecond
@@ -26,7 +22,7 @@ const (
 
 // Model is a service that reads a topic as a consumer group, each pod some of its partitions.
 type Model struct {
-	// PerPod is how many records per second one pod finishes at its CPU limit.
+	// PerPod is how many records per second one pod finishes, for as long as it takes.
 	PerPod float64
 
 	// CatchUp is the time in which a backlog may be caught up. Less than Reaction asks for pods that come too late.
@@ -48,10 +44,10 @@ func SteadyLag(rate float64) int { return int(rate * Staleness.Seconds()) }
 
 // Pods is how many pods the autoscaler sets for that many records per second and that backlog.
 func (m Model) Pods(rate float64, backlog int) int {
-	// On CPU for what arrives, on lag for what is there.
-	arriving := ceil(rate / (m.PerPod * Utilization))
-	behind := m.even(ceil(float64(backlog) / float64(m.Threshold())))
-	return min(max(arriving, behind, m.Min), m.Max, m.Partitions)
+	// With too few pods for what arrives lag grows until there are enough.
+	arriving := ceil(rate / m.PerPod)
+	behind := ceil(float64(backlog) / float64(m.Threshold()))
+	return min(max(m.even(max(arriving, behind)), m.Min), m.Max, m.Partitions)
 }
 
 // Rate is how many records per second that many pods finish, records being spread evenly over the partitions. The pod

@@ -16,15 +16,16 @@ func TestPods(t *testing.T) {
 	}{
 		{0, 0, 1, "the fewest"},
 		{10, 5, 1, "one has plenty to spare"},
-		{800, SteadyLag(800), 1, "one is used to four fifths"},
-		{801, SteadyLag(801), 2, "one would be used to more"},
-		{1600, SteadyLag(1600), 2, "two are used to four fifths"},
+		{1000, SteadyLag(1000), 1, "one just keeps up"},
+		{1001, SteadyLag(1001), 2, "one would fall behind"},
+		{2000, SteadyLag(2000), 2, "two just keep up"},
+		{3001, SteadyLag(3001), 6, "four or five would have a pod with two partitions, like three"},
 		{100_000, 0, 6, "the most"},
 		{0, 30_000, 1, "one catches up in time"},
 		{0, 30_001, 2, "one would take longer"},
 		{0, 90_001, 6, "four get no more done than three, and five no more than four"},
 		{0, 10_000_000, 6, "one for each partition"},
-		{2500, 30_001, 4, "what arrives needs more than what is there"},
+		{2500, 30_001, 3, "what arrives needs more than what is there"},
 	} {
 		if got := model.Pods(c.rate, c.backlog); got != c.want {
 			t.Errorf("%v/s and a backlog of %d: %d pods, want %d, since %s", c.rate, c.backlog, got, c.want, c.why)

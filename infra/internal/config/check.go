@@ -163,7 +163,7 @@ func checkServices(c Services) []error {
 			bytes(key+".memory", s.Memory, quantity("64Mi")),
 			between(key+".min", s.Min, 1, 1000),
 			between(key+".max", s.Max, 1, 1000),
-			between(key+".target", s.Target, 1, 1<<31-1),
+			checkTarget(key, s),
 		)...)
 		if s.Max < s.Min {
 			faults = append(faults, Fault(key+".max", "%d is less than %s.min, which is %d", s.Max, key, s.Min))
@@ -171,6 +171,23 @@ func checkServices(c Services) []error {
 		for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 			faults = append(faults, variableName(key+".env", name)...)
 		}
+	}
+	return faults
+}
+
+// checkTarget checks what the autoscaler aims at.
+func checkTarget(key string, s namedService) []error {
+	if s.key == "managementApi" || s.key == "consumer" {
+		return slices.Concat(
+			between(key+".target", s.Target, 1, 100),
+			between(key+".drainPerSecond", s.DrainPerSecond, 1, 1_000_000),
+			span(key+".catchUp", s.CatchUp, time.Second),
+		)
+	}
+	faults := between(key+".target", s.Target, 1, 1<<31-1)
+	if s.DrainPerSecond != 0 || s.CatchUp != 0 {
+		faults = append(faults, Fault(key+".drainPerSecond", "%s reads no topic as a group, and scales on CPU alone: "+
+			"leave drainPerSecond and catchUp out", s.key))
 	}
 	return faults
 }

@@ -85,10 +85,10 @@ func defaultProfile() Config {
 		},
 		Services: Services{
 			WebServer:     service(5, 70),
-			ManagementAPI: service(6, 100),
+			ManagementAPI: reader(5000),
 			API:           service(5, 70),
 			Producer:      service(3, 70),
-			Consumer:      service(6, 100),
+			Consumer:      reader(10_000),
 		},
 		Ingress: Ingress{Controller: Nginx, Replicas: 1, ServiceType: "NodePort"},
 		Addons: Addons{
@@ -163,6 +163,13 @@ func service(most, target int) Service {
 		Min: 1, Max: most, Target: target,
 		CPU: quantity("50m"), CPULimit: quantity("500m"), Memory: quantity("128Mi"),
 	}
+}
+
+// reader is a service that reads a topic, and scales on lag.
+func reader(drainPerSecond int) Service {
+	s := service(6, 80)
+	s.DrainPerSecond, s.CatchUp = drainPerSecond, Duration(30*time.Second)
+	return s
 }
 
 // namedService is the settings of a service with its key in the configuration.

@@ -67,8 +67,8 @@ func Total(list []Demand) (cpu, memory resource.Quantity) {
 	return cpu, memory
 }
 
-// capacity returns what the nodes have for the platform: all but what Kubernetes itself needs on each.
-func capacity(c config.Cluster) (cpu, memory resource.Quantity) {
+// allocatable returns what the nodes have for the platform: all but what Kubernetes itself needs on each.
+func allocatable(c config.Cluster) (cpu, memory resource.Quantity) {
 	cpu, memory = c.NodeCPU.DeepCopy(), c.NodeMemory.DeepCopy()
 	cpu.Sub(resource.MustParse("750m"))
 	memory.Sub(resource.MustParse("512Mi"))
@@ -85,7 +85,7 @@ func times(q resource.Quantity, n int) resource.Quantity {
 // and not with pods that stay pending.
 func checkBudget(c config.Config) []error {
 	needCPU, needMemory := Total(Demands(c))
-	haveCPU, haveMemory := capacity(c.Cluster)
+	haveCPU, haveMemory := allocatable(c.Cluster)
 	var faults []error
 	if needCPU.Cmp(haveCPU) > 0 {
 		faults = append(faults, config.Fault("cluster.nodeCpu",

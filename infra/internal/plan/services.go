@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"shopstream/infra/internal/capacity"
 	"shopstream/infra/internal/config"
 	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/pod"
@@ -55,7 +56,7 @@ type Service struct {
 	Scale Scaling
 }
 
-// Scaling is what a service scales on: CPU, or the lag of a group on a topic.
+// Scaling is what a service scales on: CPU, or CPU and the lag of a group on a topic.
 type Scaling struct {
 	Lag   *config.Topic
 	Group string
@@ -107,6 +108,14 @@ func Services(c config.Config) []Service {
 }
 
 const managementPort = 8080
+
+// Model is the arithmetic by which a service that reads a topic scales.
+func (s Service) Model() capacity.Model {
+	return capacity.Model{
+		PerPod: float64(s.Size.DrainPerSecond), CatchUp: time.Duration(s.Size.CatchUp),
+		Min: s.Size.Min, Max: s.Size.Max, Partitions: s.Scale.Lag.Partitions,
+	}
+}
 
 // Images returns the names of everything that is built, what others wait for first.
 func Images(c config.Config) []string {

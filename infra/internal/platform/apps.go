@@ -108,17 +108,18 @@ func (p platform) declareScaler(
 		_, err := scale.NewCPU(ctx, s.Name, target, s.Size.Target, append(opts, installed.after("metrics-server"))...)
 		return err
 	}
-	trigger := scale.CPU(s.Size.Target)
+	triggers := []scale.Trigger{scale.CPU(s.Size.Target)}
 	if s.Scale.Lag != nil {
-		trigger = scale.Lag{
+		lag := scale.Lag{
 			BootstrapServers: d.kafka.BootstrapServers(),
 			Topic:            s.Scale.Lag.Name,
 			Group:            s.Scale.Group,
-			Threshold:        s.Size.Target,
+			Threshold:        s.Model().Threshold(),
 			Authentication:   d.credentials.authentication,
-		}.Trigger()
+		}
+		triggers = []scale.Trigger{lag.Trigger(), scale.CPUOfLimit(s.Size.Target, s.Size.CPULimit)}
 	}
-	_, err := scale.NewScaledObject(ctx, s.Name, target, trigger,
+	_, err := scale.NewScaledObject(ctx, s.Name, target, triggers,
 		append(opts, installed.after("keda", "metrics-server"))...)
 	return err
 }

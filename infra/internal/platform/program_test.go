@@ -189,6 +189,7 @@ type scaledObject struct {
 		ScaleTargetRef struct {
 			Name string `json:"name"`
 		} `json:"scaleTargetRef"`
+		PollingInterval int            `json:"pollingInterval"`
 		MinReplicaCount int            `json:"minReplicaCount"`
 		MaxReplicaCount int            `json:"maxReplicaCount"`
 		Advanced        map[string]any `json:"advanced"`
@@ -197,6 +198,7 @@ type scaledObject struct {
 			Type       string            `json:"type"`
 			MetricType string            `json:"metricType"`
 			Metadata   map[string]string `json:"metadata"`
+			Cached     bool              `json:"useCachedMetrics"`
 
 			AuthenticationRef struct {
 				Name string `json:"name"`
@@ -218,6 +220,9 @@ func TestScalingOnLagFitsTheTopic(t *testing.T) {
 					continue
 				}
 				seen++
+				if s.Spec.PollingInterval != 10 || !trigger.Cached {
+					t.Errorf("%s: lag is asked for every %d s (cached: %t), so a consumer may pass for stuck", name, s.Spec.PollingInterval, trigger.Cached)
+				}
 				if got := partitions[trigger.Metadata["topic"]]; s.Spec.MaxReplicaCount > got {
 					t.Errorf("%s: up to %d pods for %d partitions of %q",
 						name, s.Spec.MaxReplicaCount, got, trigger.Metadata["topic"])

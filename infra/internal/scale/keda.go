@@ -2,17 +2,31 @@ package scale
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
 
+	"shopstream/infra/internal/capacity"
 	"shopstream/infra/internal/label"
 )
 
 // Trigger is what a ScaledObject scales on, in KEDA's format.
 type Trigger map[string]any
+
+// CPUOfLimit scales on the use of the CPU limit, in percent. Beside lag it keeps the pods that a steady load needs: lag alone
+// is gone once there are enough of them, and would have them removed until it is back. It also adds a pod where one is slower than
+// it was said to be. Use of the request would add pods long before one has to do its best.
+func CPUOfLimit(percent int, limit resource.Quantity) Trigger {
+	return Trigger{
+		"type":       "cpu",
+		"metricType": "AverageValue",
+		"metadata":   map[string]any{"value": fmt.Sprintf("%dm", limit.MilliValue()*int64(percent)/100)},
+	}
+}
 
 // CPU scales on the use of the CPU request, in percent.
 func CPU(utilization int) Trigger {
@@ -28,7 +42,7 @@ type Lag struct {
 	BootstrapServers string
 	Topic, Group     string
 
-	// Threshold is the lag that one pod may have.
+	// Threshold is the lag per pod above which another one is needed: the lag of all partitions is divided by it.
 	Threshold int
 
 	// Authentication is the name of the TriggerAuthentication; empty where the brokers require no authentication.
@@ -39,6 +53,10 @@ type Lag struct {
 func (l Lag) Trigger() Trigger {
 	trigger := Trigger{
 		"type": "kafka",
+		// Lag is asked for every pollingInterval, and nothing else asks. Otherwise each question of the HPA would be passed on,
+		// and excludePersistentLag, which compares with the offsets of the last question, would take two that come close
+		// together for a consumer that is stuck.
+		"useCachedMetrics": true,
 		"metadata": map[string]any{
 			"bootstrapServers": l.BootstrapServers,
 			"consumerGroup":    l.Group,
@@ -48,6 +66,11 @@ func (l Lag) Trigger() Trigger {
 			"offsetResetPolicy": "earliest",
 			// A partition whose consumer is stuck on a record lags more and more, and more pods would not help.
 			"excludePersistentLag": "true",
+			// Rounds up to a number of pods that get equally many partitions: with six partitions, four or five pods finish no
+			// sooner than three.
+			"ensureEvenDistributionOfPartitions": "true",
+			// Left at their defaults: activationLagThreshold decides between no pod and one, and here is always one.
+			// limitToPartitionsWithLag would hold a group back in which one member owns all partitions that lag.
 			// The default is a protocol that Kafka 4 no longer speaks.
 			"version": "3.0.0",
 		},
@@ -98,17 +121,17 @@ const (
 	TLSKey  = "keda-tls"
 )
 
-// NewScaledObject makes a ScaledObject with one trigger. Only KEDA can remove its finalizer, so it must be deleted before
+// NewScaledObject makes a ScaledObject; of its triggers the one that wants most pods decides. Only KEDA can remove its finalizer, so it must be deleted before
 // KEDA: let it depend on KEDA's release.
 func NewScaledObject(
-	ctx *pulumi.Context, name string, target Target, trigger Trigger, opts ...pulumi.ResourceOption,
+	ctx *pulumi.Context, name string, target Target, triggers []Trigger, opts ...pulumi.ResourceOption,
 ) (*apiextensions.CustomResource, error) {
 	object, err := apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
 		ApiVersion: pulumi.String("keda.sh/v1alpha1"),
 		Kind:       pulumi.String("ScaledObject"),
 		Metadata: label.Meta(target.Deployment, target.Namespace.Ref,
 			label.Standard(target.Deployment, "autoscaler")),
-		OtherFields: kubernetes.UntypedArgs{"spec": pulumi.ToMap(scaledObject(target, trigger))},
+		OtherFields: kubernetes.UntypedArgs{"spec": pulumi.ToMap(scaledObject(target, triggers))},
 	}, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("creating scaled object %q: %w", name, err)
@@ -116,7 +139,7 @@ func NewScaledObject(
 	return object, nil
 }
 
-func scaledObject(target Target, trigger Trigger) map[string]any {
+func scaledObject(target Target, triggers []Trigger) map[string]any {
 	spec := map[string]any{
 		"scaleTargetRef":  map[string]any{"name": target.Deployment},
 		"minReplicaCount": target.Range.Min,
@@ -124,20 +147,35 @@ func scaledObject(target Target, trigger Trigger) map[string]any {
 		"advanced": map[string]any{
 			"horizontalPodAutoscalerConfig": map[string]any{
 				"behavior": map[string]any{
-					// Every pod that is added or removed rebalances the consumer group: scale down slowly.
+					// Every pod that is added or removed rebalances the consumer group. So all that are needed are added at once:
+					// the default is at most four, or twice as many, every 15 s.
+					"scaleUp": map[string]any{
+						"stabilizationWindowSeconds": 0,
+						"policies": []any{
+							map[string]any{"type": "Pods", "value": target.Range.Max, "periodSeconds": 15},
+						},
+					},
+					// Half of them are removed at a time, once none was needed for two minutes: in that time lag is asked for
+					// twelve times and a rebalance, which looks like no lag, is over.
 					"scaleDown": map[string]any{
 						"stabilizationWindowSeconds": 120,
 						"policies": []any{
-							map[string]any{"type": "Pods", "value": 1, "periodSeconds": 60},
+							map[string]any{"type": "Percent", "value": 50, "periodSeconds": 60},
 						},
 					},
+					// A tolerance of its own needs a feature gate in Kubernetes 1.33 and 1.34: it is the cluster's, a tenth.
 				},
 			},
 		},
-		"triggers": []any{map[string]any(trigger)},
 	}
-	if trigger["type"] != "cpu" {
-		// While the brokers are unreachable the lag is unknown: keep the pods that run.
+	list := make([]any, len(triggers))
+	for i, t := range triggers {
+		list[i] = map[string]any(t)
+	}
+	spec["triggers"] = list
+	if slices.ContainsFunc(triggers, func(t Trigger) bool { return t["type"] == "kafka" }) {
+		spec["pollingInterval"] = int(capacity.PollInterval.Seconds())
+		// While the brokers are unreachable the lag is unknown: keep the pods that run. CPU alone has no fallback.
 		spec["fallback"] = map[string]any{
 			"failureThreshold": 3, "replicas": target.Range.Min, "behavior": "currentReplicasIfHigher",
 		}

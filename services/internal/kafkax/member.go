@@ -16,7 +16,7 @@ type MemberConfig struct {
 	// SessionTimeout is how long the group waits for a silent member before it
 	// assigns its partitions to others. Brokers require at least 6 s.
 	SessionTimeout time.Duration
-	// AutoCommit commits the stored offsets every second, on a rebalance and on
+	// AutoCommit commits the stored offsets five times a second, on a rebalance and on
 	// leaving the group. Without it offsets are committed in transactions.
 	AutoCommit bool
 }
