@@ -198,6 +198,9 @@ func (p *platform) logs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if pods == "" && p.config.Kafka.IsExternal() && strings.HasPrefix(p.getenv("SERVICE"), "kafka") {
+		return errors.New("kafka.external is set: others run the brokers, and have their logs. What the services say of them: make logs")
+	}
 	if pods == "" {
 		return fmt.Errorf("there are no such pods in %s: set SERVICE to a service's name, topics, kafka or mongodb, or leave it out for all services", namespace)
 	}

@@ -15,7 +15,7 @@ func Check(c Config, s Secrets, preview bool) error {
 		OneOf("logLevel", c.LogLevel, "debug", "info", "warn", "error"),
 		checkCluster(c.Cluster),
 		checkImages(c.Images, s, preview),
-		checkKafka(c.Kafka),
+		checkKafka(c.Kafka, s, preview),
 		checkTopics(c.Topics),
 		checkMongo(c.Mongo, s, preview),
 		checkServices(c.Services),
@@ -70,8 +70,15 @@ func checkImages(c Images, s Secrets, preview bool) []error {
 	return faults
 }
 
-func checkKafka(c Kafka) []error {
-	return slices.Concat(
+func checkKafka(c Kafka, s Secrets, preview bool) []error {
+	if c.IsExternal() {
+		return checkExternalKafka(c.External, s, preview)
+	}
+	var faults []error
+	if s.KafkaCredentials != "" {
+		faults = append(faults, Fault("kafkaCredentials", "is set, and kafka.external is not: set it, or remove the credentials"))
+	}
+	return slices.Concat(faults,
 		pinnedImage("kafka.image", c.Image),
 		between("kafka.brokers", c.Brokers, 0, 200), // none at all is told with the quorum
 		between("kafka.controllers", c.Controllers, 0, 5),
@@ -225,18 +232,34 @@ func checkProduction(c Config, s Secrets, preview bool) []error {
 	if c.Cluster.Nodes < 3 {
 		faults = append(faults, Fault("cluster.nodes", "%d: production needs 3 or more", c.Cluster.Nodes))
 	}
-	if !c.Kafka.Secure {
-		faults = append(faults, Fault("kafka.secure", "is off: production requires TLS and authentication; set it to true"))
-	}
-	if c.Kafka.Brokers < 3 {
-		faults = append(faults, Fault("kafka.brokers", "%d: production needs 3 or more", c.Kafka.Brokers))
-	}
+	faults = append(faults, checkProductionKafka(c.Kafka)...)
 	if !c.Mongo.External && c.Mongo.Members != 3 {
 		faults = append(faults, Fault("mongo.members", "%d: production needs 3, or mongo.external", c.Mongo.Members))
 	}
 	if s.APIToken == "" && !preview {
 		faults = append(faults, Fault("apiToken",
 			"is not set, and anyone could read every topic through api: run pulumi config set --secret apiToken"))
+	}
+	return faults
+}
+
+func checkProductionKafka(c Kafka) []error {
+	var faults []error
+	if e := c.External; c.IsExternal() {
+		if !e.TLS {
+			faults = append(faults, Fault("kafka.external.tls", "is off: production requires TLS; set it to true"))
+		}
+		faults = append(faults, notEmpty("kafka.external.sasl", e.SASL, "production requires authentication; set SCRAM-SHA-512, or PLAIN")...)
+		if e.ReplicationFactor < 3 {
+			faults = append(faults, Fault("kafka.external.replicationFactor", "%d: production needs 3 or more", e.ReplicationFactor))
+		}
+		return faults
+	}
+	if !c.Secure {
+		faults = append(faults, Fault("kafka.secure", "is off: production requires TLS and authentication; set it to true"))
+	}
+	if c.Brokers < 3 {
+		faults = append(faults, Fault("kafka.brokers", "%d: production needs 3 or more", c.Brokers))
 	}
 	return faults
 }

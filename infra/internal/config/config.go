@@ -112,6 +112,9 @@ type Images struct {
 
 // Kafka describes the Kafka cluster.
 type Kafka struct {
+	// External is an existing cluster to use, in place of one of the stack's own. No other key of `kafka` goes with it.
+	External ExternalKafka `json:"external"`
+
 	// Image is the Kafka image.
 	Image string `json:"image"`
 

@@ -40,6 +40,8 @@ func Load(values map[string]string) (Config, Secrets, error) {
 				strings.Join(slices.Sorted(maps.Keys(fields)), ", ")))
 		}
 	}
+	faults = append(faults, besideExternal(values)...)
+	c.Kafka.complete()
 	c.Ingress.complete()
 	return c, secrets, errors.Join(faults...)
 }

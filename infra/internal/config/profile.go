@@ -59,6 +59,7 @@ func defaultProfile() Config {
 			BaseImage: "gcr.io/distroless/base-debian12:nonroot",
 		},
 		Kafka: Kafka{
+			External: ExternalKafka{TLS: true, ReplicationFactor: 3},
 			Image:    "apache/kafka:4.3.1",
 			Brokers:  3,
 			Heap:     quantity("384Mi"),

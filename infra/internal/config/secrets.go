@@ -26,6 +26,11 @@ type Secrets struct {
 	// The others' are generated.
 	KafkaPasswords string `json:"kafkaPasswords"`
 
+	// KafkaCredentials is the users of an external Kafka, for `kafka.external.sasl`, as JSON: one for all,
+	// `{"default": {"username": "…", "password": "…"}}`, or each its own under its name, such as `web-server`, `keda` or
+	// `topics`, which makes the topics. `default` is that of all that aren't named.
+	KafkaCredentials string `json:"kafkaCredentials"`
+
 	// RegistryPassword goes with `images.registryUsername`.
 	RegistryPassword string `json:"registryPassword"`
 }

@@ -74,37 +74,7 @@ func NewCluster(
 			return nil, err
 		}
 	}
-	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"bootstrapServers": pulumi.String(c.BootstrapServers())})
-}
-
-// BootstrapServers is the address that clients start from.
-func (c *Cluster) BootstrapServers() string {
-	return BootstrapServers(c.args.Namespace.Name, c.args.ClusterDomain)
-}
-
-// BootstrapServers is the address of the cluster in a namespace. It is fully qualified, since KEDA connects from another
-// namespace.
-func BootstrapServers(namespace, domain string) string {
-	return fmt.Sprintf("%s.%s.svc.%s:%d", Name, namespace, domain, ClientPort)
-}
-
-// EnvVars is what a client needs to connect: the address, its zone where the cluster has zones, and its credentials where
-// security is on. The password comes from a Secret in the client's namespace, under the user's name.
-func (c *Cluster) EnvVars(user, secret string) []pod.Env {
-	env := []pod.Env{pod.Value("KAFKA_BOOTSTRAP_SERVERS", c.BootstrapServers())}
-	if c.args.Zones {
-		env = append(env, pod.Zone("KAFKA_CLIENT_RACK"))
-	}
-	if !c.args.Security.Enabled {
-		return env
-	}
-	return append(env,
-		pod.Value("KAFKA_SECURITY_PROTOCOL", "sasl_ssl"),
-		pod.Value("KAFKA_SASL_MECHANISM", "PLAIN"),
-		pod.Value("KAFKA_SASL_USERNAME", user),
-		pod.Secret("KAFKA_SASL_PASSWORD", secret, user),
-		pod.Value("KAFKA_TLS_CA_FILE", AuthorityFile),
-	)
+	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"bootstrapServers": pulumi.String(c.Connection().BootstrapServers)})
 }
 
 // Hosts returns every host name of the nodes and of the cluster, for the certificate.

@@ -15,6 +15,7 @@ import (
 	"shopstream/infra/internal/label"
 	"shopstream/infra/internal/namespace"
 	"shopstream/infra/internal/pod"
+	"shopstream/infra/internal/secret"
 )
 
 // TopicsName is the name of the Job's pods.
@@ -40,9 +41,14 @@ type TopicsArgs struct {
 	Users  []string
 	Grants []Grant
 
-	// Env and Files are what the Job needs to connect.
-	Env   []pod.Env
-	Files []pod.File
+	// External says that others run the cluster: what the Job may not change there, it only compares.
+	External bool
+
+	// Env and Files are what the Job needs to connect. Secrets are those that Env refers to: with changed content the Job
+	// runs again.
+	Env     []pod.Env
+	Files   []pod.File
+	Secrets []*secret.Secret
 
 	// Options are further ones of the Job.
 	Options []pulumi.ResourceOption
@@ -64,6 +70,10 @@ func NewTopics(ctx *pulumi.Context, name string, args *TopicsArgs, opts ...pulum
 	if err != nil {
 		return nil, err
 	}
+	meta := &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(label.Standard(TopicsName, "job"))}
+	if len(args.Secrets) > 0 {
+		meta.Annotations = pulumi.StringMap{secret.ChecksumAnnotation: secret.Checksum(args.Secrets...)}
+	}
 	jobName := TopicsName + "-" + digest(args.Image, env)
 	_, err = batchv1.NewJob(ctx, TopicsName, &batchv1.JobArgs{
 		Metadata: label.Meta(jobName, args.Namespace.Ref, label.Standard(TopicsName, "job")),
@@ -71,7 +81,7 @@ func NewTopics(ctx *pulumi.Context, name string, args *TopicsArgs, opts ...pulum
 			BackoffLimit:          pulumi.Int(6),
 			ActiveDeadlineSeconds: pulumi.Int(600),
 			Template: &corev1.PodTemplateSpecArgs{
-				Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(label.Standard(TopicsName, "job"))},
+				Metadata: meta,
 				Spec: &corev1.PodSpecArgs{
 					RestartPolicy:                pulumi.String("OnFailure"),
 					EnableServiceLinks:           pulumi.Bool(false),
@@ -110,6 +120,9 @@ func (args TopicsArgs) Environment() ([]pod.Env, error) {
 			return nil, fmt.Errorf("encoding the access list: %w", err)
 		}
 		env = append(env, pod.Value("ACLS", string(access)))
+	}
+	if args.External {
+		env = append(env, pod.Value("EXTERNAL", "true"))
 	}
 	return append(env, args.Env...), nil
 }

@@ -67,9 +67,12 @@ func (t Topology) Check() error {
 // ReplicationFactor is how many copies every partition has.
 func (t Topology) ReplicationFactor() int { return min(t.Brokers, 3) }
 
-// MinInSyncReplicas is how many copies must have a record before it is acknowledged: all but one, so that one broker may be
-// down, for a restart or for good, without loss and without refused writes.
-func (t Topology) MinInSyncReplicas() int { return max(t.ReplicationFactor()-1, 1) }
+// MinInSyncReplicas is how many copies must have a record before it is acknowledged.
+func (t Topology) MinInSyncReplicas() int { return MinInSyncReplicas(t.ReplicationFactor()) }
+
+// MinInSyncReplicas is how many of so many copies must have a record before it is acknowledged: all but one, so that one
+// broker may be down, for a restart or for good, without loss and without refused writes.
+func MinInSyncReplicas(replicationFactor int) int { return max(replicationFactor-1, 1) }
 
 // pool is a set of nodes with the same roles, one StatefulSet.
 type pool struct {

@@ -8,6 +8,12 @@ import (
 // KEDAUser is KEDA's SASL username.
 const KEDAUser = "keda"
 
+// Authenticated reports whether clients need a Secret to connect to Kafka: for a password, or to verify the brokers.
+func Authenticated(c config.Config) bool {
+	external := c.Kafka.External
+	return c.Kafka.Secure || c.Kafka.IsExternal() && (external.TLS || external.SASL != "")
+}
+
 // Users returns every SASL username: the clients', and the administrator's.
 func Users(c config.Config) []string {
 	return append(Clients(c), kafka.Admin)

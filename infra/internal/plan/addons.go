@@ -23,7 +23,7 @@ func Charts(c config.Config) []addon.Chart {
 	}
 	if c.Addons.KEDA {
 		charts = append(charts, addon.KEDA(addon.KEDAArgs{
-			Namespace: c.Addons.KEDANamespace, Watched: AppNamespace, ReadsSecrets: c.Kafka.Secure,
+			Namespace: c.Addons.KEDANamespace, Watched: AppNamespace, ReadsSecrets: Authenticated(c),
 		}))
 	}
 	if c.Addons.MetricsServer {

@@ -24,9 +24,9 @@ func Demands(c config.Config) []Demand {
 	node := pod.Resources{CPU: c.Kafka.CPU, CPULimit: c.Kafka.CPULimit, Memory: kafka.Memory(c.Kafka.Heap)}
 	node.CPU.Add(GuardResources().CPU)
 	node.Memory.Add(GuardResources().Memory)
-	list := []Demand{
-		{Name: "kafka brokers", Pods: c.Kafka.Brokers, Resources: node},
-		{Name: "topics job", Pods: 1, Resources: TopicsResources()},
+	list := []Demand{{Name: "topics job", Pods: 1, Resources: TopicsResources()}}
+	if !c.Kafka.IsExternal() {
+		list = append(list, Demand{Name: "kafka brokers", Pods: c.Kafka.Brokers, Resources: node})
 	}
 	if c.Kafka.Controllers > 0 {
 		list = append(list, Demand{Name: "kafka controllers", Pods: c.Kafka.Controllers, Resources: node})

@@ -19,7 +19,7 @@ func Check(c config.Config, s config.Secrets, preview bool) error {
 		// Without a valid profile there are no defaults to check the rest against.
 		return errors.Join(faults...)
 	}
-	if err := Topology(c).Check(); err != nil {
+	if err := Topology(c).Check(); err != nil && !c.Kafka.IsExternal() {
 		faults = append(faults, fmt.Errorf("kafka: %w", err))
 	}
 	return errors.Join(slices.Concat(faults,
@@ -42,6 +42,9 @@ func checkScaling(c config.Config) []error {
 // checkNamespaces reports namespaces that two parts share, and Kubernetes's own.
 func checkNamespaces(c config.Config) []error {
 	var faults []error
+	if name := c.Kafka.External.Namespace; c.Kafka.IsExternal() && slices.Contains(ClosedNamespaces(c), name) {
+		faults = append(faults, config.Fault("kafka.external.namespace", "%q is one that the stack makes: name the namespace where the brokers run", name))
+	}
 	used := map[string]string{AppNamespace: "the services", DataNamespace: "Kafka and MongoDB"}
 	for _, place := range []struct {
 		key, name, who string

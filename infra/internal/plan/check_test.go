@@ -82,6 +82,20 @@ func TestFaults(t *testing.T) {
 		"address that is none":      {set: map[string]string{"mongo": `{"external": true, "externalAddresses": ["db"]}`, "mongoUri": "mongodb://db"}, wants: []string{`"db" is not a CIDR block`}},
 		"uri that is none":          {set: map[string]string{"mongo": `{"external": true, "externalAddresses": ["10.0.0.0/8"]}`, "mongoUri": "db"}, wants: []string{"mongoUri", "mongodb+srv://"}},
 		"uri without external":      {set: map[string]string{"mongoUri": "mongodb://db"}, wants: []string{"mongoUri", "mongo.external"}},
+		"no broker's address":       {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["sasl://b-1:9096", "b-2", "b-3:0"], "namespace": "kafka"}}`}, wants: []string{`"sasl://b-1:9096" is not the address of a broker`, `"b-2" is not`, `"b-3:0" is not`}},
+		"no blocks of brokers":      {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"]}}`}, wants: []string{"kafka.external.addresses: is empty"}},
+		"brokers' block":            {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "addresses": ["10.0.0.7/8"], "ports": [0]}}`}, wants: []string{"kafka.external.addresses", "10.0.0.0/8", "kafka.external.ports: 0"}},
+		"brokers in the shop":       {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "shop"}}`}, wants: []string{`kafka.external.namespace: "shop" is one that the stack makes`}},
+		"brokers of two":            {set: map[string]string{"kafka": `{"brokers": 3, "storage": "5Gi", "external": {"bootstrapServers": ["b:9092"], "namespace": "kafka"}}`}, wants: []string{"kafka.brokers: is set, and kafka.external too", "kafka.storage: is set"}},
+		"a database of two":         {set: map[string]string{"mongo": `{"external": true, "members": 3, "externalAddresses": ["10.0.0.0/8"]}`, "mongoUri": "mongodb://db"}, wants: []string{"mongo.members: is set, and mongo.external too"}},
+		"external without brokers":  {set: map[string]string{"kafka": `{"external": {"sasl": "PLAIN"}}`}, wants: []string{"kafka.external.bootstrapServers: is empty"}},
+		"mechanism":                 {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "kafka", "sasl": "GSSAPI"}}`}, wants: []string{`kafka.external.sasl: "GSSAPI": set one of PLAIN`}},
+		"plain in the open":         {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "kafka", "sasl": "PLAIN", "tls": false}}`}, wants: []string{"kafka.external.sasl: PLAIN sends the password", "kafkaCredentials: is not set"}},
+		"authority":                 {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "kafka", "tls": false, "authority": "x"}}`}, wants: []string{"kafka.external.authority: is not a certificate", "kafka.external.authority: is set, and kafka.external.tls is not"}},
+		"credentials for nobody":    {set: map[string]string{"kafkaCredentials": "{}"}, wants: []string{"kafkaCredentials: is set, and kafka.external is not"}},
+		"credentials unused":        {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "kafka"}}`, "kafkaCredentials": "{}", "kafkaPasswords": "{}"}, wants: []string{"kafkaCredentials: is set, and kafka.external.sasl is not", "kafkaPasswords: is set, and kafka.external too"}},
+		"credentials that are none": {set: map[string]string{"kafka": scram, "kafkaCredentials": "secret"}, wants: []string{"kafkaCredentials: is not a JSON object"}},
+		"credentials of some":       {set: map[string]string{"kafka": scram, "kafkaCredentials": `{"shop": {"username": "a", "password": " b"}}`}, wants: []string{`"shop": set one of default, web-server`, `"shop" needs a username and a password`, "has no user for topics", "has no user for keda"}},
 		"weak password":             {set: map[string]string{"mongoPassword": "a@b"}, wants: []string{"mongoPassword"}},
 		"mongo memory":              {set: map[string]string{"mongo": `{"memory": "64Mi"}`}, wants: []string{"mongo.memory"}},
 		"a controller of nobody":    {set: map[string]string{"ingress": `{"controller": "caddy"}`}, wants: []string{`ingress.controller: "caddy"`}},
@@ -170,6 +184,31 @@ func TestPreviewToleratesMissingSecretsOnly(t *testing.T) {
 	for _, want := range []string{"apiToken", "mongoUri", "registryPassword"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("up does not ask for %s: %v", want, err)
+		}
+	}
+}
+
+// scram is an external Kafka that asks for credentials.
+const scram = `{"external": {"bootstrapServers": ["b:9096"], "namespace": "kafka", "sasl": "SCRAM-SHA-512"}}`
+
+func TestAnExternalKafkaInProductionIsSecured(t *testing.T) {
+	for kafka, wants := range map[string][]string{
+		`{"external": {"bootstrapServers": ["b:9096"], "namespace": "kafka", "tls": false, "replicationFactor": 1}}`: {
+			"kafka.external.tls", "kafka.external.sasl", "kafka.external.replicationFactor: 1",
+		},
+		scram: nil,
+	} {
+		c, secrets, err := config.Load(map[string]string{
+			"profile": "production", "images": `{"registry": "r"}`, "ingress": `{"host": "h", "tlsSecret": "s"}`, "kafka": kafka,
+		})
+		err = errors.Join(err, Check(c, secrets, true))
+		if wants == nil && err != nil {
+			t.Errorf("a preview refuses %s: %v", kafka, err)
+		}
+		for _, want := range wants {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("the faults of %s don't name %s: %v", kafka, want, err)
+			}
 		}
 	}
 }

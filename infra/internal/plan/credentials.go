@@ -33,9 +33,15 @@ func CheckCredentials(c config.Config, s config.Secrets, now time.Time) []error 
 	for _, given := range []struct{ key, value string }{
 		{"kafkaCertificate", s.KafkaCertificate}, {"kafkaAuthority", s.KafkaAuthority}, {"kafkaPasswords", s.KafkaPasswords},
 	} {
-		if given.value != "" && !c.Kafka.Secure {
+		switch {
+		case given.value != "" && c.Kafka.IsExternal():
+			faults = append(faults, config.Fault(given.key, "is set, and kafka.external too, which has credentials of its own (kafkaCredentials): remove it"))
+		case given.value != "" && !c.Kafka.Secure:
 			faults = append(faults, config.Fault(given.key, "is set, and kafka.secure is not: set it to true, or remove what is set"))
 		}
+	}
+	if c.Kafka.IsExternal() {
+		return append(faults, checkKafkaCredentials(c, s)...)
 	}
 	passwords, err := KafkaPasswords(s)
 	if err != nil {

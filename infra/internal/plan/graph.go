@@ -35,18 +35,22 @@ func ClosedNamespaces(c config.Config) []string {
 // the test that compares it with the services' environments are derived from it.
 func Graph(c config.Config) netpol.Graph {
 	closed := ClosedNamespaces(c)
-	brokers := kafka.Brokers(DataNamespace)
+	brokers, clientPorts := Brokers(c)
 
-	calls := Topology(c).Calls(DataNamespace)
+	var calls []netpol.Call
+	making := "makes the topics"
+	if !c.Kafka.IsExternal() {
+		calls, making = Topology(c).Calls(DataNamespace), "makes the topics and the access list"
+	}
 	add := func(from, to netpol.Peer, ports []netpol.Port, why string) {
 		calls = append(calls, netpol.Call{From: from, To: to, Ports: ports, Why: why})
 	}
 
 	for _, s := range Services(c) {
-		add(app.Pods(s.Name, AppNamespace), brokers, netpol.TCP(kafka.ClientPort), "events")
+		add(app.Pods(s.Name, AppNamespace), brokers, clientPorts, "events")
 	}
 	topicsPods := netpol.Peer{Name: TopicsJob, Namespace: AppNamespace, Labels: label.Selector(TopicsJob)}
-	add(topicsPods, brokers, netpol.TCP(kafka.ClientPort), "makes the topics and the access list")
+	add(topicsPods, brokers, clientPorts, making)
 	add(app.Pods(WebServer, AppNamespace), app.Pods(ManagementAPI, AppNamespace), netpol.TCP(managementPort),
 		"purchase history")
 
@@ -61,6 +65,16 @@ func Graph(c config.Config) netpol.Graph {
 		}
 	}
 	return netpol.Graph{Closed: closed, Calls: calls}
+}
+
+// Brokers returns the brokers that clients connect to, and on which ports.
+func Brokers(c config.Config) (netpol.Peer, []netpol.Port) {
+	if !c.Kafka.IsExternal() {
+		return kafka.Brokers(DataNamespace), netpol.TCP(kafka.ClientPort)
+	}
+	external := c.Kafka.External
+	peer := netpol.Peer{Name: "external kafka", Namespace: external.Namespace, Addresses: external.Addresses}
+	return peer, netpol.TCP(external.BrokerPorts()...)
 }
 
 func clusterDNS() netpol.Peer {
@@ -133,9 +147,8 @@ func addonCalls(c config.Config) []netpol.Call {
 			Why: "requests from outside",
 		})
 	}
-	calls = append(calls, netpol.Call{
-		From: operator, To: kafka.Brokers(DataNamespace), Ports: netpol.TCP(kafka.ClientPort), Why: "consumer lag",
-	})
+	brokers, clientPorts := Brokers(c)
+	calls = append(calls, netpol.Call{From: operator, To: brokers, Ports: clientPorts, Why: "consumer lag"})
 	if c.Addons.Prometheus {
 		for _, s := range Services(c) {
 			calls = append(calls, netpol.Call{

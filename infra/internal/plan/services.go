@@ -119,7 +119,10 @@ func (s Service) Model() capacity.Model {
 
 // Images returns the names of everything that is built, what others wait for first.
 func Images(c config.Config) []string {
-	names := []string{kafka.GuardName, TopicsJob}
+	names := []string{TopicsJob}
+	if !c.Kafka.IsExternal() {
+		names = []string{kafka.GuardName, TopicsJob}
+	}
 	for _, s := range Services(c) {
 		names = append(names, s.Name)
 	}

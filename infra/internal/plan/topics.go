@@ -14,7 +14,7 @@ func Topics(c config.Config) []kafka.Topic {
 	for _, t := range c.Topics.All() {
 		settings := map[string]string{
 			// Set on every topic, since a change of the brokers' default would change existing topics.
-			"min.insync.replicas": strconv.Itoa(Topology(c).MinInSyncReplicas()),
+			"min.insync.replicas": strconv.Itoa(kafka.MinInSyncReplicas(replicationFactor(c))),
 			"cleanup.policy":      "delete",
 		}
 		if t.Compacted {
@@ -25,14 +25,22 @@ func Topics(c config.Config) []kafka.Topic {
 		list = append(list, kafka.Topic{
 			Name:              t.Name,
 			Partitions:        t.Partitions,
-			ReplicationFactor: Topology(c).ReplicationFactor(),
+			ReplicationFactor: replicationFactor(c),
 			Config:            settings,
 		})
 	}
 	return list
 }
 
-// Topology is how many nodes Kafka has.
+// replicationFactor is how many copies every partition has.
+func replicationFactor(c config.Config) int {
+	if c.Kafka.IsExternal() {
+		return c.Kafka.External.ReplicationFactor
+	}
+	return Topology(c).ReplicationFactor()
+}
+
+// Topology is how many nodes the stack's own Kafka has.
 func Topology(c config.Config) kafka.Topology {
 	return kafka.Topology{Brokers: c.Kafka.Brokers, Controllers: c.Kafka.Controllers, Voters: c.Kafka.Voters}
 }

@@ -83,6 +83,11 @@ client see what it reads or writes (Describe), as Kafka has it.
 	}
 	fmt.Fprintf(&page, "| `%s` | everything | the cluster: only the Job of `topics` has its password |\n", kafka.Admin)
 	fmt.Fprintf(&page, "| `CN=%s` | everything | the brokers and controllers among themselves, known by their certificates |\n", kafka.NodeName)
+	page.WriteString(`
+An external Kafka (` + "`kafka.external`" + `) has an access list of its owner's, which the stack doesn't touch. Whoever comes in under
+the name of a service, or as the ` + "`default`" + ` for all of them, needs there what this table says. ` + "`topics`" + ` needs Describe and
+DescribeConfigs on each topic to compare it, and Create, Alter and AlterConfigs to make it what is declared.
+`)
 	golden.Compare(t, "../../../docs/infra-access.md", page.Bytes())
 }
 

@@ -9,7 +9,6 @@ import (
 	"shopstream/infra/internal/config"
 	"shopstream/infra/internal/image"
 	"shopstream/infra/internal/ingress"
-	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/label"
 	"shopstream/infra/internal/namespace"
 	"shopstream/infra/internal/plan"
@@ -25,11 +24,8 @@ func (p platform) declareServices(
 	ctx *pulumi.Context, shop *namespace.Namespace, images *image.Images, installed addons, d data,
 	opts ...pulumi.ResourceOption,
 ) error {
-	if name := d.credentials.authentication; name != "" {
-		_, err := scale.NewKafkaAuthentication(ctx, name, shop.Ref, scale.KafkaAuthentication{
-			Secret: kafkaSecret, UsernameKey: usernameKey, PasswordKey: plan.KEDAUser,
-			AuthoritySecret: kafkaAuthority, AuthorityKey: kafka.AuthorityKey,
-		}, append(slices.Clone(opts), installed.after("keda"))...)
+	if keda := d.credentials.keda; keda.Secret != "" {
+		_, err := scale.NewKafkaAuthentication(ctx, keda.Secret, shop.Ref, keda, append(slices.Clone(opts), installed.after("keda"))...)
 		if err != nil {
 			return err
 		}
@@ -48,7 +44,7 @@ func (p platform) declareService(
 	opts ...pulumi.ResourceOption,
 ) error {
 	opts = append(opts, pulumi.DependsOn(append([]pulumi.Resource{images, d.topics}, d.database.resources...)))
-	connections := d.kafka.EnvVars(s.Name, kafkaSecret)
+	connections := d.kafka.EnvVars(p.login(s.Name))
 	secrets := slices.Clone(d.credentials.clients)
 	if s.Database {
 		connections = append(connections, d.database.env...)
@@ -111,11 +107,11 @@ func (p platform) declareScaler(
 	triggers := []scale.Trigger{scale.CPU(s.Size.Target)}
 	if s.Scale.Lag != nil {
 		lag := scale.Lag{
-			BootstrapServers: d.kafka.BootstrapServers(),
+			BootstrapServers: d.kafka.BootstrapServers,
 			Topic:            s.Scale.Lag.Name,
 			Group:            s.Scale.Group,
 			Threshold:        s.Model().Threshold(),
-			Authentication:   d.credentials.authentication,
+			Authentication:   d.credentials.keda.Secret,
 		}
 		triggers = []scale.Trigger{lag.Trigger(), scale.CPUOfLimit(s.Size.Target, s.Size.CPULimit)}
 	}
@@ -163,7 +159,7 @@ func (p platform) export(ctx *pulumi.Context, d data) error {
 		ctx.Export("shopUrl", pulumi.String(scheme+"://"+host+"/"))
 		ctx.Export("apiUrl", pulumi.String(scheme+"://"+host+"/viewer"))
 	}
-	ctx.Export("kafkaBootstrapServers", pulumi.String(d.kafka.BootstrapServers()))
+	ctx.Export("kafkaBootstrapServers", pulumi.String(d.kafka.BootstrapServers))
 	ctx.Export("namespaces", pulumi.ToStringArray(plan.ClosedNamespaces(p.config)))
 	return nil
 }

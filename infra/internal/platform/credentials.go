@@ -38,11 +38,12 @@ type kafkaCredentials struct {
 	// files are what a client mounts.
 	files []pod.File
 
-	// clients are the Secrets that a client reads when it starts: changed content restarts it.
-	clients []*secret.Secret
+	// clients are the Secrets that a client reads when it starts: changed content restarts it. topics is that of the Job, which
+	// runs again then.
+	clients, topics []*secret.Secret
 
-	// authentication is the name of KEDA's TriggerAuthentication.
-	authentication string
+	// keda is what KEDA authenticates with; without a Secret it needs nothing. Its TriggerAuthentication has that Secret's name.
+	keda scale.KafkaAuthentication
 }
 
 // declareCredentials makes the Secrets of a secured Kafka: all credentials in the brokers' namespace, and in the
@@ -51,6 +52,9 @@ type kafkaCredentials struct {
 func (p platform) declareCredentials(
 	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, opts ...pulumi.ResourceOption,
 ) (kafkaCredentials, error) {
+	if p.config.Kafka.IsExternal() {
+		return p.declareExternalCredentials(ctx, namespaces[plan.AppNamespace], opts...)
+	}
 	if !p.config.Kafka.Secure {
 		return kafkaCredentials{}, nil
 	}
@@ -80,8 +84,8 @@ func (p platform) declareCredentials(
 
 	copies := map[string]secret.Value{
 		usernameKey:   secret.Given(pulumi.String(plan.KEDAUser)),
-		scale.SASLKey: secret.Given(pulumi.String("plaintext")),
-		scale.TLSKey:  secret.Given(pulumi.String("enable")),
+		scale.SASLKey: secret.Given(pulumi.String(scale.SASLMode("PLAIN"))),
+		scale.TLSKey:  secret.Given(pulumi.String(scale.TLSMode(true))),
 	}
 	for _, user := range plan.Clients(p.config) {
 		copies[user] = users.Value(user)
@@ -106,11 +110,14 @@ func (p platform) declareCredentials(
 		readByBrokers, readByClients = append(readByBrokers, certificate), append(readByClients, trusted)
 	}
 	return kafkaCredentials{
-		secrets:        []pulumi.Resource{users, certificate, clients, admin, trusted},
-		checksum:       secret.Checksum(readByBrokers...),
-		files:          []pod.File{kafka.Authority(kafkaAuthority)},
-		clients:        readByClients,
-		authentication: kafkaSecret,
+		secrets:  []pulumi.Resource{users, certificate, clients, admin, trusted},
+		checksum: secret.Checksum(readByBrokers...),
+		files:    []pod.File{kafka.Authority(kafkaAuthority)},
+		clients:  readByClients,
+		keda: scale.KafkaAuthentication{
+			Secret: kafkaSecret, UsernameKey: usernameKey, PasswordKey: plan.KEDAUser,
+			AuthoritySecret: kafkaAuthority, AuthorityKey: kafka.AuthorityKey,
+		},
 	}, nil
 }
 

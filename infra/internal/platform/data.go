@@ -19,7 +19,7 @@ const mongoSecret = "mongodb"
 
 // data is what the services build on.
 type data struct {
-	kafka       *kafka.Cluster
+	kafka       kafka.Connection
 	topics      *kafka.Topics
 	credentials kafkaCredentials
 	database    database
@@ -38,15 +38,20 @@ func (p platform) declareData(
 	if err != nil {
 		return data{}, err
 	}
-	cluster, err := p.declareKafka(ctx, namespaces[plan.DataNamespace], images, credentials, opts...)
+	connection, ready := p.externalConnection(), credentials.secrets
+	if !p.config.Kafka.IsExternal() {
+		cluster, err := p.declareKafka(ctx, namespaces[plan.DataNamespace], images, credentials, opts...)
+		if err != nil {
+			return data{}, err
+		}
+		connection, ready = cluster.Connection(), []pulumi.Resource{cluster}
+	}
+	topics, err := p.declareTopics(ctx, namespaces[plan.AppNamespace], images, connection, credentials,
+		append(opts, pulumi.DependsOn(append(ready, images)))...)
 	if err != nil {
 		return data{}, err
 	}
-	topics, err := p.declareTopics(ctx, namespaces[plan.AppNamespace], images, cluster, credentials, opts...)
-	if err != nil {
-		return data{}, err
-	}
-	return data{kafka: cluster, topics: topics, credentials: credentials, database: database}, nil
+	return data{kafka: connection, topics: topics, credentials: credentials, database: database}, nil
 }
 
 func (p platform) declareKafka(
@@ -74,7 +79,7 @@ func (p platform) declareKafka(
 }
 
 func (p platform) declareTopics(
-	ctx *pulumi.Context, ns *namespace.Namespace, images *image.Images, cluster *kafka.Cluster, credentials kafkaCredentials,
+	ctx *pulumi.Context, ns *namespace.Namespace, images *image.Images, connection kafka.Connection, credentials kafkaCredentials,
 	opts ...pulumi.ResourceOption,
 ) (*kafka.Topics, error) {
 	args := &kafka.TopicsArgs{
@@ -83,14 +88,16 @@ func (p platform) declareTopics(
 		User:      app.User,
 		Resources: plan.TopicsResources(),
 		Topics:    plan.Topics(p.config),
-		Env:       cluster.EnvVars(kafka.Admin, kafkaAdminSecret),
+		External:  p.config.Kafka.IsExternal(),
+		Env:       connection.EnvVars(p.login(plan.TopicsJob)),
 		Files:     credentials.files,
+		Secrets:   credentials.topics,
 		Options:   images.LoadFirst(),
 	}
 	if p.config.Kafka.Secure {
 		args.Users, args.Grants = plan.Clients(p.config), plan.Grants(p.config)
 	}
-	return kafka.NewTopics(ctx, plan.TopicsJob, args, append(opts, pulumi.DependsOn([]pulumi.Resource{cluster, images}))...)
+	return kafka.NewTopics(ctx, plan.TopicsJob, args, opts...)
 }
 
 // database is what a service needs to connect to the database.

@@ -23,7 +23,7 @@ import (
 // TestConfigurationPage generates docs/infra-configuration.md from the structs of the configuration and their
 // comments, and fails when the page is stale.
 func TestConfigurationPage(t *testing.T) {
-	comments := fieldComments(t, "../config/config.go", "../config/secrets.go")
+	comments := fieldComments(t, "../config/config.go", "../config/kafka.go", "../config/secrets.go")
 
 	var page bytes.Buffer
 	page.WriteString(`<!-- Generated from infra/internal/config: go test -trimpath ./internal/platform -run TestConfigurationPage -update -->
@@ -220,6 +220,21 @@ the kubelets have addresses of nodes.
 	}
 	for _, row := range slices.Sorted(maps.Keys(rows)) {
 		page.WriteString(row)
+	}
+	page.WriteString(`
+With an external Kafka (` + "`kafka.external`" + `) there are no pods of Kafka, and with an external database (` + "`mongo.external`" + `) none of
+MongoDB. What is allowed then in place of the calls to and among them, here with addresses and ports from the documentation's
+ranges:
+
+| from | to | ports | for |
+|---|---|---|---|
+`)
+	c.Kafka = config.Kafka{External: config.ExternalKafka{BootstrapServers: []string{"b-1.example.com:9096"}, Addresses: []string{"198.51.100.0/24"}}}
+	c.Mongo.External, c.Mongo.ExternalAddresses = true, []string{"192.0.2.0/24"}
+	for _, call := range plan.Graph(c).Calls {
+		if len(call.To.Addresses) > 0 {
+			fmt.Fprintf(&page, "| %s | %s | %s | %s |\n", describe(call.From), describe(call.To), portList(call.Ports), call.Why)
+		}
 	}
 	golden.Compare(t, "../../../docs/infra-network.md", page.Bytes())
 }

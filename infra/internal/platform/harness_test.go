@@ -66,11 +66,19 @@ func testStacks() []testStack {
 	external := maps.Clone(token)
 	external["mongo"] = `{"external": true, "externalAddresses": ["192.0.2.0/24"]}`
 	external["mongoUri"] = "mongodb+srv://shop:secret@db.example.com/"
+	kafka := maps.Clone(external)
+	kafka["kafka"] = externalKafka
+	kafka["kafkaCredentials"] = `{"default": {"username": "shop", "password": "of the shop"}, "topics": {"username": "owner", "password": "of the owner"}}`
 	return []testStack{
 		{name: "dev", file: "dev"},
 		{name: "small", file: "small"},
 		{name: "prod", file: "prod", settings: token},
 		{name: "prod with an external database", file: "prod", settings: external},
+		{name: "prod with an external kafka", file: "prod", settings: kafka},
+		{name: "dev with an open kafka", file: "dev", settings: map[string]string{
+			"addons": noAddons, "ingress": noController,
+			"kafka": `{"external": {"bootstrapServers": ["kafka.kafka.svc.cluster.local:9092"], "namespace": "kafka", "tls": false, "replicationFactor": 1}}`,
+		}},
 		{name: "dev through a gateway", file: "dev", settings: map[string]string{"ingress": `{"controller": "traefik"}`}},
 		{name: "dev without addons", file: "dev", settings: map[string]string{"addons": noAddons, "ingress": noController}},
 		// The tests on real brokers start these.
@@ -79,9 +87,24 @@ func testStacks() []testStack {
 }
 
 const (
-	noAddons     = `{"keda": false, "metricsServer": false, "prometheus": false}`
+	noAddons      = `{"keda": false, "metricsServer": false, "prometheus": false}`
+	externalKafka = `{"external": {"bootstrapServers": ["b-1.kafka.example.com:9096", "b-2.kafka.example.com:9096"], "addresses": ["198.51.100.0/24"],
+		"sasl": "SCRAM-SHA-512", "authority": "` + authorityOfNobody + `"}}`
 	noController = `{"controller": "none", "class": "nginx", "namespace": "ingress-nginx"}`
 )
+
+// authorityOfNobody is a certificate as JSON has it, valid for a hundred years.
+const authorityOfNobody = `-----BEGIN CERTIFICATE-----\n` +
+	`MIIBijCCATGgAwIBAgIUYxF3qVIZbGlEee4Q+QlXhKCfn1owCgYIKoZIzj0EAwIw\n` +
+	`GjEYMBYGA1UEAwwPa2Fma2EgYXV0aG9yaXR5MCAXDTI2MTEyNTE1MDMyMVoYDzIx\n` +
+	`MjYxMTAxMTUwMzIxWjAaMRgwFgYDVQQDDA9rYWZrYSBhdXRob3JpdHkwWTATBgcq\n` +
+	`hkjOPQIBBggqhkjOPQMBBwNCAASBDUws+TSeZH3DX24tcAAbjRyabXgyfTbE/A6G\n` +
+	`RQhfSLKfbz+xbOzm7zxvO/Ya/YcS+oQa+yaUunoZXl7Qr+kno1MwUTAdBgNVHQ4E\n` +
+	`FgQU+kDnyydgXN3Xyg5G84vQeN1kMjowHwYDVR0jBBgwFoAU+kDnyydgXN3Xyg5G\n` +
+	`84vQeN1kMjowDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiBG54Y2\n` +
+	`krBltFOZ2BL3GKB9Y8xeb1rInjN3Nj30gqvJuAIgaI/wtrlik0fpAzl7J7DdVNPz\n` +
+	`/gI9wmzFwePURWWZyuU=\n` +
+	`-----END CERTIFICATE-----\n`
 
 func (s testStack) config(t *testing.T) map[string]string {
 	t.Helper()

@@ -293,6 +293,9 @@ func dependenciesInEnvironment(env []corev1.EnvVar) []string {
 		if e.Name == "MONGO_URI" && e.ValueFrom != nil {
 			found["external mongodb"] = true
 		}
+		if e.Name == "KAFKA_BOOTSTRAP_SERVERS" && !strings.Contains(e.Value, plan.DataNamespace) {
+			found["external kafka"] = true
+		}
 	}
 	return slices.Sorted(maps.Keys(found))
 }

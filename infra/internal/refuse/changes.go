@@ -48,6 +48,9 @@ func kafkaChanges(before, now Settings) []refusal {
 		found = append(found, refusal{key: "cluster.domain", was: before.ClusterDomain, is: now.ClusterDomain,
 			why: "every node of Kafka and of the database is known to the others by a name that ends in it", instead: "set it back, or " + otherStack})
 	}
+	if len(was.External)+len(is.External) > 0 {
+		return append(found, externalChanges(was, is)...)
+	}
 	if was.Controllers != is.Controllers || was.Voters != is.Voters {
 		found = append(found, refusal{key: "kafka.controllers, kafka.voters", was: was.quorum(), is: is.quorum(),
 			why:     "nodes that run would not agree with those that are restarted on who votes, and their quorum would be lost",
@@ -75,6 +78,21 @@ func kafkaChanges(before, now Settings) []refusal {
 			accept:  true})
 	}
 	return append(found, volumeChanges("kafka", was.Storage, is.Storage, was.StorageClass, is.StorageClass)...)
+}
+
+// externalChanges are from and to a cluster that others run, and from one of those to another.
+func externalChanges(was, is Kafka) []refusal {
+	same := func(server string) bool { return slices.Contains(was.External, server) }
+	if slices.ContainsFunc(is.External, same) {
+		return nil
+	}
+	change := refusal{key: "kafka.external", was: strings.Join(was.External, ","), is: strings.Join(is.External, ","), accept: true}
+	change.why = "what is not consumed yet, and the totals, stay behind in the other cluster"
+	change.instead = "stop those who write, wait until the lag is 0 (make status), and copy product-totals with MirrorMaker"
+	if len(was.External) == 0 {
+		change.why += ", and the stack's own is deleted, with its volumes unless keepVolumes is on"
+	}
+	return []refusal{change}
 }
 
 func (k Kafka) quorum() string {
@@ -200,7 +218,7 @@ type Growth struct {
 // Growths returns what the cluster's storage has to be able to do.
 func Growths(before, now Settings) []Growth {
 	var list []Growth
-	if now.Kafka.Storage.Cmp(before.Kafka.Storage) > 0 {
+	if len(before.Kafka.External) == 0 && now.Kafka.Storage.Cmp(before.Kafka.Storage) > 0 {
 		list = append(list, Growth{"kafka.storage", now.Kafka.StorageClass})
 	}
 	if !now.Mongo.External && !before.Mongo.External && now.Mongo.Storage.Cmp(before.Mongo.Storage) > 0 {

@@ -22,6 +22,9 @@ func settings(t *testing.T, pairs map[string]string) (Settings, []string) {
 	return Of(c), c.Accept
 }
 
+// external is a Kafka that others run.
+const external = `{"external": {"bootstrapServers": ["b-1:9096"]}}`
+
 func TestWhatWouldHarmIsRefused(t *testing.T) {
 	type set = map[string]string
 	for name, test := range map[string]struct {
@@ -51,6 +54,10 @@ func TestWhatWouldHarmIsRefused(t *testing.T) {
 		"an older MongoDB":           {set{}, set{"mongo": `{"image": "mongo:7.0.4"}`}, []string{"featureCompatibilityVersion"}, "mongo.image"},
 		"fewer members":              {set{"mongo": `{"members": 3}`}, set{}, []string{"mongo.members: 3 → 1", "no majority"}, "mongo.members"},
 		"a database elsewhere":       {set{}, set{"mongo": `{"external": true}`}, []string{"mongo.external", "stay behind"}, "mongo.external"},
+		"brokers of others":          {set{}, set{"kafka": external}, []string{"kafka.external: (none) → b-1:9096", "is deleted, with its volumes", "lag is 0"}, "kafka.external"},
+		"brokers of its own again":   {set{"kafka": external}, set{}, []string{"kafka.external: b-1:9096 → (none)", "stay behind"}, "kafka.external"},
+		"brokers of yet others":      {set{"kafka": external}, set{"kafka": `{"external": {"bootstrapServers": ["c-1:9096"]}}`}, []string{"kafka.external: b-1:9096 → c-1:9096"}, "kafka.external"},
+		"one broker more":            {set{"kafka": external}, set{"kafka": `{"external": {"bootstrapServers": ["b-2:9096", "b-1:9096"], "tls": false}}`}, nil, ""},
 		"fewer partitions":           {set{}, set{"topics": `{"orders": {"partitions": 3}}`}, []string{"topics.orders.partitions: 6 → 3"}, ""},
 		"another name":               {set{}, set{"topics": `{"orders": {"name": "sales"}}`}, []string{"topics.orders.name: orders → sales"}, "topics.orders.name"},
 		"two at once":                {set{}, set{"topics": `{"orders": {"name": "sales"}}`, "kafka": `{"secure": true}`}, []string{"topics.orders.name", "kafka.secure"}, ""},

@@ -30,6 +30,9 @@ type Kafka struct {
 	Secure       bool              `json:"secure"`
 	Storage      resource.Quantity `json:"storage"`
 	StorageClass string            `json:"storageClass"`
+
+	// External are the bootstrap servers of a cluster that others run; then nothing else is set.
+	External []string `json:"external,omitempty"`
 }
 
 // Mongo is the database's part of the settings.
@@ -60,6 +63,9 @@ func Of(c config.Config) Settings {
 			External: c.Mongo.External, Image: c.Mongo.Image, Members: c.Mongo.Members, Storage: c.Mongo.Storage, StorageClass: c.Mongo.StorageClass,
 		},
 		Topics: map[string]Topic{},
+	}
+	if c.Kafka.IsExternal() {
+		s.Kafka = Kafka{External: c.Kafka.External.BootstrapServers}
 	}
 	for _, t := range c.Topics.All() {
 		s.Topics[t.Key] = Topic{Name: t.Name, Partitions: t.Partitions}

@@ -81,7 +81,8 @@ func (l Lag) Trigger() Trigger {
 	return trigger
 }
 
-// KafkaAuthentication says where KEDA finds its credentials for the brokers: keys of Secrets in the same namespace.
+// KafkaAuthentication says where KEDA finds its credentials for the brokers: keys of Secrets in the same namespace. Without
+// a UsernameKey it doesn't authenticate, and without an AuthoritySecret it verifies the brokers with the public authorities.
 type KafkaAuthentication struct {
 	Secret, UsernameKey, PasswordKey string
 	AuthoritySecret, AuthorityKey    string
@@ -95,13 +96,16 @@ func NewKafkaAuthentication(
 	reference := func(parameter, secret, key string) map[string]any {
 		return map[string]any{"parameter": parameter, "name": secret, "key": key}
 	}
-	spec := map[string]any{"secretTargetRef": []any{
-		reference("username", from.Secret, from.UsernameKey),
-		reference("password", from.Secret, from.PasswordKey),
-		reference("sasl", from.Secret, SASLKey),
-		reference("tls", from.Secret, TLSKey),
-		reference("ca", from.AuthoritySecret, from.AuthorityKey),
-	}}
+	var references []any
+	if from.UsernameKey != "" {
+		references = append(references, reference("username", from.Secret, from.UsernameKey),
+			reference("password", from.Secret, from.PasswordKey), reference("sasl", from.Secret, SASLKey))
+	}
+	references = append(references, reference("tls", from.Secret, TLSKey))
+	if from.AuthoritySecret != "" {
+		references = append(references, reference("ca", from.AuthoritySecret, from.AuthorityKey))
+	}
+	spec := map[string]any{"secretTargetRef": references}
 	object, err := apiextensions.NewCustomResource(ctx, name, &apiextensions.CustomResourceArgs{
 		ApiVersion:  pulumi.String("keda.sh/v1alpha1"),
 		Kind:        pulumi.String("TriggerAuthentication"),
@@ -120,6 +124,25 @@ const (
 	SASLKey = "keda-sasl"
 	TLSKey  = "keda-tls"
 )
+
+// SASLMode returns KEDA's name of a SASL mechanism.
+func SASLMode(mechanism string) string {
+	switch mechanism {
+	case "SCRAM-SHA-256":
+		return "scram_sha256"
+	case "SCRAM-SHA-512":
+		return "scram_sha512"
+	}
+	return "plaintext" // PLAIN
+}
+
+// TLSMode returns KEDA's word for connections with or without TLS.
+func TLSMode(on bool) string {
+	if on {
+		return "enable"
+	}
+	return "disable"
+}
 
 // NewScaledObject makes a ScaledObject; of its triggers the one that wants most pods decides. Only KEDA can remove its finalizer, so it must be deleted before
 // KEDA: let it depend on KEDA's release.
