@@ -93,6 +93,17 @@ e2e: bin/platform ## Smoke-test it there: buy, find the purchase, try forbidden 
 status: bin/platform ## Show pods, scalers and lag; JSON=1 for programs
 	@bin/platform status
 
+# To a platform without a cluster by a command of its own, which compiles in seconds.
+.PHONY: load
+load: $(if $(URL),,bin/platform) ## Put a load on it and judge: pods, lag, nothing lost; RATE=200, or URL=http://localhost:8081 of make run
+ifdef URL
+	@mkdir -p bin
+	@cd infra && $(GO) build -o ../bin/load ./cmd/load
+	@bin/load
+else
+	@bin/platform load
+endif
+
 .PHONY: logs
 logs: bin/platform ## Follow the services' logs; SERVICE=api for one, FOLLOW=0 to end
 	@bin/platform logs

@@ -94,8 +94,9 @@ func (p *platform) showEntrance(ctx context.Context) error {
 
 // visitor calls the platform's HTTP interfaces.
 type visitor struct {
-	http       *http.Client
-	url, token string // the token that api requires; empty where it requires none
+	http         *http.Client
+	address, url string // the address is empty where it is the URL's own host
+	token        string // that api requires; empty where it requires none
 }
 
 // newVisitor connects to an address whatever the URL names, or to the URL's own host where the address is empty. It uses
@@ -107,7 +108,7 @@ func newVisitor(address, url, token string) visitor {
 			return (&net.Dialer{}).DialContext(ctx, network, address)
 		}
 	}
-	return visitor{http: &http.Client{Timeout: 15 * time.Second, Transport: transport}, url: url, token: token}
+	return visitor{http: &http.Client{Timeout: 15 * time.Second, Transport: transport}, address: address, url: url, token: token}
 }
 
 // visitor has the token of api, where it requires one.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/load"
 	"shopstream/infra/internal/plan"
 )
 
@@ -28,6 +29,7 @@ const usage = `platform COMMAND, with STACK=dev (default), small, prod or one of
   down      destroy the stack               YES=1 likewise; KEEP_VOLUMES=false deletes the volumes too
   e2e       smoke-test the running stack
   status    pods, autoscalers and lag       --json, or JSON=1
+  load      put a load on it, and judge     RATE=200 or PHASES=steady=200x90s,quiet=0x30s; OUT=build/load.html
   logs      the services' logs              SERVICE=api, SINCE=10m, TAIL=20, FOLLOW=0
   env       the variables for calling pulumi yourself on the same state
 `
@@ -46,7 +48,7 @@ func main() {
 		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "ERROR:", err)
-		os.Exit(1)
+		os.Exit(load.ExitStatus(err))
 	}
 }
 
@@ -73,7 +75,7 @@ func (p *platform) run(ctx context.Context, arguments []string) error {
 	}
 	command, ok := map[string]func(context.Context) error{
 		"preview": p.preview, "render": p.render, "up": p.up, "down": p.down,
-		"e2e": p.e2e, "status": p.status, "logs": p.logs, "env": p.env,
+		"e2e": p.e2e, "status": p.status, "load": p.putLoad, "logs": p.logs, "env": p.env,
 	}[arguments[0]]
 	if !ok {
 		return errUsage

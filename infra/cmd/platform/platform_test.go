@@ -60,6 +60,7 @@ case "$*" in
   *"persistentvolumes"*) cat "$fake/volumes" ;;
   *"get scaledobjects.keda.sh -o name"*) cat "$fake/scalers" ;;
   *" pods"*) cat "$fake/pods" ;;
+  *" deployments") cat "$fake/deployments" ;;
   *"horizontalpodautoscalers"*) cat "$fake/autoscalers" ;;
   *"port-forward"*)
     if [ -e "$fake/forward-to" ]; then echo "Forwarding from $(cat "$fake/forward-to") -> 80"; exec sleep 60; fi

@@ -1,0 +1,48 @@
+// Command load sends a load of purchases to a platform that runs on this machine, as `make run` does, and judges what becomes of
+// them. It is a command of its own, since platform, which does the same to a cluster, takes minutes to compile.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"shopstream/infra/internal/capacity"
+	"shopstream/infra/internal/load"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second one ends it at once
+	err := run(ctx, os.Getenv)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ERROR:", err)
+	}
+	os.Exit(load.ExitStatus(err))
+}
+
+func run(ctx context.Context, getenv func(string) string) error {
+	shop := cmp.Or(getenv("URL"), "http://localhost:8081")
+	api := getenv("API_URL")
+	if u, err := url.Parse(shop); api == "" && err == nil {
+		api = u.Scheme + "://" + net.JoinHostPort(u.Hostname(), "3000")
+	}
+	phases, err := load.Phases(getenv)
+	if err := errors.Join(load.Loopback(shop), load.Loopback(api), err); err != nil {
+		return err
+	}
+	return load.Run(ctx, load.Options{
+		Shop: load.Endpoint{URL: shop}, API: load.Endpoint{URL: api, Token: getenv("API_TOKEN")}, Phases: phases, Group: "management-api-group",
+		// One process is one pod, which has all partitions.
+		Services: []load.Service{{Name: "management-api", Model: &capacity.Model{PerPod: 2000, CatchUp: 30 * time.Second, Min: 1, Max: 1, Partitions: 6}}},
+		Plot:     cmp.Or(getenv("OUT"), "build/load.html"), Out: os.Stdout,
+	})
+}

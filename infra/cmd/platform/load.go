@@ -1,0 +1,104 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"shopstream/infra/internal/capacity"
+	"shopstream/infra/internal/load"
+	"shopstream/infra/internal/plan"
+)
+
+// putLoad sends a load to the running stack and judges what its autoscalers and services make of it.
+func (p *platform) putLoad(ctx context.Context) error {
+	if p.getenv("URL") != "" {
+		return errors.New("URL is for a platform without a cluster: bin/load. Leave it out to send the load to the stack's own address")
+	}
+	phases, err := load.Phases(p.getenv)
+	if err != nil {
+		return err
+	}
+	if err := p.needCluster(ctx); err != nil {
+		return err
+	}
+	if _, err := p.kube.run(ctx, "-n", plan.AppNamespace, "get", "deployment", plan.WebServer); err != nil {
+		return fmt.Errorf("the platform is not up on %q: run make up", p.kube.context)
+	}
+	shop, api, stop, err := p.loadEndpoints(ctx)
+	defer stop()
+	if err != nil {
+		return err
+	}
+	services, group := p.watched()
+	return load.Run(ctx, load.Options{
+		Shop: shop, API: api, Phases: phases, Group: group, Services: services, Pods: p.podCounts,
+		Plot: cmp.Or(p.getenv("OUT"), filepath.Join(p.root, "build", "load.html")), Out: p.out,
+	})
+}
+
+// loadEndpoints is the address of the ingress controller where this machine reaches it, else port-forwards.
+func (p *platform) loadEndpoints(ctx context.Context) (shop, api load.Endpoint, stop func(), err error) {
+	t := &trial{platform: p}
+	stop = func() {
+		for _, stop := range t.stops {
+			stop()
+		}
+	}
+	e, err := p.entrance(ctx)
+	if err != nil {
+		return shop, api, stop, err
+	}
+	if e.url != "" {
+		direct := p.visitor(ctx, "", e.url)
+		direct.http.Timeout = 5 * time.Second
+		if _, err := direct.get(ctx, "/health"); err == nil {
+			shop = load.Endpoint{URL: e.url, Token: direct.token}
+			return shop, shop, stop, nil
+		}
+	}
+	p.warn("the load goes through kubectl port-forward, which may be slower than the shop, and does not spread it over pods where there is no ingress controller.")
+	if err := t.enter(ctx); err != nil {
+		return shop, api, stop, err
+	}
+	return t.shop.endpoint(), t.api.endpoint(), stop, nil
+}
+
+func (v visitor) endpoint() load.Endpoint {
+	return load.Endpoint{URL: v.url, Address: v.address, Token: v.token}
+}
+
+// watched are the services that a load of purchases scales, and the group that stores them.
+func (p *platform) watched() (services []load.Service, group string) {
+	// As in package scale: what removes pods of services that KEDA scales.
+	shrink := load.Shrink{Window: 2 * time.Minute, Step: time.Minute}
+	for _, s := range plan.Services(p.config) {
+		watched := load.Service{Name: s.Name, Min: s.Size.Min, Max: s.Size.Max, Shrink: shrink}
+		switch s.Name {
+		case plan.ManagementAPI:
+			group = s.Scale.Group
+			watched.Model = &capacity.Model{PerPod: 2000, CatchUp: 30 * time.Second, Min: s.Size.Min, Max: s.Size.Max, Partitions: s.Scale.Lag.Partitions}
+			services = append(services, watched)
+		case plan.WebServer:
+			services = append(services, watched)
+		}
+	}
+	return services, group
+}
+
+// podCounts counts the pods of each service, wanted and ready.
+func (p *platform) podCounts(ctx context.Context) (map[string]load.Pods, error) {
+	rows, err := p.kube.rows(ctx, []string{".metadata.name", ".spec.replicas", ".status.readyReplicas"}, "-n", plan.AppNamespace, "deployments")
+	counts := map[string]load.Pods{}
+	for _, row := range rows {
+		var c load.Pods
+		c.Wanted, _ = strconv.Atoi(row[1])
+		c.Ready, _ = strconv.Atoi(row[2]) // empty where none is
+		counts[row[0]] = c
+	}
+	return counts, err
+}

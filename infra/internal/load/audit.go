@@ -1,0 +1,105 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Audit compares what was acknowledged with what is stored: every purchase, not a sample.
+type Audit struct {
+	Done    bool
+	Problem string // why it could not be done
+
+	Acked   int
+	Stored  int      // of this load, acknowledged or not
+	Lost    []string // events that were acknowledged and are not stored
+	Doubled []string // purchases that are stored more than once
+
+	// Unacked are stored although the buyer was not told so: refused or cut, with an outcome that was unknown.
+	Unacked int
+}
+
+// auditPatience is how long the last purchases may take to be stored after the load's last phase.
+const auditPatience = time.Minute
+
+// audit lists all purchases of the load's buyers, until none is missing or the time is over.
+func (s *sender) audit(ctx context.Context) Audit {
+	ctx, cancel := context.WithTimeout(ctx, auditPatience)
+	defer cancel()
+	var a Audit
+	for {
+		all, err := s.list(ctx)
+		if err == nil {
+			a = compare(s.ids, all)
+		}
+		if err == nil && len(a.Lost) == 0 {
+			return a
+		}
+		select {
+		case <-ctx.Done():
+			if !a.Done && err != nil {
+				a.Problem = err.Error()
+			}
+			return a
+		case <-time.After(2 * time.Second):
+		}
+	}
+}
+
+func (s *sender) list(ctx context.Context) ([]purchase, error) {
+	var all []purchase
+	for i := range min(buyers, s.total) {
+		some, err := s.shop.purchases(ctx, s.buyer(i+1))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// compare looks up every acknowledged event, and looks for purchases that are stored more than once: under the same number.
+func compare(acked map[string]int, stored []purchase) Audit {
+	a := Audit{Done: true, Acked: len(acked), Stored: len(stored)}
+	found, numbers := map[string]bool{}, map[int]string{}
+	for _, p := range stored {
+		number := int(p.Price)
+		if first, again := numbers[number]; again {
+			a.Doubled = append(a.Doubled, fmt.Sprintf("purchase %d is stored as %s and %s", number, first, p.EventID))
+			found[p.EventID] = true
+			continue
+		}
+		numbers[number], found[p.EventID] = p.EventID, true
+		if _, ok := acked[p.EventID]; !ok {
+			a.Unacked++
+		}
+	}
+	for event := range acked {
+		if !found[event] {
+			a.Lost = append(a.Lost, event)
+		}
+	}
+	return a
+}
+
+func (a Audit) checks() []Check {
+	if !a.Done {
+		if a.Problem == "" {
+			return []Check{{"", NotJudged, "whether all acknowledged purchases are stored, since the load was interrupted"}}
+		}
+		return []Check{{"", Failed, "the audit could not be made: " + a.Problem}}
+	}
+	outcome := func(bad []string) Outcome {
+		if len(bad) > 0 {
+			return Failed
+		}
+		return Passed
+	}
+	few := func(all []string) string { return some(len(all), ", such as %v", all[:min(3, len(all))]) }
+	return []Check{
+		{"", outcome(a.Lost), fmt.Sprintf("of %d acknowledged purchases, each looked up, %d are lost%s", a.Acked, len(a.Lost), few(a.Lost))},
+		{"", outcome(a.Doubled), fmt.Sprintf("of %d stored ones %d are doubled%s%s", a.Stored, len(a.Doubled), few(a.Doubled),
+			some(a.Unacked, "; %d are stored though their buyers got no acknowledgement", a.Unacked))},
+	}
+}

@@ -1,0 +1,197 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"shopstream/infra/internal/capacity"
+)
+
+// shop is a platform that stores purchases in memory, and does what a test wants it not to do.
+type shop struct {
+	mu        sync.Mutex
+	purchases map[string][]purchase // by buyer
+	count     int
+	fault     func(number int) string // double, refuse; "" for none
+	stall     func()                  // before an answer to a buyer
+}
+
+func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost && s.stall != nil {
+		s.stall()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	buyer := strings.TrimPrefix(r.URL.Path, "/api/v1/getAllUserBuys/")
+	switch {
+	case r.Method == http.MethodPost:
+		var request struct {
+			UserID string
+			Price  float64
+		}
+		_ = json.NewDecoder(r.Body).Decode(&request)
+		s.count++
+		p := purchase{EventID: fmt.Sprintf("e-%d", s.count), Price: request.Price}
+		fault := ""
+		if s.fault != nil {
+			fault = s.fault(s.count)
+		}
+		switch fault {
+		case "refuse":
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		case "double":
+			s.purchases[request.UserID] = append(s.purchases[request.UserID], purchase{p.EventID + "b", p.Price})
+		}
+		s.purchases[request.UserID] = append(s.purchases[request.UserID], p)
+		w.WriteHeader(http.StatusAccepted)
+		fmt.Fprintf(w, `{"data":{"eventId":%q}}`, p.EventID)
+	case buyer != r.URL.Path: // in pages of one, so that there are several
+		var at int
+		_, _ = fmt.Sscan(r.URL.Query().Get("before"), &at)
+		all := s.purchases[buyer]
+		if at+1 < len(all) {
+			w.Header().Set("Link", fmt.Sprintf(`<%s?before=%d>; rel="next"`, r.URL.Path, at+1))
+		}
+		_ = json.NewEncoder(w).Encode(all[min(at, len(all)):min(at+1, len(all))])
+	case r.URL.Path == "/groups":
+		fmt.Fprint(w, `[{"group":"store","lag":0}]`)
+	case r.URL.Path != "/openapi.yaml":
+		fmt.Fprint(w, `{"state":"stored"}`)
+	}
+}
+
+// put sends a load to a shop.
+func put(t *testing.T, ctx context.Context, s *shop, phases ...Phase) (said string, plot string, err error) {
+	t.Helper()
+	s.purchases = map[string][]purchase{}
+	server := httptest.NewServer(s)
+	defer server.Close()
+	var out bytes.Buffer
+	path := filepath.Join(t.TempDir(), "build", "load.html")
+	err = Run(ctx, Options{
+		Shop: Endpoint{URL: server.URL}, API: Endpoint{URL: server.URL}, Phases: phases, Group: "store", Plot: path, Out: &out,
+		Services: []Service{{Name: "store", Model: &capacity.Model{PerPod: 1000, CatchUp: 30 * time.Second, Min: 1, Max: 1, Partitions: 6}}},
+	})
+	page, _ := os.ReadFile(path)
+	return out.String(), string(page), err
+}
+
+func TestALoadThatPasses(t *testing.T) {
+	said, plot, err := put(t, t.Context(), &shop{}, Phase{"steady", 100, 2 * time.Second}, Phase{"quiet", 0, 20 * time.Second})
+	if err != nil || ExitStatus(err) != 0 {
+		t.Errorf("%v, after it said\n%s", err, said)
+	}
+	for _, text := range []string{"200 acknowledged, 0 refused", "a backlog of 0 was drained", "of 200 acknowledged purchases, each looked up, 0 are lost", "not judged pods"} {
+		if !strings.Contains(said, text) {
+			t.Errorf("it does not say %q, but\n%s", text, said)
+		}
+	}
+	if strings.Count(plot, "<polyline") < 3 || !strings.Contains(plot, "steady 100/s") || strings.Contains(plot, "<script") || strings.Contains(plot, "http") {
+		t.Errorf("the plot is\n%s", plot)
+	}
+}
+
+func TestDoubledAndRefusedPurchasesAreFound(t *testing.T) {
+	faults := map[int]string{10: "double", 20: "refuse"}
+	said, _, err := put(t, t.Context(), &shop{fault: func(number int) string { return faults[number] }}, Phase{"steady", 50, time.Second})
+	if !errors.Is(err, ErrFailed) || ExitStatus(err) != 1 {
+		t.Errorf("%v", err)
+	}
+	for _, text := range []string{"49 acknowledged, 1 refused", "of 50 stored ones 1 are doubled"} {
+		if !strings.Contains(said, text) {
+			t.Errorf("it does not say %q, but\n%s", text, said)
+		}
+	}
+}
+
+// TestAStalledShopDoesNotSlowTheSender: the purchases that were due meanwhile are sent, and their wait counts.
+func TestAStalledShopDoesNotSlowTheSender(t *testing.T) {
+	release := make(chan struct{})
+	time.AfterFunc(3*time.Second, func() { close(release) })
+	// More than the shop is sent at the same time, so that most of them wait on this side.
+	const rate = 2 * connections
+	said, _, err := put(t, t.Context(), &shop{stall: func() { <-release }}, Phase{"stall", rate, 2 * time.Second})
+	if err != nil || !strings.Contains(said, fmt.Sprintf("%d acknowledged", 2*rate)) {
+		t.Fatalf("%v, after it said\n%s", err, said)
+	}
+	// Purchases were due from 3 s to 1 s before the release.
+	if !strings.Contains(said, "p50 2.") && !strings.Contains(said, "p50 1.9") {
+		t.Errorf("half of the purchases waited less than about 2 s:\n%s", said)
+	}
+}
+
+func TestAnInterruptedLoadSaysWhatWasMeasured(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s := &shop{fault: func(number int) string {
+		if number == 50 {
+			cancel()
+		}
+		return ""
+	}}
+	said, plot, err := put(t, ctx, s, Phase{"steady", 100, time.Minute}, Phase{"quiet", 0, time.Minute})
+	if ExitStatus(err) != 130 {
+		t.Errorf("%v", err)
+	}
+	if !strings.Contains(said, "it was interrupted") || !strings.Contains(said, " acknowledged, 0 refused") || plot == "" {
+		t.Errorf("it said\n%s", said)
+	}
+}
+
+func TestNoShop(t *testing.T) {
+	err := Run(t.Context(), Options{Shop: Endpoint{URL: "http://127.0.0.1:1"}, Phases: defaultPhases(1), Out: &bytes.Buffer{}})
+	if err == nil || !strings.Contains(err.Error(), "no shop answers at http://127.0.0.1:1") || !strings.Contains(err.Error(), "make run") {
+		t.Error(err)
+	}
+}
+
+func TestPhases(t *testing.T) {
+	for name, c := range map[string]struct {
+		rate, phases string
+		fault        string
+	}{
+		"neither":         {"", "", ""},
+		"a rate":          {"12.5", "", ""},
+		"phases":          {"", "steady=200x90s, quiet=0x1m30s", ""},
+		"both":            {"1", "steady=200x90s", "both set"},
+		"no number":       {"many", "", "RATE is \"many\""},
+		"not a number":    {"NaN", "", "above 0"},
+		"nothing to send": {"0", "", "above 0"},
+		"no phase":        {"", "steady", "NAME=RATExTIME"},
+		"no time":         {"", "steady=1x1", "the time at least 1s"},
+		"all faults":      {"", "a,steady=0.5x3s", "0.5x3s"},
+		"too many":        {"", "steady=2000x59m", "at most 2000000"},
+		"too long":        {"", "steady=1x61m", "in 1h0m0s"},
+	} {
+		phases, err := Phases(func(name string) string { return map[string]string{"RATE": c.rate, "PHASES": c.phases}[name] })
+		switch {
+		case c.fault == "" && (err != nil || len(phases) < 2):
+			t.Errorf("%s: %v %v", name, phases, err)
+		case c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault)):
+			t.Errorf("%s: %v, want %s", name, err, c.fault)
+		}
+	}
+}
+
+func TestOnlyThisMachineIsPutUnderLoad(t *testing.T) {
+	for address, fine := range map[string]bool{
+		"http://localhost:8081": true, "http://127.0.0.1:1": true, "http://[::1]:1": true, "http://shop.example.com": false,
+		"http://10.0.0.1": false, "http://localhost.example.com": false, "localhost:8081": false, "": false, "ftp://localhost": false,
+	} {
+		if err := Loopback(address); (err == nil) != fine {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
