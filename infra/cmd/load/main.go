@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"shopstream/infra/internal/capacity"
+	"shopstream/infra/internal/config"
 	"shopstream/infra/internal/load"
 )
 
@@ -39,10 +40,17 @@ func run(ctx context.Context, getenv func(string) string) error {
 	if err := errors.Join(load.Loopback(shop), load.Loopback(api), err); err != nil {
 		return err
 	}
+	defaults, err := config.Defaults(config.Default)
+	if err != nil {
+		return err
+	}
+	size := defaults.Services.ManagementAPI
 	return load.Run(ctx, load.Options{
 		Shop: load.Endpoint{URL: shop}, API: load.Endpoint{URL: api, Token: getenv("API_TOKEN")}, Phases: phases, Group: "management-api-group",
 		// One process is one pod, which has all partitions.
-		Services: []load.Service{{Name: "management-api", Model: &capacity.Model{PerPod: 2000, CatchUp: 30 * time.Second, Min: 1, Max: 1, Partitions: 6}}},
-		Plot:     cmp.Or(getenv("OUT"), "build/load.html"), Out: os.Stdout,
+		Services: []load.Service{{Name: "management-api", Model: &capacity.Model{
+			PerPod: float64(size.DrainPerSecond), CatchUp: time.Duration(size.CatchUp), Min: 1, Max: 1, Partitions: defaults.Topics.Purchases.Partitions,
+		}}},
+		Plot: cmp.Or(getenv("OUT"), "build/load.html"), Out: os.Stdout,
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"shopstream/infra/internal/capacity"
 	"shopstream/infra/internal/load"
 	"shopstream/infra/internal/plan"
 )
@@ -74,14 +73,15 @@ func (v visitor) endpoint() load.Endpoint {
 
 // watched are the services that a load of purchases scales, and the group that stores them.
 func (p *platform) watched() (services []load.Service, group string) {
-	// As in package scale: what removes pods of services that KEDA scales.
+	// As in package scale, which removes half of the pods at a time.
 	shrink := load.Shrink{Window: 2 * time.Minute, Step: time.Minute}
 	for _, s := range plan.Services(p.config) {
 		watched := load.Service{Name: s.Name, Min: s.Size.Min, Max: s.Size.Max, Shrink: shrink}
 		switch s.Name {
 		case plan.ManagementAPI:
 			group = s.Scale.Group
-			watched.Model = &capacity.Model{PerPod: 2000, CatchUp: 30 * time.Second, Min: s.Size.Min, Max: s.Size.Max, Partitions: s.Scale.Lag.Partitions}
+			model := s.Model()
+			watched.Model = &model
 			services = append(services, watched)
 		case plan.WebServer:
 			services = append(services, watched)

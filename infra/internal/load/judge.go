@@ -292,7 +292,10 @@ func shrinkTime(s Service, pods int) time.Duration {
 	if pods <= s.Min {
 		return sampling
 	}
-	most := s.Shrink.Window + time.Duration(pods-s.Min-1)*s.Shrink.Step + capacity.Reaction
+	most := s.Shrink.Window + capacity.Reaction
+	for left := (pods + 1) / 2; left > s.Min; left = (left + 1) / 2 {
+		most += s.Shrink.Step
+	}
 	if s.Model != nil { // first it has to drain what is left
 		most += s.Model.CatchUp
 	}

@@ -27,7 +27,7 @@ type Service struct {
 	Shrink   Shrink
 }
 
-// Shrink is how an autoscaler removes pods: none before a lower number was enough for Window, then one every Step.
+// Shrink is how an autoscaler removes pods: none before a lower number was enough for Window, then half of them every Step.
 type Shrink struct{ Window, Step time.Duration }
 
 // Measured is a phase as it went.
