@@ -1,0 +1,39 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestTopicsOfOthersAreVerified runs the topics Job as on a cluster that others
+// own: as a user who may see every topic and change none.
+func TestTopicsOfOthersAreVerified(t *testing.T) {
+	s := startSecured(t)
+	if _, err := s.authorize(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	asReader := func(change func(topics string) string) (string, error) {
+		return s.authorize(t.Context(), func(env map[string]string) {
+			delete(env, "ACLS")
+			env["EXTERNAL"], env["TIMEOUT"] = "true", "20s"
+			env["KAFKA_SASL_USERNAME"], env["KAFKA_SASL_PASSWORD"] = "api", s.secrets.Password("api")
+			env["TOPICS"] = change(env["TOPICS"])
+		})
+	}
+	out, err := asReader(func(topics string) string { return topics })
+	if err != nil || !strings.Contains(out, "outcome=unchanged") {
+		t.Fatalf("topics that are as declared: %v\n%s", err, out)
+	}
+	out, err = asReader(func(topics string) string { return strings.ReplaceAll(topics, `"partitions":6`, `"partitions":4`) })
+	if err != nil || !strings.Contains(out, "has 6 partitions, declared are 4") {
+		t.Errorf("topics that are more than declared: %v\n%s", err, out)
+	}
+	out, err = asReader(func(topics string) string { return strings.ReplaceAll(topics, `"partitions":6`, `"partitions":8`) })
+	if said := out; err == nil || !strings.Contains(said+err.Error(), "has 6 partitions and needs 8") {
+		t.Errorf("topics that are less than declared: %v\n%s", err, out)
+	}
+	out, err = asReader(func(topics string) string { return strings.ReplaceAll(topics, `"name":"orders"`, `"name":"sales"`) })
+	if said := out; err == nil || !strings.Contains(said+err.Error(), "doesn't exist, or this user may not see it") {
+		t.Errorf("a topic that is missing: %v\n%s", err, out)
+	}
+}
