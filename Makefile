@@ -89,6 +89,10 @@ up: bin/platform ## Bring the platform up on Kubernetes; starts minikube if need
 e2e: bin/platform ## Smoke-test it there: buy, find the purchase, try forbidden connections
 	@bin/platform e2e
 
+.PHONY: plan
+plan: bin/platform ## Say what RATE purchases a second need: brokers, disks, pods; FAILS=zone, JSON=1
+	@bin/platform plan
+
 .PHONY: status
 status: bin/platform ## Show pods, scalers and lag; JSON=1 for programs
 	@bin/platform status

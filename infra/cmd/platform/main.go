@@ -30,6 +30,7 @@ const usage = `platform COMMAND, with STACK=dev (default), small, prod or one of
   e2e       smoke-test the running stack
   status    pods, autoscalers and lag       --json, or JSON=1
   load      put a load on it, and judge     RATE=200 or PHASES=steady=200x90s,quiet=0x30s; OUT=build/load.html
+  plan      what a load needs             RATE=1000 SIZE=300 RETENTION=168h KEPT=8760h CATCH_UP=30s DRAIN=5000 FAILS=zone, JSON=1
   logs      the services' logs              SERVICE=api, SINCE=10m, TAIL=20, FOLLOW=0
   env       the variables for calling pulumi yourself on the same state
 `
@@ -76,6 +77,7 @@ func (p *platform) run(ctx context.Context, arguments []string) error {
 	command, ok := map[string]func(context.Context) error{
 		"preview": p.preview, "render": p.render, "up": p.up, "down": p.down,
 		"e2e": p.e2e, "status": p.status, "load": p.putLoad, "logs": p.logs, "env": p.env,
+		"plan": func(context.Context) error { return p.plan() }, // before a stack is read
 	}[arguments[0]]
 	if !ok {
 		return errUsage
@@ -84,6 +86,9 @@ func (p *platform) run(ctx context.Context, arguments []string) error {
 	flags.BoolVar(&p.json, "json", p.is("JSON"), "write JSON")
 	if err := flags.Parse(arguments[1:]); err != nil {
 		return errUsage
+	}
+	if arguments[0] == "plan" {
+		return command(ctx)
 	}
 	if err := p.load(ctx, arguments[0] == "up" || arguments[0] == "preview"); err != nil {
 		return err

@@ -1,0 +1,131 @@
+package capacity
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What a plan rests on. What was measured was measured on two shared cores: put your own in its place.
+const (
+	// webPerPod is how many purchases per second a pod of web-server takes at 70 % of 200m of CPU: 55 µs each
+	// (BenchmarkBuy, 64 and 256 clients, those included).
+	webPerPod = 2500
+
+	// storedPerPrimary is how many purchases per second one primary stores. The embedded database stored 7,500 to 9,700.
+	storedPerPrimary = 7500
+
+	// partitionsPerBroker is what Amazon MSK recommends at most for its kraft.m7g.large and xlarge, replicas included:
+	// https://docs.aws.amazon.com/msk/latest/developerguide/bestpractices.html.
+	partitionsPerBroker = 1000
+
+	// brokersPerCluster is Amazon MSK's limit with KRaft: https://docs.aws.amazon.com/msk/latest/developerguide/limits.html.
+	brokersPerCluster = 60
+
+	// Assumed, not published: what one broker writes per second, and what one database holds before its copies and backups
+	// take too long.
+	bytesPerBroker   = 50e6
+	bytesPerDatabase = 2e12
+
+	replicas = 3   // of each partition and of the database
+	full     = 0.7 // the part of a disk that is used
+)
+
+// Load is what a plan is made for.
+type Load struct {
+	Rate      float64       `json:"purchasesPerSecond"`
+	Size      int           `json:"bytes"` // of one purchase in Kafka
+	Retention time.Duration `json:"retentionNs"`
+	Kept      time.Duration `json:"keptNs"` // how long the database keeps a purchase
+	CatchUp   time.Duration `json:"catchUpNs"`
+	PerPod    float64       `json:"drainPerSecond"` // of a pod of management-api
+	Fails     string        `json:"fails"`          // what may be lost without a refusal: "none", "broker" or "zone", of three
+}
+
+// Plan is what a load needs. Sizes are in bytes, rates in bytes per second.
+type Plan struct {
+	Load          Load     `json:"load"`
+	Brokers       int      `json:"brokers"`
+	Partitions    int      `json:"partitions"` // of purchases
+	BrokerDisk    float64  `json:"diskPerBroker"`
+	BrokerIn      float64  `json:"networkInPerBroker"` // when what may fail has failed
+	BrokerOut     float64  `json:"networkOutPerBroker"`
+	WebServer     int      `json:"webServerPods"`
+	ManagementAPI int      `json:"managementApiPods"` // that keep up
+	CatchingUp    int      `json:"managementApiPodsCatchingUp"`
+	Shards        int      `json:"databaseShards"`
+	Database      float64  `json:"databasePerMember"`
+	Changes       []string `json:"whereTheDesignChanges"`
+}
+
+// For plans a load. It reports every fault of the load at once.
+func For(l Load) (Plan, error) {
+	if err := l.check(); err != nil {
+		return Plan{}, err
+	}
+	p := Plan{Load: l, WebServer: ceil(l.Rate / webPerPod)}
+
+	// A member that is lost is noticed after some Reaction; what has arrived meanwhile is to be caught up.
+	backlog := l.Rate * Reaction.Seconds()
+	p.ManagementAPI = ceil(l.Rate / l.PerPod)
+	p.CatchingUp = ceil((l.Rate + backlog/l.CatchUp.Seconds()) / l.PerPod)
+	p.Partitions = 6 * ceil(float64(p.CatchingUp)/6) // equally many for 1, 2, 3 and 6 pods
+	p.CatchingUp = Model{Partitions: p.Partitions}.even(p.CatchingUp)
+
+	written := l.Rate * float64(l.Size)
+	remaining := max(3, ceil(written*replicas/bytesPerBroker), ceil(float64(p.Partitions*replicas)/partitionsPerBroker))
+	switch l.Fails {
+	case "none":
+		p.Brokers = remaining
+	case "broker":
+		// Two of three go on taking purchases: one more than three is needed only for what they have to write.
+		p.Brokers = max(3, ceil(written*replicas/bytesPerBroker)+1, remaining)
+	case "zone":
+		third := max(1, ceil(max(written*replicas/bytesPerBroker, float64(p.Partitions*replicas)/partitionsPerBroker)/2))
+		p.Brokers = 3 * third
+	}
+	left := float64(p.Brokers - map[string]int{"none": 0, "broker": 1, "zone": p.Brokers / 3}[l.Fails])
+	p.BrokerDisk = written * l.Retention.Seconds() * replicas / left / full
+	p.BrokerIn = written * replicas / left
+	p.BrokerOut = written * replicas / left // to the other replicas, and to management-api
+
+	stored := l.Rate * float64(l.Size+200) * l.Kept.Seconds() / full // a document and its two index entries
+	p.Shards = max(1, ceil(l.Rate/storedPerPrimary), ceil(stored/bytesPerDatabase))
+	p.Database = stored / float64(p.Shards)
+	p.Changes = p.changes()
+	return p, nil
+}
+
+// changes says where the design as it is no longer does.
+func (p Plan) changes() []string {
+	var list []string
+	if p.Shards > 1 {
+		list = append(list, fmt.Sprintf("shard the database by userid, %d times: one primary stores some %d/s and holds %.0f TB",
+			p.Shards, storedPerPrimary, bytesPerDatabase/1e12))
+	}
+	if p.Brokers > brokersPerCluster {
+		list = append(list, fmt.Sprintf("divide into %d cells by userid, each with its own brokers and database: one cluster has at most %d brokers",
+			ceil(float64(p.Brokers)/brokersPerCluster), brokersPerCluster))
+	}
+	if p.Brokers > 6 {
+		list = append(list, "keep the three controllers apart from the brokers (kafka.controllers)")
+	}
+	return list
+}
+
+func (l Load) check() error {
+	var faults []error
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	fault(!(l.Rate > 0 && l.Rate <= 10e6), "RATE=%v: set purchases per second, up to 10000000", l.Rate)
+	fault(l.Size < 1 || l.Size > 1<<20, "SIZE=%d: set bytes, 1 to 1048576", l.Size)
+	fault(l.Retention < time.Minute, "RETENTION=%s: set a minute or more", l.Retention)
+	fault(l.Kept < time.Minute, "KEPT=%s: set a minute or more", l.Kept)
+	fault(l.CatchUp < time.Second, "CATCH_UP=%s: set a second or more", l.CatchUp)
+	fault(!(l.PerPod >= 1), "DRAIN=%v: set records per second, 1 or more", l.PerPod)
+	fault(l.Fails != "none" && l.Fails != "broker" && l.Fails != "zone", "FAILS=%q: set none, broker or zone", l.Fails)
+	return errors.Join(faults...)
+}

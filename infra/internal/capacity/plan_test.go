@@ -1,0 +1,75 @@
+package capacity
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+func load(rate float64, fails string) Load {
+	return Load{Rate: rate, Size: 300, Retention: 7 * 24 * time.Hour, Kept: 365 * 24 * time.Hour, CatchUp: 30 * time.Second, PerPod: 5000, Fails: fails}
+}
+
+func TestPlan(t *testing.T) {
+	for _, c := range []struct {
+		rate                                                   float64
+		fails                                                  string
+		brokers, partitions, web, management, catching, shards int
+		change                                                 string
+	}{
+		{10, "broker", 3, 6, 1, 1, 1, 1, ""},
+		{500, "zone", 3, 6, 1, 1, 1, 6, "shard"}, // 11 TB in a year
+		{5000, "broker", 3, 6, 2, 1, 2, 57, "shard"},
+		{50_000, "zone", 3, 24, 20, 10, 24, 564, "shard"},
+		{100_000, "broker", 3, 42, 40, 20, 42, 1127, "shard"},
+		{1_000_000, "none", 18, 402, 400, 200, 402, 11263, "controllers"},
+		{1_000_000, "broker", 19, 402, 400, 200, 402, 11263, "controllers"},
+		{1_000_000, "zone", 27, 402, 400, 200, 402, 11263, "controllers"},
+		{5_000_000, "zone", 135, 2004, 2000, 1000, 2004, 56315, "3 cells"},
+	} {
+		p, err := For(load(c.rate, c.fails))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []int{p.Brokers, p.Partitions, p.WebServer, p.ManagementAPI, p.CatchingUp, p.Shards}
+		want := []int{c.brokers, c.partitions, c.web, c.management, c.catching, c.shards}
+		for i := range got {
+			if got[i] != want[i] {
+				t.Errorf("%v/s, %s fails: brokers, partitions, web-server, management-api, catching up, shards %v, want %v", c.rate, c.fails, got, want)
+				break
+			}
+		}
+		if !strings.Contains(strings.Join(p.Changes, "\n"), c.change) || c.change == "" && len(p.Changes) > 0 {
+			t.Errorf("%v/s: the design changes in %q, want %q", c.rate, p.Changes, c.change)
+		}
+	}
+}
+
+// TestThePlanWorks tries each plan: what is left of the brokers writes everything, and the pods catch up in time.
+func TestThePlanWorks(t *testing.T) {
+	for rate := 10.0; rate <= 1e6; rate *= 1.7 {
+		for _, fails := range []string{"none", "broker", "zone"} {
+			p, err := For(load(rate, fails))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := Model{PerPod: 5000, CatchUp: p.Load.CatchUp, Min: 1, Max: p.Partitions, Partitions: p.Partitions}
+			if took, ok := m.DrainTime(p.CatchingUp, rate, int(rate*Reaction.Seconds())); !ok || took > m.CatchUp {
+				t.Errorf("%v/s: %d pods catch up in %s (%t)", rate, p.CatchingUp, took, ok)
+			}
+			if m.Rate(p.Partitions) < rate || p.BrokerIn > bytesPerBroker || p.Brokers < 3 {
+				t.Errorf("%v/s, %s fails: %d brokers that write %.0f/s each, pods that finish %v/s", rate, fails, p.Brokers, p.BrokerIn, m.Rate(p.Partitions))
+			}
+		}
+	}
+}
+
+func TestFaultsOfALoadAreNamedAtOnce(t *testing.T) {
+	_, err := For(Load{Rate: math.NaN(), Fails: "everything"})
+	for _, name := range []string{"RATE", "SIZE", "RETENTION", "KEPT", "CATCH_UP", "DRAIN", "FAILS"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("no word about %s: %v", name, err)
+		}
+	}
+}
