@@ -20,7 +20,7 @@ import (
 func authorizing(t *testing.T, servers, access string) (map[string]string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	err := run(t.Context(), []string{
+	err := run(t.Context(), nil, []string{
 		"KAFKA_BOOTSTRAP_SERVERS=" + servers, "TIMEOUT=20s", "ACLS=" + access,
 		`TOPICS=[{"name":"` + brokertest.Unique("orders") + `","partitions":1,"replicationFactor":1}]`,
 	}, &out)

@@ -20,7 +20,7 @@ func applyExternal(t *testing.T, servers string, topics ...declared) (string, er
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	err = run(t.Context(), []string{"KAFKA_BOOTSTRAP_SERVERS=" + servers, "TIMEOUT=20s", "EXTERNAL=true", "TOPICS=" + string(list)}, &out)
+	err = run(t.Context(), nil, []string{"KAFKA_BOOTSTRAP_SERVERS=" + servers, "TIMEOUT=20s", "EXTERNAL=true", "TOPICS=" + string(list)}, &out)
 	return out.String(), err
 }
 

@@ -1,5 +1,7 @@
 // Command topics changes the topics and grants of a Kafka cluster to what is
-// declared, and ends. It is a Job in the cluster, and a step of a local run.
+// declared, and ends. It is a Job in the cluster, and a step of a local run. As
+// `topics drain` it empties brokers that are to go, and as `topics finalize` it ends
+// an upgrade of the brokers.
 package main
 
 import (
@@ -14,7 +16,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := run(ctx, os.Environ(), os.Stdout); err != nil {
+	if err := run(ctx, os.Args[1:], os.Environ(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "topics:", err)
 		os.Exit(1)
 	}

@@ -33,7 +33,7 @@ func apply(t *testing.T, servers, timeout string, topics ...declared) (map[strin
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	err = run(t.Context(), []string{"KAFKA_BOOTSTRAP_SERVERS=" + servers, "TIMEOUT=" + timeout, "TOPICS=" + string(list)}, &out)
+	err = run(t.Context(), nil, []string{"KAFKA_BOOTSTRAP_SERVERS=" + servers, "TIMEOUT=" + timeout, "TOPICS=" + string(list)}, &out)
 	outcomes := map[string]string{}
 	for line := range strings.Lines(out.String()) {
 		var entry struct{ Msg, Topic, Outcome string }
@@ -297,7 +297,7 @@ func TestTimeoutSaysWhatIsMissing(t *testing.T) {
 }
 
 func TestBadDeclarationsEndTheStart(t *testing.T) {
-	err := run(t.Context(), []string{"KAFKA_BOOTSTRAP_SERVERS=nowhere", `TOPICS=[{"name":"a b","partitions":0}]`, "TIMEOUT=-1s"}, &bytes.Buffer{})
+	err := run(t.Context(), nil, []string{"KAFKA_BOOTSTRAP_SERVERS=nowhere", `TOPICS=[{"name":"a b","partitions":0}]`, "TIMEOUT=-1s"}, &bytes.Buffer{})
 	for _, want := range []string{"KAFKA_BOOTSTRAP_SERVERS", "TIMEOUT must be positive", `name "a b"`, "partitions must be", "replicationFactor is required"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q: %v", want, err)

@@ -64,6 +64,17 @@ func (p *platform) run(ctx context.Context, binary string, environ []string, arg
 // declareTopics creates the topics with the `topics` binary, as a deployment
 // does.
 func (p *platform) declareTopics(ctx context.Context, replication int, partitions map[string]int) error {
+	declared, err := topicsDeclaration(replication, partitions)
+	if err != nil {
+		return err
+	}
+	_, err = p.run(ctx, "topics", []string{"TOPICS=" + declared})
+	return err
+}
+
+// topicsDeclaration is what the topics binary is told, with 6 or 3 partitions each
+// where partitions doesn't say otherwise.
+func topicsDeclaration(replication int, partitions map[string]int) (string, error) {
 	type topic struct {
 		Name              string            `json:"name"`
 		Partitions        int               `json:"partitions"`
@@ -90,10 +101,9 @@ func (p *platform) declareTopics(ctx context.Context, replication int, partition
 		{"product-totals", 3, replication, config(map[string]string{"cleanup.policy": "compact"})},
 	})
 	if err != nil {
-		return fmt.Errorf("declaring the topics: %w", err)
+		return "", fmt.Errorf("declaring the topics: %w", err)
 	}
-	_, err = p.run(ctx, "topics", []string{"TOPICS=" + string(declared)})
-	return err
+	return string(declared), nil
 }
 
 // start starts an instance of a service. name tells instances apart; one that

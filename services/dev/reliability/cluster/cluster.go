@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,46 +77,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{options: o, java: java, jars: jars, ports: map[[2]int]string{}}
-	for i := range o.Manifest.replicas {
-		dir := filepath.Join(o.Dir, fmt.Sprintf("kafka-%d", i))
-		env, err := o.Manifest.environment(i, o.Secrets, dir)
-		if err != nil {
-			return nil, fmt.Errorf("configuring node %d: %w", i, err)
-		}
-		if c.client, err = clientPort(env); err != nil {
-			return nil, fmt.Errorf("configuring node %d: %w", i, err)
-		}
-		c.nodes = append(c.nodes, &node{dir: dir, env: env})
-	}
-	var missing error
-	listen := func(node, port int) string {
-		addr, err := c.address(node, port)
-		missing = errors.Join(missing, err)
-		return addr
-	}
-	advertise := func(node, port int) string {
-		if port == c.client {
-			return c.route(Clients, node, listen(node, port))
-		}
-		return c.route(Brokers, node, listen(node, port))
-	}
-	for i, n := range c.nodes {
-		voter := func(node, port int) string { return c.route(i, node, listen(node, port)) }
-		n.env = onLoopback(n.env, i, filepath.Join(n.dir, "data"), listen, voter, advertise)
-		for key, value := range o.Env {
-			n.env[key] = value
-		}
-	}
-	if missing != nil {
-		return nil, missing
-	}
-	var wg sync.WaitGroup
-	faults := make([]error, len(c.nodes))
-	for i, n := range c.nodes {
-		wg.Go(func() { faults[i] = c.format(ctx, n) })
-	}
-	wg.Wait()
-	if err := errors.Join(faults...); err != nil {
+	if err := c.add(ctx, o.Manifest.replicas); err != nil {
 		return nil, err
 	}
 	for i := range c.nodes {
@@ -140,6 +102,50 @@ func (c *Cluster) route(from, to int, real string) string {
 		return real
 	}
 	return c.options.Route(from, to, real)
+}
+
+// add prepares the storage and the configuration of more nodes.
+func (c *Cluster) add(ctx context.Context, count int) error {
+	o, first := c.options, len(c.nodes)
+	for i := first; i < first+count; i++ {
+		dir := filepath.Join(o.Dir, fmt.Sprintf("kafka-%d", i))
+		env, err := o.Manifest.environment(i, o.Secrets, dir)
+		if err != nil {
+			return fmt.Errorf("configuring node %d: %w", i, err)
+		}
+		if c.client, err = clientPort(env); err != nil {
+			return fmt.Errorf("configuring node %d: %w", i, err)
+		}
+		c.nodes = append(c.nodes, &node{dir: dir, env: withoutVote(env, i)})
+	}
+	var missing error
+	listen := func(node, port int) string {
+		addr, err := c.address(node, port)
+		missing = errors.Join(missing, err)
+		return addr
+	}
+	advertise := func(node, port int) string {
+		if port == c.client {
+			return c.route(Clients, node, listen(node, port))
+		}
+		return c.route(Brokers, node, listen(node, port))
+	}
+	added := c.nodes[first:]
+	for i, n := range added {
+		voter := func(node, port int) string { return c.route(first+i, node, listen(node, port)) }
+		n.env = onLoopback(n.env, first+i, filepath.Join(n.dir, "data"), listen, voter, advertise)
+		maps.Copy(n.env, o.Env)
+	}
+	if missing != nil {
+		return missing
+	}
+	var wg sync.WaitGroup
+	faults := make([]error, len(added))
+	for i, n := range added {
+		wg.Go(func() { faults[i] = c.format(ctx, n) })
+	}
+	wg.Wait()
+	return errors.Join(faults...)
 }
 
 // address gives a node's declared port a free one of loopback, once.

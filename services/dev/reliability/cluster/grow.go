@@ -1,0 +1,46 @@
+package cluster
+
+import (
+	"context"
+	"maps"
+	"strings"
+)
+
+// Grow adds nodes after the last one, as a StatefulSet does, and waits until all
+// brokers are registered.
+func (c *Cluster) Grow(ctx context.Context, count int) error {
+	first := len(c.nodes)
+	if err := c.add(ctx, count); err != nil {
+		return err
+	}
+	for i := first; i < len(c.nodes); i++ {
+		if err := c.StartNode(i); err != nil {
+			return err
+		}
+	}
+	return c.AwaitBrokers(ctx, len(c.nodes))
+}
+
+// Shrink ends the last nodes in order, for good.
+func (c *Cluster) Shrink(count int) error {
+	for range count {
+		last := len(c.nodes) - 1
+		if err := c.Stop(last); err != nil {
+			return err
+		}
+		c.nodes = c.nodes[:last]
+	}
+	return nil
+}
+
+// withoutVote does for a node that is not one of the voters what the brokers'
+// command does: it makes it a broker and nothing else.
+func withoutVote(env map[string]string, node int) map[string]string {
+	listeners, combined := env["BROKER_LISTENERS"]
+	if !combined || node < strings.Count(env["KAFKA_CONTROLLER_QUORUM_VOTERS"], "@") {
+		return env
+	}
+	env = maps.Clone(env)
+	env["KAFKA_PROCESS_ROLES"], env["KAFKA_LISTENERS"] = "broker", listeners
+	return env
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"shopstream/services/internal/retry"
+)
+
+// feature is what the brokers can do (KIP-584): the level that the cluster has agreed
+// on, and the highest that every broker supports.
+type feature struct {
+	name           string
+	finalized, can int16
+}
+
+// metadataVersion is the feature that the others build on.
+const metadataVersion = "metadata.version"
+
+// outstanding returns the features that can be finalized further, in the order in
+// which to do it. kraft.version is none of them: raising it can't be undone, and
+// changes how voters are found.
+func outstanding(brokers []map[string]int16, finalized map[string]int16) []feature {
+	var list []feature
+	if len(brokers) == 0 {
+		return nil
+	}
+	for name, can := range brokers[0] {
+		for _, b := range brokers[1:] {
+			can = min(can, b[name]) // 0 where a broker doesn't know it
+		}
+		if name != "kraft.version" && can > finalized[name] {
+			list = append(list, feature{name: name, finalized: finalized[name], can: can})
+		}
+	}
+	slices.SortFunc(list, func(a, b feature) int {
+		if (a.name == metadataVersion) != (b.name == metadataVersion) {
+			if a.name == metadataVersion {
+				return -1
+			}
+			return 1
+		}
+		return slices.Compare([]byte(a.name), []byte(b.name))
+	})
+	return list
+}
+
+// finalize raises the cluster's features to what the release supports that all
+// brokers run, one by one, once there has been something to raise for soak without a
+// broker being away. After that the brokers can't run the older release again.
+func (m *mover) finalize(ctx context.Context, count int, soak time.Duration) error {
+	var since time.Time
+	for {
+		left, err := m.outstanding(ctx, count)
+		switch {
+		case err != nil:
+			since = time.Time{}
+			m.log.Warn("the brokers are not all there: the time until features are finalized begins anew", "error", err)
+		case len(left) == 0:
+			m.log.Info("all features are finalized")
+			return nil
+		case since.IsZero():
+			since = time.Now()
+			m.log.Info("features will be finalized", "after", soak.String(), "features", fmt.Sprint(left))
+		}
+		if err == nil && time.Since(since) >= soak {
+			return m.raise(ctx, left)
+		}
+		if !retry.Sleep(ctx, min(10*time.Second, max(soak, time.Second))) {
+			return fmt.Errorf("waiting to finalize features: %w", context.Cause(ctx))
+		}
+	}
+}
+
+func (m *mover) raise(ctx context.Context, features []feature) error {
+	for _, f := range features {
+		result, err := m.admin.UpdateFeatures(ctx, false, kadm.FeatureUpdate{Feature: f.name, MaxVersionLevel: f.can, UpgradeType: 1})
+		if err == nil {
+			err = result.Error()
+		}
+		if err != nil {
+			return fmt.Errorf("finalizing %s at %d: %w", f.name, f.can, err)
+		}
+		m.log.Info("finalized a feature", "feature", f.name, "from", f.finalized, "to", f.can)
+	}
+	return nil
+}
+
+// outstanding asks every broker; it is an error unless there are count of them.
+func (m *mover) outstanding(ctx context.Context, count int) ([]feature, error) {
+	versions, err := m.admin.ApiVersions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking the brokers for their features: %w", err)
+	}
+	var (
+		brokers   []map[string]int16
+		finalized = map[string]int16{}
+		faults    []error
+	)
+	for id, v := range versions {
+		if v.Err != nil {
+			faults = append(faults, fmt.Errorf("broker %d: %w", id, v.Err))
+			continue
+		}
+		supported := map[string]int16{}
+		for _, f := range v.Raw().SupportedFeatures {
+			supported[f.Name] = f.MaxVersion
+		}
+		brokers = append(brokers, supported)
+		for _, f := range v.Raw().FinalizedFeatures {
+			finalized[f.Name] = max(finalized[f.Name], f.MaxVersionLevel)
+		}
+	}
+	if len(brokers) < count {
+		faults = append(faults, fmt.Errorf("%d of %d brokers answer", len(brokers), count))
+	}
+	return outstanding(brokers, finalized), errors.Join(faults...)
+}
