@@ -45,7 +45,7 @@ func (r *run) sample(ctx context.Context) Sample {
 		s.Lag = lag
 	}
 	if r.Pods != nil {
-		if pods, err := r.Options.Pods(asking); err == nil {
+		if pods, err := r.Pods(asking); err == nil {
 			s.Pods = pods
 		}
 	}
