@@ -94,7 +94,7 @@ plan: bin/platform ## Say what RATE purchases a second need: brokers, disks, pod
 	@bin/platform plan
 
 .PHONY: status
-status: bin/platform ## Show pods, scalers and lag; JSON=1 for programs
+status: bin/platform ## Show pods, scalers, lag and backups; JSON=1 for programs
 	@bin/platform status
 
 # To a platform without a cluster by a command of its own, which compiles in seconds.
@@ -107,6 +107,14 @@ ifdef URL
 else
 	@bin/platform load
 endif
+
+.PHONY: backup
+backup: bin/platform ## Dump the purchases now, and wait
+	@bin/platform backup
+
+.PHONY: restore
+restore: bin/platform ## List the dumps; BACKUP=name inserts what is missing, INTO=database elsewhere
+	@bin/platform restore
 
 .PHONY: logs
 logs: bin/platform ## Follow the services' logs; SERVICE=api for one, FOLLOW=0 to end

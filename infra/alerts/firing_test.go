@@ -54,6 +54,19 @@ var cases = map[string]struct{ fires, rests [][]string }{
 		fires: [][]string{{`kubelet_volume_stats_available_bytes{namespace="shop-data",persistentvolumeclaim="data-kafka-0"} 100-2x60`, `kubelet_volume_stats_capacity_bytes{namespace="shop-data",persistentvolumeclaim="data-kafka-0"} 100x60`}},
 		rests: [][]string{{`kubelet_volume_stats_available_bytes{namespace="shop-data",persistentvolumeclaim="data-kafka-0"} 100-1x60`, `kubelet_volume_stats_capacity_bytes{namespace="shop-data",persistentvolumeclaim="data-kafka-0"} 100x60`}},
 	},
+	"BackupFails": {
+		fires: [][]string{
+			{`kube_cronjob_status_last_schedule_time{namespace="shop-data",cronjob="mongodb-backup"} -14000x60`, `kube_cronjob_status_last_successful_time{namespace="shop-data",cronjob="mongodb-backup"} -90000x60`},
+			{`kube_cronjob_status_last_schedule_time{namespace="shop-data",cronjob="mongodb-drill"} -14000x60`}, // never succeeded
+			{`kube_cronjob_next_schedule_time{namespace="shop-data",cronjob="mongodb-backup"} -14000x60`},       // not started
+		},
+		rests: [][]string{
+			{`kube_cronjob_status_last_schedule_time{namespace="shop-data",cronjob="mongodb-backup"} -80000x60`, `kube_cronjob_status_last_successful_time{namespace="shop-data",cronjob="mongodb-backup"} -79000x60`, `kube_cronjob_next_schedule_time{namespace="shop-data",cronjob="mongodb-backup"} 6400x60`},
+			{`kube_cronjob_status_last_schedule_time{namespace="shop-data",cronjob="mongodb-backup"} -5000x60`}, // at work
+			{`kube_cronjob_status_last_schedule_time{namespace="elsewhere",cronjob="report"} -14000x60`},
+			{},
+		},
+	},
 	"ServiceDown": {
 		fires: [][]string{{`kube_deployment_status_replicas_available{namespace="shop",deployment="api"} 1x10 0x50`}},
 		rests: [][]string{{deployed}, {`kube_deployment_status_replicas_available{namespace="elsewhere",deployment="api"} 0x60`}},

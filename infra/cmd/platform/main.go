@@ -28,7 +28,9 @@ const usage = `platform COMMAND, with STACK=dev (default), small, prod or one of
   up        create or update the stack      YES=1 doesn't ask before changing production
   down      destroy the stack               YES=1 likewise; KEEP_VOLUMES=false deletes the volumes too
   e2e       smoke-test the running stack
-  status    pods, autoscalers and lag       --json, or JSON=1
+  status    pods, autoscalers, lag, backups --json, or JSON=1
+  backup    dump the purchases now
+  restore   list the dumps, or insert what a database lacks of one   BACKUP=name, INTO=database
   load      put a load on it, and judge     RATE=200 or PHASES=steady=200x90s,quiet=0x30s; OUT=build/load.html
   plan      what a load needs             RATE=1000 SIZE=300 RETENTION=168h KEPT=8760h CATCH_UP=30s DRAIN=5000 FAILS=zone, JSON=1
   logs      the services' logs              SERVICE=api, SINCE=10m, TAIL=20, FOLLOW=0
@@ -76,7 +78,7 @@ func (p *platform) run(ctx context.Context, arguments []string) error {
 	}
 	command, ok := map[string]func(context.Context) error{
 		"preview": p.preview, "render": p.render, "up": p.up, "down": p.down,
-		"e2e": p.e2e, "status": p.status, "load": p.putLoad, "logs": p.logs, "env": p.env,
+		"e2e": p.e2e, "status": p.status, "backup": p.backup, "restore": p.restore, "load": p.putLoad, "logs": p.logs, "env": p.env,
 		"plan": func(context.Context) error { return p.plan() }, // before a stack is read
 	}[arguments[0]]
 	if !ok {

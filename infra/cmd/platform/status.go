@@ -16,12 +16,13 @@ import (
 
 // report is what status shows, and what it writes with --json.
 type report struct {
-	Stack    string   `json:"stack"`
-	Context  string   `json:"context"`
-	Pods     []pod    `json:"pods"`
-	Scalers  []scaler `json:"scalers"`
-	Groups   []group  `json:"groups"`
-	Problems []string `json:"problems"` // what could not be found out, and why
+	Stack    string      `json:"stack"`
+	Context  string      `json:"context"`
+	Pods     []pod       `json:"pods"`
+	Scalers  []scaler    `json:"scalers"`
+	Groups   []group     `json:"groups"`
+	Backups  []backupJob `json:"backups"`
+	Problems []string    `json:"problems"` // what could not be found out, and why
 }
 
 type pod struct {
@@ -66,6 +67,8 @@ func (p *platform) status(ctx context.Context) error {
 		note("autoscalers", err)
 		r.Groups, err = p.lag(ctx)
 		note("lag", err)
+		r.Backups, err = p.backups(ctx)
+		note("backups", err)
 	}
 	if p.json {
 		encoder := json.NewEncoder(p.out)
@@ -89,6 +92,7 @@ func (p *platform) status(ctx context.Context) error {
 		rows = append(rows, []any{g.Group, g.State, g.Members, g.Lag})
 	}
 	p.table(rows)
+	p.printBackups(r.Backups)
 	for _, problem := range r.Problems {
 		p.warn("unknown at the moment: %s", problem)
 	}

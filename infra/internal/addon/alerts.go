@@ -82,6 +82,17 @@ func healthRules(args PrometheusArgs) []rule {
 			summary:  "{{ $labels.persistentvolumeclaim }} is nearly full: a broker or a database that can't write stops.",
 		},
 		{
+			// A dump or a drill that was due more than 4 hours ago, as long as it may take, and has not succeeded since; or that was
+			// never started. The restore's CronJob is suspended, and never due.
+			name: "BackupFails",
+			expr: "time() - kube_cronjob_status_last_schedule_time" + data + " > 15000" +
+				" unless kube_cronjob_status_last_successful_time" + data + " >= kube_cronjob_status_last_schedule_time" + data +
+				" or time() - kube_cronjob_next_schedule_time" + data + " > 15000",
+			wait:     "5m",
+			severity: warning,
+			summary:  "{{ $labels.cronjob }} has not succeeded since its last schedule: the newest dump gets old, or can't be restored.",
+		},
+		{
 			name:     "ServiceDown",
 			expr:     "kube_deployment_status_replicas_available" + services + " == 0",
 			wait:     "2m",

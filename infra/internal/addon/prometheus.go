@@ -66,7 +66,7 @@ func Prometheus(args PrometheusArgs) Chart {
 			},
 			"kube-state-metrics": map[string]any{
 				// It may list what it collects and no more: the chart's own choice has it list every Secret of the cluster.
-				"collectors": []any{"deployments", "horizontalpodautoscalers", "statefulsets"},
+				"collectors": []any{"cronjobs", "deployments", "horizontalpodautoscalers", "statefulsets"},
 				"resources":  values(state.Resources),
 			},
 			"server": map[string]any{

@@ -139,6 +139,34 @@ func checkMongo(c Mongo, s Secrets, preview bool) []error {
 	if s.MongoPassword != "" {
 		faults = append(faults, strongPassword("mongoPassword", s.MongoPassword)...)
 	}
+	if c.Backups() {
+		faults = append(faults, checkBackup(c.Backup, s, preview)...)
+	}
+	return faults
+}
+
+func checkBackup(c Backup, s Secrets, preview bool) []error {
+	faults := slices.Concat(
+		cron("mongo.backup.schedule", c.Schedule),
+		cron("mongo.backup.drill", c.Drill),
+		between("mongo.backup.keep", c.Keep, 1, 1000),
+	)
+	if c.S3.Bucket == "" {
+		return slices.Concat(faults,
+			bytes("mongo.backup.storage", c.Storage, quantity("1")),
+			objectName("mongo.backup.storageClass", c.StorageClass),
+		)
+	}
+	faults = slices.Concat(faults,
+		objectName("mongo.backup.s3.bucket", c.S3.Bucket),
+		address("mongo.backup.s3.endpoint", c.S3.Endpoint, "https", "http"),
+		cidrs("mongo.backup.s3.addresses", c.S3.Addresses),
+	)
+	for key, value := range map[string]string{"backupAccessKey": s.BackupAccessKey, "backupSecretKey": s.BackupSecretKey} {
+		if value == "" && !preview {
+			faults = append(faults, Fault(key, "is not set, and mongo.backup.s3.bucket is: run pulumi config set --secret %s", key))
+		}
+	}
 	return faults
 }
 

@@ -212,7 +212,53 @@ type Mongo struct {
 
 	// Database is the name of the database.
 	Database string `json:"database"`
+
+	// Backup is the dumps of the purchases. An external database is backed up where it runs.
+	Backup Backup `json:"backup"`
 }
+
+// Backup describes the dumps of the purchases.
+type Backup struct {
+	// Schedule is when to dump, in UTC, such as `30 2 * * *` for every night. Empty means never.
+	Schedule string `json:"schedule"`
+
+	// Drill is when to restore the newest dump into a scratch database and compare it.
+	Drill string `json:"drill"`
+
+	// Keep is how many dumps are kept.
+	Keep int `json:"keep"`
+
+	// Storage is the size of the volume that holds the dumps, unless a bucket does.
+	Storage resource.Quantity `json:"storage"`
+
+	// StorageClass is the class of that volume. Empty means the cluster's default.
+	StorageClass string `json:"storageClass"`
+
+	// S3 is an S3-compatible object store, in place of the volume.
+	S3 S3 `json:"s3"`
+}
+
+// S3 describes an object store.
+type S3 struct {
+	// Bucket is the bucket that holds the dumps. Empty means that a volume does. Its keys are the secrets `backupAccessKey`
+	// and `backupSecretKey`.
+	Bucket string `json:"bucket"`
+
+	// Endpoint is the address of the object store.
+	Endpoint string `json:"endpoint"`
+
+	// Region is the region of the bucket. Empty means that the object store is asked.
+	Region string `json:"region"`
+
+	// Prefix is what the names of the dumps begin with, such as `shop/`.
+	Prefix string `json:"prefix"`
+
+	// Addresses is the CIDR blocks of the object store. Empty means anywhere.
+	Addresses []string `json:"addresses"`
+}
+
+// Backups reports whether the purchases are dumped.
+func (m Mongo) Backups() bool { return !m.External && m.Backup.Schedule != "" }
 
 // Services describes the five services.
 type Services struct {

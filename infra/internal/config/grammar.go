@@ -279,3 +279,13 @@ func bearerToken(key, token string) []error {
 	}
 	return []error{Fault(key, "has characters that a header can't hold: use letters, digits and - . _ ~ + / only")}
 }
+
+var cronPattern = regexp.MustCompile(`^[0-9*/,-]+( [0-9A-Za-z*/,?-]+){4}$`)
+
+// cron checks the form of a schedule. Kubernetes checks the rest.
+func cron(key, schedule string) []error {
+	if cronPattern.MatchString(schedule) {
+		return nil
+	}
+	return []error{Fault(key, "%q is not a schedule: write minute, hour, day, month and weekday, such as \"30 2 * * *\" for every night", schedule)}
+}

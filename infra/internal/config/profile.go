@@ -83,6 +83,9 @@ func defaultProfile() Config {
 			Memory:       quantity("512Mi"),
 			Storage:      quantity("2Gi"),
 			Database:     "shopping",
+			Backup: Backup{
+				Drill: "30 4 * * 0", Keep: 14, Storage: quantity("5Gi"), S3: S3{Endpoint: "https://s3.amazonaws.com"},
+			},
 		},
 		Services: Services{
 			WebServer:     service(5, 70),
@@ -142,6 +145,8 @@ func grow(c *Config) {
 	c.Mongo.CPULimit = quantity("2")
 	c.Mongo.Memory = quantity("4Gi")
 	c.Mongo.Storage = quantity("50Gi")
+	c.Mongo.Backup.Schedule = "30 2 * * *"
+	c.Mongo.Backup.Storage = quantity("50Gi")
 	for _, s := range c.Services.all() {
 		s.Min = 2
 		s.Max = 12

@@ -31,6 +31,12 @@ type Secrets struct {
 	// `topics`, which makes the topics. `default` is that of all that aren't named.
 	KafkaCredentials string `json:"kafkaCredentials"`
 
+	// BackupAccessKey is the access key of the object store, for `mongo.backup.s3`.
+	BackupAccessKey string `json:"backupAccessKey"`
+
+	// BackupSecretKey goes with `backupAccessKey`.
+	BackupSecretKey string `json:"backupSecretKey"`
+
 	// RegistryPassword goes with `images.registryUsername`.
 	RegistryPassword string `json:"registryPassword"`
 }

@@ -108,7 +108,7 @@ func TestTagsChangeWithWhatGoesIn(t *testing.T) {
 // TestSourcesAreWhatGoBuilds holds what is read from the import lines against the Go tool's own answer.
 func TestSourcesAreWhatGoBuilds(t *testing.T) {
 	services := os.DirFS("../../../services")
-	for _, service := range []string{"web-server", "management-api", "api", "producer", "consumer", "topics", "broker-guard"} {
+	for _, service := range []string{"web-server", "management-api", "api", "producer", "consumer", "topics", "broker-guard", "backup"} {
 		files, err := sources(services, service)
 		if err != nil {
 			t.Fatal(err)
@@ -216,8 +216,14 @@ func TestLoadsTheImagesOfAWorkloadThatAreBuiltHere(t *testing.T) {
 	}{
 		"a service":        {workload(map[string]any{"containers": containers("shopstream/api:1")}), []string{"shopstream/api:1"}},
 		"beside another's": {workload(map[string]any{"initContainers": containers("shopstream/guard:1"), "containers": containers("kafka:1")}), []string{"shopstream/guard:1"}},
-		"nothing":          {resource.PropertyMap{}, nil},
-		"another's alone":  {workload(map[string]any{"containers": containers("kafka:1")}), nil},
+		"a cron job": {
+			resource.NewPropertyMapFromMap(map[string]any{"spec": map[string]any{"jobTemplate": map[string]any{"spec": map[string]any{
+				"template": map[string]any{"spec": map[string]any{"containers": containers("shopstream/api:1")}},
+			}}}}),
+			[]string{"shopstream/api:1"},
+		},
+		"nothing":         {resource.PropertyMap{}, nil},
+		"another's alone": {workload(map[string]any{"containers": containers("kafka:1")}), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var loaded []string

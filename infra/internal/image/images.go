@@ -216,7 +216,11 @@ func loadAll(images, ours []string, load Load) error {
 // imagesOf finds the images of a workload's containers.
 func imagesOf(workload resource.PropertyMap) []string {
 	value := resource.NewObjectProperty(workload)
-	for _, key := range []resource.PropertyKey{"spec", "template", "spec"} {
+	path := []resource.PropertyKey{"spec", "template", "spec"}
+	if spec := workload["spec"]; spec.IsObject() && spec.ObjectValue().HasValue("jobTemplate") {
+		path = []resource.PropertyKey{"spec", "jobTemplate", "spec", "template", "spec"}
+	}
+	for _, key := range path {
 		if !value.IsObject() {
 			return nil
 		}

@@ -66,6 +66,9 @@ type DatabaseArgs struct {
 	// Database is the one that the application may read and write.
 	Database string
 
+	// Backup dumps the purchases; nil doesn't.
+	Backup *BackupArgs
+
 	// RootPassword and AppPassword are of the two users; KeyFile is the shared secret by which the members authenticate each other.
 	RootPassword, AppPassword, KeyFile secret.Value
 }
@@ -121,10 +124,14 @@ func (args DatabaseArgs) hosts() []string {
 // EnvVars returns what the application needs to connect. The password comes from a Secret in its own namespace, and is put
 // into the address only inside the container.
 func (d *Database) EnvVars(secret, key string) []pod.Env {
+	return d.args.connection(AppUser, secret, key)
+}
+
+func (args DatabaseArgs) connection(user, secret, key string) []pod.Env {
 	return []pod.Env{
 		pod.Secret("MONGO_PASSWORD", secret, key),
 		pod.Value("MONGO_URI", fmt.Sprintf("mongodb://%s:$(MONGO_PASSWORD)@%s/%s?replicaSet=%s&authSource=admin",
-			AppUser, strings.Join(d.args.hosts(), ","), d.args.Database, replicaSet)),
+			user, strings.Join(args.hosts(), ","), args.Database, replicaSet)),
 	}
 }
 
@@ -132,10 +139,14 @@ func (d *Database) provision(ctx *pulumi.Context) error {
 	meta := func(name string) *metav1.ObjectMetaArgs {
 		return label.Meta(name, d.args.Namespace.Ref, label.Standard(Name, "database"))
 	}
-	admin, err := secret.New(ctx, adminSecret, meta(adminSecret), map[string]secret.Value{
+	credentials := map[string]secret.Value{
 		passwordKey: d.args.RootPassword, appKey: d.args.AppPassword, replicaSetKey: d.args.KeyFile,
-		// A child of the namespace: protecting it with the volumes then keeps everything that it depends on.
-	}, pulumi.Parent(d.args.Namespace))
+	}
+	if d.args.Backup != nil {
+		credentials[backupKey] = d.args.Backup.Password
+	}
+	// A child of the namespace: protecting it with the volumes then keeps everything that it depends on.
+	admin, err := secret.New(ctx, adminSecret, meta(adminSecret), credentials, pulumi.Parent(d.args.Namespace))
 	if err != nil {
 		return err
 	}
@@ -176,6 +187,9 @@ func (d *Database) provision(ctx *pulumi.Context) error {
 	}, pulumi.Parent(d))
 	if err != nil {
 		return fmt.Errorf("creating disruption budget %q: %w", Name, err)
+	}
+	if err := d.backup(ctx); err != nil {
+		return err
 	}
 	return d.initiate(ctx, set)
 }

@@ -16,7 +16,7 @@ import (
 	"shopstream/infra/internal/secret"
 )
 
-// initiate runs the script that initiates the replica set and makes the application's user. The Job's name holds a
+// initiate runs the script that initiates the replica set and makes the users. The Job's name holds a
 // digest of what it does, so a changed number of members is a new Job; a changed password is one by its checksum.
 func (d *Database) initiate(ctx *pulumi.Context, set pulumi.Resource) error {
 	hosts := d.args.hosts()
@@ -33,8 +33,15 @@ func (d *Database) initiate(ctx *pulumi.Context, set pulumi.Resource) error {
 		pod.Secret("ROOT_PASSWORD", adminSecret, passwordKey),
 		pod.Value("ADDRESS", address),
 	}
+	env = append(env, pod.Value("BACKUP_USER", backupUser))
+	if d.args.Backup != nil {
+		env = append(env,
+			pod.Value("SCRATCH_DATABASE", d.args.scratchDatabase()),
+			pod.Secret("BACKUP_PASSWORD", adminSecret, backupKey),
+		)
+	}
 	digest := fnv.New32a()
-	fmt.Fprintln(digest, d.args.Image, hosts, d.args.Database, initiateScript)
+	fmt.Fprintln(digest, d.args.Image, hosts, d.args.Database, initiateScript, d.args.Backup != nil)
 	name := fmt.Sprintf("%s-%08x", InitiateName, digest.Sum32())
 
 	_, err := batchv1.NewJob(ctx, InitiateName, &batchv1.JobArgs{

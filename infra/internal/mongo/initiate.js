@@ -1,4 +1,4 @@
-// Makes the replica set and the application's user what they are declared to be. Safe to run any number of times.
+// Makes the replica set and the users what they are declared to be. Safe to run any number of times.
 const hosts = process.env.MEMBERS.split(",");
 const members = hosts.map((host, id) => ({ _id: id, host }));
 const admin = db.getSiblingDB("admin");
@@ -20,12 +20,21 @@ for (let tries = 0; !db.hello().isWritablePrimary; tries++) {
   sleep(1000);
 }
 
-const user = {
-  pwd: process.env.APP_PASSWORD,
-  roles: [{ role: "readWrite", db: process.env.APP_DATABASE }],
+const declare = (name, pwd, roles) => {
+  if (admin.getUser(name) === null) {
+    admin.createUser({ user: name, pwd, roles });
+  } else {
+    admin.updateUser(name, { pwd, roles });
+  }
 };
-if (admin.getUser(process.env.APP_USER) === null) {
-  admin.createUser({ user: process.env.APP_USER, ...user });
-} else {
-  admin.updateUser(process.env.APP_USER, user);
+declare(process.env.APP_USER, process.env.APP_PASSWORD, [{ role: "readWrite", db: process.env.APP_DATABASE }]);
+
+// The dumps' own user reads the purchases, and writes only where a drill restores them.
+if (process.env.BACKUP_PASSWORD) {
+  declare(process.env.BACKUP_USER, process.env.BACKUP_PASSWORD, [
+    { role: "read", db: process.env.APP_DATABASE },
+    { role: "readWrite", db: process.env.SCRATCH_DATABASE },
+  ]);
+} else if (admin.getUser(process.env.BACKUP_USER) !== null) {
+  admin.dropUser(process.env.BACKUP_USER);
 }

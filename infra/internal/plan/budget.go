@@ -37,6 +37,9 @@ func Demands(c config.Config) []Demand {
 			Demand{Name: "mongodb job", Pods: 1, Resources: mongo.InitiateResources()},
 		)
 	}
+	if c.Mongo.Backups() {
+		list = append(list, Demand{Name: "backup, drill and restore", Pods: 3, Resources: BackupResources()})
+	}
 	var largest pod.Resources
 	for _, s := range Services(c) {
 		list = append(list, Demand{Name: s.Name, Pods: s.Size.Min, Resources: s.Resources()})

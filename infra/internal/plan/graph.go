@@ -1,6 +1,9 @@
 package plan
 
 import (
+	"net/url"
+	"strconv"
+
 	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/app"
 	"shopstream/infra/internal/config"
@@ -102,10 +105,33 @@ func databaseCalls(c config.Config) []netpol.Call {
 	if c.Mongo.External {
 		return calls
 	}
+	if c.Mongo.Backups() {
+		dumps := mongo.BackupPods(DataNamespace)
+		calls = append(calls, netpol.Call{From: dumps, To: database, Ports: port, Why: "dumps, drills and restores"})
+		if s3 := c.Mongo.Backup.S3; s3.Bucket != "" {
+			store := netpol.Peer{Name: "object store", Addresses: s3.Addresses}
+			calls = append(calls, netpol.Call{From: dumps, To: store, Ports: netpol.TCP(portOf(s3.Endpoint)), Why: "dumps"})
+		}
+	}
 	return append(calls,
 		netpol.Call{From: mongo.Initiate(DataNamespace), To: database, Ports: port, Why: "initiates the replica set"},
 		netpol.Call{From: database, To: database, Ports: port, Why: "replication"},
 	)
+}
+
+// portOf returns the port of an address that has been checked.
+func portOf(address string) int {
+	u, err := url.Parse(address)
+	if err != nil {
+		return 0
+	}
+	if port, err := strconv.Atoi(u.Port()); err == nil {
+		return port
+	}
+	if u.Scheme == "http" {
+		return 80
+	}
+	return 443
 }
 
 // addonCalls returns the calls to, from and within the addons.

@@ -11,6 +11,7 @@ import (
 	"shopstream/infra/internal/capacity"
 	"shopstream/infra/internal/config"
 	"shopstream/infra/internal/kafka"
+	"shopstream/infra/internal/mongo"
 	"shopstream/infra/internal/pod"
 )
 
@@ -123,6 +124,9 @@ func Images(c config.Config) []string {
 	if !c.Kafka.IsExternal() {
 		names = []string{kafka.GuardName, TopicsJob}
 	}
+	if c.Mongo.Backups() {
+		names = append(names, mongo.BackupProgram)
+	}
 	for _, s := range Services(c) {
 		names = append(names, s.Name)
 	}
@@ -155,4 +159,9 @@ func GuardResources() pod.Resources {
 // TopicsResources returns the requests and limits of the Job that makes the topics.
 func TopicsResources() pod.Resources {
 	return pod.Resources{CPU: resource.MustParse("50m"), CPULimit: resource.MustParse("500m"), Memory: resource.MustParse("64Mi")}
+}
+
+// BackupResources returns the requests and limits of the Jobs that dump, try and restore.
+func BackupResources() pod.Resources {
+	return pod.Resources{CPU: resource.MustParse("50m"), CPULimit: resource.MustParse("1"), Memory: resource.MustParse("128Mi")}
 }

@@ -1,6 +1,8 @@
 package platform
 
 import (
+	"slices"
+
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"shopstream/infra/internal/app"
@@ -34,7 +36,7 @@ func (p platform) declareData(
 	}
 	// The database comes before Kafka so that both start at the same time: a component that waits for another one holds
 	// up everything that is declared after it.
-	database, err := p.declareDatabase(ctx, namespaces, opts...)
+	database, err := p.declareDatabase(ctx, namespaces, images, opts...)
 	if err != nil {
 		return data{}, err
 	}
@@ -112,7 +114,7 @@ type database struct {
 // declareDatabase makes the database and the Secret that the services connect with, or only the Secret for an external
 // database.
 func (p platform) declareDatabase(
-	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, opts ...pulumi.ResourceOption,
+	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, images *image.Images, opts ...pulumi.ResourceOption,
 ) (database, error) {
 	shop := namespaces[plan.AppNamespace]
 	meta := label.Meta(mongoSecret, shop.Ref, label.Standard(mongoSecret, "credentials"))
@@ -128,9 +130,12 @@ func (p platform) declareDatabase(
 		return database{env: env, secret: address, resources: []pulumi.Resource{address}}, nil
 	}
 
-	args, err := p.databaseArgs(namespaces[plan.DataNamespace])
+	args, err := p.databaseArgs(namespaces[plan.DataNamespace], images)
 	if err != nil {
 		return database{}, err
+	}
+	if args.Backup != nil {
+		opts = append(slices.Clone(opts), pulumi.DependsOn(images.After(mongo.BackupProgram)))
 	}
 	members, err := mongo.NewDatabase(ctx, mongo.Name, args, opts...)
 	if err != nil {
@@ -145,7 +150,7 @@ func (p platform) declareDatabase(
 	return database{env: env, secret: password, resources: []pulumi.Resource{members, password}}, nil
 }
 
-func (p platform) databaseArgs(ns *namespace.Namespace) (*mongo.DatabaseArgs, error) {
+func (p platform) databaseArgs(ns *namespace.Namespace, images *image.Images) (*mongo.DatabaseArgs, error) {
 	c := p.config
 	root, err := secret.Generated(p.host.random, 24)
 	if err != nil {
@@ -161,6 +166,10 @@ func (p platform) databaseArgs(ns *namespace.Namespace) (*mongo.DatabaseArgs, er
 			return nil, err
 		}
 	}
+	backup, err := p.backupArgs(images)
+	if err != nil {
+		return nil, err
+	}
 	return &mongo.DatabaseArgs{
 		Namespace:     ns,
 		ClusterDomain: c.Cluster.Domain,
@@ -175,5 +184,38 @@ func (p platform) databaseArgs(ns *namespace.Namespace) (*mongo.DatabaseArgs, er
 		RootPassword:  root,
 		AppPassword:   password,
 		KeyFile:       keyFile,
+		Backup:        backup,
 	}, nil
+}
+
+// backupArgs describes the dumps; nil where there are none.
+func (p platform) backupArgs(images *image.Images) (*mongo.BackupArgs, error) {
+	if !p.config.Mongo.Backups() {
+		return nil, nil
+	}
+	password, err := secret.Generated(p.host.random, 24)
+	if err != nil {
+		return nil, err
+	}
+	settings := p.config.Mongo.Backup
+	args := &mongo.BackupArgs{
+		Image:        images.Reference(mongo.BackupProgram),
+		User:         app.User,
+		LogLevel:     p.config.LogLevel,
+		Resources:    plan.BackupResources(),
+		Schedule:     settings.Schedule,
+		Drill:        settings.Drill,
+		Keep:         settings.Keep,
+		StorageClass: settings.StorageClass,
+		StorageSize:  settings.Storage,
+		Password:     password,
+		Options:      images.LoadFirst(),
+	}
+	if s3 := settings.S3; s3.Bucket != "" {
+		args.Bucket = &mongo.Bucket{
+			Name: s3.Bucket, Endpoint: s3.Endpoint, Region: s3.Region, Prefix: s3.Prefix,
+			AccessKey: secret.Given(pulumi.String(p.secrets.BackupAccessKey)), SecretKey: secret.Given(pulumi.String(p.secrets.BackupSecretKey)),
+		}
+	}
+	return args, nil
 }

@@ -21,6 +21,7 @@ import (
 	"shopstream/infra/internal/image"
 	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/manifest"
+	"shopstream/infra/internal/mongo"
 	"shopstream/infra/internal/plan"
 )
 
@@ -36,7 +37,7 @@ func (zeros) Read(p []byte) (int, error) {
 func testHost(t *testing.T) Host {
 	t.Helper()
 	sources := fstest.MapFS{"Dockerfile": {}, "internal/go.mod": {}}
-	for _, name := range []string{plan.WebServer, plan.ManagementAPI, plan.API, plan.Producer, plan.Consumer, plan.TopicsJob, kafka.GuardName} {
+	for _, name := range []string{plan.WebServer, plan.ManagementAPI, plan.API, plan.Producer, plan.Consumer, plan.TopicsJob, kafka.GuardName, mongo.BackupProgram} {
 		sources[name+"/main.go"] = &fstest.MapFile{Data: []byte("package main // " + name)}
 	}
 	return Host{
@@ -79,6 +80,8 @@ func testStacks() []testStack {
 			"addons": noAddons, "ingress": noController,
 			"kafka": `{"external": {"bootstrapServers": ["kafka.kafka.svc.cluster.local:9092"], "namespace": "kafka", "tls": false, "replicationFactor": 1}}`,
 		}},
+		{name: "dev with backups", file: "dev", settings: map[string]string{"addons": noAddons, "ingress": noController, "mongo": toBucket,
+			"backupAccessKey": "AKIDEXAMPLE0", "backupSecretKey": "wJalrXUtnFEMI0"}},
 		{name: "dev through a gateway", file: "dev", settings: map[string]string{"ingress": `{"controller": "traefik"}`}},
 		{name: "dev without addons", file: "dev", settings: map[string]string{"addons": noAddons, "ingress": noController}},
 		// The tests on real brokers start these.
@@ -90,6 +93,7 @@ const (
 	noAddons      = `{"keda": false, "metricsServer": false, "prometheus": false}`
 	externalKafka = `{"external": {"bootstrapServers": ["b-1.kafka.example.com:9096", "b-2.kafka.example.com:9096"], "addresses": ["198.51.100.0/24"],
 		"sasl": "SCRAM-SHA-512", "authority": "` + authorityOfNobody + `"}}`
+	toBucket     = `{"backup": {"schedule": "30 2 * * *", "s3": {"bucket": "dumps", "endpoint": "https://store.example.com:9000"}}}`
 	noController = `{"controller": "none", "class": "nginx", "namespace": "ingress-nginx"}`
 )
 
@@ -203,6 +207,9 @@ func podTemplates(t *testing.T, declared resources) []podTemplate {
 	}
 	for _, j := range objects[batchv1.Job](t, declared, "Job") {
 		add("Job", j.ObjectMeta, j.Spec.Template, 1)
+	}
+	for _, c := range objects[batchv1.CronJob](t, declared, "CronJob") {
+		add("Job", c.ObjectMeta, c.Spec.JobTemplate.Spec.Template, 1)
 	}
 	if len(found) == 0 {
 		t.Fatal("the program declares no pods")

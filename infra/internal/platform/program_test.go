@@ -28,6 +28,7 @@ import (
 	"shopstream/infra/internal/ingress"
 	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/manifest"
+	"shopstream/infra/internal/mongo"
 	"shopstream/infra/internal/plan"
 )
 
@@ -465,7 +466,7 @@ func TestVolumesAreKeptWithWhatTheyNeed(t *testing.T) {
 		if c.KeepVolumes {
 			want = []string{"Namespace shop-data", "NetworkPolicy shop-data-deny-all"}
 			if !c.Mongo.External {
-				want = append(want, "Secret mongodb-admin")
+				want = append(want, "PersistentVolumeClaim mongodb-backups", "Secret mongodb-admin")
 			}
 		}
 		before := dependencies(declared)
@@ -606,7 +607,7 @@ func TestImagesAreBuiltOnceForEachService(t *testing.T) {
 		used := map[string]bool{}
 		for _, p := range podTemplates(t, declared) {
 			for _, c := range p.containers() {
-				if p.namespace != plan.AppNamespace && c.Name != kafka.GuardName {
+				if p.namespace != plan.AppNamespace && c.Name != kafka.GuardName && c.Name != mongo.BackupProgram {
 					continue // another's image
 				}
 				used[c.Image] = true

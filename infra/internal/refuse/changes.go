@@ -137,6 +137,9 @@ func mongoChanges(was, is Mongo) []refusal {
 			why:     "an older MongoDB doesn't start on data of a newer featureCompatibilityVersion",
 			instead: "see that db.adminCommand({getParameter: 1, featureCompatibilityVersion: 1}) names nothing newer than it", accept: true})
 	}
+	if was.Dumps != nil && is.Dumps != nil {
+		found = append(found, volumeChanges("mongo.backup", was.Dumps.Storage, is.Dumps.Storage, was.Dumps.StorageClass, is.Dumps.StorageClass)...)
+	}
 	return append(found, volumeChanges("mongo", was.Storage, is.Storage, was.StorageClass, is.StorageClass)...)
 }
 

@@ -61,6 +61,10 @@ func TestWhatWouldHarmIsRefused(t *testing.T) {
 		"fewer partitions":           {set{}, set{"topics": `{"orders": {"partitions": 3}}`}, []string{"topics.orders.partitions: 6 → 3"}, ""},
 		"another name":               {set{}, set{"topics": `{"orders": {"name": "sales"}}`}, []string{"topics.orders.name: orders → sales"}, "topics.orders.name"},
 		"two at once":                {set{}, set{"topics": `{"orders": {"name": "sales"}}`, "kafka": `{"secure": true}`}, []string{"topics.orders.name", "kafka.secure"}, ""},
+		"a smaller one of dumps": {
+			set{"mongo": `{"backup": {"schedule": "30 2 * * *"}}`}, set{"mongo": `{"backup": {"schedule": "30 2 * * *", "storage": "1Gi", "storageClass": "slow"}}`},
+			[]string{"mongo.backup.storage: 5Gi → 1Gi", "mongo.backup.storageClass: (none) → slow"}, "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, _ := settings(t, test.before)

@@ -42,6 +42,13 @@ type Mongo struct {
 	Members      int               `json:"members"`
 	Storage      resource.Quantity `json:"storage"`
 	StorageClass string            `json:"storageClass"`
+	Dumps        *Dumps            `json:"dumps,omitempty"` // nil where no volume holds dumps
+}
+
+// Dumps is the volume of the dumps.
+type Dumps struct {
+	Storage      resource.Quantity `json:"storage"`
+	StorageClass string            `json:"storageClass"`
 }
 
 // Topic is one topic's part of the settings.
@@ -66,6 +73,9 @@ func Of(c config.Config) Settings {
 	}
 	if c.Kafka.IsExternal() {
 		s.Kafka = Kafka{External: c.Kafka.External.BootstrapServers}
+	}
+	if c.Mongo.Backups() && c.Mongo.Backup.S3.Bucket == "" {
+		s.Mongo.Dumps = &Dumps{Storage: c.Mongo.Backup.Storage, StorageClass: c.Mongo.Backup.StorageClass}
 	}
 	for _, t := range c.Topics.All() {
 		s.Topics[t.Key] = Topic{Name: t.Name, Partitions: t.Partitions}
