@@ -28,6 +28,11 @@ const (
 	// it continues in the server, and the next attempt waits for it.
 	indexTimeout = time.Minute
 	askRetry     = 500 * time.Millisecond
+	// recommitAfter is how soon offsets are committed again though they are unchanged.
+	// A coordinator deletes the offsets of a deleted topic some time after it, and
+	// with them those that were committed for a topic of the same name since. Until
+	// the next purchase the lag would be wrong, and the autoscaler with it.
+	recommitAfter = 10 * time.Second
 	// readAtOnce is how many records are read before the group is polled again.
 	readAtOnce = 100
 )
@@ -65,6 +70,8 @@ type consumer struct {
 	unlocated map[int32]bool                 // those of which the committed offset isn't known yet
 	unstored  map[int32]kafka.TopicPartition // finished offsets that the client hasn't accepted yet
 	behind    map[int32]bool                 // partitions whose next offset may be less than the last committed one
+	latest    map[int32]kafka.TopicPartition // what is committed, or will be by the client
+	recommit  time.Time                      // when to commit it again
 	askAt     time.Time                      // when to ask the group's coordinator again after a failure
 
 	retries prometheus.Counter
@@ -102,6 +109,7 @@ func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg promethe
 		topic: cfg.Topics.Purchases, size: cfg.BatchSize, linger: cfg.BatchLinger, bound: cfg.HTTP.ShutdownTimeout,
 		filling: newBatch(),
 		owned:   map[int32]bool{}, unlocated: map[int32]bool{}, unstored: map[int32]kafka.TopicPartition{}, behind: map[int32]bool{},
+		latest: map[int32]kafka.TopicPartition{},
 		retries: promauto.With(reg).NewCounter(prometheus.CounterOpts{
 			Name: "mongo_batch_retries_total",
 			Help: "Attempts at a batch that failed for a reason that passes by itself.",
@@ -271,6 +279,7 @@ func (c *consumer) storeOffsets(offsets []kafka.TopicPartition) error {
 		case p.Error == nil && c.behind[p.Partition]:
 			first = append(first, c.unstored[p.Partition])
 		case p.Error == nil:
+			c.latest[p.Partition] = c.unstored[p.Partition]
 			delete(c.unstored, p.Partition)
 		case code == kafka.ErrState || code == kafka.ErrUnknownPartition:
 			// The client is still being assigned the partition, or has lost it. In
@@ -292,10 +301,25 @@ func (c *consumer) storeOffsets(offsets []kafka.TopicPartition) error {
 		return nil
 	}
 	for _, p := range first {
+		c.latest[p.Partition] = p
 		delete(c.behind, p.Partition)
 		delete(c.unstored, p.Partition)
 	}
 	return nil
+}
+
+// commitAgain commits the latest offsets again every recommitAfter.
+func (c *consumer) commitAgain() {
+	if now := time.Now(); now.Before(c.recommit) || now.Before(c.askAt) {
+		return
+	}
+	c.recommit = time.Now().Add(recommitAfter)
+	if len(c.latest) == 0 {
+		return
+	}
+	if err := kafkax.Commit(c.client, slices.Collect(maps.Values(c.latest))); err != nil {
+		c.log.Warn("committing offsets again", "error", err, "retry_in", recommitAfter)
+	}
 }
 
 // askAgain delays the next question to the group's coordinator after a failure.
@@ -346,7 +370,11 @@ func (c *consumer) attend(wait time.Duration) error {
 		return c.failed
 	}
 	c.locate()
-	return c.storeOffsets(nil)
+	if err := c.storeOffsets(nil); err != nil {
+		return err
+	}
+	c.commitAgain()
+	return nil
 }
 
 // locate starts reading newly assigned partitions at their committed offsets.
@@ -369,6 +397,9 @@ func (c *consumer) locate() {
 			positions[p.Partition] = kafkax.Beginning()
 		default:
 			positions[p.Partition] = kafkax.PositionOf(int64(p.Offset), p.Metadata)
+			if kafkax.LabelField(p.Metadata, "log") != "" { // else it may be of a log that is gone
+				c.latest[p.Partition] = p
+			}
 		}
 	}
 	for partition := range positions {
@@ -443,6 +474,7 @@ func (c *consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
 			delete(c.unlocated, p.Partition)
 			delete(c.unstored, p.Partition)
 			delete(c.behind, p.Partition)
+			delete(c.latest, p.Partition)
 		}
 	}
 	return nil
