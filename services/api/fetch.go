@@ -34,6 +34,7 @@ type reading struct {
 	at    int64 // the next offset
 	want  int32 // bytes to ask for
 	alone bool  // a batch of it didn't come whole beside others
+	empty bool  // the last answer had no records, though there are more offsets
 }
 
 // fetch implements fetcher. It takes batches as they stand in the log and
@@ -112,7 +113,8 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 		if answer.err != nil {
 			return brokerError(ctx, "reading "+topic, answer.err)
 		}
-		bytes := 0
+		// A throttled broker answers without records.
+		bytes := int(answer.ThrottleMillis)
 		for _, t := range answer.Topics {
 			for _, p := range t.Partitions {
 				bytes += len(p.RecordBatches)
@@ -161,13 +163,7 @@ func (r *reader) take(ctx context.Context, topic string, s *reading, p kmsg.Fetc
 	switch err := kerr.ErrorForCode(p.ErrorCode); {
 	case err == nil:
 	case errors.Is(err, kerr.OffsetOutOfRange):
-		// Deleted since it was asked where the log starts: the oldest left is next.
-		if s.at < p.LogStartOffset {
-			s.at = p.LogStartOffset
-		} else {
-			s.at = s.end
-		}
-		return nil
+		return r.restart(ctx, topic, s)
 	case moves(err):
 		return errMoved
 	default:
@@ -179,11 +175,17 @@ func (r *reader) take(ctx context.Context, topic string, s *reading, p kmsg.Fetc
 		if r.isolation == kafka.IsolationLevelReadCommitted && p.LastStableOffset >= 0 {
 			end = p.LastStableOffset
 		}
-		if nothing || s.at >= end {
+		switch {
+		case s.at >= end:
+			return errMoved // a new leader that doesn't know yet how far the others have come
+		case nothing && s.empty:
 			s.at = s.end // compaction left nothing up to the end
+		case nothing:
+			s.empty = true
 		}
 		return nil
 	}
+	s.empty = false
 	aborted, pending := p.AbortedTransactions, map[int64]bool{}
 	for len(data) > 0 && s.at < s.end {
 		if ctx.Err() != nil {
@@ -223,6 +225,26 @@ func (r *reader) take(ctx context.Context, topic string, s *reading, p kmsg.Fetc
 		s.at = max(s.at, batch.Last+1)
 	}
 	s.want, s.alone = partitionBytes, false
+	return nil
+}
+
+// restart goes on where the log starts by now, if its beginning was deleted since that
+// was asked. The answer to a fetch doesn't say where that is.
+func (r *reader) restart(ctx context.Context, topic string, s *reading) error {
+	start := map[int32]int64{s.partition: earliest}
+	d, err := r.describe(ctx, topic)
+	if err == nil {
+		err = r.listOffsets(ctx, topic, d, start)
+	}
+	switch {
+	case errors.Is(err, errMoved):
+		return errMoved
+	case err != nil:
+		return brokerError(ctx, "reading "+topic, err)
+	case start[s.partition] <= s.at:
+		return errMoved // a new leader that lacks the end, for now
+	}
+	s.at = start[s.partition]
 	return nil
 }
 

@@ -188,15 +188,23 @@ func (r *reader) listOffsets(ctx context.Context, topic string, d described, ask
 				faults = append(faults, err)
 				return
 			}
+			missing := len(request.Topics[0].Partitions)
 			for _, t := range answer.(*kmsg.ListOffsetsResponse).Topics {
 				for _, p := range t.Partitions {
+					missing--
 					if err := kerr.ErrorForCode(p.ErrorCode); moves(err) {
 						faults = append(faults, fmt.Errorf("%w: %w", errMoved, err))
 					} else if err != nil {
 						faults = append(faults, err)
 					}
+					if timestamp := asked[p.Partition]; timestamp < 0 && p.Offset < 0 {
+						faults = append(faults, fmt.Errorf("%w: a leader doesn't know where partition %d starts or ends", errMoved, p.Partition))
+					}
 					asked[p.Partition] = p.Offset
 				}
+			}
+			if missing > 0 {
+				faults = append(faults, fmt.Errorf("%w: %d partitions are missing from its answer", errMoved, missing))
 			}
 		})
 	}
