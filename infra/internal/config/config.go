@@ -291,8 +291,8 @@ type Service struct {
 	Target int `json:"target"`
 
 	// DrainPerSecond is how many records per second one pod finishes for as long as it takes, where it scales on lag.
-	// `management-api` finished 7,500 to 9,700 with the embedded database, `consumer` 100,000 with the embedded broker, each
-	// on two shared cores; the defaults leave room for brokers and a database that replicate. Measure your own with `make load`.
+	// On two cores shared with three brokers that replicate, `management-api` finished 5,100 (with the embedded database) and
+	// `consumer` 6,300 to 7,500. Measure your own with `make load`.
 	DrainPerSecond int `json:"drainPerSecond"`
 
 	// CatchUp is the time in which a backlog may be caught up, where it scales on lag. Another pod is added for each

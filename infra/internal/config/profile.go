@@ -89,10 +89,10 @@ func defaultProfile() Config {
 		},
 		Services: Services{
 			WebServer:     service(5, 70),
-			ManagementAPI: reader(5000),
+			ManagementAPI: reader(),
 			API:           service(5, 70),
 			Producer:      service(3, 70),
-			Consumer:      reader(10_000),
+			Consumer:      reader(),
 		},
 		Ingress: Ingress{Controller: Nginx, Replicas: 1, ServiceType: "NodePort"},
 		Addons: Addons{
@@ -172,9 +172,9 @@ func service(most, target int) Service {
 }
 
 // reader is a service that reads a topic, and scales on lag.
-func reader(drainPerSecond int) Service {
+func reader() Service {
 	s := service(6, 80)
-	s.DrainPerSecond, s.CatchUp = drainPerSecond, Duration(30*time.Second)
+	s.DrainPerSecond, s.CatchUp = 5000, Duration(30*time.Second)
 	return s
 }
 

@@ -119,6 +119,8 @@ func loaded(t *testing.T, s *stage) (*trial, func() []string) {
 	return load, sampleInSync(t, s)
 }
 
+// judge ends the load: every answer was a 202, each acknowledged purchase is stored
+// once, and no partition was under its minimum.
 func judge(t *testing.T, load *trial, sampled func() []string) {
 	t.Helper()
 	retry.Sleep(t.Context(), 2*time.Second)
@@ -135,6 +137,9 @@ func judge(t *testing.T, load *trial, sampled func() []string) {
 	}
 	if r.Refused+r.Cut > 0 || len(r.Wrong) > 0 {
 		t.Errorf("%d refused, %d cut off, %d other answers than 202", r.Refused, r.Cut, len(r.Wrong))
+	}
+	if r.Stall > 2*time.Second {
+		t.Errorf("nothing was acknowledged for %s", r.Stall)
 	}
 	for _, below := range samples {
 		t.Error(below)

@@ -46,26 +46,7 @@ func TestAGuardedRollRefusesNobody(t *testing.T) {
 		awaitGuard(t, urls[node]+"/ready")
 		t.Logf("node %d was back in sync after %s", node, time.Since(start).Round(time.Millisecond))
 	}
-	samples := sampled()
-	r, err := load.conclude(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, row := range r.rows() {
-		t.Logf("%-18s %s", row[0], row[1])
-	}
-	if err := r.faults(); err != nil {
-		t.Error(err)
-	}
-	if r.Refused+r.Cut > 0 || len(r.Wrong) > 0 {
-		t.Errorf("%d refused, %d cut off, %d other answers than 202", r.Refused, r.Cut, len(r.Wrong))
-	}
-	if r.Stall > 2*time.Second {
-		t.Errorf("nothing was acknowledged for %s", r.Stall)
-	}
-	for _, below := range samples {
-		t.Error(below)
-	}
+	judge(t, load, sampled)
 }
 
 // While a broker is down, no other one is let go; once it is back in sync, the

@@ -155,6 +155,35 @@ func TestRequestsInFlightFinishBeforeTheEnd(t *testing.T) {
 	}
 }
 
+// While a service drains, it answers and then closes the connection, so that the
+// next request goes to another pod.
+func TestAnswersWhileDrainingCloseTheirConnection(t *testing.T) {
+	url, stop := serve(t, httpx.Config{DrainDelay: time.Minute, ShutdownTimeout: 5 * time.Second}, func(*gin.Engine) {})
+	status := func() (int, bool) {
+		response, err := http.Get(url + "/-/ready")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		_, _ = io.Copy(io.Discard, response.Body)
+		return response.StatusCode, response.Close
+	}
+	if code, closed := status(); code != http.StatusOK || closed {
+		t.Errorf("before the drain: %d, connection closed: %v", code, closed)
+	}
+	go func() { _ = stop() }()
+	for {
+		code, closed := status()
+		if code == http.StatusServiceUnavailable {
+			if !closed {
+				t.Error("the connection stays open while the service drains")
+			}
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 func TestAPortInUseIsNamed(t *testing.T) {
 	l, err := httpx.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {

@@ -58,13 +58,13 @@ func Listen(ctx context.Context, addr Addr) (net.Listener, error) {
 }
 
 // Server returns the actor that serves handler on l. When stopped it reports "not
-// ready", keeps serving for the drain delay, then closes the listener and waits
-// for the requests in flight. It must be the first of a service's actors, so that
+// ready", keeps serving for the drain delay and closes each connection with its
+// answer, then closes the listener and waits for the requests in flight. It must be the first of a service's actors, so that
 // no new work arrives while the others stop.
 func Server(log *slog.Logger, cfg Config, l net.Listener, handler http.Handler, h *health.Health) lifecycle.Actor {
 	base, cancelBase := context.WithCancel(context.Background())
 	server := &http.Server{
-		Handler:           Handler(handler),
+		Handler:           closeWhileDraining(h, Handler(handler)),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		IdleTimeout:       60 * time.Second,
@@ -92,4 +92,18 @@ func Server(log *slog.Logger, cfg Config, l net.Listener, handler http.Handler, 
 			}
 		},
 	}
+}
+
+// closeWhileDraining has callers and ingress controllers open a new connection
+// for their next request, which then reaches another pod. Without it, Shutdown
+// could close a kept-alive connection just as a request comes in on it.
+func closeWhileDraining(h *health.Health, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-h.Draining():
+			w.Header().Set("Connection", "close")
+		default:
+		}
+		next.ServeHTTP(w, r)
+	})
 }
