@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"shopstream/infra/internal/capacity"
 	"shopstream/infra/internal/load"
 	"shopstream/infra/internal/plan"
 )
@@ -73,8 +74,7 @@ func (v visitor) endpoint() load.Endpoint {
 
 // watched are the services that a load of purchases scales, and the group that stores them.
 func (p *platform) watched() (services []load.Service, group string) {
-	// As in package scale, which removes half of the pods at a time.
-	shrink := load.Shrink{Window: 2 * time.Minute, Step: time.Minute}
+	shrink := load.Shrink{Window: capacity.ShrinkAfter, Step: capacity.ShrinkEvery}
 	for _, s := range plan.Services(p.config) {
 		watched := load.Service{Name: s.Name, Min: s.Size.Min, Max: s.Size.Max, Shrink: shrink}
 		switch s.Name {

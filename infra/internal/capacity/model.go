@@ -18,6 +18,11 @@ const (
 	// Reaction is how long it takes at worst until a further pod works: KEDA's poll, the autoscaler's own interval of
 	// 15 s (`--horizontal-pod-autoscaler-sync-period`), and 5 s to start and to join the group.
 	Reaction = PollInterval + 20*time.Second
+
+	// ShrinkAfter is how long fewer pods must have been enough before any is removed, and ShrinkEvery how often half of them
+	// then are.
+	ShrinkAfter = 2 * time.Minute
+	ShrinkEvery = time.Minute
 )
 
 // Model is a service that reads a topic as a consumer group, each pod some of its partitions.

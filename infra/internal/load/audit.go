@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -27,11 +28,14 @@ const auditPatience = time.Minute
 func (s *sender) audit(ctx context.Context) Audit {
 	ctx, cancel := context.WithTimeout(ctx, auditPatience)
 	defer cancel()
+	s.mu.Lock()
+	acked := maps.Clone(s.ids) // answers that come too late may still be added
+	s.mu.Unlock()
 	var a Audit
 	for {
 		all, err := s.list(ctx)
 		if err == nil {
-			a = compare(s.ids, all)
+			a = compare(acked, all)
 		}
 		if err == nil && len(a.Lost) == 0 {
 			return a

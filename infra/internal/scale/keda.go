@@ -181,9 +181,9 @@ func scaledObject(target Target, triggers []Trigger) map[string]any {
 					// Half of them are removed at a time, once none was needed for two minutes: in that time lag is asked for
 					// twelve times and a rebalance, which looks like no lag, is over.
 					"scaleDown": map[string]any{
-						"stabilizationWindowSeconds": 120,
+						"stabilizationWindowSeconds": int(capacity.ShrinkAfter.Seconds()),
 						"policies": []any{
-							map[string]any{"type": "Percent", "value": 50, "periodSeconds": 60},
+							map[string]any{"type": "Percent", "value": 50, "periodSeconds": int(capacity.ShrinkEvery.Seconds())},
 						},
 					},
 					// A tolerance of its own needs a feature gate in Kubernetes 1.33 and 1.34: it is the cluster's, a tenth.

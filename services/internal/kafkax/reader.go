@@ -67,7 +67,8 @@ type Reader struct {
 	stale      chan struct{}     // asks for fresh metadata
 }
 
-// NewReader returns a Reader without partitions. It doesn't wait for the brokers. Its metrics are kafka_consumer_lag, kafka_log_changes_total and
+// NewReader returns a Reader without partitions. It doesn't wait for the brokers. Its
+// metrics are kafka_consumer_lag, kafka_log_changes_total and
 // kafka_records_unread_total; without a registry it exports none.
 func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, reg prometheus.Registerer) (*Reader, error) {
 	if rc.Buffer == 0 {
