@@ -52,7 +52,7 @@ func outstanding(brokers []map[string]int16, finalized map[string]int16) []featu
 
 // finalize raises the cluster's features to what the release supports that all
 // brokers run, one by one, once there has been something to raise for soak without a
-// broker being away. After that the brokers can't run the older release again.
+// broker being unreachable. After that the brokers can't run the older release again.
 func (m *mover) finalize(ctx context.Context, count int, soak time.Duration) error {
 	var since time.Time
 	for {

@@ -58,7 +58,7 @@ func healthRules(args PrometheusArgs) []rule {
 			expr:     "kube_statefulset_status_replicas_ready" + brokers + " < kube_statefulset_replicas" + brokers,
 			wait:     "5m",
 			severity: warning,
-			summary:  "A node of {{ $labels.statefulset }} is not ready. Nothing is lost; with one more away, nothing can be written.",
+			summary:  "A node of {{ $labels.statefulset }} is not ready. Nothing is lost; if one more fails, nothing can be written.",
 		},
 		{
 			name:     "DatabaseUnreachable",
@@ -72,7 +72,7 @@ func healthRules(args PrometheusArgs) []rule {
 			expr:     "kube_statefulset_status_replicas_ready" + database + " < kube_statefulset_replicas" + database,
 			wait:     "5m",
 			severity: warning,
-			summary:  "A member of the database is not ready. Of three, two go on; with one more away, nothing is stored.",
+			summary:  "A member of the database is not ready. Of three, two go on; if one more fails, nothing is stored.",
 		},
 		{
 			name:     "VolumeFillsUp",

@@ -255,7 +255,7 @@ func checkProduction(c Config, s Secrets, preview bool) []error {
 		notEmpty("images.platform", c.Images.Platform, "name the platform of the nodes, whatever builds the images"),
 	)
 	if c.Ingress.Installed() && c.Ingress.Replicas < 2 {
-		faults = append(faults, Fault("ingress.replicas", "%d: production needs 2 or more, so that one can be taken away", c.Ingress.Replicas))
+		faults = append(faults, Fault("ingress.replicas", "%d: production needs 2 or more, so that one can be restarted", c.Ingress.Replicas))
 	}
 	if c.Cluster.Nodes < 3 {
 		faults = append(faults, Fault("cluster.nodes", "%d: production needs 3 or more", c.Cluster.Nodes))
