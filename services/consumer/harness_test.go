@@ -194,28 +194,6 @@ func (w *world) awaitDone(t testing.TB) {
 	})
 }
 
-// awaitDecided waits until no transaction is open in a topic: a real
-// coordinator answers a commit before it has told every partition.
-func (w *world) awaitDecided(t testing.TB, topic string) {
-	t.Helper()
-	await(t, "the transactions are decided", func() bool {
-		ends, err := w.Admin().ListEndOffsets(t.Context(), topic)
-		if err != nil {
-			return false
-		}
-		decided, err := w.Admin().ListCommittedOffsets(t.Context(), topic)
-		if err != nil {
-			return false
-		}
-		open := false
-		ends.Each(func(end kadm.ListedOffset) {
-			at, ok := decided.Lookup(topic, end.Partition)
-			open = open || !ok || at.Offset < end.Offset
-		})
-		return !open
-	})
-}
-
 type sum struct{ quantity, orders, offset int64 }
 
 // check holds the totals against the orders, both read through another client:
@@ -235,7 +213,7 @@ func (w *world) check(t testing.TB) {
 		s := want[key]
 		want[key] = sum{s.quantity + o.Quantity, s.orders + 1, r.Offset}
 	}
-	w.awaitDecided(t, w.totals)
+	w.AwaitDecided(t, w.totals)
 	got := map[string]sum{}
 	for _, r := range w.Read(t, w.totals) {
 		total, err := event.DecodeTotal(r.Value)

@@ -19,7 +19,7 @@ import (
 // it: of those that belong to the topic of today, the one with the most orders.
 func (w *world) newest(t testing.TB) map[string]event.Total {
 	t.Helper()
-	w.awaitDecided(t, w.totals)
+	w.AwaitDecided(t, w.totals)
 	newest, today := map[string]event.Total{}, w.topicID(t, w.totals)
 	for _, r := range w.Read(t, w.totals) {
 		total, err := event.DecodeTotal(r.Value)

@@ -337,9 +337,10 @@ func TestIncompleteTotalsAreNotGoneOnFrom(t *testing.T) {
 	}
 	offsets := kadm.Offsets{}
 	offsets.AddOffset(w.totals, lost, -1, -1) // -1: all there is
-	if deleted, err := w.Admin().DeleteRecords(t.Context(), offsets); err != nil || deleted.Error() != nil {
-		t.Fatal(err, deleted.Error())
-	}
+	await(t, "the leader knows the policy and deletes", func() bool {
+		deleted, err := w.Admin().DeleteRecords(t.Context(), offsets)
+		return err == nil && deleted.Error() == nil
+	})
 	w.Produce(t, w.some(100, 10)...)
 	i := w.start(t, "a")
 	await(t, "it says what is wrong", func() bool { return strings.Contains(i.out.String(), "the last transaction says orders=100") })

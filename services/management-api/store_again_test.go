@@ -147,6 +147,7 @@ func TestStoreAgainEndsBeforeAnOpenTransaction(t *testing.T) {
 	if err := client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
 		t.Fatal(err)
 	}
+	p.kafka.AwaitDecided(t, p.topic)
 	p.wantStoredAgain(t, ": 2 stored, 1 there before, 0 refused, 0 unreadable")
 	p.wantStored(t, append(events[:1:1], events[2:]...))
 }

@@ -158,6 +158,34 @@ func (k *Kafka) Produce(t testing.TB, records ...*kgo.Record) {
 	}
 }
 
+// AwaitDecided waits until no transaction is open in a topic: a real coordinator
+// answers a commit before it has told every partition.
+func (k *Kafka) AwaitDecided(t testing.TB, topic string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !k.decided(t, topic); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("a transaction in %q stays open", topic)
+		}
+	}
+}
+
+func (k *Kafka) decided(t testing.TB, topic string) bool {
+	ends, err := k.admin.ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		return false
+	}
+	committed, err := k.admin.ListCommittedOffsets(t.Context(), topic)
+	if err != nil {
+		return false
+	}
+	decided := true
+	ends.Each(func(end kadm.ListedOffset) {
+		at, ok := committed.Lookup(topic, end.Partition)
+		decided = decided && ok && at.Offset >= end.Offset
+	})
+	return decided
+}
+
 // Read returns all committed records of a topic, per partition in offset
 // order: what a plain consumer that reads to the end sees.
 func (k *Kafka) Read(t testing.TB, topic string, opts ...kgo.Opt) []*kgo.Record {
