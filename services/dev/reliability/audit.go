@@ -92,12 +92,9 @@ func (a *auditor) lag(ctx context.Context) (int64, error) {
 	var lag int64
 	for group, topic := range map[string]string{"management-api-group": "purchases", "consumer-service-group": "orders"} {
 		// Not the committed end: a transaction that is still open counts as work to do.
-		ends, err := admin.ListEndOffsets(ctx, topic)
+		ends, err := ends(ctx, admin, topic)
 		if err != nil {
-			return 0, fmt.Errorf("listing the end of %s: %w", topic, err)
-		}
-		if err := ends.Error(); err != nil {
-			return 0, fmt.Errorf("listing the end of %s: %w", topic, err)
+			return 0, err
 		}
 		committed, err := admin.FetchOffsets(ctx, group)
 		if err != nil {
@@ -264,6 +261,22 @@ func (a *auditor) checkTotals(ctx context.Context, result *audit) error {
 	return nil
 }
 
+// ends asks where a topic's partitions end until every one has answered: one whose
+// leader has just moved doesn't, and would be left out.
+func ends(ctx context.Context, admin *kadm.Client, topic string) (kadm.ListedOffsets, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		listed, err := admin.ListEndOffsets(ctx, topic)
+		if err = errors.Join(err, listed.Error()); err == nil {
+			return listed, nil
+		}
+		if !retry.Sleep(ctx, 100*time.Millisecond) {
+			return nil, fmt.Errorf("listing the end of %s: %w", topic, err)
+		}
+	}
+}
+
 // read returns all committed records of a topic, per partition in order.
 func (a *auditor) read(ctx context.Context, topic string) ([]*kgo.Record, error) {
 	client, err := a.client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -272,9 +285,9 @@ func (a *auditor) read(ctx context.Context, topic string) ([]*kgo.Record, error)
 		return nil, err
 	}
 	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topic)
+	ends, err := ends(ctx, kadm.NewClient(client), topic)
 	if err != nil {
-		return nil, fmt.Errorf("listing the end of %s: %w", topic, err)
+		return nil, err
 	}
 	missing := map[int32]int64{}
 	ends.Each(func(end kadm.ListedOffset) {

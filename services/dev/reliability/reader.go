@@ -138,11 +138,20 @@ func (a *auditor) checkMessages(ctx context.Context, url string, result *audit) 
 			got = append(got, m.place())
 		}
 		if want := newest(records, limit); !slices.Equal(got, want) {
-			result.Messages = append(result.Messages, fmt.Sprintf("%s: %d messages beginning with %s, want %d with %s", topic,
-				len(got), strings.Join(got[:min(3, len(got))], " "), len(want), strings.Join(want[:min(3, len(want))], " ")))
+			result.Messages = append(result.Messages, fmt.Sprintf("%s: %d messages, want %d; %s", topic, len(got), len(want), firstDifference(got, want)))
 		}
 	}
 	return nil
+}
+
+// firstDifference shows where two lists of places part.
+func firstDifference(got, want []string) string {
+	at := 0
+	for at < min(len(got), len(want)) && got[at] == want[at] {
+		at++
+	}
+	some := func(list []string) string { return strings.Join(list[at:min(at+5, len(list))], " ") }
+	return fmt.Sprintf("from number %d on %s, want %s", at, some(got), some(want))
 }
 
 // newest returns the places of what /messages promises: of each partition the

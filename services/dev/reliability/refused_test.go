@@ -163,7 +163,7 @@ func (s *secured) testSwapped(t *testing.T) {
 			must(t, s.platform.end(running, syscall.SIGTERM))
 		}
 		before, err := admin.ListEndOffsets(ctx)
-		must(t, err)
+		must(t, errors.Join(err, before.Error()))
 		var refusals []string
 		for _, user := range users {
 			may := !slices.ContainsFunc(needed, func(n need) bool { return !user.may(n.operation, n.kind, n.name) })
@@ -194,7 +194,7 @@ func (s *secured) testSwapped(t *testing.T) {
 			must(t, s.platform.end(service+"-as-"+user, syscall.SIGTERM))
 		}
 		after, err := admin.ListEndOffsets(ctx)
-		must(t, err)
+		must(t, errors.Join(err, after.Error()))
 		after.Each(func(o kadm.ListedOffset) {
 			was, _ := before.Lookup(o.Topic, o.Partition)
 			if o.Offset != was.Offset && !strings.HasPrefix(o.Topic, "__") {
@@ -300,7 +300,7 @@ func (s *secured) totalled(ctx context.Context) error {
 	defer admin.Close()
 	return eventually(ctx, 40*time.Second, func(ctx context.Context) error {
 		ends, err := admin.ListCommittedOffsets(ctx, "orders")
-		if err != nil {
+		if err := errors.Join(err, ends.Error()); err != nil {
 			return err
 		}
 		counted, err := admin.FetchOffsets(ctx, "consumer-service-group")

@@ -171,11 +171,8 @@ func (k *Kafka) AwaitDecided(t testing.TB, topic string) {
 
 func (k *Kafka) decided(t testing.TB, topic string) bool {
 	ends, err := k.admin.ListEndOffsets(t.Context(), topic)
-	if err != nil {
-		return false
-	}
-	committed, err := k.admin.ListCommittedOffsets(t.Context(), topic)
-	if err != nil {
+	committed, committedErr := k.admin.ListCommittedOffsets(t.Context(), topic)
+	if errors.Join(err, ends.Error(), committedErr, committed.Error()) != nil {
 		return false
 	}
 	decided := true
@@ -186,6 +183,21 @@ func (k *Kafka) decided(t testing.TB, topic string) bool {
 	return decided
 }
 
+// listed asks until every partition has answered: one whose leader has just moved
+// doesn't, and would be left out.
+func listed(t testing.TB, ctx context.Context, topic string, ask func(context.Context, ...string) (kadm.ListedOffsets, error)) kadm.ListedOffsets {
+	t.Helper()
+	for {
+		offsets, err := ask(ctx, topic)
+		if err = errors.Join(err, offsets.Error()); err == nil {
+			return offsets
+		}
+		if !retry.Sleep(ctx, 50*time.Millisecond) {
+			t.Fatalf("listing offsets of %q: %v", topic, err)
+		}
+	}
+}
+
 // Read returns all committed records of a topic, per partition in offset
 // order: what a plain consumer that reads to the end sees.
 func (k *Kafka) Read(t testing.TB, topic string, opts ...kgo.Opt) []*kgo.Record {
@@ -193,14 +205,8 @@ func (k *Kafka) Read(t testing.TB, topic string, opts ...kgo.Opt) []*kgo.Record 
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	// The committed end: a transaction still open keeps it back.
-	ends, err := k.admin.ListCommittedOffsets(ctx, topic)
-	if err != nil {
-		t.Fatalf("listing the end of %q: %v", topic, err)
-	}
-	starts, err := k.admin.ListStartOffsets(ctx, topic)
-	if err != nil {
-		t.Fatalf("listing the start of %q: %v", topic, err)
-	}
+	ends := listed(t, ctx, topic, k.admin.ListCommittedOffsets)
+	starts := listed(t, ctx, topic, k.admin.ListStartOffsets)
 	position, end := map[int32]int64{}, map[int32]int64{}
 	offsets := map[int32]kgo.Offset{}
 	ends.Each(func(o kadm.ListedOffset) {
