@@ -16,10 +16,10 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// The price of an answer, next to the least that the same records cost: the
-// same offsets asked for and the same windows read by a bare, warm consumer,
-// without order, paging, HTTP or JSON. Both are run in turn, so that the ratio
-// holds on a machine that does other things too.
+// BenchmarkLastMessages compares a response with the least that the same records cost:
+// a bare, warm consumer that lists the same offsets and reads the same windows, without
+// order, paging, HTTP or JSON. The two run alternately, so that the ratio holds on a
+// busy machine.
 func BenchmarkLastMessages(b *testing.B) {
 	for _, shape := range []struct{ partitions, backlog, limit int }{{6, 20_000, 10}, {6, 20_000, 100}, {50, 20_000, 100}} {
 		b.Run(fmt.Sprintf("partitions=%d/limit=%d", shape.partitions, shape.limit), func(b *testing.B) {
@@ -55,7 +55,7 @@ func BenchmarkLastMessages(b *testing.B) {
 			at := func(list []time.Duration, q float64) float64 {
 				return float64(list[int(float64(len(list)-1)*q)].Microseconds()) / 1000
 			}
-			b.ReportMetric(0, "ns/op") // of both together: says nothing
+			b.ReportMetric(0, "ns/op") // of both together, which means nothing
 			b.ReportMetric(at(service, .5), "ms-p50")
 			b.ReportMetric(at(service, .99), "ms-p99")
 			b.ReportMetric(at(peer, .5), "raw-ms-p50")
@@ -83,7 +83,7 @@ func newRaw(b *testing.B, servers, topic string, partitions int) *raw {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = c.Close() })
-	if _, err := c.GetMetadata(&topic, false, 5000); err != nil { // the client learns its leaders
+	if _, err := c.GetMetadata(&topic, false, 5000); err != nil { // so that the client knows the leaders
 		b.Fatal(err)
 	}
 	p := &raw{client: c, topic: topic}

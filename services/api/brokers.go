@@ -24,8 +24,8 @@ type brokerList struct {
 	Brokers    []brokerInfo     `json:"brokers"`
 }
 
-// brokerInfo is one broker. A broker that partitions name, but that is not in the
-// cluster now, has no address.
+// brokerInfo is one broker. A broker that partitions refer to but that is not part of
+// the cluster now has no address.
 type brokerInfo struct {
 	ID         int32   `json:"id"`
 	Up         bool    `json:"up"`
@@ -33,7 +33,7 @@ type brokerInfo struct {
 	Port       int32   `json:"port"`
 	Rack       *string `json:"rack"`
 	Controller bool    `json:"controller"`
-	Version    string  `json:"version"`   // derived from the requests that it supports; "" if it did not answer
+	Version    string  `json:"version"`   // inferred from the API versions that it supports; "" if it did not answer
 	Leaders    int     `json:"leaders"`   // partitions that it leads
 	Replicas   int     `json:"replicas"`  // partitions that it holds
 	OutOfSync  int     `json:"outOfSync"` // of these, behind their leader
@@ -59,7 +59,7 @@ func (c *cluster) brokers(ctx context.Context) (brokerList, error) {
 	defer cancel()
 	versions, err := admin.ApiVersions(bounded)
 	if err != nil {
-		return brokerList{}, fmt.Errorf("asking the brokers for their versions: %w: %w", errUnavailable, err)
+		return brokerList{}, fmt.Errorf("requesting the brokers' API versions: %w: %w", errUnavailable, err)
 	}
 	list := brokerList{ClusterID: metadata.Cluster, Controller: c.controller(bounded, metadata, versions), Features: map[string]int16{}}
 
@@ -102,7 +102,7 @@ func (c *cluster) brokers(ctx context.Context) (brokerList, error) {
 	return list, nil
 }
 
-// controller returns the leader of the metadata quorum, or nil if Kafka's access rules
+// controller returns the leader of the metadata quorum, or nil if Kafka's access list
 // deny it to this service.
 func (c *cluster) controller(ctx context.Context, metadata kadm.Metadata, versions kadm.BrokersApiVersions) *int32 {
 	quorum := false
@@ -111,7 +111,7 @@ func (c *cluster) controller(ctx context.Context, metadata kadm.Metadata, versio
 		quorum = quorum || known
 	}
 	if !quorum {
-		// Elsewhere than in KRaft, where it is any broker, this tells it.
+		// Without KRaft, any broker is the controller, and the metadata names it.
 		return &metadata.Controller
 	}
 	request := kmsg.NewPtrDescribeQuorumRequest()

@@ -74,7 +74,7 @@ func TestTopicConfig(t *testing.T) {
 		t.Errorf("max.message.bytes = %+v", other)
 	}
 	if names := slices.IsSortedFunc(got, func(a, b setting) int { return strings.Compare(a.Name, b.Name) }); !names {
-		t.Error("the settings are in disorder")
+		t.Error("the settings are not sorted")
 	}
 
 	for path, want := range map[string]int{

@@ -13,7 +13,7 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// Errors that become answers to requests.
+// Errors that determine the status of a response.
 var (
 	errUnavailable  = errors.New("kafka does not answer")
 	errUnknownTopic = errors.New("unknown topic")
@@ -23,8 +23,8 @@ var (
 // client is one connection of the service to Kafka.
 type client struct {
 	*kafka.Consumer
-	// Made from the consumer: a separate admin client would be a producer, whose
-	// requests for topics create them.
+	// Created from the consumer: a separate admin client would be a producer, whose
+	// metadata requests create topics.
 	admin *kafka.AdminClient
 }
 
@@ -40,7 +40,7 @@ func newClient(cfg kafkax.Config, log *slog.Logger) (client, error) {
 	return client{consumer, admin}, nil
 }
 
-// ask asks the brokers one question within its time bound, and classifies its error.
+// ask sends one request to the brokers within its time limit, and classifies its error.
 func ask(ctx context.Context, what string, question func(ctx context.Context, timeout time.Duration) error) error {
 	bounded, cancel := context.WithTimeout(ctx, kafkax.AnswerTimeout)
 	defer cancel()
@@ -132,7 +132,7 @@ func (c client) offsets(ctx context.Context, places []place, spec kafka.OffsetSp
 			for tp, info := range result.ResultInfos {
 				switch {
 				case info.Error.Code() == kafka.ErrNoError && info.Offset < 0:
-					// librdkafka returns the question as the answer if the leader
+					// librdkafka returns the request as the result if the leader
 					// didn't answer.
 					last = kafka.NewError(kafka.ErrTimedOut, "a leader doesn't answer", false)
 				case info.Error.Code() == kafka.ErrNoError:
@@ -146,7 +146,7 @@ func (c client) offsets(ctx context.Context, places []place, spec kafka.OffsetSp
 			if len(found) == len(places) || !all && try == 3 {
 				return nil // those still missing were deleted meanwhile
 			}
-			// Asking for the topic makes the client learn its new leader.
+			// Requesting the topic's metadata shows the client its new leader.
 			topic := places[0].topic
 			for _, p := range places {
 				if _, ok := found[p]; !ok {
@@ -164,7 +164,7 @@ func (c client) offsets(ctx context.Context, places []place, spec kafka.OffsetSp
 	return found, err
 }
 
-// passes reports whether a partition's error is transient: its leader moves, or not
+// passes reports whether a partition's error is transient: its leader is moving, or not
 // every broker knows the topic yet.
 func passes(err kafka.Error) bool {
 	switch err.Code() {

@@ -14,8 +14,8 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// cluster answers questions about Kafka that need no records: whether it is reachable,
-// its topics and its groups. Safe for concurrent use.
+// cluster makes the requests to Kafka that need no records: whether it is reachable,
+// its topics, its groups and its brokers. Safe for concurrent use.
 type cluster struct {
 	config kafkax.Config
 	client client
@@ -39,7 +39,7 @@ func newCluster(cfg kafkax.Config, log *slog.Logger) (*cluster, error) {
 	return &cluster{config: cfg, client: c, direct: direct, log: log}, nil
 }
 
-// Run takes the client's events, which would accumulate otherwise.
+// Run takes the client's events, which would pile up otherwise.
 func (c *cluster) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err, ok := c.client.Poll(200).(kafka.Error); ok {
@@ -59,7 +59,7 @@ func (c *cluster) Run(ctx context.Context) error {
 	return nil
 }
 
-// use calls f with the client, unless that is closed.
+// use calls f with the client, unless the client is closed.
 func (c *cluster) use(f func(client) error) error {
 	c.open.RLock()
 	defer c.open.RUnlock()
@@ -69,9 +69,9 @@ func (c *cluster) use(f func(client) error) error {
 	return f(c.client)
 }
 
-// reachable is the health probe: it succeeds if any broker answers. It names no topic,
-// since the service reads any topic. (DescribeCluster would ask the controller, and
-// wait for it.)
+// reachable is the health probe: it succeeds if any broker answers. It asks for no
+// topic, since the service reads any topic. (DescribeCluster would go to the
+// controller, and wait for it.)
 func (c *cluster) reachable(ctx context.Context) error {
 	err := c.use(func(cl client) error {
 		return ask(ctx, "asking for the brokers", func(_ context.Context, timeout time.Duration) error {
@@ -85,8 +85,8 @@ func (c *cluster) reachable(ctx context.Context) error {
 	return nil
 }
 
-// askDirect asks one question through the direct client, within the bound on one
-// answer.
+// askDirect sends one request through the direct client, within the time limit of a
+// request.
 func (c *cluster) askDirect(ctx context.Context, what string, question func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, kafkax.AnswerTimeout)
 	defer cancel()
@@ -95,7 +95,7 @@ func (c *cluster) askDirect(ctx context.Context, what string, question func(cont
 	case err == nil:
 		return nil
 	case errors.Is(ctx.Err(), context.Canceled):
-		return ctx.Err() // the caller has gone
+		return ctx.Err() // the caller has disconnected
 	case bounded.Err() != nil:
 		return fmt.Errorf("%s: %w: %w", what, errUnavailable, err)
 	}

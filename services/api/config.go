@@ -18,24 +18,24 @@ type config struct {
 	Kafka kafkax.Config
 
 	DefaultTopic    string         `env:"DEFAULT_TOPIC" envDefault:"orders" doc:"Topic that /messages reads when the request names none."`
-	Token           envconf.Secret `env:"API_TOKEN" doc:"What a caller has to show, as a bearer token or as the password of HTTP Basic; empty leaves the service open."`
+	Token           envconf.Secret `env:"API_TOKEN" doc:"Token that callers must send, as a bearer token or as the password of HTTP Basic; if empty, no token is needed."`
 	AllowInternal   bool           `env:"ALLOW_INTERNAL_TOPICS" envDefault:"false" doc:"Whether topics whose names start with __ are shown and read."`
 	ReadTimeout     time.Duration  `env:"READ_TIMEOUT" envDefault:"5s" doc:"Longest time that a request may spend on Kafka."`
 	ReadConcurrency int            `env:"READ_CONCURRENCY" envDefault:"4" doc:"How many requests read at once; the others wait."`
-	ReadBytesLimit  int64          `env:"READ_BYTES_LIMIT" envDefault:"67108864" doc:"Most bytes of records that one request reads, and of its answer. About 6 × READ_CONCURRENCY × READ_BYTES_LIMIT is what reading takes in memory at most."`
+	ReadBytesLimit  int64          `env:"READ_BYTES_LIMIT" envDefault:"67108864" doc:"Maximum bytes of records that one request reads, and of its response. Reading takes at most about 6 × READ_CONCURRENCY × READ_BYTES_LIMIT of memory."`
 }
 
 // Validate implements envconf.Validator.
 func (c config) Validate() error {
 	var faults []error
 	if !topicName.MatchString(c.DefaultTopic) {
-		faults = append(faults, fmt.Errorf("DEFAULT_TOPIC: %q is no name of a topic", c.DefaultTopic))
+		faults = append(faults, fmt.Errorf("DEFAULT_TOPIC: %q is not a valid topic name", c.DefaultTopic))
 	}
 	if isInternal(c.DefaultTopic) && !c.AllowInternal {
-		faults = append(faults, fmt.Errorf("DEFAULT_TOPIC: %q is internal, which needs ALLOW_INTERNAL_TOPICS", c.DefaultTopic))
+		faults = append(faults, fmt.Errorf("DEFAULT_TOPIC: %q is an internal topic: set ALLOW_INTERNAL_TOPICS=true, or name another", c.DefaultTopic))
 	}
 	if c.ReadTimeout <= 0 {
-		faults = append(faults, errors.New("READ_TIMEOUT must be positive"))
+		faults = append(faults, errors.New("READ_TIMEOUT must be greater than 0"))
 	}
 	if c.ReadConcurrency < 1 {
 		faults = append(faults, errors.New("READ_CONCURRENCY must be at least 1"))
@@ -46,5 +46,5 @@ func (c config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// answerBytes bounds the answers that their callers are still taking.
+// answerBytes is the limit on responses that clients are still receiving.
 func (c config) answerBytes() int64 { return c.ReadBytesLimit * int64(c.ReadConcurrency) }

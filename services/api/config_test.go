@@ -23,6 +23,6 @@ func TestAllFaultsAreNamedAtOnce(t *testing.T) {
 		}
 	}
 	if _, err := envconf.Load[config]([]string{"KAFKA_BOOTSTRAP_SERVERS=kafka:9092"}); err != nil {
-		t.Errorf("the defaults don't do: %v", err)
+		t.Errorf("the defaults are refused: %v", err)
 	}
 }

@@ -9,25 +9,26 @@ import (
 	"slices"
 )
 
-// cursor is a place in one log of a topic: between two pages, or between two
+// cursor is a position in one log of a topic: between two pages, or between two
 // events of a stream. It travels in headers and URLs, so it stays below 700
-// characters however many partitions there are, in one of three forms:
+// characters for any number of partitions. It has one of three forms:
 //
-//   - inline: it says every partition's position. This is the usual one.
-//   - derived: it says the last record of the page, and of the partitions only
-//     those whose position the brokers wouldn't find by that record's
-//     timestamp (see derive.go).
+//   - inline: it contains the position of every partition. This is the usual form.
+//   - derived: it contains the last record of the page, and the positions of only
+//     those partitions in which the brokers wouldn't find the position by that
+//     record's timestamp (see derive.go).
+//   - held: it names positions that this process keeps for a while (memory.go).
 //   - held: it names positions that this process keeps for a while (memory.go).
 type cursor struct {
 	form      form
-	log       [16]byte // the topic's id: another log has other offsets
+	log       [16]byte // the topic's id: offsets of another log mean nothing here
 	name      uint32   // a hash of the topic's name
-	partition int32    // the only one asked for, or -1
-	last      rank     // no record that a page has taken is older
-	count     int      // derived: of the partitions that there were
+	partition int32    // the selected one, or -1 for all
+	last      rank     // the oldest record that the pages have returned
+	count     int      // derived: how many partitions the topic had
 	positions []position
 	key       key // held
-	step      int // held: how many steps after what was kept first
+	step      int // held: number of steps after the first kept positions
 }
 
 type form byte
@@ -38,12 +39,12 @@ const (
 	held
 )
 
-// newCursor is a place of which nothing is said yet.
+// newCursor returns a cursor without positions.
 func newCursor(sel selection, log [16]byte) cursor {
 	return cursor{log: log, name: nameHash(sel.topic), partition: sel.partition, last: newest}
 }
 
-// newest is above all ranks.
+// newest is greater than every rank of a record.
 var newest = rank{timestamp: math.MaxInt64, partition: math.MaxInt32, offset: math.MaxInt64}
 
 func nameHash(topic string) uint32 {
@@ -52,13 +53,13 @@ func nameHash(topic string) uint32 {
 	return h.Sum32()
 }
 
-// belongs reports whether the cursor was made for such a request.
+// belongs reports whether the cursor was made for this selection.
 func (c cursor) belongs(sel selection) bool {
 	return c.name == nameHash(sel.topic) && c.partition == sel.partition
 }
 
-// maxSpans keeps cursors small. Beyond it a page takes only records that
-// earlier ones passed over, which makes the spans fewer and adds none.
+// maxSpans keeps cursors small. Beyond it, a page returns only records that earlier
+// pages skipped, which removes spans and adds none.
 const maxSpans = 16
 
 func crowded(positions []position) bool {
@@ -71,11 +72,10 @@ func crowded(positions []position) bool {
 
 const (
 	cursorVersion = 2
-	maxCursor     = 520 // bytes, which are 694 characters
+	maxCursor     = 520 // bytes; 694 characters in base64
 )
 
-// encode returns the cursor as it stands in a URL, and whether it is as small
-// as it has to be.
+// encode returns the cursor's text for a URL, and whether it is small enough.
 func (c cursor) encode() (text string, fits bool) {
 	b := []byte{cursorVersion, byte(c.form)}
 	b = append(b, c.log[:]...)
@@ -96,13 +96,13 @@ func (c cursor) encode() (text string, fits bool) {
 }
 
 var (
-	errCursor    = errors.New("not a cursor from a Link header or an event of this service")
+	errCursor    = errors.New("not a cursor from a Link header or an event id of this service")
 	errOldCursor = errors.New("from another release of this service")
 )
 
-// parseCursor decodes what encode has encoded. A forged cursor can do no more
-// than name other offsets of the topic it says, and no more of them than its
-// own length. An empty text is no cursor: nil.
+// parseCursor decodes what encode returned. A forged cursor can only name other
+// offsets of its topic, and no more of them than its own length allows. An empty
+// text is no cursor: nil.
 func parseCursor(text string) (*cursor, error) {
 	if text == "" {
 		return nil, nil
@@ -148,10 +148,10 @@ func appendRank(b []byte, r rank) []byte {
 	return binary.AppendUvarint(b, uint64(r.offset))
 }
 
-// appendPositions encodes positions in few bytes: three each where partitions
-// follow one another and are about equally long.
+// appendPositions encodes positions in few bytes: three per partition if the
+// partitions are consecutive and about equally long.
 func appendPositions(b []byte, positions []position) []byte {
-	// The spans of one page share its last rank: each is written once.
+	// The spans of one page have the same last rank: each is written once.
 	var ranks []rank
 	for _, p := range positions {
 		for _, s := range p.spans {
@@ -214,7 +214,7 @@ func (d *decoder) signed(least, most int64) int64 {
 	return v
 }
 
-// count reads a number of things, each of which takes a byte at least.
+// count reads the number of items that follow, each at least one byte long.
 func (d *decoder) count() int64 { return d.unsigned(int64(len(d.rest))) }
 
 func (d *decoder) bytes(n int) []byte {
@@ -235,8 +235,7 @@ func (d *decoder) rank() rank {
 	}
 }
 
-// positions decodes what appendPositions has encoded: in the order of the
-// partitions.
+// positions decodes what appendPositions encoded, in the order of the partitions.
 func (d *decoder) positions() []position {
 	var ranks []rank
 	for range d.count() {

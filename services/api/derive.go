@@ -2,19 +2,19 @@ package main
 
 import "math"
 
-// A page's last record says by itself where the next page starts, as long as
-// timestamps ascend within the partitions: what is left is what is older.
-// Brokers find that by the timestamp (ListOffsets), in every partition, so that
-// a cursor of a thousand partitions needs to name but one record. Where a
-// partition's timestamps are out of order just there, the cursor says its
-// position in addition.
+// If timestamps never decrease within the partitions, the last record of a page is
+// enough to know where the next page starts: with the records that are older.
+// Brokers find these by timestamp (ListOffsets) in every partition, so that a cursor
+// for a thousand partitions needs to name one record only. If timestamps of a
+// partition are out of order around that record, the cursor contains the partition's
+// position as well.
 
-// derivable reports whether brokers can look a record up by its timestamp:
-// negative ones mean other things to them.
+// derivable reports whether brokers can look up the record by its timestamp. Negative
+// timestamps have other meanings in ListOffsets.
 func (r rank) derivable() bool { return r.timestamp >= 0 && r.timestamp < math.MaxInt64 }
 
-// lookup is the timestamp to ask for in a partition. Where several records
-// share r's, the partition decides which of them are older than r.
+// lookup returns the timestamp to look up in a partition. If several records have
+// r's timestamp, the partition decides which of them are older than r.
 func (r rank) lookup(partition int32) int64 {
 	if partition <= r.partition {
 		return r.timestamp + 1
@@ -22,8 +22,8 @@ func (r rank) lookup(partition int32) int64 {
 	return r.timestamp
 }
 
-// cut is where in a partition the first record is that isn't older than r,
-// given the first of lookup's timestamp or later. noRecord: there is none.
+// cut returns the offset of a partition's first record that isn't older than r. found
+// is the first offset with lookup's timestamp or a later one; noRecord if there is none.
 func (r rank) cut(partition int32, found int64) int64 {
 	if partition == r.partition {
 		return min(found, r.offset)
@@ -33,14 +33,14 @@ func (r rank) cut(partition int32, found int64) int64 {
 
 const noRecord = math.MaxInt64
 
-// exceptions returns those of the positions that differ from what their last
-// page's rank says of them. logs are as they were when the page was read, and
-// found is what the brokers find for lookup's timestamps.
+// exceptions returns the positions that can't be derived from last, the rank of the
+// page's last record. tails describes the logs when the page was read; found holds
+// what the brokers return for lookup's timestamps.
 //
-// A position that is found stays so, whatever is written or deleted
-// afterwards: no record that was taken is older than the rank, and none that is
-// left below is not. What is stamped older and written behind is left for a
-// later page.
+// A position that can be derived stays derivable, whatever is written or deleted
+// later: every record that was returned is at least as new as the rank, and every
+// record that is left is older. Records appended later with older timestamps belong
+// to a later page.
 func exceptions(last rank, tails []*tail, next []position, found map[int32]int64) []position {
 	var differ []position
 	for i, p := range next {
@@ -49,7 +49,7 @@ func exceptions(last rank, tails []*tail, next []position, found map[int32]int64
 			at = noRecord
 		}
 		at = last.cut(p.partition, at)
-		whole := at >= tails[i].logEnd && p.bare >= tails[i].logEnd // nothing of it was taken
+		whole := at >= tails[i].logEnd && p.bare >= tails[i].logEnd // the page returned none of its records
 		if len(p.spans) > 0 || !whole && (at < p.end || at > p.bare) {
 			differ = append(differ, p)
 		}
@@ -57,8 +57,8 @@ func exceptions(last rank, tails []*tail, next []position, found map[int32]int64
 	return differ
 }
 
-// derive returns the positions that a cursor stands for, in partitions that
-// are logs now.
+// derive returns the cursor's positions in the partitions whose current logs are
+// given.
 func (c cursor) derive(logs []located, found map[int32]int64) []position {
 	said := make(map[int32]position, len(c.positions))
 	for _, p := range c.positions {
@@ -67,7 +67,7 @@ func (c cursor) derive(logs []located, found map[int32]int64) []position {
 	var positions []position
 	for _, l := range logs {
 		if int(l.partition) >= c.count {
-			continue // newer than the first page
+			continue // added after the first page
 		}
 		p, ok := said[l.partition]
 		if !ok {

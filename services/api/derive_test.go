@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// find answers as brokers do: the first record of a timestamp or later.
+// find answers as brokers do: with the first record of a timestamp or a later one.
 func (l *logs) find(timestamp func(partition int32) int64) map[int32]int64 {
 	found := map[int32]int64{}
 	for i, p := range l.partitions {
@@ -18,7 +18,7 @@ func (l *logs) find(timestamp func(partition int32) int64) map[int32]int64 {
 	return found
 }
 
-// disturb writes, deletes and compacts, as happens between two pages.
+// disturb writes, deletes and compacts, as may happen between two pages.
 func (l *logs) disturb(rng *rand.Rand) {
 	for i := range l.partitions {
 		p := &l.partitions[i]
@@ -39,9 +39,9 @@ func (l *logs) disturb(rng *rand.Rand) {
 	}
 }
 
-// However the timestamps are, and whatever happens between the pages: a cursor
-// that says no more than the last record, and the exceptions, leads on exactly.
-func TestADerivedPlaceNeitherOverlapsNorMisses(t *testing.T) {
+// Whatever the timestamps are, and whatever happens between the pages, a cursor with
+// only the last record and the exceptions continues exactly.
+func TestDerivedCursorsNeitherOverlapNorMiss(t *testing.T) {
 	for seed := range uint64(2000) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		l := randomLogs(rng)
@@ -89,7 +89,7 @@ func TestADerivedPlaceNeitherOverlapsNorMisses(t *testing.T) {
 			}
 			from = back.derive(l.located(), l.find(back.last.lookup))
 		}
-		// What was deleted meanwhile needn't come.
+		// What was deleted meanwhile is not expected.
 		for _, records := range l.all() {
 			for _, place := range places(records) {
 				if first[place] && !seen[place] {
@@ -100,8 +100,8 @@ func TestADerivedPlaceNeitherOverlapsNorMisses(t *testing.T) {
 	}
 }
 
-// With timestamps in order there are no exceptions, and the cursor is short for
-// any number of partitions.
+// If timestamps are in order, there are no exceptions, and the cursor is short for any
+// number of partitions.
 func TestTimestampsInOrderNeedNoExceptions(t *testing.T) {
 	l := &logs{}
 	for p := range 1000 {
@@ -132,7 +132,7 @@ func TestTimestampsInOrderNeedNoExceptions(t *testing.T) {
 	}
 }
 
-func TestMemoryHoldsPlacesAndGivesUpTheOldest(t *testing.T) {
+func TestMemoryDropsTheLeastRecentlyUsed(t *testing.T) {
 	m := newMemory(100_000)
 	positions := func(n int, end int64) (all []position) {
 		for i := range n {
@@ -142,13 +142,13 @@ func TestMemoryHoldsPlacesAndGivesUpTheOldest(t *testing.T) {
 	}
 	first := m.keep(positions(1000, 5))
 	if m.keep(positions(1000, 5)) != first {
-		t.Error("the same place has another key")
+		t.Error("the same positions have another key")
 	}
 	if got, ok := m.get(first, 0); !ok || len(got) != 1000 || got[999].end != 5 {
 		t.Errorf("got %d positions, %v", len(got), ok)
 	}
 	if _, ok := m.get(first, 1); ok {
-		t.Error("a step that never was")
+		t.Error("got positions for a step that doesn't exist")
 	}
 
 	stream := m.begin(positions(3, 0))
@@ -168,7 +168,7 @@ func TestMemoryHoldsPlacesAndGivesUpTheOldest(t *testing.T) {
 		}
 	}
 	if _, ok := m.get(stream, 1); ok {
-		t.Error("a place so far back should be forgotten")
+		t.Error("positions this far back should be dropped")
 	}
 
 	for i := range 200 {
@@ -178,10 +178,10 @@ func TestMemoryHoldsPlacesAndGivesUpTheOldest(t *testing.T) {
 		}
 	}
 	if _, ok := m.get(first, 0); ok {
-		t.Error("the oldest place should have been given up")
+		t.Error("the oldest positions should have been dropped")
 	}
 	if m.step(stream, step{0, 1}) != 0 {
-		t.Error("a step from a place that was given up")
+		t.Error("added a step to positions that were dropped")
 	}
 	size := 0
 	for e := m.order.Front(); e != nil; e = e.Next() {

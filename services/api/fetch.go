@@ -17,31 +17,30 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// Bounds on one question to a broker, in bytes. The first batch of an answer
-// comes whole, whatever its size.
+// Limits of one fetch from a broker, in bytes. The first batch of a response comes
+// whole, whatever its size.
 const (
-	fetchBytes     = 4 << 20 // of all brokers
+	fetchBytes     = 4 << 20 // from all brokers together
 	partitionBytes = 256 << 10
 	largestBatch   = 16 << 20
-	// inflated is the most that is read through of one batch: it bounds time,
-	// since nothing is kept of what is passed over.
+	// inflated is the most that is decompressed of one batch. It limits time, since
+	// skipped records aren't kept.
 	inflated = 256 << 20
 )
 
-// reading is a window that is being read.
+// reading is the progress in one window.
 type reading struct {
 	window
 	at    int64 // the next offset
-	want  int32 // bytes to ask for
-	alone bool  // a batch of it didn't come whole beside others
-	empty bool  // the last answer had no records, though there are more offsets
+	want  int32 // bytes to request
+	alone bool  // its next batch is fetched alone: with others it came truncated
+	empty bool  // the last response had no records, though there are more offsets
 }
 
-// fetch implements fetcher. It takes batches as they stand in the log and
-// inflates them one record at a time: librdkafka inflates a batch whole,
-// whatever that comes to, and never gets past one that it can't read. It reads
-// one log, the one that was located: where the topic has another by now, the
-// error wraps errRecreated.
+// fetch implements fetcher. It takes batches as they are in the log and decompresses
+// them one record at a time: librdkafka decompresses a batch at once, whatever its
+// size, and never gets past one that it can't read. It reads only the log that was
+// located: if the topic has been recreated since, the error wraps errRecreated.
 func (r *reader) fetch(ctx context.Context, topic string, windows []window, each func(record) error) error {
 	open := make(map[int32]*reading, len(windows))
 	for _, w := range windows {
@@ -73,8 +72,8 @@ func (r *reader) fetch(ctx context.Context, topic string, windows []window, each
 	return nil
 }
 
-// round asks each leader once, all at the same time, for what is open of its
-// partitions.
+// round sends one fetch to each leader, all at the same time, for its partitions that
+// are not finished.
 func (r *reader) round(ctx context.Context, topic string, d described, open map[int32]*reading, each func(record) error) error {
 	byLeader := map[int32][]*reading{}
 	for _, s := range open {
@@ -82,7 +81,7 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 		if !ok || leader < 0 {
 			return errMoved
 		}
-		if s.alone { // what has to come alone takes the turn of all
+		if s.alone { // fetch only this one in this round
 			byLeader = map[int32][]*reading{leader: {s}}
 			break
 		}
@@ -95,7 +94,7 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 		err error
 	}
 	responses := make(chan response, len(byLeader))
-	most := int32(max(partitionBytes, min(fetchBytes, r.largest)/len(byLeader))) // all answers are held at once
+	most := int32(max(partitionBytes, min(fetchBytes, r.largest)/len(byLeader))) // all responses are in memory at once
 	for leader, stretches := range byLeader {
 		request := r.question(topic, d.id, stretches, most)
 		go func() {
@@ -113,7 +112,7 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 		if answer.err != nil {
 			return brokerError(ctx, "reading "+topic, answer.err)
 		}
-		// A throttled broker answers without records.
+		// A throttled broker's response has no records.
 		bytes := int(answer.ThrottleMillis)
 		for _, t := range answer.Topics {
 			for _, p := range t.Partitions {
@@ -138,7 +137,7 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 	return nil
 }
 
-// question asks one leader for stretches of its partitions.
+// question builds the fetch for one leader.
 func (r *reader) question(topic string, log [16]byte, stretches []*reading, most int32) *kmsg.FetchRequest {
 	request := kmsg.NewPtrFetchRequest()
 	request.ReplicaID, request.MaxWaitMillis, request.MinBytes, request.MaxBytes = -1, 1, 1, most
@@ -158,7 +157,7 @@ func (r *reader) question(topic string, log [16]byte, stretches []*reading, most
 	return request
 }
 
-// take reads what came of one partition.
+// take handles the response for one partition.
 func (r *reader) take(ctx context.Context, topic string, s *reading, p kmsg.FetchResponseTopicPartition, nothing bool, each func(record) error) error {
 	switch err := kerr.ErrorForCode(p.ErrorCode); {
 	case err == nil:
@@ -177,9 +176,9 @@ func (r *reader) take(ctx context.Context, topic string, s *reading, p kmsg.Fetc
 		}
 		switch {
 		case s.at >= end:
-			return errMoved // a new leader that doesn't know yet how far the others have come
+			return errMoved // a new leader that doesn't know the high watermark yet
 		case nothing && s.empty:
-			s.at = s.end // compaction left nothing up to the end
+			s.at = s.end // compaction removed all records up to the end
 		case nothing:
 			s.empty = true
 		}
@@ -228,8 +227,8 @@ func (r *reader) take(ctx context.Context, topic string, s *reading, p kmsg.Fetc
 	return nil
 }
 
-// restart goes on where the log starts by now, if its beginning was deleted since that
-// was asked. The answer to a fetch doesn't say where that is.
+// restart continues where the log starts now, if its beginning has been deleted
+// since it was located. A fetch response doesn't say where that is.
 func (r *reader) restart(ctx context.Context, topic string, s *reading) error {
 	start := map[int32]int64{s.partition: earliest}
 	d, err := r.describe(ctx, topic)
@@ -242,13 +241,13 @@ func (r *reader) restart(ctx context.Context, topic string, s *reading) error {
 	case err != nil:
 		return brokerError(ctx, "reading "+topic, err)
 	case start[s.partition] <= s.at:
-		return errMoved // a new leader that lacks the end, for now
+		return errMoved // a new leader that hasn't caught up to the end yet
 	}
 	s.at = start[s.partition]
 	return nil
 }
 
-// records gives those of a batch that are in the window.
+// records passes on the records of a batch that are in the window.
 func (r *reader) records(ctx context.Context, s *reading, batch kafkax.Batch, each func(record) error) error {
 	records := batch.Records(kafkax.Limits{Record: r.largest, Batch: inflated})
 	defer records.Close()
@@ -284,13 +283,13 @@ func (r *reader) records(ctx context.Context, s *reading, batch kafkax.Batch, ea
 	return ctx.Err()
 }
 
-// short deals with a batch that didn't come whole: as the first of an answer it
-// does, and what is too large for that is left out.
+// short handles a truncated batch. It is fetched again alone, as the first of a
+// response, which comes whole; a batch too large for that is left out.
 func (r *reader) short(s *reading, topic string, data []byte, behind bool) error {
 	size := kafkax.SizeOf(data)
 	if size > min(largestBatch, max(r.largest, fetchBytes)) || s.alone && !behind && int(s.want) >= size {
 		u := &kafkax.Unreadable{Topic: topic, Partition: s.partition, First: s.at, Last: s.at, Cause: kafkax.CauseSize}
-		if len(data) >= 27 { // where a batch's header says which offset is its last
+		if len(data) >= 27 { // the batch's header says which offset is its last
 			u.Last = max(s.at, int64(binary.BigEndian.Uint64(data))+int64(int32(binary.BigEndian.Uint32(data[23:]))))
 		}
 		r.leaveOut(s, u)
@@ -300,7 +299,7 @@ func (r *reader) short(s *reading, topic string, data []byte, behind bool) error
 	return nil
 }
 
-// leaveOut goes on behind what can't be read, and remembers what of it is in
+// leaveOut continues after an unreadable range, and records the part of it that is in
 // the window.
 func (r *reader) leaveOut(s *reading, u *kafkax.Unreadable) {
 	first, last := max(u.First, s.at), min(u.Last, s.end-1)
@@ -310,20 +309,20 @@ func (r *reader) leaveOut(s *reading, u *kafkax.Unreadable) {
 	}
 	for _, m := range r.missing {
 		if m.partition == s.partition && m.first <= first && last <= m.last {
-			return // a pass that was tried again
+			return // recorded already, by a pass that was repeated
 		}
 	}
 	r.missing = append(r.missing, missing{s.partition, first, last, u.Cause})
 }
 
-// missing is a stretch of a partition that can't be read.
+// missing is a range of a partition's offsets that can't be read.
 type missing struct {
 	partition   int32
 	first, last int64
-	cause       string // one of kafkax's causes
+	cause       string // one of kafkax's Cause constants
 }
 
-// missingPlaces names the first of them, as partition/first-last (cause).
+// missingPlaces lists the first ones, each as partition/first-last (cause).
 func missingPlaces(all []missing) string {
 	var places []string
 	for i, m := range all {

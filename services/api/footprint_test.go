@@ -24,8 +24,8 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// TestMain makes this program the service where a test starts it as such: its
-// memory is measured by what the kernel counts.
+// TestMain turns this program into the service if a test starts it as such, so that its
+// memory is what the kernel counts for a process.
 func TestMain(m *testing.M) {
 	if os.Getenv("TEST_AS_SERVICE") != "" {
 		main()
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// pod is what a stack gives the service: its environment, and most bytes.
+// pod returns what a stack gives the service: its environment, and its memory limit in bytes.
 func pod(t *testing.T) (environ []string, memory int) {
 	t.Helper()
 	manifest, err := os.ReadFile("../../infra/testdata/manifests/dev.yaml")
@@ -77,7 +77,7 @@ func pod(t *testing.T) (environ []string, memory int) {
 	}
 }
 
-// process is the service as a process of its own.
+// process is the service in its own process.
 type process struct {
 	service
 	pid int
@@ -112,7 +112,7 @@ func startProcess(t *testing.T, servers string, environ ...string) *process {
 	return p
 }
 
-// peak is the most memory that the process has had so far, in bytes.
+// peak returns the highest memory use of the process so far, in bytes.
 func (p *process) peak(t *testing.T) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
@@ -139,7 +139,8 @@ func raceDetector() bool {
 	return false
 }
 
-// Whatever is asked, and by however many, the service stays within its pod.
+// Whatever is requested, and by however many clients, the service stays within the
+// memory of its pod.
 func TestTheServiceStaysWithinItsPod(t *testing.T) {
 	k := brokertest.Start(t)
 	switch {
@@ -173,7 +174,7 @@ func TestTheServiceStaysWithinItsPod(t *testing.T) {
 		}
 		wg.Wait()
 	}
-	// quiet waits until it takes no more for a while.
+	// quiet waits until its memory use no longer grows.
 	quiet := func() {
 		peak := s.peak(t)
 		for since := time.Now(); time.Since(since) < 2*time.Second; time.Sleep(50 * time.Millisecond) {
@@ -202,7 +203,7 @@ func TestTheServiceStaysWithinItsPod(t *testing.T) {
 	small := k.Topic(t, "small", 6, nil)
 	fill(small, 6, 6000, 1000)
 	together(200, "/messages?limit=1000&topic="+small)
-	within("200 at once")
+	within("200 requests at once")
 
 	// What is short in Kafka may be long in JSON.
 	control := k.Topic(t, "control", 1, map[string]string{"max.message.bytes": "20000000"})
@@ -227,7 +228,7 @@ func TestTheServiceStaysWithinItsPod(t *testing.T) {
 	together(20, "/messages?limit=1000&topic="+wide)
 	within("1,000 partitions")
 
-	// These ask, and take no more than the beginning of their answers.
+	// These clients read only the beginning of their responses.
 	idle := func(n int, path string) (leave func()) {
 		var conns []net.Conn
 		for range n {
@@ -249,7 +250,7 @@ func TestTheServiceStaysWithinItsPod(t *testing.T) {
 	fill(one, 1, 1000, 10_000)
 	leave := idle(200, "/messages?limit=1000&topic="+one)
 	quiet()
-	within("200 answers that nobody reads")
+	within("200 responses that nobody reads")
 	leave()
 	leave = idle(50, "/messages/stream?topic="+many)
 	fill(many, 50, 10_000, 10_000)
@@ -274,5 +275,5 @@ func TestTheServiceStaysWithinItsPod(t *testing.T) {
 	quiet()
 	within("50 streams of a batch that inflates to 40 MB")
 	together(200, "/messages?limit=1000&topic="+small)
-	within("200 at once beside them")
+	within("200 requests at once beside them")
 }

@@ -12,8 +12,9 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// Answers that say nothing of what a partition holds must not be read as "it holds
-// nothing". Each is given once, as a real broker gives it, and then the truth.
+// A response that doesn't say what a partition holds must not be taken for an empty
+// partition. Each such response is given once, as real brokers give it, before the
+// right one.
 func TestAnAnswerWithoutRecordsIsNoEmptyPartition(t *testing.T) {
 	fetched := func(change func(*kmsg.FetchResponse, *kmsg.FetchResponseTopicPartition)) func(kmsg.Request) kmsg.Response {
 		return func(r kmsg.Request) kmsg.Response {
@@ -71,7 +72,7 @@ func TestAnAnswerWithoutRecordsIsNoEmptyPartition(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := brokertest.Start(t)
 			if k.Embedded == nil {
-				t.Skip("makes the embedded broker answer wrongly")
+				t.Skip("makes the embedded broker give such responses")
 			}
 			s := start(t, k.BootstrapServers)
 			topic := k.Topic(t, "gaps", 1, nil)
@@ -90,12 +91,12 @@ func TestAnAnswerWithoutRecordsIsNoEmptyPartition(t *testing.T) {
 	}
 }
 
-// Retention deletes the beginning after it was asked where that is. The error of real
+// Retention deletes the beginning of the log after it was located. The error of real
 // brokers doesn't say where the log starts now.
-func TestWhatIsLeftOfADeletedBeginningIsRead(t *testing.T) {
+func TestTheRestIsReadIfTheBeginningIsDeleted(t *testing.T) {
 	k := brokertest.Start(t)
 	if k.Embedded == nil {
-		t.Skip("deletes records between two questions to the embedded broker")
+		t.Skip("deletes records between two requests to the embedded broker")
 	}
 	s := start(t, k.BootstrapServers)
 	topic := k.Topic(t, "expired", 1, nil)

@@ -60,8 +60,8 @@ func listGroups(ctx context.Context, c client) ([]group, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Offsets of topics that are gone stay committed: asking for their ends
-	// would wait for them to come.
+	// Committed offsets of deleted topics stay. Requesting the ends of such topics
+	// would wait until they exist.
 	metadata, err := c.allTopics(ctx)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func listGroups(ctx context.Context, c client) ([]group, error) {
 	return groups, nil
 }
 
-// measure fills in ends and lags.
+// measure sets the ends and lags.
 func (g *group) measure(ends map[place]int64) {
 	lags := map[place]*int64{}
 	for i := range g.Partitions {
@@ -151,7 +151,7 @@ func (c client) groups(ctx context.Context) ([]group, error) {
 		for _, d := range result.ConsumerGroupDescriptions {
 			i := slices.Index(names, d.GroupID)
 			if i < 0 || d.Error.Code() != kafka.ErrNoError {
-				continue // a group of a kind that this can't describe keeps what the list says
+				continue // a type of group that can't be described keeps what the list says
 			}
 			groups[i].Members = len(d.Members)
 			assigned[i] = map[place]bool{}
@@ -171,7 +171,7 @@ func (c client) groups(ctx context.Context) ([]group, error) {
 		return nil, err
 	}
 
-	// The client asks for one group's offsets at a time.
+	// The client can request the offsets of one group at a time.
 	var wg sync.WaitGroup
 	turns := make(chan struct{}, 8)
 	faults := make([]error, len(groups))
@@ -191,7 +191,7 @@ func memberOf(m kafka.MemberDescription) consumer {
 		ID:         m.ConsumerID,
 		InstanceID: m.GroupInstanceID,
 		ClientID:   m.ClientID,
-		Host:       strings.TrimPrefix(m.Host, "/"), // Java writes an address without a name so
+		Host:       strings.TrimPrefix(m.Host, "/"), // Java writes an address without a host name with a slash
 		Partitions: []assignedPartition{},
 	}
 	for _, tp := range m.Assignment.TopicPartitions {
@@ -203,14 +203,14 @@ func memberOf(m kafka.MemberDescription) consumer {
 	return member
 }
 
-// committed fills in a group's partitions.
+// committed sets the group's partitions.
 func (c client) committed(ctx context.Context, g *group, assigned map[place]bool) error {
 	return ask(ctx, "listing the offsets of group "+g.Group, func(ctx context.Context, timeout time.Duration) error {
 		result, err := c.admin.ListConsumerGroupOffsets(ctx,
 			[]kafka.ConsumerGroupTopicPartitions{{Group: g.Group}}, kafka.SetAdminRequestTimeout(timeout))
 		var ke kafka.Error
 		if errors.As(err, &ke) && ke.Code() == kafka.ErrGroupIDNotFound {
-			return nil // gone meanwhile, or of a kind that commits nothing
+			return nil // deleted meanwhile, or a type of group that commits nothing
 		}
 		if err != nil {
 			return err

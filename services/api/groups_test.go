@@ -106,7 +106,7 @@ func TestGroupsShowMembersAndLag(t *testing.T) {
 		}
 		for i := range list {
 			if list[i].Group == "api" {
-				t.Error("the service made a group")
+				t.Error("the service created a group")
 			}
 			if list[i].Group == name {
 				return &list[i]
@@ -137,7 +137,7 @@ func TestGroupsShowMembersAndLag(t *testing.T) {
 	if got := find(); got == nil || got.State != "Empty" || got.Members != 0 || len(got.Consumers) != 0 || got.Lag != 4 {
 		t.Errorf("without members: %+v", got)
 	}
-	// Offsets of a topic that is gone are no fault.
+	// Committed offsets of a deleted topic are not an error.
 	if _, err := k.Admin().DeleteTopics(t.Context(), topic); err != nil {
 		t.Fatal(err)
 	}

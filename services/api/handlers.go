@@ -36,7 +36,7 @@ const (
 // used by proxies.
 const statusGone = 499
 
-// topicName is Kafka's own rule.
+// topicName is Kafka's rule for topic names.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
 const topicRule = "must be at most 249 letters, digits, dots, underscores or hyphens"
@@ -51,13 +51,13 @@ type server struct {
 	cluster *cluster
 	readers *pool
 	places  *memory
-	answers *semaphore.Weighted // bytes of answers that are being taken
+	answers *semaphore.Weighted // bytes of responses that clients are receiving
 	health  *health.Health
 	log     *slog.Logger
 	metrics metrics
 
-	streams   chan struct{} // one for every live tail
-	listings  chan struct{} // one for every listing of topics or groups
+	streams   chan struct{} // one slot for each live tail
+	listings  chan struct{} // one slot for each listing of topics or groups
 	heartbeat time.Duration
 }
 
@@ -84,11 +84,11 @@ func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, lo
 			}, []string{"endpoint"}),
 			consumed: promauto.With(reg).NewCounter(prometheus.CounterOpts{
 				Name: "api_messages_consumed_total",
-				Help: "Messages sent to clients, in answers and in streams.",
+				Help: "Messages sent to clients, in responses and in streams.",
 			}),
 			duration: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
 				Name:    "messages_read_duration_seconds",
-				Help:    "Time to read the last messages of a topic; complete is false if time or bytes ran out.",
+				Help:    "Time to read the last messages of a topic; complete is false if the limit on time or bytes was reached.",
 				Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 			}, []string{"complete"}),
 			streams: promauto.With(reg).NewGauge(prometheus.GaugeOpts{
@@ -101,12 +101,12 @@ func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, lo
 		heartbeat: 15 * time.Second,
 	}
 	for _, complete := range []bool{true, false} {
-		s.metrics.duration.WithLabelValues(strconv.FormatBool(complete)) // there from the start, so that a rate sees the first
+		s.metrics.duration.WithLabelValues(strconv.FormatBool(complete)) // exists from the start, so that rate() counts the first one
 	}
 	return s
 }
 
-// selection is the part of Kafka that a request asks for.
+// selection is the topic and partitions that a request asks for.
 type selection struct {
 	topic     string
 	partition int32 // -1: all
@@ -152,25 +152,24 @@ func (s *server) parseSelection(c *gin.Context, more ...*httpx.FieldError) (sele
 // the request.
 func (s *server) shows(c *gin.Context, topic string) bool {
 	if isInternal(topic) && !s.cfg.AllowInternal {
-		httpx.Abort(c, http.StatusForbidden, fmt.Sprintf("topic %q is internal to Kafka; ALLOW_INTERNAL_TOPICS opens such topics", topic))
+		httpx.Abort(c, http.StatusForbidden, fmt.Sprintf("topic %q is internal to Kafka; ALLOW_INTERNAL_TOPICS=true lets this service read such topics", topic))
 		return false
 	}
 	return true
 }
 
-// cursorText is what every cursor looks like, also one of a later version.
+// cursorText matches every cursor, including those of later versions.
 var cursorText = regexp.MustCompile(`^[A-Za-z0-9_-]*$`)
 
 func checkCursor(field, text string) *httpx.FieldError {
 	if cursorText.MatchString(text) {
 		return nil
 	}
-	return &httpx.FieldError{Field: field, Detail: "must be letters, digits, underscores and hyphens, as this service gave it"}
+	return &httpx.FieldError{Field: field, Detail: "must be letters, digits, underscores and hyphens: pass it as this service returned it"}
 }
 
-// cursorOf returns the place that a cursor leads to, or nil where it is empty.
-// When it returns false, it has answered: there is no such place in the
-// selection.
+// cursorOf returns the parsed cursor, or nil if text is empty. If it returns false,
+// it has answered the request: the cursor doesn't belong to the selection.
 func (sel selection) cursorOf(c *gin.Context, field, text string) (*cursor, bool) {
 	if text == "" {
 		return nil, true
@@ -179,11 +178,11 @@ func (sel selection) cursorOf(c *gin.Context, field, text string) (*cursor, bool
 	if err == nil && parsed.belongs(sel) {
 		return parsed, true
 	}
-	detail := "was not given by this service for this topic and partition"
+	detail := "was not returned by this service for this topic and partition"
 	if errors.Is(err, errOldCursor) {
-		detail = "was given by another release of this service. Ask without it: that starts anew"
+		detail = "was returned by another release of this service: request without it to start over"
 	}
-	httpx.Abort(c, http.StatusNotFound, "no such place", httpx.FieldError{Field: field, Detail: detail})
+	httpx.Abort(c, http.StatusNotFound, "no such cursor", httpx.FieldError{Field: field, Detail: detail})
 	return nil, false
 }
 
@@ -219,13 +218,13 @@ func (s *server) messages(c *gin.Context) {
 	}
 	if page.next != "" {
 		c.Header("Link", nextLink(c.Request.URL.Query(), sel, limit, page.next))
-		c.Header("X-Next-Cursor", page.next) // for clients that are generated, and build their own query
+		c.Header("X-Next-Cursor", page.next) // for generated clients, which build the query themselves
 	}
 	if page.searched != nil {
 		page.searched.writeTo(c.Writer.Header())
 	}
 	c.Header("Cache-Control", "no-store")
-	// Room for answers is not for those who have stopped reading.
+	// A client that has stopped reading must not keep its room.
 	control := http.NewResponseController(c.Writer)
 	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	c.Header("Content-Length", strconv.Itoa(len(page.body)))
@@ -234,22 +233,21 @@ func (s *server) messages(c *gin.Context) {
 	_ = control.SetWriteDeadline(time.Time{})
 }
 
-// page is an answer of GET /messages.
+// page is a response of GET /messages.
 type page struct {
 	body     []byte
 	count    int // of messages
 	complete bool
 	reason   string
 	next     string    // the cursor; "" at the beginning of the topic
-	missing  string    // places that can't be read
-	searched *searched // nil: it was no search
-	release  func()    // gives its room back
+	missing  string    // unreadable ranges
+	searched *searched // nil if it was not a search
+	release  func()    // returns its room
 }
 
-var errTimeout = errors.New("nothing could be read in time")
+var errTimeout = errors.New("no message could be read in time")
 
-// lastMessages reads the last limit messages of a selection, or the page that
-// a cursor leads to.
+// lastMessages reads the last limit messages of a selection, or the page at a cursor.
 func (s *server) lastMessages(ctx context.Context, sel selection, to seek, limit int, from *cursor) (page, error) {
 	if err := s.kafkaUp(); err != nil {
 		return page{}, err
@@ -330,8 +328,8 @@ func (s *server) lastMessages(ctx context.Context, sel selection, to seek, limit
 	return answer, err
 }
 
-// room waits until there is room for an answer beside those that their callers
-// are still taking.
+// room waits until there is room for a response beside those that clients are still
+// receiving.
 func (s *server) room(ctx context.Context, bytes int64) (release func(), err error) {
 	bytes = min(bytes, s.cfg.answerBytes())
 	if err := s.answers.Acquire(ctx, bytes); err != nil {
@@ -374,21 +372,21 @@ func (s *server) fail(c *gin.Context, err error) {
 	case errors.Is(err, errUnknownTopic):
 		httpx.Abort(c, http.StatusNotFound, "no such topic")
 	case errors.Is(err, errUnknownPartition):
-		httpx.Abort(c, http.StatusNotFound, "the topic has no such partition")
+		httpx.Abort(c, http.StatusNotFound, "the topic does not have this partition")
 	case errors.Is(err, errForbidden):
-		httpx.Abort(c, http.StatusForbidden, "Kafka's access rules don't let this service read that")
+		httpx.Abort(c, http.StatusForbidden, "Kafka's access list doesn't allow this service to read it")
 	case errors.Is(err, errSaturated):
-		httpx.AbortRetry(c, http.StatusServiceUnavailable, time.Second, "too many requests are reading at once")
+		httpx.AbortRetry(c, http.StatusServiceUnavailable, time.Second, "too many requests are reading at once; try again")
 	case errors.Is(err, errRecreated):
-		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "the topic was deleted and created again while it was read; ask again")
+		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "the topic was deleted and created again while it was read; try again")
 	case errors.Is(err, errOtherLog), errors.Is(err, errForgotten):
 		gone(c, err)
 	case errors.Is(err, errLeaderless):
-		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "a partition has no leader now; partition= reads one that has")
+		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "a partition has no leader now; try again, or select a partition that has one with partition=")
 	case errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errUnavailable):
-		httpx.Abort(c, http.StatusGatewayTimeout, "nothing could be read within the bounds on time and bytes; a smaller limit or one partition may do")
+		httpx.Abort(c, http.StatusGatewayTimeout, "no message could be read within the limits on time and bytes; try a smaller limit or a single partition")
 	case errors.Is(err, errUnavailable):
-		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "Kafka does not answer")
+		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "Kafka does not answer; try again")
 	default:
 		s.log.ErrorContext(c.Request.Context(), "request failed", "path", c.FullPath(), "error", err)
 		httpx.Abort(c, http.StatusInternalServerError, "internal error")
@@ -397,22 +395,22 @@ func (s *server) fail(c *gin.Context, err error) {
 	s.log.DebugContext(c.Request.Context(), "request refused", "path", c.FullPath(), "error", err)
 }
 
-// gone answers where a cursor leads nowhere any more.
+// gone answers a request whose cursor is no longer valid.
 func gone(c *gin.Context, err error) {
 	what := map[error]string{
-		errOtherLog:  "the topic was deleted and created again since the place was given, and what it leads to is gone",
-		errForgotten: "the service holds the place no longer: it was restarted, another of its pods answers, or many others came since",
+		errOtherLog:  "the topic was deleted and created again after the cursor was returned",
+		errForgotten: "this process doesn't hold the cursor's positions: it was restarted, another pod returned the cursor, or newer cursors have replaced it",
 	}
 	for reason, text := range what {
 		if errors.Is(err, reason) {
-			httpx.Abort(c, http.StatusGone, text+". Ask without cursor or Last-Event-ID: that starts anew")
+			httpx.Abort(c, http.StatusGone, text+". Request without cursor or Last-Event-ID to start over")
 		}
 	}
 }
 
 const jsonType = "application/json; charset=utf-8"
 
-// writeJSON answers with v; text stays readable, < and > included.
+// writeJSON answers with v. It leaves < and > in texts unescaped.
 func writeJSON(c *gin.Context, v any) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)

@@ -15,33 +15,33 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// described is a topic as brokers describe it now: its id, and who leads its
+// described is a topic as the brokers describe it now: its id, and the leaders of its
 // partitions.
 type described struct {
 	id      [16]byte
 	leaders map[int32]int32
 }
 
-// located is the log of one partition: what of it can be read is [low, end).
+// located is the log of one partition; [low, end) can be read.
 type located struct {
 	partition int32
 	extent
 }
 
 var (
-	errMoved     = errors.New("a leader has moved") // asks for fresh metadata
+	errMoved     = errors.New("a leader has moved") // the caller retries with fresh metadata
 	errRecreated = errors.New("the topic was deleted and created again")
 )
 
-// Timestamps that stand for an offset in ListOffsets.
+// Special timestamps of ListOffsets.
 const (
 	latest   = -1
 	earliest = -2
 )
 
-// locate finds the selected partitions, and captures where their logs begin and
-// end now. It is that log that the reader reads from then on. Under read_committed an end is the last stable offset: where the
-// first transaction begins that is still open.
+// locate finds the selected partitions, and captures where their logs start and end
+// now. The reader reads only this log from then on. Under read_committed an end is the
+// last stable offset: the start of the first open transaction.
 func (r *reader) locate(ctx context.Context, sel selection) ([]located, error) {
 	var logs []located
 	d, err := r.settled(ctx, "looking "+sel.topic+" up", func(ctx context.Context) (described, error) {
@@ -55,7 +55,7 @@ func (r *reader) locate(ctx context.Context, sel selection) ([]located, error) {
 				continue
 			}
 			if leader < 0 {
-				return d, fmt.Errorf("%w: partition %d of %s has none", errLeaderless, partition, sel.topic)
+				return d, fmt.Errorf("%w: partition %d of %s", errLeaderless, partition, sel.topic)
 			}
 			starts[partition], ends[partition] = earliest, latest
 		}
@@ -82,8 +82,8 @@ func (r *reader) locate(ctx context.Context, sel selection) ([]located, error) {
 	return logs, err
 }
 
-// lookUp asks, for each partition, for the first record of a timestamp or
-// later. Partitions that have none are missing from the result.
+// lookUp finds, in each partition, the first record with a given timestamp or a later
+// one. Partitions without one are missing from the result.
 func (r *reader) lookUp(ctx context.Context, topic string, logs []located, timestamp func(partition int32) int64) (map[int32]int64, error) {
 	var found map[int32]int64
 	_, err := r.settled(ctx, "looking up times in "+topic, func(ctx context.Context) (described, error) {
@@ -105,8 +105,8 @@ func (r *reader) lookUp(ctx context.Context, topic string, logs []located, times
 	return found, err
 }
 
-// settled asks until no leader moves meanwhile, within the bound on one
-// question.
+// settled repeats a question until no leader moves meanwhile, within the time limit of
+// one question.
 func (r *reader) settled(ctx context.Context, what string, question func(context.Context) (described, error)) (described, error) {
 	bounded, cancel := context.WithTimeout(ctx, kafkax.AnswerTimeout)
 	defer cancel()
@@ -124,7 +124,7 @@ func (r *reader) settled(ctx context.Context, what string, question func(context
 	}
 }
 
-// describe asks for a topic's id and leaders. Asking never creates the topic.
+// describe requests a topic's id and leaders. It never creates the topic.
 func (r *reader) describe(ctx context.Context, topic string) (described, error) {
 	request := kmsg.NewPtrMetadataRequest()
 	asked := kmsg.NewMetadataRequestTopic()
@@ -145,13 +145,13 @@ func (r *reader) describe(ctx context.Context, topic string) (described, error) 
 		}
 	}
 	if len(d.leaders) == 0 {
-		return d, fmt.Errorf("%w: the brokers don't mention it", errUnknownTopic)
+		return d, fmt.Errorf("%w: it is missing from the brokers' metadata", errUnknownTopic)
 	}
 	return d, nil
 }
 
-// listOffsets asks each leader once for the offset that each partition's
-// timestamp stands for, and puts it in the timestamp's place.
+// listOffsets sends one ListOffsets request to each leader, and replaces each
+// timestamp in asked by the offset found for it.
 func (r *reader) listOffsets(ctx context.Context, topic string, d described, asked map[int32]int64) error {
 	requests := map[int32]*kmsg.ListOffsetsRequest{}
 	for partition, timestamp := range asked {
@@ -212,8 +212,8 @@ func (r *reader) listOffsets(ctx context.Context, topic string, d described, ask
 	return errors.Join(faults...)
 }
 
-// moves reports whether a partition's error is one of a leader that moves or of
-// a topic that not every broker knows yet.
+// moves reports whether a partition's error is transient: its leader is moving, or not
+// every broker knows the topic yet.
 func moves(err error) bool {
 	for _, passing := range []error{
 		kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch,
@@ -227,7 +227,7 @@ func moves(err error) bool {
 	return false
 }
 
-// brokerError tells errors apart as this service does.
+// brokerError classifies a broker's error as one of this service's errors.
 func brokerError(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

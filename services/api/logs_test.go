@@ -14,9 +14,9 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// What is in a log beside a plain run of records: holes, aborted records,
-// undecided ones, a beginning that has moved. The answers are spelled out here;
-// real brokers make such logs in their own ways.
+// Logs with more than consecutive records: holes, aborted records, open transactions, a
+// deleted beginning. The expected responses are written out here, since real brokers
+// produce such logs in their own ways.
 
 func values(list []message) string {
 	var all []string
@@ -26,7 +26,7 @@ func values(list []message) string {
 	return strings.Join(all, " ")
 }
 
-// wants compares the values of an answer, newest first.
+// wants compares the values in a response, newest first.
 func (s *service) wants(t *testing.T, path, want string) answer {
 	t.Helper()
 	start := time.Now()
@@ -40,7 +40,7 @@ func (s *service) wants(t *testing.T, path, want string) answer {
 	return a
 }
 
-// numbered makes records with the values prefix0, prefix1, …
+// numbered returns records with the values prefix0, prefix1, …
 func numbered(topic, prefix string, partition int32, count int) []*kgo.Record {
 	var records []*kgo.Record
 	for i := range count {
@@ -52,8 +52,8 @@ func numbered(topic, prefix string, partition int32, count int) []*kgo.Record {
 func TestACompactedTopic(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
-	// A real broker compacts what is not in the segment that is written to, and
-	// begins a new segment with a record that comes later than this.
+	// A real broker compacts only segments that are no longer written to, and starts a
+	// new segment for a record that comes later than this.
 	topic := k.Topic(t, "compacted", 1, map[string]string{
 		"cleanup.policy": "compact", "segment.ms": "500", "min.cleanable.dirty.ratio": "0.001", "delete.retention.ms": "0",
 	})
@@ -81,12 +81,12 @@ func TestACompactedTopic(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the log is not compacted")
 		}
-		// The key that is written on and on rolls the segments.
+		// This key is written again and again to roll the segments.
 		write(t, client, &kgo.Record{Topic: topic, Key: []byte("9"), Value: []byte("9:tick")})
 		time.Sleep(600 * time.Millisecond)
 	}
-	// What the last segments hold of key 9 is the broker's affair; of the others
-	// the newest is left, a hundred offsets and many holes back.
+	// What the last segments hold of key 9 is up to the broker. Of the other keys the
+	// newest record is left, a hundred offsets and many holes back.
 	var rest []message
 	list, a := s.messages(t, "/messages?limit=1000&topic="+topic)
 	for _, m := range list {
@@ -100,7 +100,7 @@ func TestACompactedTopic(t *testing.T) {
 	if a.header.Get("X-Complete") != "true" || a.header.Get("X-Reason") != reasonBeginning {
 		t.Errorf("headers %v", a.header)
 	}
-	// As many as asked for, across the holes; compaction may go on meanwhile.
+	// As many as requested, across the holes; compaction may continue meanwhile.
 	limit := len(list) - 1
 	if list, a := s.messages(t, fmt.Sprintf("/messages?limit=%d&topic=%s", limit, topic)); len(list) != limit && a.header.Get("X-Reason") != reasonBeginning {
 		t.Errorf("%d messages, asked for %d: %v", len(list), limit, a.header)
@@ -123,7 +123,7 @@ func TestATransactionalTopic(t *testing.T) {
 	}
 	s.wants(t, path+"&limit=4", "second1 second0 first2 first1")
 
-	// An open transaction hides itself and all behind it, and holds nobody up.
+	// An open transaction hides itself and everything after it, and delays nobody.
 	open := writer(t, k, kgo.TransactionalID(brokertest.Unique("txn")))
 	if err := open.BeginTransaction(); err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func TestATransactionalTopic(t *testing.T) {
 	}
 	s.wants(t, path+"&isolation=read_uncommitted&limit=5", "behind1 behind0 open1 open0 second1")
 
-	// Once it is decided all of it is there, in the log's order.
+	// Once it is committed, everything is there, in the log's order.
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := open.EndTransaction(ctx, kgo.TryCommit); err != nil {
@@ -165,7 +165,7 @@ func TestATopicWhoseBeginningWasDeleted(t *testing.T) {
 	s.wants(t, "/messages?limit=2&topic="+topic, "left99 left98")
 	s.wants(t, "/messages?partition=1&topic="+topic, "")
 
-	// What an earlier page pointed at may be gone when it is asked for.
+	// A position from an earlier page may be deleted by the time of the next.
 	write(t, client, numbered(topic, "new", 0, 6)...)
 	_, first := s.messages(t, "/messages?limit=3&topic="+topic)
 	deleteBefore(t, k, topic, 0, 102)

@@ -1,6 +1,5 @@
-// The api service shows what is in Kafka: the last messages of a topic, a live
-// tail, the topics and the consumer groups. It never joins a group and never
-// commits.
+// The api service shows what is in Kafka: the last messages of a topic, a live tail,
+// topics, consumer groups and brokers. It never joins a group and never commits.
 package main
 
 import (

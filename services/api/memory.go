@@ -7,22 +7,22 @@ import (
 	"sync"
 )
 
-// memory holds the positions of cursors that would be too large with them. It
-// is bounded, and ends with the process: then the place is lost, and its caller
-// is told so. Safe for concurrent use.
+// memory holds the positions of cursors that would be too large to contain them. It is
+// bounded, and lost when the process ends; a client with such a cursor then gets 410.
+// Safe for concurrent use.
 type memory struct {
 	mu    sync.Mutex
 	held  map[key]*list.Element // of *kept
-	order *list.List            // the last used first
+	order *list.List            // most recently used first
 	size  int
 	most  int // bytes
 }
 
-// key names what is held.
+// key identifies held positions.
 type key [16]byte
 
-// kept is the positions of a place, and steps that lead on from there. The
-// steps before the first were folded into the positions.
+// kept holds positions and the steps that follow them. The steps before first have
+// been applied to the positions.
 type kept struct {
 	key       key
 	positions []byte
@@ -30,7 +30,7 @@ type kept struct {
 	steps     []step
 }
 
-// step says which offset comes next in a partition.
+// step sets the next offset of a partition.
 type step struct {
 	partition int32
 	next      int64
@@ -38,7 +38,7 @@ type step struct {
 
 const (
 	memorySize = 8 << 20
-	mostSteps  = 8192 // that one client may be behind
+	mostSteps  = 8192 // how far a client's event id may lag behind
 	stepSize   = 16
 	keptCost   = 256
 )
@@ -49,14 +49,14 @@ func newMemory(size int) *memory {
 
 func (k *kept) size() int { return keptCost + len(k.positions) + stepSize*cap(k.steps) }
 
-// keep holds positions, and returns the same key for the same ones.
+// keep holds positions, and returns the same key for equal ones.
 func (m *memory) keep(positions []position) key {
 	data := appendPositions(nil, positions)
 	sum := sha256.Sum256(data)
 	return m.add(&kept{key: key(sum[:16]), positions: data})
 }
 
-// begin holds positions that steps are going to follow.
+// begin holds positions that steps will follow.
 func (m *memory) begin(positions []position) key {
 	k := &kept{positions: appendPositions(nil, positions)}
 	_, _ = rand.Read(k.key[:]) // never fails
@@ -72,8 +72,8 @@ func (m *memory) add(k *kept) key {
 	return k.key
 }
 
-// step adds one, and returns how many there have been; 0 where the place was
-// given up meanwhile.
+// step appends a step, and returns the number of steps so far; 0 if the positions have
+// been dropped.
 func (m *memory) step(name key, s step) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -90,7 +90,7 @@ func (m *memory) step(name key, s step) int {
 	return k.first + len(k.steps)
 }
 
-// fold applies the oldest steps to the positions.
+// fold applies the oldest n steps to the positions.
 func (k *kept) fold(n int) {
 	d := decoder{rest: k.positions}
 	k.positions = appendPositions(nil, apply(d.positions(), k.steps[:n]))
@@ -107,7 +107,7 @@ func apply(positions []position, steps []step) []position {
 	return positions
 }
 
-// get returns the positions after so many steps.
+// get returns the positions after the given number of steps.
 func (m *memory) get(name key, steps int) ([]position, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -128,7 +128,7 @@ func (m *memory) use(name key) *kept {
 	return e.Value.(*kept)
 }
 
-// grow makes room by giving up what was not used for longest, but for the last
+// grow makes room by dropping the least recently used, but never the most recently
 // used.
 func (m *memory) grow(by int) {
 	for m.size += by; m.size > m.most && m.order.Len() > 1; {

@@ -10,19 +10,19 @@ import (
 	"unicode/utf8"
 )
 
-// message is a record as callers see it. The first six fields are what they
-// always were; the others come only where they say something.
+// message is the JSON form of a record. The first six fields are those of the original
+// system; the others are left out if they would say nothing.
 type message struct {
 	Topic     string  `json:"topic"`
 	Partition int32   `json:"partition"`
-	Offset    string  `json:"offset"` // beyond what a JSON number holds exactly
+	Offset    string  `json:"offset"` // a string: too large for a JSON number to hold exactly
 	Timestamp string  `json:"timestamp"`
 	Key       *string `json:"key"`
 	Value     *string `json:"value"`
 
 	KeyEncoding   string   `json:"keyEncoding,omitempty"`
 	ValueEncoding string   `json:"valueEncoding,omitempty"`
-	TimestampType string   `json:"timestampType,omitempty"` // LogAppendTime; CreateTime goes without saying
+	TimestampType string   `json:"timestampType,omitempty"` // LogAppendTime, or empty for CreateTime
 	Headers       []header `json:"headers,omitempty"`       // in the record's order; a key may repeat
 }
 
@@ -52,8 +52,8 @@ func newMessage(topic string, r *record) message {
 }
 
 // encodePage returns the JSON array of the first n records. A text may become six
-// times as long in JSON; n is less than all where that comes to more than most
-// bytes.
+// times as long in JSON: n is smaller than the number of records if all of them
+// would exceed most bytes.
 func encodePage(topic string, records []record, most int64) (body []byte, n int, err error) {
 	var size int64
 	for i := range records {
@@ -61,7 +61,7 @@ func encodePage(topic string, records []record, most int64) (body []byte, n int,
 	}
 	out := bytes.NewBuffer(make([]byte, 0, min(size, most)+2))
 	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false) // text stays readable, < and > included
+	encoder.SetEscapeHTML(false) // leaves < and > readable
 	out.WriteByte('[')
 	for i := range records {
 		before := out.Len()
@@ -82,7 +82,7 @@ func encodePage(topic string, records []record, most int64) (body []byte, n int,
 	return out.Bytes(), n, nil
 }
 
-// jsonSize is how long a text is in JSON.
+// jsonSize returns the length of a text in JSON.
 func jsonSize(b []byte) int {
 	if !utf8.Valid(b) {
 		return base64.StdEncoding.EncodedLen(len(b))
@@ -98,11 +98,11 @@ func jsonSize(b []byte) int {
 	return size
 }
 
-// mostEscaped is how many bytes of JSON one byte of a text may become.
+// mostEscaped is the maximum length in JSON of one byte of text.
 const mostEscaped = 6
 
-// text returns bytes as a JSON string can carry them: null as null, UTF-8 as
-// it is, anything else as base64 and said so.
+// text returns bytes as a JSON string: null as null, UTF-8 as it is, anything else in
+// base64 with encoding "base64".
 func text(b []byte) (value *string, encoding string) {
 	switch {
 	case b == nil:
@@ -115,8 +115,8 @@ func text(b []byte) (value *string, encoding string) {
 	return &s, "base64"
 }
 
-// isoTime is a timestamp as JavaScript's toISOString writes it, in years
-// beyond four digits too: a producer may stamp in microseconds.
+// isoTime formats a timestamp as JavaScript's toISOString does, including years of more
+// than four digits: a producer may set microseconds by mistake.
 func isoTime(milliseconds int64) string {
 	t := time.UnixMilli(milliseconds).UTC()
 	if year := t.Year(); year < 0 || year > 9999 {

@@ -11,9 +11,9 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// The bound on bytes holds for what a record becomes: a control character is
-// six characters of JSON.
-func TestWhatGrowsInJSONIsBounded(t *testing.T) {
+// The limit on bytes applies to the response: a control character becomes six
+// characters of JSON.
+func TestTheLimitAppliesToTheJSON(t *testing.T) {
 	k := brokertest.Start(t)
 	const limit = 1_000_000
 	s := start(t, k.BootstrapServers, "READ_BYTES_LIMIT=1000000")
@@ -33,7 +33,7 @@ func TestWhatGrowsInJSONIsBounded(t *testing.T) {
 		t.Errorf("%d records over all pages", len(all))
 	}
 
-	// One that is too long by itself is left out as one that can't be read.
+	// One that is too long on its own is left out as unreadable.
 	write(t, client, &kgo.Record{Topic: topic, Value: bytes.Repeat([]byte{1}, 200_000)}, &kgo.Record{Topic: topic, Value: []byte("behind")})
 	a = s.get(t, "/messages?limit=2&partition=0&topic="+topic)
 	if a.status != http.StatusOK || a.header.Get("X-Unreadable") != "0/10-10 (size)" || !strings.Contains(string(a.body), "behind") {

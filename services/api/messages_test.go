@@ -17,7 +17,7 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// writer returns a client that writes to the partitions that records name.
+// writer returns a client that writes to the partitions given in the records.
 func writer(t testing.TB, k *brokertest.Kafka, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	client, err := kgo.NewClient(append([]kgo.Opt{
@@ -73,8 +73,8 @@ func transaction(t testing.TB, k *brokertest.Kafka, end string, records ...*kgo.
 	}
 }
 
-// awaitMarkers waits until the end of the records' transaction is in their
-// partitions: a real coordinator answers before it has written that.
+// awaitMarkers waits until the transaction's markers are in the records' partitions: a
+// real coordinator answers before it has written them.
 func awaitMarkers(t testing.TB, k *brokertest.Kafka, records []*kgo.Record) {
 	t.Helper()
 	eventually(t, "the transaction's markers", func() bool {
@@ -98,8 +98,8 @@ func deleteBefore(t testing.TB, k *brokertest.Kafka, topic string, partition int
 	}
 }
 
-// randomTopic writes a topic of the kinds that occur: skewed, transactional,
-// compacted, truncated, binary, stamped in order or out of it.
+// randomTopic writes a topic like those that occur: skewed, transactional, compacted,
+// truncated, binary, with timestamps in order or not.
 func randomTopic(t testing.TB, k *brokertest.Kafka, rng *rand.Rand) string {
 	t.Helper()
 	partitions := []int32{1, 2, 3, 6, 17, 50}[rng.IntN(6)]
@@ -184,8 +184,8 @@ func randomTopic(t testing.TB, k *brokertest.Kafka, rng *rand.Rand) string {
 	return topic
 }
 
-// The promise: record by record what a plain consumer reads, whatever the
-// topic, whatever the limit; and pages that hold each record once.
+// The guarantee: record by record the same as a plain consumer reads, for any topic and
+// any limit, and pages that contain each record once.
 func TestAnswersEqualWhatAPlainConsumerReads(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
@@ -211,8 +211,8 @@ func TestAnswersEqualWhatAPlainConsumerReads(t *testing.T) {
 	}
 }
 
-// What a page holds was there when the first page was asked for, and paging
-// goes on past it undisturbed.
+// Pages contain only what was there at the first page's request, and paging isn't
+// disturbed by new records.
 func TestPagingWhileTheTopicGrows(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
@@ -248,7 +248,7 @@ func TestPagingWhileTheTopicGrows(t *testing.T) {
 	}
 }
 
-// A read answers with what was there, however fast the topic grows.
+// A read returns what was there, however fast the topic grows.
 func TestReadingWhileTheTopicGrows(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
@@ -300,16 +300,16 @@ func TestTransactionsAndMarkers(t *testing.T) {
 	s.check(t, k, topic) // every third offset is a marker
 
 	transaction(t, k, "open", records(4, "open")...)
-	write(t, writer(t, k), records(4, "behind the open one")...)
+	write(t, writer(t, k), records(4, "after the open one")...)
 	s.check(t, k, topic)
 	committed, _ := s.messages(t, "/messages?limit=1000&topic="+topic)
 	all, _ := s.messages(t, "/messages?limit=1000&isolation=read_uncommitted&topic="+topic)
-	// Beyond what is committed: the aborted, the open and those behind.
+	// The uncommitted ones: those of the aborted and the open transaction, and the rest.
 	if more := len(all) - min(len(committed), 1000); len(committed) != 40 || len(all) != 1000 {
 		t.Errorf("%d committed, %d in all, %d more", len(committed), len(all), more)
 	}
 	newest, _ := s.messages(t, "/messages?limit=1&isolation=read_uncommitted&topic="+topic)
-	if *newest[0].Value != "behind the open one 3" {
+	if *newest[0].Value != "after the open one 3" {
 		t.Errorf("the newest uncommitted is %q", *newest[0].Value)
 	}
 }
@@ -327,7 +327,7 @@ func TestLargeRecords(t *testing.T) {
 	if a.header.Get("X-Complete") != "false" || a.header.Get("X-Reason") != reasonBytes || a.next() == "" {
 		t.Errorf("headers %v", a.header)
 	}
-	// Fewer than asked for, and exactly those.
+	// Fewer than requested, and exactly the last ones.
 	if want := lastOf(k.Read(t, topic), len(list)); len(list) < 3 || brief(list) != brief(want) {
 		t.Errorf("got %s\nwant %s", brief(list), brief(want))
 	}
@@ -336,7 +336,7 @@ func TestLargeRecords(t *testing.T) {
 	}
 }
 
-// The consumers are warm: they find a topic made since, and partitions added.
+// The client stays connected: it must find new topics, and added partitions.
 func TestNewTopicsAndPartitionsAreSeenAtOnce(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
@@ -347,7 +347,7 @@ func TestNewTopicsAndPartitionsAreSeenAtOnce(t *testing.T) {
 		write(t, client, &kgo.Record{Topic: topic, Partition: 1})
 		s.check(t, k, topic, 10)
 		k.GrowTopic(t, topic, 4)
-		fresh := writer(t, k) // it knows all four
+		fresh := writer(t, k) // it knows all four partitions
 		write(t, fresh, &kgo.Record{Topic: topic, Partition: 3})
 		start := time.Now()
 		s.check(t, k, topic, 10)
@@ -413,7 +413,7 @@ func TestFaultsAreAnswered(t *testing.T) {
 			t.Errorf("%s names %q, want %q", tt.query, got, tt.fields)
 		}
 	}
-	// No topic came into being by being asked for.
+	// Requesting a topic never creates it.
 	topics, err := k.Admin().ListTopics(t.Context())
 	if err != nil {
 		t.Fatal(err)

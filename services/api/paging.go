@@ -5,14 +5,14 @@ import (
 	"errors"
 )
 
-// Why a cursor leads nowhere.
+// Why a cursor is no longer valid.
 var (
-	errOtherLog  = errors.New("the cursor belongs to a log that is gone")
-	errForgotten = errors.New("the place is no longer held")
+	errOtherLog  = errors.New("the cursor belongs to a log that no longer exists")
+	errForgotten = errors.New("the cursor's positions are no longer held")
 )
 
-// positions returns where the pages before have come to; without a cursor, the
-// ends of the logs.
+// positions returns where the earlier pages ended; without a cursor, the ends of the
+// logs.
 func (s *server) positions(ctx context.Context, r *reader, sel selection, at *cursor, logs []located) ([]position, error) {
 	if at == nil {
 		var all []position
@@ -41,8 +41,8 @@ func (s *server) positions(ctx context.Context, r *reader, sel selection, at *cu
 	return at.positions, nil
 }
 
-// nextCursor returns the cursor of the next page, in the first form that is
-// small enough.
+// nextCursor returns the cursor of the next page, in the first form that is small
+// enough.
 func (s *server) nextCursor(ctx context.Context, r *reader, sel selection, at cursor, tails []*tail, next []position) (string, error) {
 	at.form, at.positions = inline, next
 	text, fits := at.encode()

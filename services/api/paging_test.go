@@ -16,11 +16,11 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// longestCursor leaves room for the rest of a Link in the 4 kB that proxies
-// reserve for an answer's headers.
+// longestCursor leaves room for the rest of a Link in the 4 kB that proxies reserve for
+// a response's headers.
 const longestCursor = 700
 
-// manyPartitions is more than a cursor has room for.
+// manyPartitions is more than fit in a cursor.
 func manyPartitions(k *brokertest.Kafka) int32 {
 	if k.Embedded == nil {
 		return 300
@@ -37,8 +37,8 @@ func (a answer) cursor(t testing.TB) string {
 	return link.Query().Get("cursor")
 }
 
-// The cursor is small for any number of partitions, and leads through all
-// records once: with timestamps in order, about in order, and in none.
+// The cursor is small for any number of partitions, and leads through all records once:
+// with timestamps in order, roughly in order, or in none.
 func TestCursorsOfAThousandPartitions(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
@@ -52,7 +52,7 @@ func TestCursorsOfAThousandPartitions(t *testing.T) {
 		"in-no-order": func(int) int { return rand.IntN(1_000_000) },
 	} {
 		if k.Embedded == nil && name != "jitter" {
-			continue // making so many partitions takes real brokers long
+			continue // creating so many partitions takes real brokers too long
 		}
 		t.Run(name, func(t *testing.T) {
 			topic := k.Topic(t, name, partitions, nil)
@@ -95,13 +95,13 @@ func TestCursorsOfAThousandPartitions(t *testing.T) {
 	}
 }
 
-// Where neither the cursor nor the brokers can say the place, the service holds
-// it: here each partition begins with a record that is stamped after all.
-func TestAPlaceThatTheServiceHolds(t *testing.T) {
+// If neither the cursor nor the brokers can tell the position, the service holds it:
+// here the first record of each partition has the newest timestamp.
+func TestHeldCursors(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
 	if k.Embedded == nil {
-		t.Skip("real brokers have a wide topic in the test before")
+		t.Skip("on real brokers, the test before covers a wide topic")
 	}
 	const partitions = 1000
 	topic := k.Topic(t, "future", partitions, nil)
@@ -133,12 +133,12 @@ func TestAPlaceThatTheServiceHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = start(t, k.BootstrapServers)
-	if a := s.get(t, first.next()); a.status != http.StatusGone || !strings.Contains(a.problem(t).Detail, "holds the place no longer") {
+	if a := s.get(t, first.next()); a.status != http.StatusGone || !strings.Contains(a.problem(t).Detail, "doesn't hold the cursor's positions") {
 		t.Errorf("after a restart = %d %s", a.status, a.body)
 	}
 }
 
-// Ids of events are as small, and each leads back to where it stood.
+// Event ids are just as small, and each continues where it belongs.
 func TestStreamIDsOfAThousandPartitions(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
@@ -146,7 +146,7 @@ func TestStreamIDsOfAThousandPartitions(t *testing.T) {
 	partitions := manyPartitions(k)
 	topic := k.Topic(t, "wide", partitions, nil)
 	path := "/messages/stream?topic=" + topic
-	eventually(t, "all partitions to have their leaders", func() bool { return s.get(t, "/messages?topic="+topic).status == http.StatusOK })
+	eventually(t, "leaders for all partitions", func() bool { return s.get(t, "/messages?topic="+topic).status == http.StatusOK })
 	e := s.follow(t, path, "")
 	ids := []string{e.id}
 	var records []*kgo.Record
@@ -176,19 +176,19 @@ func TestStreamIDsOfAThousandPartitions(t *testing.T) {
 		}
 		again.cancel()
 	}
-	// Where the service doesn't hold the place any more, it says so.
+	// If the service no longer holds the positions, it says so.
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
 	s = start(t, k.BootstrapServers)
 	a := s.get(t, path, "Last-Event-ID", e.id)
-	if a.status != http.StatusGone || !strings.Contains(a.problem(t).Detail, "Ask without") {
+	if a.status != http.StatusGone || !strings.Contains(a.problem(t).Detail, "Request without") {
 		t.Errorf("after a restart = %d %s", a.status, a.body)
 	}
 }
 
 // An offset means nothing in another log.
-func TestACursorOfATopicMadeAnewIsGone(t *testing.T) {
+func TestACursorOfARecreatedTopicIsGone(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
 	for _, partitions := range []int32{2, 300} { // inline and derived
@@ -206,7 +206,7 @@ func TestACursorOfATopicMadeAnewIsGone(t *testing.T) {
 	}
 }
 
-func TestAStreamResumesInATopicMadeAnew(t *testing.T) {
+func TestAStreamResumesInARecreatedTopic(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
 	topic := k.Topic(t, "anew", 2, nil)
@@ -247,7 +247,7 @@ func TestAStreamResumesInATopicMadeAnew(t *testing.T) {
 	}
 }
 
-func TestCursorsOfAnotherReleaseLeadNowhere(t *testing.T) {
+func TestCursorsOfAnotherReleaseAreRefused(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
 	topic := k.Topic(t, "upgraded", 1, nil)

@@ -12,11 +12,11 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// errSaturated is returned if a request got no reader in time.
+// errSaturated is returned if no reader was free in time.
 var errSaturated = errors.New("all readers are busy")
 
-// pool bounds how many requests read at once. They share one client, which
-// stays connected between them.
+// pool limits how many requests read at once. They share one client, which stays
+// connected.
 type pool struct {
 	direct *kgo.Client
 	slots  chan struct{} // one for each reader in use
@@ -45,7 +45,7 @@ func (p *pool) acquire(ctx context.Context, isolation kafka.IsolationLevel) (*re
 
 func (p *pool) release(*reader) { <-p.slots }
 
-// Run keeps the client until ctx ends.
+// Run keeps the client open until ctx ends.
 func (p *pool) Run(ctx context.Context) error {
 	<-ctx.Done()
 	p.direct.Close()
@@ -56,18 +56,18 @@ func (p *pool) Run(ctx context.Context) error {
 type reader struct {
 	direct    *kgo.Client
 	isolation kafka.IsolationLevel
-	largest   int       // bytes of a record; a larger one is left out
-	log       described // that was located
+	largest   int       // limit of a record's size in bytes; larger ones are left out
+	log       described // the log found by locate
 	missing   []missing // what could not be read
 }
 
 var _ fetcher = (*reader)(nil)
 
-// abandoned bounds how long an answer is awaited whose caller has left.
+// abandoned limits how long a response is awaited after its caller has left.
 const abandoned = 10 * time.Second
 
-// ask puts one question. A caller who leaves doesn't cancel it: that would
-// close a connection on which others wait for their answers.
+// ask sends one request. It isn't cancelled when the caller leaves: that would close
+// a connection on which others await responses.
 func (r *reader) ask(ctx context.Context, to kmsg.Requestor, question kmsg.Request) (kmsg.Response, error) {
 	type answer struct {
 		kmsg.Response
@@ -88,17 +88,17 @@ func (r *reader) ask(ctx context.Context, to kmsg.Requestor, question kmsg.Reque
 	}
 }
 
-// broker is where to ask what one broker knows.
+// broker returns the requestor for one broker.
 func (r *reader) broker(id int32) kmsg.Requestor { return retried{r.direct.Broker(int(id))} }
 
-// retried asks again where a connection breaks.
+// retried sends a request again after a broken connection.
 type retried struct{ *kgo.Broker }
 
 func (b retried) Request(ctx context.Context, question kmsg.Request) (kmsg.Response, error) {
 	return b.RetriableRequest(ctx, question)
 }
 
-// largestRecord is for readers whose caller sets no bound.
+// largestRecord is the default for readers whose caller sets no limit.
 const largestRecord = 8 << 20
 
 func newRecord(m *kafka.Message) record {

@@ -12,8 +12,8 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// Callers leave at any moment, and the reader goes on to the next.
-func TestLeavingCallersDoNoHarm(t *testing.T) {
+// Callers may leave at any moment; their reader then serves the next.
+func TestAbandonedReadersAreReleased(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "left", 6, nil)
 	client := writer(t, k)

@@ -10,29 +10,28 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// What "the last N records of a topic" means here, exactly:
+// What "the last N records of a topic" means here:
 //
-// Take from each partition its last N records by offset, below the end that
-// was captured when the request came. Of all these, the answer is the N newest
-// by (timestamp, partition, offset), newest first.
+// Take from each partition its last N records by offset, below the end captured when
+// the request arrived. The response is the N newest of all these by (timestamp,
+// partition, offset), newest first.
 //
-// Where timestamps never decrease within a partition, which is what brokers
-// that stamp records (LogAppendTime) give and producers with a sane clock too,
-// these are the N newest records of the topic. Where producers set odd
-// timestamps, the log's own order says what is recent within a partition, so
-// that a record stamped in the far future or past can't hide what was written
-// after it.
+// If timestamps never decrease within a partition, these are the N newest records of
+// the topic. That is so if brokers set them (LogAppendTime), or producers with a
+// correct clock. If producers set odd timestamps, the order of the log decides what is
+// recent within a partition, so that a record with a timestamp far in the future or
+// past can't hide what was written after it.
 //
-// A record is what a consumer of that isolation level is given: transaction
-// markers, aborted records and what compaction removed don't count to N.
-// Everything here is about choosing; fetching is behind the fetcher.
+// A record is what a consumer with that isolation level receives: transaction markers,
+// aborted records and records removed by compaction don't count towards N.
+// This file chooses records; the fetcher fetches them.
 
 // record is one record as read from Kafka.
 type record struct {
 	partition  int32
 	offset     int64
-	timestamp  int64 // milliseconds; -1: none
-	appendTime bool  // stamped by the broker
+	timestamp  int64 // milliseconds; -1 if none
+	appendTime bool  // set by the broker (LogAppendTime)
 	key, value []byte
 	headers    []kafka.Header
 }
@@ -47,7 +46,7 @@ func (r *record) size() int64 {
 	return int64(n)
 }
 
-// becomes is how many bytes a record is in an answer, where that could be many.
+// becomes returns an upper limit of the record's bytes in a response.
 func (r *record) becomes() int64 {
 	if n := r.size(); n < manyBytes {
 		return n
@@ -59,28 +58,28 @@ func (r *record) becomes() int64 {
 	return int64(n)
 }
 
-// manyBytes is below what any limit divided by mostEscaped comes to.
+// manyBytes is the size below which a record's JSON isn't measured: it is small anyway.
 const manyBytes = 64 << 10
 
-// What a record and a header take in memory beside their bytes.
+// What a record and a header take in memory in addition to their bytes.
 const (
 	recordCost = 256
 	headerCost = 64
 )
 
-// rank is a record's place in the order of answers; no two records share one.
+// rank is a record's place in the order of a response. No two records have the same.
 type rank struct {
 	timestamp int64
 	partition int32
 	offset    int64
 }
 
-// compare is negative when r is older than b.
+// compare is negative if r is older than b.
 func (r rank) compare(b rank) int {
 	return cmp.Or(cmp.Compare(r.timestamp, b.timestamp), cmp.Compare(r.partition, b.partition), cmp.Compare(r.offset, b.offset))
 }
 
-// older returns the older of two.
+// older returns the older of two ranks.
 func older(a, b rank) rank {
 	if a.compare(b) < 0 {
 		return a
@@ -88,65 +87,64 @@ func older(a, b rank) rank {
 	return b
 }
 
-// window is a stretch of a partition's log: offsets from start up to, not
-// including, end.
+// window is a range of a partition's offsets: [start, end).
 type window struct {
 	partition  int32
 	start, end int64
 }
 
-// fetcher reads the records of windows, at most one window a partition. It
-// calls each for every record in a window, in offset order within a partition,
-// and returns nil once all windows have been read to their ends; or the error
-// that each returned, or that of ctx.
+// fetcher reads the records of windows, at most one per partition. It calls each for
+// every record in a window, by ascending offset within a partition. It returns nil
+// after all windows have been read to their ends, or else the error that each
+// returned, or that of ctx.
 type fetcher interface {
 	fetch(ctx context.Context, topic string, windows []window, each func(record) error) error
 }
 
 // tail is one partition, read backwards from its end.
 type tail struct {
-	position       // what earlier pages have taken
-	start    int64 // of the log: there is nothing below
+	position       // what earlier pages have left
+	start    int64 // of the log
 	logEnd   int64
-	low      int64    // where reading ends: start, or above it
-	reached  int64    // all of [reached, end) has been read
-	window   int64    // least length of the next window
-	found    []record // not taken yet, by ascending offset
+	low      int64    // where reading stops; at least start
+	reached  int64    // [reached, end) has been read
+	window   int64    // minimum length of the next window
+	found    []record // not returned yet, by ascending offset
 
-	match  func(*record) bool // nil: every record counts
-	oldest int64              // timestamp of the one at the lowest offset that was read
+	match  func(*record) bool // nil if every record counts
+	oldest int64              // timestamp of the record at the lowest offset read
 }
 
-// counts reports whether a record may be in the answer.
+// counts reports whether a record may be in the response.
 func (t *tail) counts(r *record) bool { return t.match == nil || t.match(r) }
 
 func (t *tail) done(limit int) bool { return len(t.found) >= limit || t.reached <= t.low }
 
-// Why an answer holds fewer records than asked for.
+// Why a response has fewer records than requested.
 const (
-	reasonBeginning  = "beginning-reached" // complete: the topic has no more
+	reasonBeginning  = "beginning-reached" // complete: there are no more
 	reasonTime       = "time-limit"
 	reasonBytes      = "byte-limit"
-	reasonUnreadable = "unreadable"   // records around what can't be read
-	reasonCursor     = "cursor-limit" // timestamps in such disorder that this page only clears what earlier ones passed over
+	reasonUnreadable = "unreadable"   // some records can't be read and are left out
+	reasonCursor     = "cursor-limit" // timestamps are so disordered that this page has only records that earlier ones skipped
 )
 
-// errTooMuch ends a pass that would not fit in what is left of the budget.
-var errTooMuch = errors.New("more bytes than the budget has left")
+// errTooMuch ends a pass that would not fit in the rest of the budget.
+var errTooMuch = errors.New("the pass needs more bytes than the budget has left")
 
 // readBack reads every tail back until it has found limit records or is at its
-// beginning, and returns "". When time (ctx's deadline) or bytes run out first
-// it returns why; each tail then still holds all that lies above its reached,
-// so that a shorter answer can be exact.
+// beginning, and returns "". If time (ctx's deadline) or bytes run out first, it
+// returns the reason; each tail then still holds every record at or above its reached,
+// so that a shorter response can be exact.
 //
-// Each pass reads one window per partition. The first is as long as the limit;
-// where markers, aborted records, compaction or earlier pages leave fewer
-// records than that, the next ones double. A pass that costs more than the
-// budget has left is thrown away and tried with shorter windows: within a
-// window the newest record comes last, so half a window answers nothing.
+// Each pass reads one window per partition. The first window is as long as the limit;
+// if markers, aborted records, compaction or earlier pages leave fewer records than
+// that, the next windows double. A pass that costs more than the rest of the budget is
+// discarded and repeated with shorter windows: the newest record of a window comes
+// last, so half a window is useless.
 func readBack(ctx context.Context, f fetcher, topic string, tails []*tail, limit int, budget int64) (string, error) {
 	longest := int64(unlimited)
-	reserve := budget / 8 // so that a pass cut short late can be tried again
+	reserve := budget / 8 // so that a pass that is stopped late can be repeated
 	for {
 		p := plan(tails, limit, longest, budget)
 		if len(p.windows) == 0 {
@@ -178,28 +176,28 @@ func readBack(ctx context.Context, f fetcher, topic string, tails []*tail, limit
 
 const unlimited = 1 << 61
 
-// pass is one reading of windows.
+// pass reads one window of each tail.
 type pass struct {
 	windows []window
 	tails   []*tail // of the windows
 	read    map[int32]*stretch
-	budget  int64 // bytes it may cost
-	bytes   int64 // it has cost
-	length  int64 // of the longest window
+	budget  int64 // bytes that it may read
+	bytes   int64 // that it has read
+	length  int64 // length of the longest window
 	planned int64 // offsets in all windows
-	done    int64 // of these, offsets passed
+	done    int64 // of these, offsets read
 }
 
 // stretch is what a pass has read of one window.
 type stretch struct {
 	tail    *tail
 	at      int64 // the next offset
-	seen    bool  // some record
-	first   int64 // timestamp of the first one
+	seen    bool  // whether a record was read
+	first   int64 // timestamp of the first record
 	records []record
 }
 
-// plan makes the next pass: a window for every tail that needs one.
+// plan returns the next pass: a window for every tail that needs one.
 func plan(tails []*tail, limit int, longest, budget int64) *pass {
 	p := &pass{read: make(map[int32]*stretch, len(tails)), budget: budget}
 	for _, t := range tails {
@@ -217,8 +215,8 @@ func plan(tails []*tail, limit int, longest, budget int64) *pass {
 }
 
 func (p *pass) run(ctx context.Context, f fetcher, topic string) error {
-	// Half of the time that is left: when it is not enough, the other half
-	// may do for shorter windows.
+	// Use half of the remaining time: if it isn't enough, the other half may suffice
+	// for shorter windows.
 	if deadline, ok := ctx.Deadline(); ok {
 		half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
@@ -234,7 +232,7 @@ func (p *pass) run(ctx context.Context, f fetcher, topic string) error {
 		if p.bytes += r.size(); s.tail.counts(&r) {
 			s.records = append(s.records, r)
 		} else {
-			p.bytes -= recordCost // nothing of it is kept
+			p.bytes -= recordCost // it isn't kept
 		}
 		if p.tooMuch() {
 			return errTooMuch
@@ -243,8 +241,8 @@ func (p *pass) run(ctx context.Context, f fetcher, topic string) error {
 	})
 }
 
-// tooMuch reports whether the pass has cost, or by its first 32nd is going to
-// cost, more than it may.
+// tooMuch reports whether the pass has exceeded its budget, or will, judging by its
+// first 32nd.
 func (p *pass) tooMuch() bool {
 	return p.bytes > p.budget ||
 		p.bytes > p.budget/32 && p.perOffset()*float64(p.planned) > float64(p.budget)
@@ -252,8 +250,8 @@ func (p *pass) tooMuch() bool {
 
 func (p *pass) perOffset() float64 { return float64(p.bytes) / float64(max(p.done, 1)) }
 
-// affordable returns the length of windows that fit in what is left of the
-// budget, or 0 when the shortest have been tried.
+// affordable returns the length of windows that fit in the rest of the budget, or 0 if
+// the shortest have been tried.
 func (p *pass) affordable(budget int64) int64 {
 	if budget <= 0 || p.length <= 1 {
 		return 0
@@ -262,12 +260,12 @@ func (p *pass) affordable(budget int64) int64 {
 	return max(min(int64(fits), p.length/2), 1)
 }
 
-// shorter returns a length of windows for which the time left is likely to do.
+// shorter returns a length of windows that can probably be read in the time left.
 func (p *pass) shorter() int64 {
 	return max(int64(float64(p.length)*float64(p.done)/float64(p.planned)/4), 1)
 }
 
-// settle adds what the pass has read to the tails.
+// settle adds the pass's records to the tails.
 func (p *pass) settle(limit int) {
 	for i, t := range p.tails {
 		w := p.windows[i]
@@ -283,8 +281,7 @@ func (p *pass) settle(limit int) {
 	}
 }
 
-// keep forgets all but the last limit records; what is forgotten counts as not
-// read.
+// keep drops all but the last limit records. What is dropped counts as not read.
 func (t *tail) keep(limit int) {
 	if extra := len(t.found) - limit; extra > 0 {
 		clear(t.found[:extra]) // for the garbage collector
@@ -293,13 +290,13 @@ func (t *tail) keep(limit int) {
 	}
 }
 
-// choose returns the page: the limit newest of the records found, newest
-// first, and where the next page starts. When reading was cut short, the page
-// has as many records as can be said for sure, which may be none. A search that
-// was cut short gives what it has found: it has a next page even without any.
+// choose returns the page, which is the limit newest of the records found, newest
+// first, and where the next page starts. If reading was stopped early, the page has as
+// many records as are certain, which may be none. A search that was stopped early
+// returns what it has found: it has a next page even if it found none.
 func choose(tails []*tail, limit int) (page []record, next []position) {
-	// A partition with m records found and older ones unread vouches for a
-	// page of m: with m records of each partition, the m newest are known.
+	// A partition with m records found and older ones unread limits the page to m:
+	// with m records of each partition, the m newest are known.
 	for _, t := range tails {
 		if !t.done(limit) && (t.match == nil || t.reached == t.end) {
 			limit = min(limit, len(t.found))
@@ -325,21 +322,21 @@ func choose(tails []*tail, limit int) (page []record, next []position) {
 	return page, next
 }
 
-// newTails starts reading back at positions. Where earlier pages have passed
-// much over, it is that alone that is read.
+// newTails starts reading back at positions. If earlier pages skipped too much, only
+// what they skipped is read.
 func newTails(positions []position, logs []located) []*tail {
 	var tails []*tail
 	passedOver := crowded(positions)
 	for _, l := range logs {
-		if p := find(positions, l.partition); p != nil { // else it is newer than the first page
+		if p := find(positions, l.partition); p != nil { // else it was added after the first page
 			tails = append(tails, newTail(*p, l.low, l.end, passedOver))
 		}
 	}
 	return tails
 }
 
-// newTail starts reading back at a position, in a log that is [start, end) now.
-// passedOver restricts it to records that earlier pages passed over.
+// newTail starts reading back at a position in a log that is [start, end) now.
+// passedOver restricts it to records that earlier pages skipped.
 func newTail(p position, start, end int64, passedOver bool) *tail {
 	p.end = min(p.end, end)
 	t := &tail{position: p, start: start, logEnd: end, low: start, reached: p.end}

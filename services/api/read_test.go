@@ -81,7 +81,7 @@ func (l *logs) page(t *testing.T, ctx context.Context, from []position, limit in
 	return page, next, remains(tails, next), reason
 }
 
-// lastN is the definition, written down once more.
+// lastN is the definition, written a second time.
 func lastN(perPartition [][]record, n int) []record {
 	var all []record
 	for _, records := range perPartition {
@@ -101,8 +101,8 @@ func places(records []record) []string {
 	return list
 }
 
-// randomLogs makes a topic: skewed, with holes, with ordered, jittering,
-// reversed or arbitrary timestamps.
+// randomLogs makes a topic: skewed, with holes, and with ordered, jittering, reversed or
+// random timestamps.
 func randomLogs(rng *rand.Rand) *logs {
 	l := &logs{}
 	disorder := rng.IntN(4)
@@ -160,9 +160,8 @@ func TestLastNIsWhatItsDefinitionSays(t *testing.T) {
 	}
 }
 
-// Whatever the timestamps and the budget, pages through cursors hold every
-// record once, each page is sorted, and where the log is in order so is the
-// whole.
+// Whatever the timestamps and the budget, pages contain every record once, each page is
+// sorted, and if the log is in order, so are all pages together.
 func TestPagesNeitherOverlapNorMiss(t *testing.T) {
 	for seed := range uint64(1000) {
 		rng := rand.New(rand.NewPCG(seed, 2))
@@ -247,7 +246,7 @@ func TestASparseLogTakesFewPasses(t *testing.T) {
 	}
 }
 
-// A budget too small for the whole answer gives a shorter one that is exact.
+// If the budget is too small for the whole response, a shorter one is exact.
 func TestByteBudgetShortensTheAnswer(t *testing.T) {
 	l := &logs{}
 	for p := range 4 {
@@ -261,7 +260,7 @@ func TestByteBudgetShortensTheAnswer(t *testing.T) {
 	if reason != reasonBytes || !more {
 		t.Errorf("reason %q, more %v", reason, more)
 	}
-	// 16 MiB are 167 records, 41 of each partition; an eighth may come on top.
+	// 16 MiB are 167 records, 41 of each partition; an eighth may be added.
 	if len(page) < 25 || len(page) > 47 {
 		t.Errorf("%d records", len(page))
 	}

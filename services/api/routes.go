@@ -16,9 +16,8 @@ var spec []byte
 //go:embed viewer
 var viewerFiles embed.FS
 
-// routes adds the service's own routes. What follows authenticate is behind
-// the token, routes that don't exist included; the operational routes, which
-// the engine already has, are not.
+// routes adds the service's own routes. Those after authenticate need the token, and so
+// do paths that don't exist. The operational routes, which the engine already has, don't.
 func (s *server) routes(engine *gin.Engine) error {
 	engine.Use(s.count)
 	if s.cfg.Token != "" {
@@ -42,8 +41,8 @@ func (s *server) routes(engine *gin.Engine) error {
 	return nil
 }
 
-// count counts requests by route template, never by path: the label stays
-// bounded whatever clients ask for.
+// count counts requests by route template, never by path, so that the number of label
+// values stays small whatever clients request.
 func (s *server) count(c *gin.Context) {
 	endpoint := c.FullPath()
 	if endpoint == "" {

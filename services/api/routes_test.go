@@ -42,7 +42,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	var served []string
 	for _, r := range engine.Routes() {
 		if r.Path == "/" || strings.HasPrefix(r.Path, "/viewer") {
-			continue // the page is no API
+			continue // the page is not part of the API
 		}
 		served = append(served, r.Method+" "+parameter.ReplaceAllString(r.Path, "{$1}"))
 	}
@@ -53,8 +53,8 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	}
 }
 
-// What brings about 500 and 504, and what Kafka forbids, is in the tests of
-// those faults.
+// What causes 500 and 504, and what Kafka forbids, is covered by the tests of those
+// faults.
 func TestEveryAnswerIsDescribed(t *testing.T) {
 	var description struct {
 		Paths map[string]struct {
@@ -153,10 +153,10 @@ func TestViewerIsServedStrictly(t *testing.T) {
 	if a := s.get(t, "/viewer", "If-None-Match", etag); a.status != http.StatusNotModified || len(a.body) > 0 {
 		t.Errorf("with the same ETag: %d", a.status)
 	}
-	// What the page names is there, and nothing comes from elsewhere.
+	// What the page refers to exists, and nothing comes from other hosts.
 	for _, link := range regexp.MustCompile(`(?:src|href)="(/viewer[^"#]*|https?:[^"]*)"`).FindAllStringSubmatch(string(a.body), -1) {
 		if strings.HasPrefix(link[1], "http") {
-			t.Errorf("the page names %s", link[1])
+			t.Errorf("the page refers to %s", link[1])
 		} else if a := s.get(t, link[1]); a.status != http.StatusOK {
 			t.Errorf("GET %s = %d", link[1], a.status)
 		}
@@ -192,7 +192,7 @@ func TestMetricsAreBoundedAndCount(t *testing.T) {
 		}
 	}
 	if strings.Contains(metrics, topic) {
-		t.Error("a label depends on what a client asks for")
+		t.Error("a label's value comes from a client's request")
 	}
 	if a := s.get(t, "/openapi.yaml"); a.status != http.StatusOK || !strings.HasPrefix(string(a.body), "openapi: 3.1") {
 		t.Errorf("/openapi.yaml = %d", a.status)

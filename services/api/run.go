@@ -45,7 +45,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
 		httpx.Server(log, cfg.HTTP, listener, engine, h),
 		lifecycle.Actor{Name: "readers", Run: readers.Run},
-		lifecycle.Actor{Name: "health", Run: h.Run}, // its probe uses the next
+		lifecycle.Actor{Name: "health", Run: h.Run}, // its probe uses the next actor's client
 		lifecycle.Actor{Name: "admin client", Run: kafka.Run},
 	)
 }

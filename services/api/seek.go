@@ -15,18 +15,18 @@ import (
 	"shopstream/services/internal/httpx"
 )
 
-// seek says where reading back starts, and which records count. The zero seek
-// starts at the ends of the logs and takes every record.
+// seek says where reading back starts, and which records count. The zero seek starts
+// at the ends of the logs and takes every record.
 type seek struct {
-	offset    int64          // the newest one wanted, of every partition; noRecord: no bound
-	timestamp int64          // the newest one wanted, in milliseconds; noRecord: no bound
-	pattern   *regexp.Regexp // nil: every record
+	offset    int64          // the newest one wanted in each partition; noRecord for no limit
+	timestamp int64          // the newest one wanted, in milliseconds; noRecord for no limit
+	pattern   *regexp.Regexp // nil for every record
 }
 
-// mostContains bounds what is searched for, in characters.
+// mostContains limits the length of a search text, in characters.
 const mostContains = 200
 
-// parseSeek reads it from the query.
+// parseSeek reads a seek from the query.
 func parseSeek(c *gin.Context) (seek, []*httpx.FieldError) {
 	offset, offsetFault := httpx.QueryInt(c, "offset", noRecord, 0, math.MaxInt64)
 	timestamp, timestampFault := httpx.QueryInt(c, "timestamp", noRecord, 0, math.MaxInt64)
@@ -61,7 +61,7 @@ func (to seek) bound(ctx context.Context, r *reader, sel selection, logs []locat
 	return nil
 }
 
-// matches reports whether a record counts.
+// matches reports whether a record contains the searched text.
 func (to seek) matches(r *record) bool {
 	if to.pattern.Match(r.value) || to.pattern.Match(r.key) {
 		return true
@@ -74,13 +74,13 @@ func (to seek) matches(r *record) bool {
 	return false
 }
 
-// searched is how far a search has looked.
+// searched says how far a search has looked.
 type searched struct {
-	offsets int64 // that no later page looks at again
-	back    int64 // the timestamp back to which all was looked at; noRecord: to the beginning
+	offsets int64 // that no later page reads again
+	back    int64 // all records back to this timestamp were searched; noRecord for the beginning
 }
 
-// newSearched sums up a page's search.
+// newSearched sums up the search of one page.
 func newSearched(tails []*tail, next []position, page []record, limit int) searched {
 	s := searched{back: noRecord}
 	for i, t := range tails {
@@ -89,7 +89,7 @@ func newSearched(tails []*tail, next []position, page []record, limit int) searc
 			s.back = t.oldest
 		}
 	}
-	if len(page) == limit { // what is older was put off
+	if len(page) == limit { // older records are left for the next page
 		s.back = page[limit-1].timestamp
 	}
 	return s
@@ -102,7 +102,7 @@ func (s searched) writeTo(h http.Header) {
 	}
 }
 
-// nextLink leads to the page behind one that was asked for by query.
+// nextLink returns the Link to the page after the one that query requested.
 func nextLink(query url.Values, sel selection, limit int, next string) string {
 	query = url.Values{
 		"topic": {sel.topic}, "limit": {strconv.Itoa(limit)}, "cursor": {next},

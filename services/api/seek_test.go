@@ -15,7 +15,7 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// placesOf is a page's place in short.
+// placesOf lists the partitions and offsets of a page.
 func placesOf(list []message) string {
 	var at []string
 	for _, m := range list {
@@ -30,7 +30,7 @@ func TestReadingBackStartsAtAnOffsetOrATime(t *testing.T) {
 	topic := k.Topic(t, "sought", 2, nil)
 	begin := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 	client := writer(t, k)
-	for i := range 40 { // one a second, in turn
+	for i := range 40 { // one per second, in turn
 		write(t, client, &kgo.Record{Topic: topic, Partition: int32(i % 2), Value: []byte(strconv.Itoa(i)), Timestamp: begin.Add(time.Duration(i) * time.Second)})
 	}
 	at := func(second float64) string {
@@ -52,7 +52,7 @@ func TestReadingBackStartsAtAnOffsetOrATime(t *testing.T) {
 			t.Errorf("%s: %s, want %s", query, placesOf(got), want)
 		}
 	}
-	// The pages behind go on from there.
+	// The next pages continue from there.
 	all := s.pages(t, "/messages?topic="+topic+"&limit=4&timestamp="+at(20))
 	if len(all) != 21 || *all[0].Value != "20" || *all[20].Value != "0" {
 		t.Errorf("pages = %s", placesOf(all))
@@ -65,7 +65,7 @@ func TestReadingBackStartsAtAnOffsetOrATime(t *testing.T) {
 	}
 }
 
-func TestSearchLooksBackUntilItHasFoundEnough(t *testing.T) {
+func TestSearchReadsBackUntilItHasFoundEnough(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
 	topic := k.Topic(t, "searched", 3, nil)
@@ -105,7 +105,7 @@ func TestSearchLooksBackUntilItHasFoundEnough(t *testing.T) {
 		t.Errorf("in pages: %s", placesOf(all))
 	}
 	for text, want := range map[string]string{
-		"needle.*":    "0/200", // text, no pattern
+		"needle.*":    "0/200", // a text, not a pattern
 		"nowhere":     "",
 		`{"n":2999}`:  "2/999",
 		"IN THE VALU": "2/5",
@@ -115,13 +115,13 @@ func TestSearchLooksBackUntilItHasFoundEnough(t *testing.T) {
 		}
 	}
 	if got, _ := s.messages(t, find("needle", "&partition=0&offset=199")); len(got) != 0 {
-		t.Errorf("below the place: %s", placesOf(got))
+		t.Errorf("below the offset: %s", placesOf(got))
 	}
 }
 
-// A search that its bounds cut short says how far it looked, and goes on from
-// there until it has been through.
-func TestSearchGoesOnWhereItsBoundsEndedIt(t *testing.T) {
+// A search that is stopped by its limits says how far it got, and continues from there
+// on the next page.
+func TestSearchContinuesWhereItsLimitsStoppedIt(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers, "READ_BYTES_LIMIT=200000")
 	topic := k.Topic(t, "far", 2, nil)

@@ -22,7 +22,7 @@ import (
 // service is the service under test, run as in production.
 type service struct {
 	url  string
-	stop func() error // waits for its end
+	stop func() error // stops it and waits
 }
 
 // start runs the service until the test ends, and waits until it is ready.
@@ -58,7 +58,7 @@ func launch(t testing.TB, servers string, environ ...string) *service {
 	return s
 }
 
-// serving takes the service's log and finds its address in it.
+// serving collects the service's log and finds its address in it.
 type serving struct {
 	mu   sync.Mutex
 	all  bytes.Buffer
@@ -85,7 +85,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
@@ -118,7 +118,7 @@ func (s *service) get(t testing.TB, path string, header ...string) answer {
 	return answer{response.StatusCode, response.Header, body}
 }
 
-// messages asks for messages and insists on an answer.
+// messages requests messages and requires success.
 func (s *service) messages(t testing.TB, path string) ([]message, answer) {
 	t.Helper()
 	a := s.get(t, path)
@@ -149,8 +149,8 @@ func (a answer) problem(t testing.TB) httpx.Problem {
 	return p
 }
 
-// expected is what the service should make of a record that the independent
-// client has read.
+// expected is the message that the service should return for a record read by the
+// independent client.
 func expected(r *kgo.Record) message {
 	own := record{partition: r.Partition, offset: r.Offset, timestamp: r.Timestamp.UnixMilli(), key: r.Key, value: r.Value, appendTime: r.Attrs.TimestampType() == 1}
 	m := newMessage(r.Topic, &own)
@@ -185,7 +185,7 @@ func asJSON(v any) string {
 	return string(b)
 }
 
-// check holds the service's answers, for many limits, to what the independent
+// check compares the service's responses, for many limits, with what the independent
 // client reads.
 func (s *service) check(t testing.TB, k *brokertest.Kafka, topic string, limits ...int) {
 	t.Helper()

@@ -20,18 +20,17 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// writeTimeout is how long a client may take nothing before its tail is cut:
-// a place among the streams is not for one who has stopped reading.
+// writeTimeout is how long a client may take nothing before its stream is closed: the
+// number of streams is limited, and one that isn't read must not use up a place.
 const writeTimeout = 30 * time.Second
 
 const lastEventID = "Last-Event-ID"
 
-// stream answers GET /messages/stream: the messages to come, as server-sent
-// events. An event's id says where every partition stands after it, so that a
-// client that connects again goes on where it was, without a gap and without
-// a repetition.
+// stream answers GET /messages/stream: new messages as server-sent events. An event's
+// id contains the position in every partition after it, so that a client that
+// reconnects continues there, without gaps and without repeats.
 func (s *server) stream(c *gin.Context) {
-	id := strings.Join(c.Request.Header.Values(lastEventID), ",") // no cursor where there are two
+	id := strings.Join(c.Request.Header.Values(lastEventID), ",") // two headers never make a valid cursor
 	sel, ok := s.parseSelection(c, checkCursor(lastEventID, id))
 	if !ok {
 		return
@@ -44,7 +43,7 @@ func (s *server) stream(c *gin.Context) {
 	case s.streams <- struct{}{}:
 		defer func() { <-s.streams }()
 	default:
-		httpx.AbortRetry(c, http.StatusServiceUnavailable, 15*time.Second, fmt.Sprintf("%d live tails are open, which is the most", maxStreams))
+		httpx.AbortRetry(c, http.StatusServiceUnavailable, 15*time.Second, fmt.Sprintf("%d live tails are open, which is the limit; try again", maxStreams))
 		return
 	}
 	s.metrics.streams.Inc()
@@ -65,10 +64,9 @@ func (s *server) stream(c *gin.Context) {
 	}
 }
 
-// streamBuffer is how much is fetched ahead for one client, in bytes: a client
-// that reads slowly makes its stream wait, not grow. All streams together hold
-// what all readers of /messages may hold, and as much again in answers of
-// brokers that are under way.
+// streamBuffer returns how many bytes are fetched ahead for one client: a slow client
+// makes its stream wait, and takes no more memory. All streams together hold as much
+// as all readers of /messages, and as much again in responses in flight.
 func (c config) streamBuffer() int {
 	return int(min(2<<20, max(1, c.ReadBytesLimit*int64(c.ReadConcurrency)/maxStreams)))
 }
@@ -77,14 +75,14 @@ func (c config) streamBuffer() int {
 type liveTail struct {
 	selection
 	reader   *kafkax.Reader
-	at       cursor // an end in it is the offset that comes next
+	at       cursor // its ends are the next offsets
 	places   *memory
 	out      bytes.Buffer
 	response http.ResponseWriter
 	control  *http.ResponseController
 }
 
-// openTail finds where a stream starts.
+// openTail determines where a stream starts.
 func (s *server) openTail(ctx context.Context, sel selection, resume *cursor) (*liveTail, error) {
 	if err := s.kafkaUp(); err != nil {
 		return nil, err
@@ -115,9 +113,9 @@ func (s *server) openTail(ctx context.Context, sel selection, resume *cursor) (*
 	return &liveTail{selection: sel, reader: reader, at: at, places: s.places}, nil
 }
 
-// streamStart returns where a stream starts: at the end, or where its client
-// has come to. The Reader checks the latter, and says so where that log is
-// another, or lacks what comes next.
+// streamStart returns where a stream starts: at the end, or where its client stopped.
+// The Reader checks the latter, and reports a change if that log was replaced or no
+// longer has the next offset.
 func (s *server) streamStart(log [16]byte, sel selection, resume *cursor, logs []located) (cursor, map[int32]kafkax.Position, error) {
 	at := newCursor(sel, log)
 	var seen []position
@@ -137,7 +135,7 @@ func (s *server) streamStart(log [16]byte, sel selection, resume *cursor, logs [
 			if p := find(seen, l.partition); p != nil {
 				from.Offset, from.Log = p.end, kafkax.LogID(at.log)
 			} else {
-				from.Offset = l.low // added since: all of it is new
+				from.Offset = l.low // a partition added since: all of it is new
 			}
 		}
 		at.positions = append(at.positions, position{partition: l.partition, end: from.Offset})
@@ -146,18 +144,18 @@ func (s *server) streamStart(log [16]byte, sel selection, resume *cursor, logs [
 	return at, assigned, nil
 }
 
-// follow sends messages until the client goes, the service drains or the topic
-// is gone.
+// follow sends messages until the client disconnects, the service drains or the topic
+// is deleted.
 func (t *liveTail) follow(c *gin.Context, s *server) error {
 	t.response, t.control = c.Writer, http.NewResponseController(c.Writer)
 	h := c.Writer.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // an nginx in between must not collect
+	h.Set("X-Accel-Buffering", "no") // keeps an nginx proxy from buffering
 	c.Writer.WriteHeader(http.StatusOK)
 
-	// An id without data is no event, but a client that connects again before
-	// the first one tells it.
+	// An id without data is no event, but a client that reconnects before the first
+	// event sends it.
 	fmt.Fprintf(&t.out, "retry: 2000\nid: %s\n\n", t.id())
 	if err := t.flush(); err != nil {
 		return err
@@ -171,7 +169,7 @@ func (t *liveTail) follow(c *gin.Context, s *server) error {
 		case <-s.health.Draining():
 			return nil
 		case <-beat.C:
-			// A broker that is unreachable comes back; a topic doesn't.
+			// An unreachable broker comes back; a deleted topic doesn't.
 			if err := t.reader.Probe(c.Request.Context()); err != nil {
 				if err = brokerError(c.Request.Context(), "reading "+t.topic, err); !errors.Is(err, errUnavailable) {
 					return err
@@ -192,9 +190,8 @@ func (t *liveTail) follow(c *gin.Context, s *server) error {
 	}
 }
 
-// send sends what was polled and what is at hand with it. While the client
-// doesn't take it nothing more is polled, and what the reader fetches ahead is
-// bounded.
+// send sends what was polled and what else is ready. While the client takes nothing,
+// nothing more is polled, and what the reader fetches ahead is limited.
 func (t *liveTail) send(polled any, s *server) error {
 	for polled != nil {
 		var err error
@@ -222,26 +219,26 @@ func (t *liveTail) send(polled any, s *server) error {
 	return t.flush()
 }
 
-// unreadable is the data of an event in place of records that can't be read.
+// unreadable is the data of an event about records that can't be read.
 type unreadable struct {
 	Partition int32  `json:"partition"`
-	First     string `json:"first"` // offsets, both of them unreadable
+	First     string `json:"first"` // offset; First to Last are unreadable
 	Last      string `json:"last"`
-	Cause     string `json:"cause"` // one of kafkax's causes
+	Cause     string `json:"cause"` // one of kafkax's Cause constants
 }
 
-// reset is the data of an event that says that a partition goes on at another
-// offset than the next.
+// reset is the data of an event about a partition that continues at an unexpected
+// offset.
 type reset struct {
 	Partition int32  `json:"partition"`
-	From      string `json:"from"`  // the offset that would have come
-	To        string `json:"to"`    // the one that comes
-	Cause     string `json:"cause"` // one of kafkax's kinds of change
+	From      string `json:"from"`  // the expected offset
+	To        string `json:"to"`    // the offset that comes instead
+	Cause     string `json:"cause"` // one of kafkax's kinds of LogChange
 }
 
 func offsetText(offset int64) string { return strconv.FormatInt(offset, 10) }
 
-// move sets the offset that comes next of a partition.
+// move sets a partition's next offset.
 func (t *liveTail) move(partition int32, next int64) {
 	if p := find(t.at.positions, partition); p != nil {
 		p.end = next
@@ -251,8 +248,8 @@ func (t *liveTail) move(partition int32, next int64) {
 	}
 }
 
-// change goes on elsewhere in a log, or in another, which is another for all
-// partitions at once.
+// change continues at another offset of a log, or in another log. A new log replaces
+// those of all partitions at once.
 func (t *liveTail) change(c *kafkax.LogChange) {
 	if log, ok := kafkax.ParseLogID(c.To.Log); ok && log != t.at.log {
 		t.at.log = log
@@ -264,8 +261,8 @@ func (t *liveTail) change(c *kafkax.LogChange) {
 	t.move(c.Partition, max(c.To.Offset, 0))
 }
 
-// id is the place after all that was sent. Where partitions are too many to say
-// it, this process holds the place, and the id names it.
+// id returns the position after all events so far. If there are too many partitions
+// for an id, this process holds the position, and the id names it.
 func (t *liveTail) id() string {
 	if t.at.form == inline {
 		text, fits := t.at.encode()
@@ -274,7 +271,7 @@ func (t *liveTail) id() string {
 		}
 		t.at.form = held
 	}
-	if t.at.step == 0 { // new, or given up by memory for others
+	if t.at.step == 0 { // new, or dropped from memory
 		t.at.key = t.places.begin(t.at.positions)
 	}
 	text, _ := t.at.encode()

@@ -49,11 +49,11 @@ func (s *service) follow(t testing.TB, path, lastID string) *events {
 	e.lines.Buffer(nil, 8<<20)
 	e.cancel = func() { cancel(); _ = response.Body.Close() }
 	t.Cleanup(e.cancel)
-	e.next() // its first block says where it starts
+	e.next() // the first block has the id of the start
 	return e
 }
 
-// next returns the next block's message, or nil for one without, or at the end.
+// next returns the next block's message, or nil if it has none or the stream has ended.
 func (e *events) next() *message {
 	e.t.Helper()
 	e.name, e.data = "", ""
@@ -83,7 +83,7 @@ func (e *events) next() *message {
 	return nil
 }
 
-// expect insists on the next event, which heartbeats may come before.
+// expect requires the given event next, apart from heartbeats.
 func (e *events) expect(name, data string) {
 	e.t.Helper()
 	e.next()
@@ -91,7 +91,7 @@ func (e *events) expect(name, data string) {
 		e.next()
 	}
 	if e.name != name || !strings.Contains(e.data, data) {
-		e.t.Fatalf("instead of %s %s comes %s %.200s, %v", name, data, e.name, e.data, e.lines.Err())
+		e.t.Fatalf("want %s %s, got %s %.200s, %v", name, data, e.name, e.data, e.lines.Err())
 	}
 }
 
@@ -120,7 +120,7 @@ func TestStreamStartsAtTheEndAndResumesWhereItWas(t *testing.T) {
 		}
 	}
 	e.cancel()
-	send(6) // while away
+	send(6) // while disconnected
 
 	again := s.follow(t, "/messages/stream?topic="+topic, e.id)
 	send(2)
@@ -136,7 +136,7 @@ func TestStreamStartsAtTheEndAndResumesWhereItWas(t *testing.T) {
 		t.Errorf("%d messages, not %d", len(seen), n-5)
 	}
 
-	// The id that comes before any event leads back to the beginning.
+	// The id that comes before any event leads to the start of the stream.
 	first := s.follow(t, "/messages/stream?topic="+topic, begin)
 	for range n - 5 {
 		if m := first.next(); *m.Value < "5" && len(*m.Value) == 1 {
@@ -151,9 +151,8 @@ func TestStreamStartsAtTheEndAndResumesWhereItWas(t *testing.T) {
 	}
 }
 
-// The log of a topic that is made anew is another one: the stream says so, and
-// goes on from its beginning.
-func TestAStreamGoesOnInATopicMadeAnew(t *testing.T) {
+// A recreated topic has a new log: the stream says so, and continues at its beginning.
+func TestAStreamContinuesInARecreatedTopic(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
 	topic := k.Topic(t, "anew", 1, nil)
@@ -175,7 +174,7 @@ func TestAStreamGoesOnInATopicMadeAnew(t *testing.T) {
 	}
 }
 
-// The client that connects again finds that there is no such topic.
+// A client that reconnects is told that the topic doesn't exist.
 func TestAStreamEndsWithItsTopic(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "deleted", 1, nil)
@@ -231,7 +230,7 @@ func TestStreamsAreBoundedAndEndWithTheService(t *testing.T) {
 		t.Errorf("one too many = %d", a.status)
 	}
 	open[0].cancel()
-	eventually(t, "a place among the streams", func() bool {
+	eventually(t, "a free place for a stream", func() bool {
 		return strings.Contains(string(s.get(t, "/metrics").body), fmt.Sprintf("api_streams %d\n", maxStreams-1))
 	})
 	open[0] = s.follow(t, "/messages/stream?topic="+topic, "")
@@ -250,8 +249,8 @@ func TestStreamsAreBoundedAndEndWithTheService(t *testing.T) {
 	}
 }
 
-// A stream outlives the server's bounds on requests, says that it lives, and
-// lets go of a client that has stopped reading.
+// A stream outlives the server's limits on requests, sends heartbeats, and drops a client
+// that has stopped reading.
 func TestStreamOutlivesTheReadTimeout(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "long", 1, nil)
@@ -268,7 +267,7 @@ func TestStreamOutlivesTheReadTimeout(t *testing.T) {
 	e := s.follow(t, "/messages/stream?topic="+topic, "")
 	for range 12 { // heartbeats: three times the read timeout
 		if e.next() != nil {
-			t.Fatal("a message from nowhere")
+			t.Fatal("a message that was not written")
 		}
 	}
 	write(t, writer(t, k), &kgo.Record{Topic: topic, Value: []byte("still open")})
@@ -287,8 +286,7 @@ func TestStreamOutlivesTheReadTimeout(t *testing.T) {
 	eventually(t, "the stream to end with its client", func() bool { return len(srv.streams) == 0 })
 }
 
-// A client that takes nothing makes the tail wait; what is held for it stays
-// bounded.
+// A client that takes nothing makes its stream wait; what is held for it stays limited.
 func TestASlowStreamDoesNotGrow(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)
@@ -314,7 +312,7 @@ func TestASlowStreamDoesNotGrow(t *testing.T) {
 		}
 		return n
 	}
-	// What the sockets take is sent, and no more: 54 MB stay in Kafka.
+	// What fits in the sockets is sent, and no more: 54 MB stay in Kafka.
 	last, since := -1.0, time.Now()
 	eventually(t, "the stream to wait for its client", func() bool {
 		if n := sent(); n != last {

@@ -16,12 +16,12 @@ import (
 // setting is one setting of a topic as GET /topics/{topic}/config shows it.
 type setting struct {
 	Name      string  `json:"name"`
-	Value     *string `json:"value"`     // null: sensitive, or none
-	Source    string  `json:"source"`    // one of Kafka's names, such as DYNAMIC_TOPIC_CONFIG
-	IsDefault bool    `json:"isDefault"` // set nowhere, so that Kafka's own default holds
+	Value     *string `json:"value"`     // null if sensitive, or unset
+	Source    string  `json:"source"`    // Kafka's name, such as DYNAMIC_TOPIC_CONFIG
+	IsDefault bool    `json:"isDefault"` // not configured: Kafka's own default applies
 	Sensitive bool    `json:"sensitive"`
-	// Inherited is what would hold without the topic's own value, in the units of
-	// its own name; null where the topic has none, or Kafka tells none.
+	// Inherited is what would apply without the topic's own value, in the units of its
+	// own name; null if there is none, or Kafka doesn't say.
 	Inherited *inherited `json:"inherited"`
 }
 
@@ -64,7 +64,7 @@ func (c *cluster) topicConfig(ctx context.Context, topic string) ([]setting, err
 			Source: entry.Source.String(), IsDefault: entry.Source == kmsg.ConfigSourceDefaultConfig,
 		}
 		if entry.Source == kmsg.ConfigSourceDynamicTopicConfig {
-			// In the order in which they hold, the topic's own value first.
+			// By precedence, the topic's own value first.
 			for _, synonym := range entry.Synonyms {
 				if synonym.Source != kmsg.ConfigSourceDynamicTopicConfig && synonym.Value != nil {
 					own.Inherited = &inherited{synonym.Key, *synonym.Value}

@@ -19,11 +19,11 @@ type topic struct {
 	Partitions []topicPartition `json:"partitions"`
 }
 
-// topicPartition is one partition. Messages counts offsets, of which
-// transactions and compaction use up some that hold no message.
+// topicPartition is one partition. Messages is a number of offsets, some of which
+// transactions and compaction leave without a message.
 type topicPartition struct {
 	Partition int32 `json:"partition"`
-	Leader    int32 `json:"leader"` // -1: none
+	Leader    int32 `json:"leader"` // -1 if none
 	Low       int64 `json:"low"`
 	High      int64 `json:"high"`
 	Messages  int64 `json:"messages"`
@@ -34,7 +34,7 @@ func (s *server) topics(c *gin.Context) {
 	s.list(c, func(ctx context.Context, cl client) (any, error) { return s.listTopics(ctx, cl) })
 }
 
-// list runs one listing within the bounds on their number and time.
+// list runs one listing within the limits on their number and time.
 func (s *server) list(c *gin.Context, listing func(context.Context, client) (any, error)) {
 	if err := s.kafkaUp(); err != nil {
 		s.fail(c, err)

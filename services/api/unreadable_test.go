@@ -12,9 +12,9 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// What can't be read hides nothing but itself: a broken checksum, a codec that
-// isn't one, and a little that becomes a lot.
-func TestWhatCannotBeReadIsNamedAndThePageHoldsTheRest(t *testing.T) {
+// Unreadable batches hide nothing but themselves: a broken checksum, an invalid codec,
+// and a small batch that decompresses to a huge one.
+func TestUnreadableBatchesAreNamedAndThePageHasTheRest(t *testing.T) {
 	k := brokertest.Start(t)
 	if k.Embedded == nil {
 		t.Skip("a real broker refuses broken batches")
@@ -50,7 +50,7 @@ func TestWhatCannotBeReadIsNamedAndThePageHoldsTheRest(t *testing.T) {
 	}
 }
 
-func TestAStreamGoesOnBehindWhatCannotBeRead(t *testing.T) {
+func TestAStreamContinuesAfterUnreadableBatches(t *testing.T) {
 	k := brokertest.Start(t)
 	if k.Embedded == nil {
 		t.Skip("a real broker refuses broken batches")

@@ -15,8 +15,8 @@ import (
 	"shopstream/services/internal/httpx"
 )
 
-// contentSecurityPolicy lets the page load and ask nothing but this service.
-// Records are anyone's text: none of it may become script.
+// contentSecurityPolicy allows the page to load from and connect to this service only.
+// Records may contain any text, and none of it may run as script.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -53,14 +53,14 @@ func (v viewer) serve(c *gin.Context) {
 	}
 	a, ok := v[name]
 	if !ok {
-		httpx.Abort(c, http.StatusNotFound, "the viewer has no such file")
+		httpx.Abort(c, http.StatusNotFound, "no such file in the viewer")
 		return
 	}
 	h := c.Writer.Header()
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
-	// Kept, but asked about each time: a new version shows at once.
+	// Cached, but revalidated each time: a new version shows at once.
 	h.Set("Cache-Control", "no-cache")
 	h.Set("ETag", a.etag)
 	if kind := contentType(name); kind != "" {
@@ -69,7 +69,7 @@ func (v viewer) serve(c *gin.Context) {
 	http.ServeContent(c.Writer, c.Request, name, time.Time{}, bytes.NewReader(a.content))
 }
 
-// contentType doesn't ask the machine, whose tables differ.
+// contentType doesn't use the machine's MIME tables, which differ.
 func contentType(name string) string {
 	switch path.Ext(name) {
 	case ".html":

@@ -31,7 +31,7 @@ type tab struct {
 	faults atomic.Int32 // script errors
 }
 
-// openTab starts a Chromium of its own, so that nothing is remembered.
+// openTab starts a new Chromium, so that nothing is remembered.
 func openTab(t testing.TB, url string, width, height int64) *tab {
 	t.Helper()
 	var chromium string
@@ -121,8 +121,8 @@ func (b *tab) eval(script string) string {
 	return got
 }
 
-// see waits until a script gives true. (chromedp's own Poll needs the eval
-// that the page's policy forbids.)
+// see waits until a script returns true. (chromedp's own Poll needs eval, which the
+// page's policy forbids.)
 func (b *tab) see(what, script string) {
 	b.Helper()
 	for deadline := time.Now().Add(30 * time.Second); b.eval("Boolean("+script+")") != "true"; time.Sleep(20 * time.Millisecond) {
@@ -132,7 +132,7 @@ func (b *tab) see(what, script string) {
 	}
 }
 
-// seeRows waits for a number of records in sight.
+// seeRows waits for a number of visible records.
 func (b *tab) seeRows(n int) {
 	b.Helper()
 	b.see(fmt.Sprintf("%d records", n), fmt.Sprintf(`document.querySelectorAll("tr.row:not([hidden])").length === %d`, n))
@@ -168,7 +168,7 @@ func TestViewerShowsMessages(t *testing.T) {
 		}
 	}
 
-	// The filter finds what a person types; the rest is a key press away.
+	// The filter finds what is typed; the rest is one key press away.
 	b.press("/")
 	b.see("the filter focused", `document.activeElement.id === "filter"`)
 	b.press(kb.Backspace) // the protocol types the slash too; a keyboard does not
@@ -176,7 +176,7 @@ func TestViewerShowsMessages(t *testing.T) {
 	b.seeRows(1)
 	b.see("the limits of a filter said", `document.querySelector("#loaded").innerText.startsWith("1 of 5 loaded records match. Filters see loaded records only")`)
 	b.see("the filter in the address", `location.hash.includes("q=ExAcT")`)
-	// What is shown can be kept as a file.
+	// What is shown can be saved as a file.
 	exported := b.download(chromedp.Click(chromedp.CSS("#export"), chromedp.NodeVisible))
 	if answer := string(s.get(t, "/messages?topic="+topic).body); !strings.HasPrefix(exported, `{"topic":"`) || !strings.HasSuffix(answer, exported[:len(exported)-1]+"]\n") {
 		t.Errorf("exported %q of %s", exported, answer)
@@ -189,7 +189,7 @@ func TestViewerShowsMessages(t *testing.T) {
 	b.press(kb.Escape)
 	b.seeRows(len(records))
 
-	// What others wrote stays text, opened too.
+	// Content of records stays text, also when opened.
 	b.eval(`document.querySelectorAll("tr.row").forEach((row) => row.nextSibling?.className === "detail" || row.click())`)
 	b.see("all opened", `document.querySelectorAll("tr.detail").length === 5`)
 	b.see("the header shown", `document.querySelector("table.headers")?.innerText.includes("onerror")`)
@@ -241,8 +241,8 @@ func TestViewerFollowsLive(t *testing.T) {
 	}
 }
 
-// What can't be read, and what numbers and times mean, is said in words, on the
-// screen that is most common.
+// What can't be read, and what numbers and times mean, is said in words, on the most
+// common screen size.
 func TestViewerExplainsWhatItShows(t *testing.T) {
 	t.Parallel()
 	k := brokertest.Start(t)
@@ -275,7 +275,7 @@ func TestViewerExplainsWhatItShows(t *testing.T) {
 	}
 }
 
-// On a phone, behind a token that the address carries.
+// On a phone, with a token in the address.
 func TestViewerShowsLag(t *testing.T) {
 	t.Parallel()
 	k := brokertest.Start(t)
@@ -298,7 +298,7 @@ func TestViewerShowsLag(t *testing.T) {
 	s := start(t, k.BootstrapServers, "API_TOKEN=hush")
 	b := openTab(t, strings.Replace(s.url, "http://", "http://me:hush@", 1)+"/viewer#view=groups", 360, 740)
 
-	// The broker may hold groups of others; this one is found by its name.
+	// The broker may have other groups; this one is found by its name.
 	legend := fmt.Sprintf(`[...document.querySelectorAll(".legend-item")].find((e) => e.innerText.includes(%q))?.querySelector("b").innerText`, group)
 	card := fmt.Sprintf(`document.querySelector('[data-group="%s"]')`, group)
 	b.see("the lag", card+`?.innerText.includes("3 records behind")`)
@@ -332,7 +332,7 @@ func TestViewerShowsLag(t *testing.T) {
 	}
 }
 
-// A broker of its own, which comes, goes, and is never another one.
+// A broker of its own, which stops and comes back with the same data.
 func TestViewerWithoutKafka(t *testing.T) {
 	t.Parallel()
 	port := freeport.Get(t)
@@ -357,15 +357,14 @@ func TestViewerWithoutKafka(t *testing.T) {
 
 	kafka.Close()
 	b.see("the banner again", `!document.querySelector("#banner").hidden`)
-	b.seeRows(1) // what was read stays
+	b.seeRows(1) // records that were read stay
 	if b.faults.Load() > 0 {
 		t.Error("the page had script errors")
 	}
 }
 
-// Places in a topic are reached by an offset, a time and a search, all of them
-// by keyboard, and all in the address.
-func TestViewerGoesToPlaces(t *testing.T) {
+// Offsets, times and searches are reached by keyboard, and are in the address.
+func TestViewerSeeksAndSearches(t *testing.T) {
 	t.Parallel()
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "places", 1, nil)
@@ -405,10 +404,10 @@ func TestViewerGoesToPlaces(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS("#search"), chromedp.NodeVisible))
 	b.seeRows(10)
 	b.see("what was found", top+` === "k79" && location.hash.includes("search=K7")`)
-	b.see("how far it looked", `/^Records with “K7” · looked at \d+ records, back to 2026-03-0/.test(document.querySelector("#place-text").innerText)`)
+	b.see("how far it looked", `/^Records with “K7” · searched \d+ records, back to 2026-03-0/.test(document.querySelector("#place-text").innerText)`)
 	b.do(chromedp.Click(chromedp.CSS("#older"), chromedp.NodeVisible))
 	b.seeRows(11)
-	b.see("the rest", `document.querySelector("#place-text").innerText.endsWith("looked at 400 records, back to the beginning")`)
+	b.see("the rest", `document.querySelector("#place-text").innerText.endsWith("searched 400 records, back to the beginning")`)
 	b.do(chromedp.Click(chromedp.CSS("#live"), chromedp.NodeVisible))
 	b.see("live at the newest", `document.querySelector("#live-text").innerText === "Live" && `+top+` === "k399"`)
 	if b.faults.Load() > 0 {
@@ -441,8 +440,8 @@ func TestViewerShowsBrokersAndConfiguration(t *testing.T) {
 	}
 }
 
-// What comes in place of records while the page is live: what can't be read, and
-// a topic that was made anew, whose offsets come again.
+// While the page is live, it explains what can't be read, and a recreated topic, whose
+// offsets start over.
 func TestViewerTellsGapsWhileLive(t *testing.T) {
 	t.Parallel()
 	k := brokertest.Start(t)

@@ -18,7 +18,7 @@ import (
 	"shopstream/services/internal/testkit/freeport"
 )
 
-// pathItem is the operations of a path.
+// pathItem is the operations of one path.
 type pathItem struct {
 	Get  *operation
 	Post *operation
@@ -51,7 +51,7 @@ func TestSpecHasEveryRoute(t *testing.T) {
 	var routes []string
 	for _, r := range newTestEngine(t, config{Currency: "USD", ManagementAPIURL: "http://127.0.0.1:1"}, fakeKafka{}).Routes() {
 		if r.Path == "/" || strings.HasPrefix(r.Path, "/shop/") {
-			continue // the page is no API
+			continue // the page is not part of the API
 		}
 		routes = append(routes, r.Method+" "+parameter.ReplaceAllString(r.Path, "{$1}"))
 	}
@@ -61,16 +61,16 @@ func TestSpecHasEveryRoute(t *testing.T) {
 	}
 }
 
-// sendFunc is a Kafka that does what the test says.
+// sendFunc is a Kafka that does what the test wants.
 type sendFunc func(context.Context, kafkax.Record) (kafkax.Placed, error)
 
 func (f sendFunc) Send(ctx context.Context, r kafkax.Record) (kafkax.Placed, error) {
 	return f(ctx, r)
 }
 
-// Every status that the description has for the API's own routes is brought
-// about here, and no other comes. (408 is in TestABodyThatNeverEndsIsGivenUp,
-// 504 from our own clock in TestManagementTooSlow.)
+// Every described status of the API's own routes is provoked here, and no other one is
+// returned. (408 is in TestABodyThatNeverEndsIsGivenUp, 504 after our own time limit in
+// TestManagementTooSlow.)
 func TestSpecHasEveryStatus(t *testing.T) {
 	u := newUpstream(t)
 	var kafkaSays error
@@ -131,7 +131,7 @@ func TestSpecIsServed(t *testing.T) {
 	if got := request(t, http.MethodGet, url+"/openapi.yaml", ""); got.status != 200 || string(got.body) != string(openAPI) {
 		t.Errorf("GET /openapi.yaml = %d, %d bytes", got.status, len(got.body))
 	}
-	// The least price is half a minor unit, which is rounded up to one.
+	// The lowest price is half a minor unit, which is rounded up to one.
 	for currency, least := range map[string]string{"USD": "0.005", "JPY": "0.5", "KWD": "0.0005"} {
 		url := serveWith(t, config{Currency: currency, AckTimeout: time.Second, ManagementAPIURL: "http://127.0.0.1:1"}, fakeKafka{})
 		if got := request(t, http.MethodGet, url+"/openapi.yaml", ""); !strings.Contains(string(got.body), "minimum: "+least+"\n") {

@@ -89,12 +89,12 @@ const groups = new Groups(linkTo);
 const brokers = new Brokers();
 const config = new TopicConfig();
 const messages = new Messages({
-  // Whether it is the whole that is down shows in the next poll: now.
+  // The next poll shows whether Kafka is down: do it now.
   onProblem: (problem) => {
     if (problem.passes || problem.status === 401) poll();
   },
   onFilter: (filter) => go(filter, true),
-  // The newest and those to come: no other place, and all of them.
+  // Live shows the newest and all new ones, from no other offset or time.
   onLive: (live) => go(live ? { live, search: '', offset: '', time: '' } : { live }, true),
   onSeek: (place) => go({ offset: '', time: '', live: false, ...place }),
 });
@@ -114,7 +114,7 @@ function render() {
     const tab = byId(`tab-${view}`);
     if (!tab) continue; // a topic's configuration opens from the topic
     tab.href = hashOf({ ...route, view, live: view === 'messages' && route.live });
-    // On a wide screen the topics are beside the messages, and no tab.
+    // On a wide screen the topics are beside the messages, not a tab.
     const current = view === route.view || (view === 'messages' && route.view === 'topics' && !narrow.matches);
     if (current) tab.setAttribute('aria-current', 'page');
     else tab.removeAttribute('aria-current');
@@ -138,7 +138,7 @@ function render() {
 
 const inMessages = () => route.view === 'messages' || route.view === 'topics';
 
-// ---- health: one poll for all that changes by itself, one banner for what is down
+// ---- health: one poll for everything that changes, one banner for what is down
 
 let down = null; // the Problem of the whole page, or null
 let attempt = 0;
@@ -151,7 +151,7 @@ async function poll() {
   polling = true;
   clearTimeout(timer);
   const wanted = ['/-/ready', '/topics', '/groups'];
-  if (route.view === 'brokers') wanted.push('/brokers'); // each is asked something: only while that is looked at
+  if (route.view === 'brokers') wanted.push('/brokers'); // one request to each broker: only while they are shown
   const [ready, list, lags, nodes] = await Promise.allSettled(wanted.map((path) => get(path)));
   polling = false;
   drawKafka(ready);
@@ -193,7 +193,7 @@ function failed(problem, ready) {
   retryAt = Date.now() + wait;
   const busy = ready.status === 'fulfilled' && ready.value.body.kafka === 'up';
   const title =
-    { 0: 'The service does not answer', 401: 'The service asks for its API token', 503: busy ? 'The service cannot answer' : 'Kafka is down' }[problem.status] ??
+    { 0: 'The service does not answer', 401: 'The service requires its API token', 503: busy ? 'The service cannot answer' : 'Kafka is down' }[problem.status] ??
     `The service answers with an error (${problem.status})`;
   const hint = { 401: 'Reload this page and give the token as the password; any user name will do.', 503: kafkaState(ready) || problem.text }[problem.status] ?? problem.text;
   byId('banner').hidden = false;
@@ -305,7 +305,7 @@ document.addEventListener('keydown', (event) => {
   const target = event.target;
   const writes = target.matches('input:not([type=checkbox]), textarea, select');
   if (event.key === 'Escape' && target === byId('filter')) {
-    // Only what this field holds; the other filters stay.
+    // Clears this field only; the other filters stay.
     event.preventDefault();
     if (target.value) {
       target.value = '';
@@ -318,8 +318,8 @@ document.addEventListener('keydown', (event) => {
   if (writes) return;
   if (event.key.length === 1 && !byId('shortcuts').checked) return;
   const arrow = event.key === 'ArrowDown' || event.key === 'ArrowUp';
-  // Arrows and Enter mean what they mean wherever something has the focus,
-  // except on a row, or on nothing in particular.
+  // Arrows and Enter keep their usual meaning wherever something has the focus,
+  // except on a row or if nothing has it.
   const onRow = target.closest('tr.row') !== null;
   if (arrow && !onRow) return;
   if (event.key === 'Enter' && target !== document.body && target !== byId('main')) return;
@@ -331,7 +331,7 @@ document.addEventListener('keydown', (event) => {
 byId('groups-every').textContent = `${pollEvery / 1000} s`;
 byId('limit').addEventListener('change', (event) => go({ limit: Number(event.target.value) }));
 addEventListener('hashchange', render);
-// Its address would be taken for one of the page's own.
+// The link's # would be taken for an address of the page.
 byId('skip').addEventListener('click', (event) => {
   event.preventDefault();
   (byId('topics').role === 'main' ? byId('topics') : byId('main')).focus();

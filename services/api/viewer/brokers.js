@@ -12,8 +12,8 @@ export class Brokers {
     byId('brokers-table').hidden = false;
     const elsewhere = controller !== null && !brokers.some((b) => b.id === controller);
     const facts = [`Cluster ${clusterId}`];
-    if (controller === null) facts.push('controller unknown: Kafka’s access rules keep it from this service');
-    else facts.push(`controller: node ${controller}${elsewhere ? ', which is no broker' : ''}`);
+    if (controller === null) facts.push('controller unknown: Kafka’s access list does not let this service know it');
+    else facts.push(`controller: node ${controller}${elsewhere ? ', which is not a broker' : ''}`);
     setText(byId('brokers-facts'), facts.join(' · '));
     byId('brokers-rows').replaceChildren(...brokers.map(row));
     const levels = Object.entries(features).sort(([a], [b]) => a.localeCompare(b));

@@ -1,5 +1,5 @@
-// The picture of lag over time: a line per group, from the moment the page
-// opened. Read with the eye, with the pointer, or with the arrow keys.
+// The chart of lag over time: a line per group, from the moment the page
+// opened. Values are read with the pointer or with the arrow keys.
 
 import { svg } from './dom.js';
 import { clockShort, compact } from './format.js';
@@ -24,7 +24,7 @@ export class LagChart {
   constructor(box, onRead) {
     this.#box = box;
     this.#onRead = onRead;
-    // A slider in what it does: arrow keys move it along the time, and its
+    // It works as a slider: arrow keys move along the time, and the
     // value is spoken. Hence the role.
     this.#box.tabIndex = 0;
     this.#box.setAttribute('role', 'slider');

@@ -50,7 +50,7 @@ export const remember = {
       if (value === null) localStorage.removeItem(`shopstream.${name}`);
       else localStorage.setItem(`shopstream.${name}`, value);
     } catch {
-      // Nothing to do: it holds for this page only.
+      // Nothing to do: the setting applies to this page only.
     }
   },
 };

@@ -1,4 +1,4 @@
-// What stands in the place of records where there are none to show.
+// What is shown if there are no records to show.
 
 import { byId, el } from './dom.js';
 import { number, plural } from './format.js';
@@ -22,25 +22,25 @@ export function drawEmpty(state, work) {
     const again = query ? action('Try again', work.load) : null;
     const all = el('a', { class: 'button', href: `#${new URLSearchParams({ topic })}` }, `All of ${topic}`);
     if (problem.status === 404 && one) say('No such partition', `${topic} has no partition ${partition}, or is gone altogether.`, all);
-    else if (problem.status === 404) say('No such topic', `“${topic}” does not exist, or not any more.`, again, el('a', { class: 'button to-topics', href: '#view=topics' }, 'See the topics'));
+    else if (problem.status === 404) say('No such topic', `“${topic}” does not exist, or no longer.`, again, el('a', { class: 'button to-topics', href: '#view=topics' }, 'See the topics'));
     else if (problem.status === 400) say('That cannot be shown', problem.text, all);
     else if (problem.status === 401) say('A token is needed', tokenHint, action('Reload the page', () => location.reload()));
-    else if (problem.status === 403) say('Not to be read here', problem.text);
+    else if (problem.status === 403) say('Access denied', problem.text);
     else if (problem.passes) say('Nothing can be read at the moment', `${problem.text.replace(/\.$/, '')}. The page keeps trying by itself.`, again);
     else say(problem.title, problem.text, again);
   } else if (none) {
-    say('No topics yet', 'This Kafka holds no topic. As soon as one is made, its messages are shown here.');
+    say('No topics yet', 'This Kafka holds no topic. As soon as one is created, its messages are shown here.');
   } else if (total > 0) {
     const older = next && action(`Load ${number(query.limit)} older`, work.older);
     say('No match', `None of the ${plural(total, 'loaded record')} ${total === 1 ? 'matches' : 'match'}. Filters see the loaded records only; older ones may match.`, action('Clear the filters', work.clear), older);
   } else if (unreadable.length > 0) {
-    say('Nothing that can be read', `What is here was left out: ${unreadable.join('; ')}.`, further);
+    say('Nothing that can be read', `Everything here was left out: ${unreadable.join('; ')}.`, further);
   } else if (search) {
-    say(next ? 'Nothing found so far' : 'Nothing found', `${next ? 'What was looked at' : 'The topic'} holds no record with “${search}” in its key, value or headers.`, further, newest);
+    say(next ? 'Nothing found so far' : 'Nothing found', `${next ? 'What was searched' : 'The topic'} holds no record with “${search}” in its key, value or headers.`, further, newest);
   } else if (reason) {
     say('Nothing read', `The service found no record within its limits: ${reason}.`, further, action('Try again', work.load));
   } else if (offset || time) {
-    say('Nothing before that', 'No record stands at or before that place: retention may have removed it.', newest);
+    say('Nothing before that', 'There is no record at or before that offset or time: retention may have removed it.', newest);
   } else if (one) {
     say('An empty partition', `Partition ${partition} holds no record.`, action('All partitions', () => byId('partitions').querySelector('a')?.click()));
   } else {

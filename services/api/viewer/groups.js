@@ -55,7 +55,7 @@ export class Groups {
     const lags = new Map(this.#groups.map((g) => [g.group, g.lag]));
     for (const [name, values] of this.#values) values.push(lags.get(name) ?? null);
     if (this.#times.length <= mostReadings) return;
-    // Every other one of the older half goes: what is long past needs less detail.
+    // Drop every other one of the older half, which needs less detail.
     const half = mostReadings / 2;
     const keep = (_, i) => i > half || i % 2 === 0;
     this.#times = this.#times.filter(keep);
@@ -119,7 +119,7 @@ export class Groups {
     const list = byId('groups-list');
     list.querySelectorAll('.ghost').forEach((ghost) => ghost.remove());
     byId('lag-figure').hidden = this.#names.length === 0;
-    if (this.#groups.length === 0) this.#empty('No consumer groups', 'Nobody has read from this Kafka as a group yet. The consumers of the platform appear here with their lag once they run.');
+    if (this.#groups.length === 0) this.#empty('No consumer groups', 'No group has read from this Kafka yet. The consumers of the platform appear here with their lag once they run.');
     else this.#empty('', '');
 
     const old = new Map([...list.children].map((node) => [node.dataset.group, node]));
@@ -160,7 +160,7 @@ export class Groups {
     setText(node.querySelector('.group-state'), state);
     const members = group.members ?? 0;
     const stalled = members === 0 && group.lag > 0;
-    setText(node.querySelector('.group-members'), stalled ? 'no members: nobody is reading this down' : plural(members, 'member'));
+    setText(node.querySelector('.group-members'), stalled ? 'no members: no consumer is reducing this lag' : plural(members, 'member'));
     node.classList.toggle('stalled', stalled);
     setText(node.querySelector('.group-lag b'), number(group.lag));
     setText(node.querySelector('.group-lag span'), `${group.lag === 1 ? 'record' : 'records'} behind${this.#trendText(group)}`);

@@ -18,12 +18,12 @@ export function drawLive(tail, kept) {
   setText(byId('live-rate'), `${rate(tail.perSecond)}/s`);
   const notes = [plural(tail.received, 'record')];
   if (tail.paused && tail.waiting > 0) notes.push(`${number(tail.waiting)} waiting`);
-  if (tail.skipped > 0) notes.push(`${number(tail.skipped)} passed unshown`);
+  if (tail.skipped > 0) notes.push(`${number(tail.skipped)} not shown`);
   if (kept) notes.push(`the newest ${number(kept)} are kept`);
   setText(byId('live-note'), notes.join(' · '));
   setText(byId('pause'), tail.paused ? 'Resume' : 'Pause');
   drawSpark(tail.history);
-  // Spoken now and then only: a count that changes every second is noise.
+  // Announced only now and then: a count that changes every second is noise.
   if (Date.now() - announced > 15_000) {
     announced = Date.now();
     setText(byId('live-announce'), `${state === 'live' ? 'Live' : state}: ${plural(tail.received, 'record')} so far, ${rate(tail.perSecond)} per second`);

@@ -1,4 +1,4 @@
-// The messages of one topic: the last N, or those up to a place, or those that a
+// The messages of one topic: the last N, or those up to an offset or time, or those that a
 // search finds; older and newer ones; and the live tail.
 
 import { get, messagesPath, nextPath, Problem, streamPath } from './api.js';
@@ -12,7 +12,7 @@ import { Rows } from './rows.js';
 import { Tail } from './tail.js';
 import { Toolbar } from './toolbar.js';
 
-// Bounds on what the page holds, so that a tab left open for a day still works.
+// Limits on what the page holds, so that a tab left open for a day still works.
 const mostLoaded = 5000;
 const mostLive = 2000;
 const mostNotes = 5;
@@ -106,7 +106,7 @@ export class Messages {
       try {
         const { body, response } = await get(this.#next, signal);
         const added = body.map(prepare).filter((r) => !this.rows.has(r.id));
-        // A search may find in a later page what is newer than its first one's end.
+        // A later page of a search may have records newer than the end of the first.
         if (this.#query.search) this.rows.insert(added, false, mostLoaded);
         else this.rows.append(added);
         this.#took(response);
@@ -182,7 +182,7 @@ export class Messages {
     const places = unreadablePlaces(header('X-Unreadable') ?? '');
     this.#left.push(...places.filter((place) => !this.#left.includes(place)));
     const notes = this.#left.length === 0 ? [] : [`Left out, because it cannot be read: ${this.#left.join('; ')}.`];
-    if (!complete && places.length === 0 && !this.#query.search) notes.push(`Fewer records than asked for: ${this.#reason}.${this.#next ? ' “Load older” goes on from there.' : ''}`);
+    if (!complete && places.length === 0 && !this.#query.search) notes.push(`Fewer records than asked for: ${this.#reason}.${this.#next ? ' “Load older” continues from there.' : ''}`);
     this.#note(notes.join(' '));
   }
 
@@ -195,7 +195,7 @@ export class Messages {
     }
     this.#problem = fault;
     this.#reset([]);
-    // What passes by itself is tried again: a partition gets its leader back,
+    // Transient errors are retried: a partition gets its leader back,
     // a busy service a free reader.
     if (fault.passes) this.#retryTimer = setTimeout(() => this.load(true), 5000);
   }
@@ -209,7 +209,7 @@ export class Messages {
   // ---- live
 
   async #catchUp() {
-    // What came between the last read and the opened stream is in neither:
+    // Records between the last read and the start of the stream are in neither:
     // read the newest once more. load does so too when it ends during a tail.
     if (this.#busy) return;
     const query = this.#query;
@@ -232,7 +232,7 @@ export class Messages {
 
   /** gap is told of what comes in place of records. */
   #gap(name, event) {
-    // Of a log that is gone, nothing is left to show; its offsets come again.
+    // Drop the rows of a log that no longer exists: its offsets come again.
     if (name === 'reset' && event.cause !== 'expired') this.rows.drop(event.partition);
     this.#left.push(name === 'reset' ? resetText(event) : unreadableText(event.partition, event.first, event.last, event.cause));
     this.#left = this.#left.slice(-mostNotes);
@@ -299,7 +299,7 @@ export class Messages {
     const shown = this.rows.shown.length;
     const total = records.length;
     const query = this.#query;
-    // Before the first topic is known, it is on its way.
+    // The first topic is not known yet.
     const waiting = !query && !this.#problem && !this.#none;
     const loading = this.#busy === 'load' || waiting;
     byId('progress').classList.toggle('on', this.#busy !== null || waiting);
@@ -325,7 +325,7 @@ export class Messages {
     setText(older, this.#busy === 'older' ? 'Loading …' : query?.search ? 'Search further' : `Load ${number(query?.limit ?? 0)} older`);
     let end = '';
     if (shown > 0 && !loading) {
-      if (trimmed) end = `Older rows made way for new ones. Reload to page back from here.`;
+      if (trimmed) end = `Older rows were removed to make room for new ones. Reload to page back from here.`;
       else if (!this.#next && (!this.#reason || this.#left.length > 0)) end = 'That is the beginning of the topic.';
       else if (this.#next && !room) end = `${number(mostLoaded)} records are all that this page holds. Choose one partition to go further back.`;
     }

@@ -6,7 +6,7 @@ import { moment, number, plural } from './format.js';
 // X-Reason in words; one that is not here is shown as it came.
 export const reasons = {
   'time-limit': 'the time for reading ran out',
-  'byte-limit': 'the answer reached its limit in bytes',
+  'byte-limit': 'the response reached its limit in bytes',
   unreadable: 'some records cannot be read',
   'cursor-limit': 'the timestamps of this topic are so out of order that this page had to end early',
 };
@@ -15,7 +15,7 @@ export const reasons = {
 const causes = {
   crc: 'damaged: the checksum does not match',
   codec: 'cannot be decompressed',
-  format: 'not in a format of Kafka',
+  format: 'not in Kafka’s record format',
   size: 'larger than the service reads at once',
 };
 
@@ -26,7 +26,7 @@ export function placeText({ partition, search, offset, time }, searched) {
   if (search) all.push(`Records with “${search}”`);
   if (offset) all.push(`${all.length ? 'up' : 'Up'} to offset ${number(BigInt(offset))}${partition === null ? ' of each partition' : ` of partition ${partition}`}`);
   if (time) all.push(`${all.length ? 'up' : 'Up'} to ${moment(new Date(time))}`);
-  if (search && searched) all.push(`looked at ${plural(searched.records, 'record')}, back to ${searched.back ? moment(new Date(searched.back)) : 'the beginning'}`);
+  if (search && searched) all.push(`searched ${plural(searched.records, 'record')}, back to ${searched.back ? moment(new Date(searched.back)) : 'the beginning'}`);
   return all.join(' · ');
 }
 
@@ -36,7 +36,7 @@ export function loadedText({ records, shown, filtering, utc }, loading) {
   if (total === 0) return loading ? 'Reading …' : 'No records.';
   const oldest = records[total - 1];
   const reach = Number.isNaN(oldest.at) ? '' : `, back to ${moment(new Date(oldest.at), utc)}`;
-  if (filtering) return `${number(shown.length)} of ${plural(total, 'loaded record')} match. Filters see loaded records only${reach}. “Search” looks at all.`;
+  if (filtering) return `${number(shown.length)} of ${plural(total, 'loaded record')} match. Filters see loaded records only${reach}. “Search” covers all.`;
   return `${plural(total, 'record')}, newest first${reach}.`;
 }
 
@@ -55,5 +55,5 @@ export function unreadablePlaces(list) {
 /** resetText says that a partition goes on elsewhere than was to be expected. */
 export function resetText({ partition, from, to, cause }) {
   const why = { recreated: 'the topic was deleted and created again', cut_back: 'the log has lost its end', expired: 'records were deleted before they were read' }[cause] ?? cause;
-  return `partition ${partition} goes on at offset ${to} instead of ${from} (${why})`;
+  return `partition ${partition} continues at offset ${to} instead of ${from} (${why})`;
 }
