@@ -117,7 +117,7 @@ func mentions(fault error, variable string) bool {
 	}), variable)
 }
 
-// flatten takes joined errors apart.
+// flatten returns the individual errors of joined ones.
 func flatten(errs []error) []error {
 	var flat []error
 	for _, err := range errs {

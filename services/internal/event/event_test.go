@@ -19,8 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// The golden files are the wire contract: a change here breaks readers that
-// are not in this repository.
+// The golden files are the wire contract: a change here breaks readers outside this
+// repository.
 func TestWireFormat(t *testing.T) {
 	request, err := event.ParseBuyRequest([]byte(`{"username":"Ann","userid":"u-1","price":19.99}`), "USD")
 	if err != nil {
@@ -110,7 +110,7 @@ func TestBuyRequestNamesEachBadField(t *testing.T) {
 		"control character":      {`{"username":"a\u0000","userid":"b","price":1}`, []string{"username"}},
 		"long":                   {`{"username":"` + strings.Repeat("é", 129) + `","userid":"b","price":1}`, []string{"username"}},
 		"product is optional":    {`{"username":"a","userid":"b","product":null}`, []string{"price"}},
-		"product is no text":     {`{"username":"a","userid":"b","price":1,"product":{"name":"x"}}`, []string{"product"}},
+		"product is not a text":  {`{"username":"a","userid":"b","price":1,"product":{"name":"x"}}`, []string{"product"}},
 		"product is empty":       {`{"username":"a","userid":"b","price":1,"product":""}`, []string{"product"}},
 		"product is long":        {`{"username":"a","userid":"b","price":1,"product":"` + strings.Repeat("é", 201) + `"}`, []string{"product"}},
 		"boolean is not a price": {`{"username":"a","userid":"b","price":true}`, []string{"price"}},
@@ -133,7 +133,7 @@ func TestBuyRequestNamesEachBadField(t *testing.T) {
 	}
 }
 
-// What encoding/json repairs without a word would make one event of two texts.
+// What encoding/json would silently repair turns two texts into one event.
 func TestNothingIsRepairedSilently(t *testing.T) {
 	const rest = `"userid":"b","price":1,"timestamp":1,"product":"c","quantity":1`
 	tests := map[string]struct {
@@ -175,7 +175,7 @@ func TestNothingIsRepairedSilently(t *testing.T) {
 					t.Errorf("%s: %v, want a fault at %q", reader, err, tt.field)
 				}
 			}
-			if order == nil && tt.field != "Username" && tt.field != "uſerid" { // which are no names of an order
+			if order == nil && tt.field != "Username" && tt.field != "uſerid" { // these are not fields of an order
 				t.Error("taken as an order")
 			}
 		})
@@ -186,7 +186,7 @@ func TestNothingIsRepairedSilently(t *testing.T) {
 	}
 }
 
-// However long its digits are, a number is what it says or refused.
+// A number is decoded exactly or refused, however many digits it has.
 func TestNumbersAreWhatTheySay(t *testing.T) {
 	for quantity, want := range map[string]int64{
 		"3": 3, "3.0": 3, "3e0": 3, "0.3e1": 3, "30e-1": 3, "3000000e-6": 3,
@@ -268,13 +268,13 @@ func TestDecodePurchase(t *testing.T) {
 
 	valid := `"username":"a","userid":"b","price":1,"timestamp":1`
 	refused := map[string]string{
-		"not JSON":                  `hello`,
-		"a newer schema":            `{` + valid + `,"schemaVersion":2}`,
-		"amounts that disagree":     `{` + valid + `,"priceMinor":101}`,
-		"an id that is no UUID":     `{` + valid + `,"eventId":"17"}`,
-		"no timestamp":              `{"username":"a","userid":"b","price":1}`,
-		"a timestamp before 1970":   `{"username":"a","userid":"b","price":1,"timestamp":-5}`,
-		"a timestamp that's a text": `{"username":"a","userid":"b","price":1,"timestamp":"now"}`,
+		"not JSON":                   `hello`,
+		"a newer schema":             `{` + valid + `,"schemaVersion":2}`,
+		"amounts that disagree":      `{` + valid + `,"priceMinor":101}`,
+		"an id that is not a UUID":   `{` + valid + `,"eventId":"17"}`,
+		"no timestamp":               `{"username":"a","userid":"b","price":1}`,
+		"a timestamp before 1970":    `{"username":"a","userid":"b","price":1,"timestamp":-5}`,
+		"a timestamp that is a text": `{"username":"a","userid":"b","price":1,"timestamp":"now"}`,
 	}
 	for name, value := range refused {
 		t.Run(name, func(t *testing.T) {
@@ -285,8 +285,8 @@ func TestDecodePurchase(t *testing.T) {
 	}
 }
 
-// A shop sells in a currency of today. Events may name one that was withdrawn
-// since, such as Croatia's and Bulgaria's: they aren't refused for that.
+// A shop sells in a currency in use. Events may name one that was withdrawn since, such
+// as Croatia's and Bulgaria's: they are still accepted.
 func TestCurrencies(t *testing.T) {
 	for code, want := range map[string]struct{ sold, read bool }{
 		"USD": {true, true}, "EUR": {true, true}, "JPY": {true, true}, "XAF": {true, true},
@@ -311,7 +311,7 @@ func TestCurrencies(t *testing.T) {
 	}
 }
 
-// A purchase that is refused has its id all the same, where that is beyond doubt.
+// A refused purchase still has its id, if the id is certain.
 func TestIDOfWhatIsRefused(t *testing.T) {
 	const id = "019b7b5c-5b1e-7a3c-8f00-0123456789ab"
 	for value, want := range map[string]string{
@@ -349,8 +349,8 @@ func FuzzDecodePurchase(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// What was accepted can be written and read again, unchanged in worth.
-		p.SchemaVersion = event.SchemaVersion // of the original system: none
+		// What was accepted can be written and read again with the same meaning.
+		p.SchemaVersion = event.SchemaVersion // events of the original system have none
 		encoded, err := p.Encode()
 		if err != nil {
 			t.Fatalf("accepted but cannot be written: %v", err)

@@ -17,7 +17,7 @@ const (
 // Order is the value of a record on the orders topic; its key is the id. The
 // first three fields are those of the original system.
 type Order struct {
-	ID       int64  `json:"id"` // milliseconds since 1970 when it was made
+	ID       int64  `json:"id"` // time of creation, in milliseconds since 1970
 	Product  string `json:"product"`
 	Quantity int64  `json:"quantity"`
 	EventID  string `json:"eventId"`
@@ -50,24 +50,23 @@ func DecodeOrder(value []byte) (Order, error) {
 	return o, f.err()
 }
 
-// Total is the value of a record on the product-totals topic: what the orders
-// of one product in one partition of the orders topic add up to. The total of a
-// product is the sum over the partitions. Kept per partition, each total has one
-// writer at a time, and adding partitions moves none.
+// Total is the value of a record on the product-totals topic: the totals of one
+// product over one partition of the orders topic. The total of a product is the sum
+// over the partitions. Since totals are kept per partition, each has one writer at a
+// time, and none moves when partitions are added.
 type Total struct {
 	Product   string `json:"product"`
 	Partition int32  `json:"partition"` // of the orders topic
 	Quantity  int64  `json:"quantity"`
 	Orders    int64  `json:"orders"`
-	// Offset of the last order counted, in Partition. It is a place in one log
-	// only: that of the topic with this id, as far as it was written under this
-	// leader's epoch. "" and -1 stand for not known.
+	// Offset of the last order counted, in Partition. It is valid in one log only: that
+	// of the topic with this id, up to this leader epoch. "" and -1 mean unknown.
 	Offset        int64  `json:"offset"`
 	OrdersTopicID string `json:"ordersTopicId,omitempty"`
 	LeaderEpoch   int32  `json:"leaderEpoch"`
-	// TotalsTopicID is the id of the totals topic that the count was begun for.
-	// In a recreated one, counting begins anew: a total of another id doesn't
-	// belong there.
+	// TotalsTopicID is the id of the totals topic that the count started in. In a
+	// recreated topic, counting starts over: a total with another id doesn't belong
+	// there.
 	TotalsTopicID string    `json:"totalsTopicId,omitempty"`
 	UpdatedAt     time.Time `json:"updatedAt"`
 	SchemaVersion int       `json:"schemaVersion"`

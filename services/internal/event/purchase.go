@@ -169,18 +169,17 @@ func DecodePurchase(value []byte, src Source, defaultCurrency string) (Purchase,
 	return p, f.err()
 }
 
-// IDOf derives the id of an event that has none. Without a topic id it is the
-// one that earlier versions derived, which in a recreated topic is that of
-// another record before.
+// IDOf derives the id of an event that has none. Without a topic id it is the one that
+// earlier versions derived; records of a recreated topic then get ids of former ones.
 func IDOf(src Source) string {
 	topic := src.Topic
 	if src.TopicID != "" {
-		topic += "/" + src.TopicID // no topic's name has a slash
+		topic += "/" + src.TopicID // topic names contain no slash
 	}
 	return uuid.NewSHA1(uuid.NameSpaceURL, fmt.Appendf(nil, "kafka:%s/%d/%d", topic, src.Partition, src.Offset)).String()
 }
 
-// WithoutTopicID returns the source as earlier versions knew it.
+// WithoutTopicID returns the source as earlier versions recorded it.
 func (s Source) WithoutTopicID() Source {
 	s.TopicID = ""
 	return s

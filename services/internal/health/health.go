@@ -111,8 +111,8 @@ func (h *Health) probe(ctx context.Context, c Check) {
 // Drain makes the service unready for good: it is about to stop.
 func (h *Health) Drain() { h.drain() }
 
-// Draining is closed once the service is about to stop, so that requests without
-// an end of their own, such as event streams, end then.
+// Draining is closed once the service is about to stop, so that requests that don't end
+// by themselves, such as event streams, end then.
 func (h *Health) Draining() <-chan struct{} { return h.draining }
 
 // Ready reports whether the service should get traffic, a word for that

@@ -25,7 +25,7 @@ func compress(next http.Handler) http.Handler {
 		"application/json", "application/problem+json", "application/yaml",
 		"text/html", "text/css", "text/javascript", "text/plain", "image/svg+xml",
 	}))
-	if err != nil { // only for options that don't fit together
+	if err != nil { // only for inconsistent options
 		return next
 	}
 	return wrap(next)

@@ -68,7 +68,7 @@ func TestOperationalRoutes(t *testing.T) {
 		{"/-/ready", 200, `"status":"ready"`},
 		{"/users/a%2Fb", 200, "a/b"}, // an encoded slash belongs to the value
 		{"/users/a+b", 200, "a+b"},
-		{"/users/a+b%2Fc", 200, "a+b/c"}, // a plus in a path is no space
+		{"/users/a+b%2Fc", 200, "a+b/c"}, // a plus in a path is not a space
 		{"/panic", 500, `"detail":"internal error"`},
 		{"/nowhere", 404, `"detail":"no such route"`},
 	}
@@ -137,7 +137,7 @@ func TestRequestsInFlightFinishBeforeTheEnd(t *testing.T) {
 	<-started
 	ended := make(chan error, 1)
 	go func() { ended <- stop() }()
-	// The listener closes first: once it refuses, the shutdown is under way.
+	// The listener closes first: once it refuses connections, the shutdown has begun.
 	for {
 		response, err := http.Get(url + "/health")
 		if err != nil {
@@ -155,8 +155,8 @@ func TestRequestsInFlightFinishBeforeTheEnd(t *testing.T) {
 	}
 }
 
-// While a service drains, it answers and then closes the connection, so that the
-// next request goes to another pod.
+// While a service drains, it answers and then closes the connection, so that the next
+// request goes to another pod.
 func TestAnswersWhileDrainingCloseTheirConnection(t *testing.T) {
 	url, stop := serve(t, httpx.Config{DrainDelay: time.Minute, ShutdownTimeout: 5 * time.Second}, func(*gin.Engine) {})
 	status := func() (int, bool) {

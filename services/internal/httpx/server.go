@@ -19,8 +19,8 @@ import (
 //
 //	Addr httpx.Addr `env:"HTTP_ADDR" envDefault:":8081" doc:"…"`
 type Config struct {
-	DrainDelay      time.Duration `env:"DRAIN_DELAY" envDefault:"0s" doc:"How long the service goes on serving after it has said that it is not ready; in Kubernetes, the time that endpoints need to notice."`
-	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"10s" doc:"Bound on each step of the shutdown (listener, consumer, producer, database). DRAIN_DELAY comes on top of the first."`
+	DrainDelay      time.Duration `env:"DRAIN_DELAY" envDefault:"0s" doc:"How long the service continues to serve after it has reported that it is not ready; in Kubernetes, the time until endpoints are updated."`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"10s" doc:"Time limit of each step of the shutdown (listener, consumer, producer, database). The first may take DRAIN_DELAY longer."`
 }
 
 // Validate implements envconf.Validator.
@@ -30,7 +30,7 @@ func (c Config) Validate() error {
 		faults = append(faults, errors.New("DRAIN_DELAY must not be negative"))
 	}
 	if c.ShutdownTimeout <= 0 {
-		faults = append(faults, errors.New("SHUTDOWN_TIMEOUT must be positive"))
+		faults = append(faults, errors.New("SHUTDOWN_TIMEOUT must be greater than 0"))
 	}
 	return errors.Join(faults...)
 }
@@ -57,10 +57,10 @@ func Listen(ctx context.Context, addr Addr) (net.Listener, error) {
 	return l, nil
 }
 
-// Server returns the actor that serves handler on l. When stopped it reports "not
-// ready", keeps serving for the drain delay and closes each connection with its
-// answer, then closes the listener and waits for the requests in flight. It must be the first of a service's actors, so that
-// no new work arrives while the others stop.
+// Server returns the actor that serves handler on l. When stopped, it reports "not
+// ready", keeps serving for the drain delay and closes each connection after its
+// response, then closes the listener and waits for the requests in flight. It must be
+// the first of a service's actors, so that no new work arrives while the others stop.
 func Server(log *slog.Logger, cfg Config, l net.Listener, handler http.Handler, h *health.Health) lifecycle.Actor {
 	base, cancelBase := context.WithCancel(context.Background())
 	server := &http.Server{
@@ -94,9 +94,9 @@ func Server(log *slog.Logger, cfg Config, l net.Listener, handler http.Handler, 
 	}
 }
 
-// closeWhileDraining has callers and ingress controllers open a new connection
-// for their next request, which then reaches another pod. Without it, Shutdown
-// could close a kept-alive connection just as a request comes in on it.
+// closeWhileDraining makes callers and ingress controllers open a new connection for
+// their next request, which then reaches another pod. Without it, Shutdown could close
+// a kept-alive connection just as a request arrives on it.
 func closeWhileDraining(h *health.Health, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {

@@ -17,7 +17,7 @@ import (
 // replaces by U+FFFD.
 func strict(c *gin.Context) {
 	if c.FullPath() == "" {
-		return // no such route or method: that is what the answer has to say
+		return // no such route or method: the response has to say that
 	}
 	if detail := bodyEncoding(c.Request); detail != "" {
 		c.Header("Accept-Encoding", "identity")
@@ -60,7 +60,7 @@ func bodyEncoding(r *http.Request) string {
 	for _, codings := range r.Header.Values("Content-Encoding") {
 		for coding := range strings.SplitSeq(codings, ",") {
 			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
-				return fmt.Sprintf("a body in the content encoding %q is not taken: send it as it is", coding)
+				return fmt.Sprintf("a body in the content encoding %q is not supported: send it as it is", coding)
 			}
 		}
 	}
@@ -68,7 +68,7 @@ func bodyEncoding(r *http.Request) string {
 	_, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := parameters["charset"]
 	if err == nil && charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
-		return fmt.Sprintf("a body in the charset %q is not taken: send UTF-8", charset)
+		return fmt.Sprintf("a body in the charset %q is not supported: send UTF-8", charset)
 	}
 	return ""
 }

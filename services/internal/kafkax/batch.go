@@ -135,7 +135,7 @@ func NextBatch(topic string, partition int32, data []byte) (b Batch, rest []byte
 		u.Err = fmt.Errorf("reading the header: %w", err)
 		return Batch{}, rest, u
 	}
-	// A damaged header doesn't say which offset is the last.
+	// A damaged header doesn't say which offset is the last one.
 	last, sane := lastOffset(data)
 	b.Last = last
 	b.LeaderEpoch, b.ProducerID = b.header.PartitionLeaderEpoch, b.header.ProducerID
@@ -147,7 +147,7 @@ func NextBatch(topic string, partition int32, data []byte) (b Batch, rest []byte
 		return Batch{}, rest, u
 	}
 	if !sane || b.header.NumRecords < 0 {
-		u.Err = fmt.Errorf("a header with %d records up to the offset %d", b.header.NumRecords, b.Last)
+		u.Err = fmt.Errorf("the header claims %d records up to offset %d", b.header.NumRecords, b.Last)
 		return Batch{}, rest, u
 	}
 	return b, rest, nil
@@ -257,11 +257,11 @@ func (r *Records) Next() (*kafka.Message, error) {
 }
 
 var (
-	errFormat = errors.New("no record")
+	errFormat = errors.New("not a record")
 	errSize   = errors.New("too large")
 )
 
-// end gives up the rest of the batch.
+// end skips the rest of the batch.
 func (r *Records) end(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // records are missing
@@ -309,7 +309,7 @@ func (r *Records) passOver(length int64) error {
 		return r.end(io.ErrUnexpectedEOF)
 	}
 	at := r.next - 1
-	return r.unreadable(at, at, CauseSize, fmt.Errorf("%w: a record of %d bytes, %d are allowed", errSize, length, r.limits.Record))
+	return r.unreadable(at, at, CauseSize, fmt.Errorf("%w: a record of %d bytes, the limit is %d", errSize, length, r.limits.Record))
 }
 
 // advance moves to a record's offset, given relative to the batch's first.
@@ -330,7 +330,7 @@ func (r *Records) parse(data []byte) (*kafka.Message, error) {
 	key, value := f.bytes(), f.bytes()
 	count := f.varint()
 	if f.bad || count < 0 || count > int64(len(f.data)/2) {
-		return nil, fmt.Errorf("%w: %d bytes that don't add up", errFormat, len(data))
+		return nil, fmt.Errorf("%w: its %d bytes have another length than its fields", errFormat, len(data))
 	}
 	if err := r.advance(delta); err != nil {
 		return nil, err
@@ -346,7 +346,7 @@ func (r *Records) parse(data []byte) (*kafka.Message, error) {
 	}
 	if f.bad {
 		r.next--
-		return nil, fmt.Errorf("%w: headers that don't add up", errFormat)
+		return nil, fmt.Errorf("%w: its headers are malformed", errFormat)
 	}
 	m := &kafka.Message{
 		TopicPartition: kafka.TopicPartition{Topic: &r.batch.Topic, Partition: r.batch.Partition, Offset: kafka.Offset(at), LeaderEpoch: &r.batch.LeaderEpoch},

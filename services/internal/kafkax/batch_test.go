@@ -27,7 +27,7 @@ func codecs() map[string]kgo.CompressionCodec {
 	}
 }
 
-// readAll reads a batch to its end: its values, and what is left out.
+// readAll reads a batch to its end, and returns its values and what is unreadable.
 func readAll(t *testing.T, raw []byte, limits kafkax.Limits) (values []string, left []*kafkax.Unreadable) {
 	t.Helper()
 	b, rest, err := kafkax.NextBatch("t", 3, raw)
@@ -96,7 +96,7 @@ func TestDamageIsTold(t *testing.T) {
 		rest  bool // what follows it is found
 	}{
 		"a bit has changed": {func(t *testing.T) []byte { raw := good(t); raw[len(raw)-1] ^= 1; return raw }, "crc", 1, true},
-		"its end is absurd": {func(t *testing.T) []byte {
+		"its last offset is absurd": {func(t *testing.T) []byte {
 			raw := good(t)
 			binary.BigEndian.PutUint32(raw[23:], 1<<30)
 			return brokertest.Seal(raw)
@@ -153,7 +153,7 @@ func TestWhatIsNoRecordsIsGivenUp(t *testing.T) {
 			t.Errorf("%s: %v", name, left)
 		}
 	}
-	// A compressed batch cut short in the middle, with a right checksum.
+	// A compressed batch that is truncated, with a correct checksum.
 	for name, codec := range codecs() {
 		values := brokertest.Values(bytes.Repeat([]byte("x"), 100), bytes.Repeat([]byte("y"), 50_000))
 		raw := brokertest.Batch{Codec: codec, Records: values}.Bytes(t)
@@ -165,7 +165,7 @@ func TestWhatIsNoRecordsIsGivenUp(t *testing.T) {
 	}
 }
 
-// A small batch that becomes a large one takes the memory of one record.
+// A small batch that decompresses to a large one takes the memory of one record.
 func TestWhatInflatesIsPassedOver(t *testing.T) {
 	bomb := bytes.Repeat([]byte("All work and no play makes Jack a dull boy. "), 150<<20/44)
 	for name, codec := range map[string]kgo.CompressionCodec{"gzip": kgo.GzipCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()} {
@@ -181,7 +181,7 @@ func TestWhatInflatesIsPassedOver(t *testing.T) {
 		if got := strings.Join(values, " "); got != "0:before 2:behind" || len(left) != 1 || left[0].First != 1 || left[0].Last != 1 || left[0].Cause != "size" {
 			t.Errorf("%s: %s, left out: %v", name, got, left)
 		}
-		// And where even passing over takes too long, the rest is given up.
+		// If even skipping takes too long, the rest is given up.
 		values, left = readAll(t, raw, kafkax.Limits{Record: 1 << 20, Batch: 10 << 20})
 		if len(values) != 1 || len(left) != 1 || left[0].First != 1 || left[0].Last != 2 || left[0].Cause != "size" {
 			t.Errorf("%s, at most 10 MiB: %v, left out: %v", name, values, left)

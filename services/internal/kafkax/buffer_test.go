@@ -13,11 +13,11 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// What isn't polled stays within the buffer, over however many partitions.
+// What isn't polled stays within the buffer, for any number of partitions.
 func TestAReaderThatIsNotPolledStopsFetching(t *testing.T) {
 	k := brokertest.Start(t)
 	if k.Embedded == nil {
-		t.Skip("counts what the embedded broker is asked")
+		t.Skip("counts the embedded broker's requests")
 	}
 	const partitions = 40
 	topic := k.Topic(t, "unread", partitions, nil)
@@ -41,8 +41,8 @@ func TestAReaderThatIsNotPolledStopsFetching(t *testing.T) {
 			t.Fatal("it doesn't fetch")
 		}
 	}
-	// Each fetch brings 300 kB at most. Partitions that hold nothing are asked
-	// again twice a second; otherwise it would be a hundred times.
+	// Each fetch returns 300 kB at most. Empty partitions are fetched again twice a
+	// second; without the wait it would be a hundred times.
 	time.Sleep(2 * time.Second)
 	if n := fetches.Load(); n > 10 {
 		t.Errorf("%d fetches with a buffer of 300 kB", n)

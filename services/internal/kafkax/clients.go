@@ -9,9 +9,9 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// NewAdmin returns a client for questions about topics and groups and for
-// changes of them. It is a producer, because the logs of a plain admin client can
-// only go to stderr. The caller must close it.
+// NewAdmin returns a client for requests about topics and groups. It is a producer,
+// because the logs of a plain admin client can only go to stderr. The caller must
+// close it.
 func NewAdmin(cfg Config, clientID string, log *slog.Logger) (*kafka.Producer, error) {
 	return newProducer(cfg, clientID, nil, log)
 }
@@ -21,7 +21,7 @@ type TransactionalConfig struct {
 	ClientID string
 	// ID is the transactional id, unique among the running instances.
 	ID string
-	// Timeout is after how long Kafka aborts a transaction whose writer is gone.
+	// Timeout is how long a transaction may stay open before Kafka aborts it.
 	Timeout time.Duration
 }
 
@@ -30,8 +30,8 @@ func NewTransactional(cfg Config, tc TransactionalConfig, log *slog.Logger) (*ka
 	return newProducer(cfg, tc.ClientID, tc.settings(), log)
 }
 
-// NewQuerier returns a client for questions about any topic or group. It is a consumer
-// that reads nothing: when a producer asks about a topic, the broker may create it.
+// NewQuerier returns a client for requests about any topic or group. It is a consumer
+// that reads nothing: a producer's metadata request may create the topic.
 func NewQuerier(cfg Config, clientID string, log *slog.Logger) (*kafka.Consumer, error) {
 	return newConsumer(cfg, clientID, querierSettings(clientID), log)
 }

@@ -12,7 +12,7 @@ import (
 	"shopstream/services/internal/envconf"
 )
 
-// Config is where Kafka is, and how to authenticate.
+// Config says how to reach Kafka, and how to authenticate.
 type Config struct {
 	BootstrapServers string         `env:"KAFKA_BOOTSTRAP_SERVERS,required,notEmpty" doc:"Kafka brokers to connect to first, host:port, comma separated."`
 	SecurityProtocol string         `env:"KAFKA_SECURITY_PROTOCOL" envDefault:"plaintext" doc:"plaintext, ssl, sasl_plaintext or sasl_ssl."`

@@ -38,7 +38,7 @@ func MemoryOf(m *kafka.Message) int {
 func DeadLetter(m *kafka.Message, dlqTopic, group, reason string, cause error, now time.Time) Record {
 	headers := make([]kafka.Header, 0, len(m.Headers)+8)
 	for _, h := range m.Headers {
-		// A letter that was replayed and refused again has only one set of them.
+		// A dead letter that was replayed and refused again has only one set of them.
 		if !isDeadLetterHeader(h.Key) {
 			headers = append(headers, h)
 		}
@@ -89,7 +89,7 @@ func WithoutDeadLetterHeaders(headers []kafka.Header) []kafka.Header {
 	return own
 }
 
-// Message returns the message to make a dead letter of: its offset is the first of
+// Message returns the message to make a dead letter from: its offset is the first of
 // the range, its value the batch.
 func (u *Unreadable) Message() *kafka.Message {
 	return &kafka.Message{

@@ -45,8 +45,8 @@ func (c Config) Direct(clientID string) (*kgo.Client, error) {
 	return client, nil
 }
 
-// tlsConfig holds the authorities that the brokers' certificates are checked
-// against, and the client's certificate.
+// tlsConfig returns the client's certificate, and the certificate authorities that
+// the brokers' certificates are checked against.
 func (c Config) tlsConfig() (*tls.Config, error) {
 	settings := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.TLSCAFile != "" {

@@ -9,9 +9,9 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// TestEveryProduceErrorIsCountedUnderAKnownReason tries every code of the
-// client, those of later brokers too: a reason that produceErrors lacks would
-// have no counter before its first error.
+// TestEveryProduceErrorIsCountedUnderAKnownReason tries every code of the client,
+// including later brokers' codes: a reason that produceErrors lacks would have no
+// counter before its first error.
 func TestEveryProduceErrorIsCountedUnderAKnownReason(t *testing.T) {
 	errs := []error{errors.New("something else")}
 	for code := -200; code < 300; code++ {

@@ -38,8 +38,8 @@ func (c Config) Explain(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// ErrRefused is wrapped by faults that don't pass by themselves: a credential, a
-// certificate or a grant has to be fixed.
+// ErrRefused is wrapped by faults that are not transient: a credential, a certificate
+// or a grant has to be fixed.
 var ErrRefused = errors.New("refused")
 
 func refusal(format string, args ...any) error {
@@ -107,8 +107,8 @@ func (c Config) handshake(ctx context.Context, conn net.Conn, server string) (ne
 	return nil, err
 }
 
-// authenticate logs in as the configured user, or checks that the listener accepts
-// a client that doesn't.
+// authenticate logs in as the configured user; without one, it checks that the listener
+// accepts anonymous clients.
 func (c Config) authenticate(ctx context.Context, conn net.Conn) error {
 	if !strings.HasPrefix(c.SecurityProtocol, "sasl") {
 		return c.anonymous(ctx, conn)
@@ -126,7 +126,7 @@ func (c Config) authenticate(ctx context.Context, conn net.Conn) error {
 		return refusal("the broker doesn't support KAFKA_SASL_MECHANISM %s: set one of %s",
 			c.SASLMechanism, strings.Join(answer.(*kmsg.SASLHandshakeResponse).SupportedMechanisms, ", "))
 	case c.SASLMechanism != "PLAIN":
-		return nil // the further steps of SCRAM are not tried
+		return nil // SCRAM's next steps are not tried
 	}
 	authenticate := kmsg.NewPtrSASLAuthenticateRequest()
 	authenticate.SASLAuthBytes = []byte("\x00" + c.SASLUsername + "\x00" + c.SASLPassword.Reveal())
@@ -137,11 +137,11 @@ func (c Config) authenticate(ctx context.Context, conn net.Conn) error {
 	return err
 }
 
-// anonymous asks for the metadata of no topic. A SASL listener closes the
-// connection on that, a TLS listener on anything in plaintext.
+// anonymous requests the metadata of no topic. A SASL listener closes the connection
+// after that, a TLS listener after anything in plaintext.
 func (c Config) anonymous(ctx context.Context, conn net.Conn) error {
 	metadata := kmsg.NewPtrMetadataRequest()
-	metadata.Version, metadata.Topics = 1, []kmsg.MetadataRequestTopic{} // nil would ask for all
+	metadata.Version, metadata.Topics = 1, []kmsg.MetadataRequestTopic{} // nil would request all topics
 	_, err := exchange(conn, metadata)
 	switch {
 	case err == nil:
@@ -155,7 +155,7 @@ func (c Config) anonymous(ctx context.Context, conn net.Conn) error {
 	return err
 }
 
-// exchange makes one request of Kafka's protocol and returns its answer.
+// exchange sends one request of Kafka's protocol and returns the response.
 func exchange(conn net.Conn, request kmsg.Request) (kmsg.Response, error) {
 	format := kmsg.NewRequestFormatter(kmsg.FormatterClientID("explain"))
 	if _, err := conn.Write(format.AppendRequest(nil, request, 1)); err != nil {
@@ -166,7 +166,7 @@ func exchange(conn net.Conn, request kmsg.Request) (kmsg.Response, error) {
 		return nil, err
 	}
 	if head.Size < 4 || head.Size > 1<<16 {
-		return nil, fmt.Errorf("an answer of %d bytes is not Kafka's protocol", head.Size)
+		return nil, fmt.Errorf("a response of %d bytes is not Kafka's protocol", head.Size)
 	}
 	body := make([]byte, head.Size-4)
 	if _, err := io.ReadFull(conn, body); err != nil {
@@ -177,7 +177,7 @@ func exchange(conn net.Conn, request kmsg.Request) (kmsg.Response, error) {
 }
 
 func speaksTLS(ctx context.Context, server string) bool {
-	// No data is sent: only whether a handshake takes place matters.
+	// No data is sent: only the success of the handshake matters.
 	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // see above
 	conn, err := dialer.DialContext(ctx, "tcp", server)
 	if err != nil {

@@ -43,7 +43,7 @@ func certificate(t *testing.T, until time.Time) (tls.Certificate, []byte) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// answering returns the address of a broker that sends these answers on each
+// answering returns the address of a broker that sends these responses on each
 // connection, whatever the requests, and then closes it.
 func answering(t *testing.T, answers ...kmsg.Response) string {
 	t.Helper()
@@ -61,7 +61,7 @@ func answering(t *testing.T, answers ...kmsg.Response) string {
 			buffer := make([]byte, 4096)
 			for _, answer := range answers {
 				_, _ = conn.Read(buffer)
-				body := answer.AppendTo([]byte{0, 0, 0, 1}) // of the first and only question
+				body := answer.AppendTo([]byte{0, 0, 0, 1}) // correlation id of the first and only request
 				_, _ = conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...))
 			}
 			_, _ = conn.Read(buffer)
@@ -121,7 +121,7 @@ func TestFaultsOfTLSAndAuthenticationAreNamedWithTheirFix(t *testing.T) {
 	}{
 		"all is right":            {in, ""},
 		"no security at all":      {at(plaintext, plain), ""},
-		"SCRAM is only begun":     {change(func(c *kafkax.Config) { c.SASLMechanism = "SCRAM-SHA-256"; c.SASLPassword = "wrong" }), ""},
+		"SCRAM is only started":   {change(func(c *kafkax.Config) { c.SASLMechanism = "SCRAM-SHA-256"; c.SASLPassword = "wrong" }), ""},
 		"a wrong password":        {change(func(c *kafkax.Config) { c.SASLPassword = "wrong" }), `rejects user "shop": KAFKA_SASL_PASSWORD`},
 		"no such user":            {change(func(c *kafkax.Config) { c.SASLUsername = "nobody" }), `rejects user "nobody"`},
 		"another authority":       {change(func(c *kafkax.Config) { c.TLSCAFile = other }), "signed by no authority in KAFKA_TLS_CA_FILE"},
@@ -135,8 +135,8 @@ func TestFaultsOfTLSAndAuthenticationAreNamedWithTheirFix(t *testing.T) {
 		"SASL isn't needed":       {at(sasl, answering(t, handshake(kerr.IllegalSaslState))), "the listener has no authentication"},
 		"another mechanism":       {at(sasl, answering(t, handshake(kerr.UnsupportedSaslMechanism))), "doesn't support KAFKA_SASL_MECHANISM PLAIN: set one of SCRAM-SHA-512"},
 		"Kafka's own refusal":     {at(sasl, answering(t, taken, refused)), `rejects user "shop"`},
-		"nobody is there":         {at(in, "127.0.0.1:1"), "connection refused"},
-		"one of two is there":     {at(in, "127.0.0.1:1,"+secured), ""},
+		"nothing listens there":   {at(in, "127.0.0.1:1"), "connection refused"},
+		"one of two answers":      {at(in, "127.0.0.1:1,"+secured), ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -15,16 +15,15 @@ import (
 )
 
 const (
-	// metadataInterval is how soon an added partition's leader, and a topic that
-	// was made anew, are noticed where no broker says so before.
+	// metadataInterval limits how long it takes to notice a new leader, an added
+	// partition or a recreated topic if no broker reports it earlier.
 	metadataInterval = 5 * time.Second
-	// idleWait is how long a broker waits for records before it answers that
-	// there are none.
+	// idleWait is how long a broker waits for records before it responds without any.
 	idleWait = 500 * time.Millisecond
-	// busyWait is the same while other partitions are being read, and may have
-	// room for more at any time.
+	// busyWait is the same while other partitions are being read, whose buffers may have
+	// room again at any time.
 	busyWait = 10 * time.Millisecond
-	// retryWait spaces questions that failed.
+	// retryWait is the pause after a failed request.
 	retryWait = 100 * time.Millisecond
 )
 
@@ -58,7 +57,7 @@ func (r *Reader) Run(ctx context.Context) {
 	}
 }
 
-// look learns who leads the partitions, and which log the topic's is.
+// look fetches metadata: the leaders of the partitions, and the topic's id.
 func (r *Reader) look(ctx context.Context) (brokers []int32, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -68,20 +67,20 @@ func (r *Reader) look(ctx context.Context) (brokers []int32, err error) {
 	request.Topics = append(request.Topics, asked)
 	answer, err := request.RequestWith(ctx, r.client)
 	if err != nil {
-		return nil, fmt.Errorf("asking for the metadata of %q: %w", r.config.Topic, err)
+		return nil, fmt.Errorf("requesting the metadata of %q: %w", r.config.Topic, err)
 	}
 	if len(answer.Topics) != 1 {
-		return nil, fmt.Errorf("asking for the metadata of %q: %d topics come", r.config.Topic, len(answer.Topics))
+		return nil, fmt.Errorf("requesting the metadata of %q: the response has %d topics", r.config.Topic, len(answer.Topics))
 	}
 	topic := answer.Topics[0]
 	if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
 		r.leaderless(err)
-		return nil, fmt.Errorf("asking for the metadata of %q: %w", r.config.Topic, err)
+		return nil, fmt.Errorf("requesting the metadata of %q: %w", r.config.Topic, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.gone[topic.TopicID] {
-		return nil, errors.New("a broker that lags behind answers with an id of before")
+		return nil, errors.New("a broker with old metadata answers with a former topic id")
 	}
 	if r.known && topic.TopicID != r.id {
 		r.gone[r.id] = true
@@ -99,8 +98,8 @@ func (r *Reader) look(ctx context.Context) (brokers []int32, err error) {
 	return brokers, nil
 }
 
-// leaderless keeps an error for partitions of which no leader was ever told: no
-// fetch is going to find it out.
+// leaderless keeps an error for partitions whose leader was never known: they can't be
+// fetched, so no fetch would report it.
 func (r *Reader) leaderless(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,7 +113,7 @@ func (r *Reader) leaderless(err error) {
 	}
 }
 
-// meet takes what metadata says of a partition that is read.
+// meet applies metadata to a partition that is read.
 func (r *Reader) meet(p *partition, m kmsg.MetadataResponseTopicPartition) {
 	today := LogID(r.id)
 	if p.at.Log != "" && today != "" && p.at.Log != today {
@@ -137,7 +136,7 @@ func (r *Reader) meet(p *partition, m kmsg.MetadataResponseTopicPartition) {
 	p.leader, p.leaderEpoch = m.Leader, m.LeaderEpoch
 }
 
-// move goes on reading elsewhere.
+// move continues reading at another position.
 func (r *Reader) move(p *partition, kind string, to Position, unread int64) *partition {
 	moved := newPartition(p.number, to)
 	moved.leader, moved.leaderEpoch, moved.checked = p.leader, p.leaderEpoch, true
@@ -147,9 +146,9 @@ func (r *Reader) move(p *partition, kind string, to Position, unread int64) *par
 	return moved
 }
 
-// check holds positions to the log: whether it was cut back below them since
-// another leader took over (KIP-320), and where it begins and ends when a
-// broker has nothing there.
+// check compares positions with the log: whether it was truncated below them when
+// another leader took over (KIP-320), and, if the broker has nothing at them, where the
+// log begins and ends.
 func (r *Reader) check(ctx context.Context) error {
 	var epochs kadm.OffsetForLeaderEpochRequest
 	lost := false
@@ -172,7 +171,7 @@ func (r *Reader) checkEpochs(ctx context.Context, asked kadm.OffsetForLeaderEpoc
 	}
 	answer, err := r.admin.OffsetForLeaderEpoch(ctx, asked)
 	if err != nil {
-		return fmt.Errorf("asking where the leaders' epochs end: %w", err)
+		return fmt.Errorf("requesting the ends of leader epochs: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -182,9 +181,9 @@ func (r *Reader) checkEpochs(ctx context.Context, asked kadm.OffsetForLeaderEpoc
 		p := r.partitions[number]
 		switch {
 		case !ok || a.Err != nil:
-			faults = append(faults, fmt.Errorf("asking where epoch %d of partition %d ends: %w", epoch, number, a.Err))
+			faults = append(faults, fmt.Errorf("requesting the end of epoch %d in partition %d: %w", epoch, number, a.Err))
 		case p == nil || p.at.LeaderEpoch != epoch:
-			// It has moved on meanwhile, and is asked about again.
+			// Its position has changed meanwhile: it is checked again.
 			r.refresh()
 		case a.EndOffset >= 0 && a.EndOffset < p.at.Offset:
 			r.move(p, LogCutBack, Position{Offset: a.EndOffset, Log: p.at.Log, LeaderEpoch: a.LeaderEpoch}, 0)
@@ -196,19 +195,19 @@ func (r *Reader) checkEpochs(ctx context.Context, asked kadm.OffsetForLeaderEpoc
 	return errors.Join(faults...)
 }
 
-// checkRange finds where to go on in partitions of which the broker has nothing
-// at the position.
+// checkRange determines where to continue in partitions whose broker has nothing at the
+// position.
 func (r *Reader) checkRange(ctx context.Context, asked bool) error {
 	if !asked {
 		return nil
 	}
 	starts, err := r.admin.ListStartOffsets(ctx, r.config.Topic)
 	if err != nil {
-		return fmt.Errorf("asking where the log begins: %w", err)
+		return fmt.Errorf("requesting where the log begins: %w", err)
 	}
 	ends, err := r.admin.ListEndOffsets(ctx, r.config.Topic)
 	if err != nil {
-		return fmt.Errorf("asking where the log ends: %w", err)
+		return fmt.Errorf("requesting where the log ends: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -220,18 +219,18 @@ func (r *Reader) checkRange(ctx context.Context, asked bool) error {
 		start, ok := starts.Lookup(r.config.Topic, number)
 		end, too := ends.Lookup(r.config.Topic, number)
 		if !ok || !too || start.Err != nil || end.Err != nil {
-			faults = append(faults, fmt.Errorf("asking where partition %d begins and ends: %w", number, errors.Join(start.Err, end.Err)))
+			faults = append(faults, fmt.Errorf("requesting where partition %d begins and ends: %w", number, errors.Join(start.Err, end.Err)))
 			continue
 		}
 		to := Position{Offset: start.Offset, Log: p.at.Log, LeaderEpoch: -1}
 		switch {
 		case p.at.Offset < 0:
-			p.at.Offset, p.next = start.Offset, -1 // not read before: nothing is missing
+			p.at.Offset, p.next = start.Offset, -1 // not read before: no record is skipped
 		case p.at.Offset < start.Offset:
 			r.move(p, LogExpired, to, start.Offset-p.at.Offset)
 		case p.at.Offset > end.Offset:
 			r.move(p, LogCutBack, to, 0)
-		default: // there by now
+		default: // the position is in the log by now
 			p.outOfRange, p.next = false, -1
 			p.chunks, p.bytes = nil, 0
 		}
@@ -240,7 +239,7 @@ func (r *Reader) checkRange(ctx context.Context, asked bool) error {
 	return errors.Join(faults...)
 }
 
-// fetch asks one broker again and again for what it leads.
+// fetch sends one broker fetches, one after the other, for the partitions that it leads.
 func (r *Reader) fetch(ctx context.Context, broker int32) {
 	for ctx.Err() == nil {
 		request, asked, wake := r.question(broker)
@@ -257,8 +256,8 @@ func (r *Reader) fetch(ctx context.Context, broker int32) {
 	}
 }
 
-// question returns what to ask a broker now, and of which partitions at which
-// offset; nil when there is nothing to ask until wake.
+// question returns the next fetch for a broker, and the offset requested of each
+// partition; nil if there is nothing to fetch until wake is closed.
 func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*partition]int64, wake chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -279,8 +278,8 @@ func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*
 	if room <= 0 {
 		return nil, nil, r.wake
 	}
-	// Fetched least first, so that none waits behind the others for ever; before
-	// all what has to come alone, since it never does behind an idle one.
+	// Those with the fewest fetched bytes first, so that none waits forever. Before all
+	// of them a partition that must be fetched alone: it would never come after others.
 	slices.SortFunc(mine, func(a, b *partition) int {
 		if a.alone != b.alone {
 			if a.alone {
@@ -320,7 +319,7 @@ func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*
 	}
 	q := kmsg.NewFetchRequest()
 	q.MaxWaitMillis, q.MinBytes, q.MaxBytes = int32(wait.Milliseconds()), 1, int32(most)
-	q.SessionEpoch = -1 // no session: each question stands for itself
+	q.SessionEpoch = -1 // no session: each fetch is complete in itself
 	q.Rack = r.rack
 	if r.config.Committed {
 		q.IsolationLevel = 1
@@ -329,7 +328,7 @@ func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*
 	return &q, asked, nil
 }
 
-// answer takes what a broker has answered.
+// answer applies a broker's response.
 func (r *Reader) answer(broker int32, asked map[*partition]int64, answer *kmsg.FetchResponse, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -345,14 +344,14 @@ func (r *Reader) answer(broker int32, asked map[*partition]int64, answer *kmsg.F
 	for p, offset := range asked {
 		p.asked = false
 		if r.partitions[p.number] != p || p.next != offset {
-			continue // it was moved or taken away meanwhile
+			continue // it was moved or removed meanwhile
 		}
 		a, ok := found[p.number]
 		switch {
 		case err != nil:
 			r.failed(p, broker, err)
 		case !ok:
-			r.failed(p, broker, errors.New("no answer for it"))
+			r.failed(p, broker, errors.New("it is missing from the response"))
 		case a.ErrorCode != 0:
 			r.failed(p, broker, kerr.ErrorForCode(a.ErrorCode))
 		default:
@@ -369,7 +368,7 @@ func (r *Reader) failed(p *partition, broker int32, err error) {
 	p.fault, p.notBefore = err, time.Now().Add(retryWait)
 	switch {
 	case errors.Is(err, kerr.OffsetOutOfRange) && p.leader != broker:
-		p.replica = -1 // a follower that lags behind says nothing of the log
+		p.replica = -1 // a follower that lags behind can't tell what is in the log
 	case errors.Is(err, kerr.OffsetOutOfRange):
 		p.outOfRange = true
 	case p.replica == broker:
@@ -394,7 +393,7 @@ func (r *Reader) fill(p *partition, a kmsg.FetchResponseTopicPartition) {
 	c := chunk{data: a.RecordBatches[:whole], pending: map[int64]bool{}}
 	switch {
 	case whole == 0 && len(p.chunks) > 0:
-		p.next = -1 // its first batch is cut off: fetched anew when all before it is read
+		p.next = -1 // its first batch is truncated: fetch again once everything before it has been read
 		return
 	case whole == 0:
 		c.data = a.RecordBatches
@@ -410,7 +409,7 @@ func (r *Reader) fill(p *partition, a kmsg.FetchResponseTopicPartition) {
 	r.notify()
 }
 
-// notify says that there is something to poll.
+// notify reports that there is something to poll.
 func (r *Reader) notify() {
 	select {
 	case r.ready <- struct{}{}:

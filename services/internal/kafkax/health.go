@@ -17,9 +17,9 @@ type MetadataClient interface {
 	GetMetadata(topic *string, allTopics bool, timeoutMs int) (*kafka.Metadata, error)
 }
 
-// Reachable asks for a topic's metadata. It fails if no broker answers before ctx
-// ends, if the topic does not exist, or if a partition has no leader. If the cause
-// is TLS or authentication, the error says so.
+// Reachable requests a topic's metadata. It fails if no broker answers before ctx ends,
+// if the topic does not exist, or if a partition has no leader. If the cause is TLS or
+// authentication, the error says so.
 func (c Config) Reachable(ctx context.Context, client MetadataClient, topic string) error {
 	md, err := client.GetMetadata(&topic, false, int(remaining(ctx).Milliseconds()))
 	if err != nil {
@@ -47,13 +47,13 @@ func remaining(ctx context.Context) time.Duration {
 	return AnswerTimeout
 }
 
-// Explained returns what Explain finds if that is a fault to be fixed, else err,
-// which says that no broker answers.
+// Explained returns what Explain finds if that has to be fixed by an operator, else
+// err, which says that no broker answers.
 func (c Config) Explained(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return err
 	}
-	// ctx's time for the brokers to answer is over by now.
+	// The time of ctx was spent waiting for the brokers.
 	if why := c.Explain(context.WithoutCancel(ctx)); errors.Is(why, ErrRefused) {
 		return fmt.Errorf("no broker accepts this service: %w", why)
 	}
@@ -76,7 +76,7 @@ func Writes(topic string) Need { return Need{Topic: topic, Operation: kafka.ACLO
 // Joins is the need to join a consumer group.
 func Joins(group string) Need { return Need{Group: group, Operation: kafka.ACLOperationRead} }
 
-// lacks is the error of a need that isn't granted.
+// lacks returns the error for a need that isn't granted.
 func (c Config) lacks(n Need) error {
 	kind, name := "topic", n.Topic
 	if n.Group != "" {
@@ -111,19 +111,19 @@ func (c Config) Probe(client *kafka.Producer, needs ...Need) func(context.Contex
 	}
 }
 
-// permitted asks the brokers which rights this client has.
+// permitted requests this client's access rights from the brokers.
 func (c Config) permitted(ctx context.Context, client *kafka.Producer, needs []Need, topics, groups []string) error {
 	admin, err := kafka.NewAdminClientFromProducer(client)
 	if err != nil {
 		return fmt.Errorf("creating the admin client: %w", err)
 	}
 	defer admin.Close()
-	granted := map[Need][]kafka.ACLOperation{} // by need without operation
+	granted := map[Need][]kafka.ACLOperation{} // keys have no Operation
 	if len(topics) > 0 {
 		described, err := admin.DescribeTopics(ctx, kafka.NewTopicCollectionOfTopicNames(topics),
 			kafka.SetAdminOptionIncludeAuthorizedOperations(true), kafka.SetAdminRequestTimeout(remaining(ctx)))
 		if err != nil {
-			return c.Explained(ctx, fmt.Errorf("asking for this service's access rights: %w", err))
+			return c.Explained(ctx, fmt.Errorf("requesting this service's access rights: %w", err))
 		}
 		for _, t := range described.TopicDescriptions {
 			if t.Error.Code() == kafka.ErrNoError {
@@ -135,7 +135,7 @@ func (c Config) permitted(ctx context.Context, client *kafka.Producer, needs []N
 		described, err := admin.DescribeConsumerGroups(ctx, groups,
 			kafka.SetAdminOptionIncludeAuthorizedOperations(true), kafka.SetAdminRequestTimeout(remaining(ctx)))
 		if err != nil {
-			return c.Explained(ctx, fmt.Errorf("asking for this service's access rights: %w", err))
+			return c.Explained(ctx, fmt.Errorf("requesting this service's access rights: %w", err))
 		}
 		for _, g := range described.ConsumerGroupDescriptions {
 			switch g.Error.Code() {

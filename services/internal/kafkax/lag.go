@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// lagCollector reads a Reader's lag at each scrape, so that a partition that moved
-// to another member leaves no stale value.
+// lagCollector reads a Reader's lag at each scrape, so that a partition that was
+// assigned to another member leaves no stale value.
 type lagCollector struct {
 	lag  func() map[int32]int64
 	desc *prometheus.Desc

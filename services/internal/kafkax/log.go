@@ -15,8 +15,8 @@ func pumpLogs(lines <-chan kafka.LogEvent, log *slog.Logger) {
 	}
 }
 
-// levelOf maps syslog severities. librdkafka logs lost brokers as errors although
-// it reconnects by itself: for an operator that is a warning.
+// levelOf maps syslog severities. librdkafka logs a lost broker as an error although it
+// reconnects by itself: for an operator that is a warning.
 func levelOf(severity int) slog.Level {
 	switch {
 	case severity <= 2:
@@ -29,11 +29,11 @@ func levelOf(severity int) slog.Level {
 	return slog.LevelDebug
 }
 
-// LogError logs an asynchronous client error at a fitting level. The client
-// recovers by itself from errors with local codes (below -100): they are warnings.
-// Lost connections, rejected certificates and passwords are reported here twenty
-// times a second while a broker is unreachable, so they are logged for debugging
-// only: the client's own log lines and the health check report them too.
+// LogError logs an asynchronous client error. The client recovers by itself from errors
+// with local codes (below -100): they are warnings. While a broker is unreachable, lost
+// connections and rejected certificates and passwords are reported here twenty times a
+// second, so they are logged at debug level only: the client's own log lines and the
+// health check report them too.
 func LogError(log *slog.Logger, err kafka.Error) {
 	level := slog.LevelError
 	switch {

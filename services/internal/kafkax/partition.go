@@ -6,7 +6,7 @@ const (
 	// fetchBytes is how much of a partition is fetched at a time. The first batch of
 	// a response is complete whatever its size.
 	fetchBytes = 256 << 10
-	// mostBuffered is the default of ReaderConfig.Buffer.
+	// mostBuffered is the default of ReaderConfig.Buffer, in bytes.
 	mostBuffered = 8 << 20
 )
 
@@ -35,8 +35,8 @@ type partition struct {
 	start, end int64 // of the log, as last reported; negative before
 	done       int64 // everything before it is finished
 
-	// old is what was fetched before the log changed. It may be nowhere else by
-	// now: it is read to its end, and then change is told.
+	// old is what was fetched before the log changed. It may exist nowhere else, so it
+	// is read to its end before the change is reported.
 	old    *partition
 	change *LogChange
 

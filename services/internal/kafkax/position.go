@@ -32,8 +32,8 @@ func (p Position) Label() string {
 	return fmt.Sprintf("log=%s epoch=%d", p.Log, p.LeaderEpoch)
 }
 
-// PositionOf returns the position of an offset that was committed with this
-// metadata. Offsets that were set by hand have none, and are used as they are.
+// PositionOf returns the position of an offset that was committed with this metadata.
+// Offsets that were set by hand have no metadata, and are used as they are.
 func PositionOf(offset int64, metadata *string) Position {
 	p := Position{Offset: offset, Log: LabelField(metadata, "log"), LeaderEpoch: -1}
 	if epoch, err := strconv.ParseInt(LabelField(metadata, "epoch"), 10, 32); err == nil {
@@ -63,7 +63,7 @@ func LogID(id [16]byte) string {
 	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
-// ParseLogID reads what LogID has printed.
+// ParseLogID parses what LogID returned.
 func ParseLogID(text string) (id [16]byte, ok bool) {
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	ok = err == nil && copy(id[:], b) == len(id)

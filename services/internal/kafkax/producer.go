@@ -100,7 +100,7 @@ const (
 	reasonTimeout           = "timeout"
 	reasonNotEnoughReplicas = "not_enough_replicas"
 	reasonUnknownTopic      = "unknown_topic"
-	reasonInvalid           = "invalid" // the record itself is at fault: a retry would not help
+	reasonInvalid           = "invalid" // the record itself is invalid: a retry would not help
 )
 
 var produceErrors = []string{
@@ -172,7 +172,7 @@ func (p *Producer) Run(context.Context) error {
 		case kafka.Error:
 			LogError(p.log, e)
 			if e.IsFatal() && e.Code() == kafka.ErrClusterAuthorizationFailed {
-				// The brokers' answer to an idempotent producer without any topic to write to.
+				// Without a grant to write to any topic, brokers reject an idempotent producer.
 				return fmt.Errorf("the producer failed for good: %w: %w", e,
 					refusal("user %q may not write to any topic: grant it (ACLS of topics), or give the service its own credential", p.config.SASLUsername))
 			}

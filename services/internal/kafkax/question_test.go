@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A batch comes whole only as the first of an answer: an idle partition of a
-// lower number must not keep it from being asked for.
+// Only the first batch of a response comes whole: an idle partition with a lower number
+// must not prevent that.
 func TestWhatComesAloneIsAskedForBeforeIdlePartitions(t *testing.T) {
 	r, err := NewReader(Config{BootstrapServers: "127.0.0.1:1", SecurityProtocol: "plaintext"}, ReaderConfig{Topic: "t"}, "test", slog.New(slog.DiscardHandler), nil)
 	if err != nil {

@@ -64,7 +64,7 @@ type Reader struct {
 	known      bool              // whether the topic has been seen
 	gone       map[[16]byte]bool // former topic ids; none is ever used again
 	wake       chan struct{}     // closed and replaced when more can be fetched
-	stale      chan struct{}     // asks for fresh metadata
+	stale      chan struct{}     // requests fresh metadata
 }
 
 // NewReader returns a Reader without partitions. It doesn't wait for the brokers. Its
@@ -79,7 +79,7 @@ func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, r
 		return nil, fmt.Errorf("creating the reader of %q: %w", rc.Topic, err)
 	}
 	admin := kadm.NewClient(client)
-	admin.SetTimeoutMillis(int32(idleWait.Milliseconds())) // with silence less than askTimeout: a dead connection is replaced
+	admin.SetTimeoutMillis(int32(idleWait.Milliseconds())) // with silence it is less than askTimeout: a dead connection is replaced
 	metrics := promauto.With(reg)
 	r := &Reader{
 		client: client, admin: admin, config: rc, rack: cfg.Rack, log: log,
@@ -164,8 +164,8 @@ func (r *Reader) Positions() map[int32]Position {
 	return positions
 }
 
-// Ends returns where each partition of the topic ends, undecided transactions
-// included. It waits for the answer a few seconds at most.
+// Ends returns where each partition of the topic ends, open transactions included. It
+// waits a few seconds at most.
 func (r *Reader) Ends(ctx context.Context) (map[int32]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -174,7 +174,7 @@ func (r *Reader) Ends(ctx context.Context) (map[int32]int64, error) {
 		err = listed.Error()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking where %q ends: %w", r.config.Topic, err)
+		return nil, fmt.Errorf("requesting the ends of %q: %w", r.config.Topic, err)
 	}
 	ends := map[int32]int64{}
 	for number, end := range listed[r.config.Topic] {
@@ -183,7 +183,7 @@ func (r *Reader) Ends(ctx context.Context) (map[int32]int64, error) {
 	return ends, nil
 }
 
-// Log returns the topic's id as it was last heard, "" before.
+// Log returns the topic's id from the latest metadata, or "" before the first.
 func (r *Reader) Log() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -193,8 +193,8 @@ func (r *Reader) Log() string {
 // lastingFault is how long a partition can be unreadable before Probe fails.
 const lastingFault = 15 * time.Second
 
-// Probe is a health check. It names the partitions that can't be read for longer
-// than lastingFault.
+// Probe is a health check. It fails if partitions can't be read for longer than
+// lastingFault, and names them.
 func (r *Reader) Probe(context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -238,7 +238,7 @@ func (r *Reader) take() any {
 				return u
 			}
 			if r.records == nil {
-				if change := r.changed(); change != nil { // the old log may have ended in what is skipped
+				if change := r.changed(); change != nil { // the skipped batches may have been the last of the old log
 					return change
 				}
 				return nil
@@ -262,8 +262,8 @@ func (r *Reader) take() any {
 	}
 }
 
-// changed returns the next change of a log, once all that was fetched of the log
-// before is read.
+// changed returns the next change of a log, once everything that was fetched of the old
+// log has been read.
 func (r *Reader) changed() *LogChange {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -345,7 +345,7 @@ func (r *Reader) settle(p *partition) {
 	r.signal()
 }
 
-// due returns a change before which nothing is left to be read.
+// due returns a change that has nothing left to read before it.
 func (r *Reader) due() *LogChange {
 	for _, p := range r.partitions {
 		for p.old != nil && p.old.old != nil {
@@ -366,7 +366,7 @@ func (r *Reader) due() *LogChange {
 	return nil
 }
 
-// pick returns the partitions with fetched data in turn.
+// pick returns the next partition with fetched data, in turn.
 func (r *Reader) pick() *partition {
 	var filled []*partition
 	for _, p := range r.partitions {

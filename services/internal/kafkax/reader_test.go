@@ -37,7 +37,7 @@ func newReader(t *testing.T, k *brokertest.Kafka, rc kafkax.ReaderConfig) *kafka
 	return r
 }
 
-// next polls until something comes.
+// next polls until something is returned.
 func next(t *testing.T, r *kafkax.Reader) any {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
@@ -55,7 +55,7 @@ func nextValue(t *testing.T, r *kafkax.Reader) *kafka.Message {
 	e := next(t, r)
 	m, ok := e.(*kafka.Message)
 	if !ok {
-		t.Fatalf("instead of a message comes %#v", e)
+		t.Fatalf("want a message, got %#v", e)
 	}
 	return m
 }
@@ -95,12 +95,12 @@ func TestPartitionsAreReadInOrder(t *testing.T) {
 		t.Errorf("all is read, and the lag is %v", r.Lag())
 	}
 
-	// A position in the middle of a batch, and one that goes back.
+	// A position in the middle of a batch, and an earlier one.
 	r.Assign(map[int32]kafkax.Position{0: {Offset: 7, LeaderEpoch: -1}})
 	r.Remove(1, 2)
 	for offset := range kafka.Offset(5) {
 		if m := nextValue(t, r); m.TopicPartition.Offset != 7+offset {
-			t.Fatalf("offset %d in place of %d", m.TopicPartition.Offset, 7+offset)
+			t.Fatalf("got offset %d, want %d", m.TopicPartition.Offset, 7+offset)
 		}
 	}
 }
@@ -169,7 +169,7 @@ func TestWhatCantBeReadIsToldAndTheRestGoesOn(t *testing.T) {
 	}
 }
 
-// A batch larger than what is asked for comes all the same, also behind others.
+// A batch larger than the fetch's limit is returned too, also after others.
 func TestLargeBatchesComeWhole(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "large", 2, map[string]string{"max.message.bytes": "4000000"})
@@ -206,14 +206,14 @@ func TestARecreatedTopicIsReadFromItsBeginning(t *testing.T) {
 	k.Produce(t, values(topic, 0, 100, 130)...)
 	want := func(r *kafkax.Reader) {
 		t.Helper()
-		// What was fetched of the log before may come first.
+		// Records fetched from the old log may come first.
 		e := next(t, r)
 		for m, ok := e.(*kafka.Message); ok && string(m.Value) < "20"; m, ok = e.(*kafka.Message) {
 			e = next(t, r)
 		}
 		change, ok := e.(*kafkax.LogChange)
 		if !ok || change.Kind != kafkax.LogRecreated || change.To.Offset != 0 || change.From.Log != position.Log || change.To.Log == position.Log {
-			t.Fatalf("instead of the change comes %#v", e)
+			t.Fatalf("want the change, got %#v", e)
 		}
 		for i := 100; i < 130; i++ {
 			if m := nextValue(t, r); string(m.Value) != fmt.Sprint(i) || kafkax.PositionOf(0, m.TopicPartition.Metadata).Log != change.To.Log {
@@ -221,13 +221,13 @@ func TestARecreatedTopicIsReadFromItsBeginning(t *testing.T) {
 			}
 		}
 	}
-	want(r) // while it runs
+	want(r) // while running
 	again := newReader(t, k, kafkax.ReaderConfig{Topic: topic})
-	again.Assign(map[int32]kafkax.Position{0: position}) // and with a position of before
+	again.Assign(map[int32]kafkax.Position{0: position}) // and with a position from before
 	want(again)
 }
 
-// The new log is longer than the old one was: nothing is out of range.
+// The new log is longer than the old one, so that no offset is out of range.
 func TestARecreatedTopicIsNoticedWhateverItsLength(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "recreated", 1, nil)
@@ -240,10 +240,10 @@ func TestARecreatedTopicIsNoticedWhateverItsLength(t *testing.T) {
 	k.RecreateTopic(t, topic, 1, nil)
 	k.Produce(t, values(topic, 0, 100, 1100)...)
 	if change, ok := next(t, r).(*kafkax.LogChange); !ok || change.Kind != kafkax.LogRecreated {
-		t.Fatalf("instead of the change comes %#v", change)
+		t.Fatalf("want the change, got %#v", change)
 	}
 	if m := nextValue(t, r); string(m.Value) != "100" || m.TopicPartition.Offset != 0 {
-		t.Errorf("reading goes on at %d: %s", m.TopicPartition.Offset, m.Value)
+		t.Errorf("reading continues at %d: %s", m.TopicPartition.Offset, m.Value)
 	}
 }
 
@@ -257,7 +257,7 @@ func TestAPositionOutsideOfTheLogIsTold(t *testing.T) {
 		t.Errorf("beyond the end: %#v", change)
 	}
 	if m := nextValue(t, cut); m.TopicPartition.Offset != 0 {
-		t.Errorf("reading goes on at %d", m.TopicPartition.Offset)
+		t.Errorf("reading continues at %d", m.TopicPartition.Offset)
 	}
 
 	offsets := kadm.Offsets{}
@@ -271,7 +271,7 @@ func TestAPositionOutsideOfTheLogIsTold(t *testing.T) {
 		t.Errorf("before the beginning: %#v", change)
 	}
 	if m := nextValue(t, expired); m.TopicPartition.Offset != 6 {
-		t.Errorf("reading goes on at %d", m.TopicPartition.Offset)
+		t.Errorf("reading continues at %d", m.TopicPartition.Offset)
 	}
 }
 
@@ -291,7 +291,7 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// A message keeps the label of its own batch, whatever is read after it.
+// A message keeps the label of its own batch, whatever is read next.
 func TestEachMessageKeepsItsLabel(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "labels", 1, nil)
@@ -313,11 +313,11 @@ func TestEachMessageKeepsItsLabel(t *testing.T) {
 		}
 	}
 	if k.Embedded != nil && *first.TopicPartition.LeaderEpoch == *second.TopicPartition.LeaderEpoch {
-		t.Error("both are of one epoch: nothing is tried")
+		t.Error("both have the same epoch: nothing was tested")
 	}
 }
 
-// What was fetched when the topic is deleted may be nowhere else.
+// What was fetched before the topic was deleted may exist nowhere else.
 func TestWhatWasFetchedOfARecreatedTopicIsReadFirst(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "recreated", 1, nil)
@@ -342,9 +342,9 @@ func TestWhatWasFetchedOfARecreatedTopicIsReadFirst(t *testing.T) {
 	}
 	change, ok := next(t, r).(*kafkax.LogChange)
 	if !ok || change.Kind != kafkax.LogRecreated || change.From.Offset != 30 || change.Unread != 0 {
-		t.Fatalf("instead of the change comes %#v", change)
+		t.Fatalf("want the change, got %#v", change)
 	}
 	if m := nextValue(t, r); string(m.Value) != "100" {
-		t.Errorf("reading goes on with %s", m.Value)
+		t.Errorf("reading continues with %s", m.Value)
 	}
 }

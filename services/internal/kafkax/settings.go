@@ -10,14 +10,14 @@ import (
 // The settings of every Kafka client are in this file, with the reason for each
 // value. What isn't set has librdkafka's default (its CONFIGURATION.md).
 
-// Timeouts of questions to the brokers.
+// Time limits of requests to the brokers.
 const (
-	// AnswerTimeout bounds a question that is asked again if it fails. Brokers
-	// answer within milliseconds; one that takes this long is unreachable, and
-	// the next attempt may find another.
+	// AnswerTimeout bounds a request that is retried. Brokers answer within
+	// milliseconds; one that takes this long is unreachable, and the next attempt may
+	// reach another.
 	AnswerTimeout = 2 * time.Second
-	// OnceTimeout bounds a question that is asked only once, as commands do. It
-	// outlasts the election of a leader.
+	// OnceTimeout bounds a request that is sent only once, as commands do. It is longer
+	// than the election of a leader.
 	OnceTimeout = 15 * time.Second
 	// ChangeTimeout bounds one change of topics or grants: the controllers
 	// replicate it before they answer.
@@ -25,11 +25,11 @@ const (
 
 	// dialTimeout bounds connecting to a broker.
 	dialTimeout = 3 * time.Second
-	// silence is how long a broker may say nothing, beyond the time that it was
-	// asked to wait, before its connection is given up.
+	// silence is how long a broker may stay silent, beyond the time that it was asked to
+	// wait, before its connection is closed.
 	silence = 5 * time.Second
-	// askTimeout bounds a Reader's question. It is longer than silence, so that
-	// the connection is replaced before the question is asked again.
+	// askTimeout bounds a Reader's request. It is longer than silence, so that the
+	// connection is replaced before the request is retried.
 	askTimeout = 6 * time.Second
 	// explainTimeout bounds Explain over all brokers: health checks wait for it.
 	explainTimeout = time.Second
@@ -47,12 +47,12 @@ func (c Config) commonSettings(clientID string) kafka.ConfigMap {
 		"reconnect.backoff.ms":     100,
 		"reconnect.backoff.max.ms": 2000,
 		"socket.keepalive.enable":  true,
-		// Librdkafka batches by itself: a small request must not also wait for
-		// the acknowledgement of the packet before it.
+		// Librdkafka batches by itself: a small request must not also wait for the
+		// acknowledgement of the packet before it.
 		"socket.nagle.disable": true,
 		// Metrics are scraped from the service; brokers need not collect them.
 		"enable.metrics.push": false,
-		// Asking about a topic never creates it.
+		// A metadata request never creates the topic.
 		"allow.auto.create.topics": false,
 	}
 	for key, value := range map[string]string{
@@ -75,10 +75,9 @@ func (c Config) commonSettings(clientID string) kafka.ConfigMap {
 func writing(more kafka.ConfigMap) kafka.ConfigMap {
 	return *merge(kafka.ConfigMap{
 		"compression.type": "lz4",
-		// The Java clients' own: one key, one partition, whoever writes.
+		// As the Java clients do: a key has one partition, whoever produces.
 		"partitioner": "murmur2_random",
-		// The client has a queue of its own, which is bounded; a second one
-		// before it would not be.
+		// The client's own queue is bounded; a second one before it would not be.
 		"go.produce.channel.size": 1,
 	}, more)
 }
@@ -90,9 +89,9 @@ func (pc ProducerConfig) settings() kafka.ConfigMap {
 		"enable.idempotence":  true,
 		"delivery.timeout.ms": milliseconds(pc.AckTimeout),
 		"request.timeout.ms":  milliseconds(requestTimeout),
-		// No record's timeout bounds the request for the producer's id. Where a
-		// broker never answers it, no record is sent until that connection is
-		// given up: after a minute, by default.
+		// No record's timeout bounds the request for the producer id. If a broker never
+		// answers it, nothing is sent until that connection is closed: after a minute by
+		// default.
 		"socket.timeout.ms":            milliseconds(max(requestTimeout, silence)),
 		"linger.ms":                    milliseconds(pc.Linger),
 		"queue.buffering.max.messages": pc.MaxPending,
@@ -109,8 +108,8 @@ func (tc TransactionalConfig) settings() kafka.ConfigMap {
 	return writing(kafka.ConfigMap{
 		"transactional.id":       tc.ID, // implies acks=all and idempotence
 		"transaction.timeout.ms": milliseconds(tc.Timeout),
-		"linger.ms":              5,     // a commit doesn't wait for it
-		"go.delivery.reports":    false, // a record that fails fails the commit
+		"linger.ms":              5,     // a commit flushes at once
+		"go.delivery.reports":    false, // a failed record makes the commit fail
 		"go.events.channel.size": 1000,
 	})
 }
@@ -118,19 +117,19 @@ func (tc TransactionalConfig) settings() kafka.ConfigMap {
 func (mc MemberConfig) settings() kafka.ConfigMap {
 	return kafka.ConfigMap{
 		"group.id": mc.GroupID,
-		// A rebalance takes from a member only what another gets.
+		// A rebalance revokes only the partitions that another member gets.
 		"partition.assignment.strategy": "cooperative-sticky",
 		"session.timeout.ms":            milliseconds(mc.SessionTimeout),
 		"heartbeat.interval.ms":         1000, // how soon a member learns of a rebalance
-		// Offsets are stored by hand, once all before them is finished.
+		// Offsets are stored explicitly, once all records before them are finished.
 		"enable.auto.offset.store": false,
 		"enable.auto.commit":       mc.AutoCommit,
-		// Autoscalers compare the end of the log with what is committed: with a
-		// commit a second, a member that keeps up seems to lag by a second's records.
+		// Autoscalers compare the end of the log with the committed offset. With a commit per
+		// second, a member that keeps up would seem to lag by the records of a second.
 		"auto.commit.interval.ms": 200,
-		// Asks for offsets that no open transaction can still change.
+		// Request offsets that no open transaction can still change.
 		"isolation.level": "read_committed",
-		// How soon an added partition is assigned; five minutes otherwise.
+		// How soon an added partition is assigned; by default after five minutes.
 		"topic.metadata.refresh.interval.ms": 5000,
 	}
 }
@@ -144,7 +143,7 @@ func querierSettings(clientID string) kafka.ConfigMap {
 
 func milliseconds(d time.Duration) int { return int(d.Milliseconds()) }
 
-// merge returns base with the settings of more, which win.
+// merge returns base with the settings of more, which take precedence.
 func merge(base, more kafka.ConfigMap) *kafka.ConfigMap {
 	merged := maps.Clone(base)
 	maps.Copy(merged, more)

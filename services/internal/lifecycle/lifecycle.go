@@ -35,15 +35,15 @@ var ErrStopTimeout = errors.New("did not stop in time")
 func Run(ctx context.Context, log *slog.Logger, bound time.Duration, actors ...Actor) error {
 	var group run.Group
 
-	// The first in the group: its interrupt, which only ends the wait, runs before
-	// any actor is stopped.
+	// The first in the group, whose interrupt only ends the wait: it runs before any
+	// actor is stopped.
 	wait, cancelWait := context.WithCancel(ctx)
 	group.Add(func() error {
 		<-wait.Done()
 		return nil
 	}, func(error) { cancelWait() })
 
-	var stuck []error // the interrupts write it, one after the other
+	var stuck []error // appended by the interrupts, one after the other
 	for _, a := range actors {
 		// Not derived from ctx: the actor ends when its turn comes, not when
 		// the signal arrives.

@@ -15,7 +15,7 @@ import (
 	"shopstream/services/internal/envconf"
 )
 
-// Config is where the database is.
+// Config says how to reach the database.
 type Config struct {
 	URI        envconf.Secret `env:"MONGO_URI,required,notEmpty" doc:"Connection string of the document database, with its credentials."`
 	Database   string         `env:"MONGO_DATABASE" envDefault:"shopping" doc:"Database name."`

@@ -1,4 +1,4 @@
-// Package retry spaces attempts at what may yet succeed.
+// Package retry waits between the attempts of an operation that may yet succeed.
 package retry
 
 import (
@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Sleep waits for d. It reports false when ctx ended before.
+// Sleep waits for d. It returns false if ctx ended before.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -19,12 +19,12 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Backoff doubles the wait with each attempt that fails, from First to Last.
+// Backoff doubles the wait with each failed attempt, from First to Last.
 type Backoff struct{ First, Last time.Duration }
 
-// After returns how long to wait after the attempt of this number; the first
-// has number 1. Up to half of the wait is random, so that those who failed
-// together don't come back together.
+// After returns how long to wait after a failed attempt; the first has number 1. Up to
+// half of the wait is random, so that clients that failed together don't retry
+// together.
 func (b Backoff) After(attempt int) time.Duration {
 	wait := b.First
 	for range attempt - 1 {

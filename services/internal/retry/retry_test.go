@@ -29,11 +29,11 @@ func TestBackoffDoublesUpToItsLast(t *testing.T) {
 
 func TestSleepEndsWithItsContext(t *testing.T) {
 	if !retry.Sleep(t.Context(), time.Millisecond) {
-		t.Error("a sleep that nothing interrupts is said to be cut short")
+		t.Error("Sleep reported an interruption without one")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if retry.Sleep(ctx, time.Hour) {
-		t.Error("a sleep whose context has ended is said to be whole")
+		t.Error("Sleep reported success although its context had ended")
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // Config sets what a service logs, and in which format.
 type Config struct {
-	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"Least severe level that is logged: debug, info, warn or error."`
+	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"Lowest level that is logged: debug, info, warn or error."`
 	LogFormat string     `env:"LOG_FORMAT" envDefault:"json" doc:"Format of the log lines: json or text."`
 }
 

@@ -1,7 +1,6 @@
-// Package broker embeds a Kafka-protocol broker in this process, for running
-// the platform on one machine and for tests. It is twmb/franz-go's kfake: it
-// speaks the real protocol (groups, transactions, admin), with one copy of the
-// data and without replication.
+// Package broker runs a Kafka broker in this process, for running the platform on one
+// machine and for tests. It is kfake of twmb/franz-go, which speaks the real protocol
+// (groups, transactions, admin), keeps one copy of the data and doesn't replicate.
 package broker
 
 import (
@@ -14,15 +13,15 @@ import (
 
 // Options configure an embedded cluster.
 type Options struct {
-	// Ports to listen on at 127.0.0.1, one broker each. Empty: one broker on a
-	// free port.
+	// Ports to listen on at 127.0.0.1, one for each broker. If empty, there is one
+	// broker on a free port.
 	Ports []int
-	// DataDir keeps the data over restarts. Empty: memory only.
+	// DataDir keeps the data over restarts. If empty, data is kept in memory.
 	DataDir string
 	// Config holds broker settings by their Kafka names, such as
 	// log.cleaner.backoff.ms. May be nil.
 	Config map[string]string
-	// Log takes what the broker warns of, a full disk above all. May be nil.
+	// Log receives the broker's warnings, such as that the disk is full. May be nil.
 	Log *slog.Logger
 }
 
@@ -70,6 +69,6 @@ type logger struct{ log *slog.Logger }
 
 func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
 	if level <= kfake.LogLevelWarn {
-		l.log.Warn("the broker warns", "detail", fmt.Sprintf(format, args...))
+		l.log.Warn("warning of the embedded broker", "detail", fmt.Sprintf(format, args...))
 	}
 }

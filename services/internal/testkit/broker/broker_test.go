@@ -40,7 +40,7 @@ func TestAMemberThatDiesWhileItJoinsLosesItsPartitions(t *testing.T) {
 	if _, err := kadm.NewClient(alive).CreateTopic(ctx, 2, 1, nil, "topic"); err != nil {
 		t.Fatal(err)
 	}
-	// Joined and settled: the first record has been read.
+	// The group is stable: the first record has been read.
 	if err := alive.ProduceSync(ctx, &kgo.Record{Topic: "topic", Partition: 0, Value: []byte("first")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
@@ -67,11 +67,11 @@ func TestAMemberThatDiesWhileItJoinsLosesItsPartitions(t *testing.T) {
 	case <-ctx.Done():
 		t.Fatal("the other member never joined")
 	}
-	// Its session ends, and with it its membership.
+	// Its session expires, and with it its membership.
 	for {
 		described, err := kadm.NewClient(alive).DescribeGroups(ctx, "group")
 		if err := errors.Join(ctx.Err(), err, described["group"].Err); err != nil {
-			t.Fatalf("the dead member was not put out of the group: %v", err)
+			t.Fatalf("the dead member was not removed from the group: %v", err)
 		}
 		if !slices.ContainsFunc(described["group"].Members, func(m kadm.DescribedGroupMember) bool { return m.ClientID == "dies" }) {
 			return
@@ -80,7 +80,7 @@ func TestAMemberThatDiesWhileItJoinsLosesItsPartitions(t *testing.T) {
 	}
 }
 
-// poll bounds one poll of a member.
+// poll limits the time of one poll.
 func poll(ctx context.Context, t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 	t.Cleanup(cancel)

@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// linger is how long a connection that its client has lost stays open for the
-// broker. It is longer than any session of a group's member here.
+// linger is how long a connection that its client has closed stays open for the broker.
+// It is longer than any group member's session here.
 const linger = time.Minute
 
 // listen returns a listener whose connections outlast their clients.
 //
-// A group's coordinator must not notice that a member's connection has gone:
-// the session's end is what says that the member is dead. kfake does notice.
-// When a member dies while its join is pending, kfake can't answer it, and
-// therefore never starts its session: the dead member then keeps its share of
-// the partitions for good, and nobody reads them. So the answer has to seem to
-// go out.
+// A group coordinator must not notice that a member's connection is closed: the member
+// is dead once its session expires. kfake does notice. If a member dies while its join
+// is pending, kfake can't answer it and never starts its session: the dead member then
+// keeps its partitions forever, and nobody reads them. So the response must seem to
+// have been sent.
 func listen(network, address string) (net.Listener, error) {
 	var config net.ListenConfig
 	l, err := config.Listen(context.Background(), network, address)
@@ -39,17 +38,17 @@ func (l lingeringListener) Accept() (net.Conn, error) {
 	return &lingeringConn{Conn: conn, closed: closed, end: sync.OnceFunc(func() { close(closed) })}, nil
 }
 
-// lingeringConn reports the loss of its client late.
+// lingeringConn reports late that its client has disconnected.
 type lingeringConn struct {
 	net.Conn
-	closed chan struct{} // by this side
+	closed chan struct{} // by the broker
 	end    func()
 }
 
 func (c *lingeringConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil {
-		_ = c.Conn.Close() // the client's side sees the end at once
+		_ = c.Conn.Close() // the client sees the end at once
 		select {
 		case <-c.closed:
 		case <-time.After(linger):
@@ -58,7 +57,7 @@ func (c *lingeringConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write seems to succeed when the client has gone; Read then says so.
+// Write seems to succeed if the client has disconnected; Read then reports it.
 func (c *lingeringConn) Write(p []byte) (int, error) {
 	_, _ = c.Conn.Write(p)
 	return len(p), nil

@@ -13,14 +13,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Batch is a record batch to be made byte by byte, as no well-behaved client
-// would.
+// Batch is a record batch to be built byte by byte, possibly invalid.
 type Batch struct {
-	// Records are encoded and compressed, unless Payload is there.
+	// Records are encoded and compressed, unless Payload is set.
 	Records []kmsg.Record
 	Codec   kgo.CompressionCodec
-	// Payload is what stands in place of the records, as it is. Count says how
-	// many records it claims to be.
+	// Payload replaces the encoded records. Count is the number of records that the
+	// header claims.
 	Payload []byte
 	Count   int
 }
@@ -34,7 +33,7 @@ func Values(values ...[]byte) []kmsg.Record {
 	return records
 }
 
-// Bytes returns the batch as it goes over the wire, its checksum right.
+// Bytes returns the encoded batch with a correct checksum.
 func (b Batch) Bytes(t testing.TB) []byte {
 	t.Helper()
 	payload, count := b.Payload, b.Count
@@ -43,7 +42,7 @@ func (b Batch) Bytes(t testing.TB) []byte {
 		count = len(b.Records)
 		for i, r := range b.Records {
 			r.OffsetDelta = int32(i)
-			// All but the length itself, which is 0 here and takes one byte.
+			// Everything but the length itself, which is 0 here and takes one byte.
 			r.Length = int32(len(r.AppendTo(nil)) - 1)
 			payload = r.AppendTo(payload)
 		}
@@ -70,7 +69,7 @@ func (b Batch) Bytes(t testing.TB) []byte {
 	return Seal(batch.AppendTo(nil))
 }
 
-// Seal sets a batch's checksum to what its content comes to.
+// Seal sets a batch's checksum to that of its content.
 func Seal(raw []byte) []byte {
 	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
 	return raw
@@ -85,7 +84,7 @@ func codecOf(c kgo.CompressionCodec) int16 {
 	return 0
 }
 
-// ProduceRaw writes a batch to a partition as it is and returns its offset.
+// ProduceRaw appends a batch to a partition as it is, and returns its offset.
 func (k *Kafka) ProduceRaw(t testing.TB, topic string, partition int32, raw []byte) int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

@@ -1,6 +1,6 @@
-// Package brokertest gives a test its Kafka: an embedded broker, or, where
-// KAFKA_BOOTSTRAP_SERVERS is set, the real one that runs there. Tests use
-// unique topics, so that they can share a broker and run again.
+// Package brokertest gives a test its Kafka: an embedded broker, or the one at
+// KAFKA_BOOTSTRAP_SERVERS if that is set. Tests use unique topics, so that they can
+// share a broker and run again.
 package brokertest
 
 import (
@@ -22,13 +22,13 @@ import (
 	"shopstream/services/internal/testkit/broker"
 )
 
-// Kafka is a broker for one test. It talks through an independent client
-// (franz-go), so that what it reads is not seen through the code under test.
+// Kafka is a broker for one test. It uses an independent client (franz-go), so that what
+// it reads doesn't depend on the code under test.
 type Kafka struct {
 	// BootstrapServers is the list for the service under test.
 	BootstrapServers string
-	// Embedded is nil when the broker is an outside one: tests that inject
-	// faults into the embedded broker skip then.
+	// Embedded is nil with an external broker: tests that inject faults into the
+	// embedded one are then skipped.
 	Embedded *broker.Broker
 
 	client *kgo.Client
@@ -48,8 +48,8 @@ func Start(t testing.TB) *Kafka {
 		k.Embedded, k.BootstrapServers = b, b.BootstrapServers()
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(k.BootstrapServers, ",")...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
-		kgo.MetadataMinAge(50*time.Millisecond), // the admin answers from a cache of that age
-		kgo.UnknownTopicRetries(-1))             // a real broker knows a topic some time after it was created
+		kgo.MetadataMinAge(50*time.Millisecond), // the admin client answers from a cache of up to this age
+		kgo.UnknownTopicRetries(-1))             // real brokers know a topic only some time after it was created
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func (k *Kafka) Topic(t testing.TB, prefix string, partitions int32, config map[
 	return topic
 }
 
-// CreateTopic creates a topic of exactly that name.
+// CreateTopic creates a topic with exactly this name.
 func (k *Kafka) CreateTopic(t testing.TB, topic string, partitions int32, config map[string]string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -86,17 +86,17 @@ func (k *Kafka) CreateTopic(t testing.TB, topic string, partitions int32, config
 	}
 }
 
-// RecreateTopic deletes a topic and at once creates another of its name.
+// RecreateTopic deletes a topic and at once creates another with the same name.
 func (k *Kafka) RecreateTopic(t testing.TB, topic string, partitions int32, config map[string]string) {
 	t.Helper()
 	if _, err := k.admin.DeleteTopic(context.Background(), topic); err != nil {
 		t.Fatalf("deleting topic %q: %v", topic, err)
 	}
 	k.CreateTopic(t, topic, partitions, config)
-	k.client.PurgeTopicsFromClient(topic) // else it writes to the one that is gone
+	k.client.PurgeTopicsFromClient(topic) // else it writes to the deleted topic
 }
 
-// GrowTopic adds partitions to a topic until it has that many.
+// GrowTopic adds partitions to a topic up to the given number.
 func (k *Kafka) GrowTopic(t testing.TB, topic string, partitions int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -109,8 +109,8 @@ func (k *Kafka) GrowTopic(t testing.TB, topic string, partitions int) {
 	}
 }
 
-// awaitEverywhere waits until each broker knows a leader of every partition:
-// real ones learn of a topic one after the other.
+// awaitEverywhere waits until every broker knows a leader for every partition: real
+// brokers learn of a topic one after the other.
 func (k *Kafka) awaitEverywhere(ctx context.Context, topic string, partitions int) error {
 	brokers, err := k.admin.ListBrokers(ctx)
 	if err != nil {
@@ -124,7 +124,7 @@ func (k *Kafka) awaitEverywhere(ctx context.Context, topic string, partitions in
 		for known := false; !known; {
 			answer, err := k.client.Broker(int(broker.NodeID)).RetriableRequest(ctx, request)
 			if err != nil {
-				return fmt.Errorf("asking broker %d for it: %w", broker.NodeID, err)
+				return fmt.Errorf("requesting its metadata from broker %d: %w", broker.NodeID, err)
 			}
 			if known = led(answer.(*kmsg.MetadataResponse), partitions); known {
 				break
@@ -137,18 +137,18 @@ func (k *Kafka) awaitEverywhere(ctx context.Context, topic string, partitions in
 	return nil
 }
 
-// led reports that the topic of an answer is there, each partition with its
-// leader.
+// led reports whether the topic in a metadata response exists, with a leader for each
+// partition.
 func led(m *kmsg.MetadataResponse, partitions int) bool {
 	return len(m.Topics) == 1 && m.Topics[0].ErrorCode == 0 && len(m.Topics[0].Partitions) == partitions &&
 		!slices.ContainsFunc(m.Topics[0].Partitions, func(p kmsg.MetadataResponseTopicPartition) bool { return p.ErrorCode != 0 || p.Leader < 0 })
 }
 
-// Admin is for what the other methods don't do.
+// Admin returns the admin client, for what the other methods don't cover.
 func (k *Kafka) Admin() *kadm.Client { return k.admin }
 
-// Produce writes records and waits for their acknowledgement. Records that
-// name no partition go where their key belongs.
+// Produce writes records and waits for their acknowledgement. Records without a
+// partition go to the one that their key determines.
 func (k *Kafka) Produce(t testing.TB, records ...*kgo.Record) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -158,13 +158,13 @@ func (k *Kafka) Produce(t testing.TB, records ...*kgo.Record) {
 	}
 }
 
-// AwaitDecided waits until no transaction is open in a topic: a real coordinator
-// answers a commit before it has told every partition.
+// AwaitDecided waits until no transaction is open in a topic: a real coordinator answers
+// a commit before every partition has its marker.
 func (k *Kafka) AwaitDecided(t testing.TB, topic string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !k.decided(t, topic); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("a transaction in %q stays open", topic)
+			t.Fatalf("a transaction in %q is still open", topic)
 		}
 	}
 }
@@ -183,8 +183,8 @@ func (k *Kafka) decided(t testing.TB, topic string) bool {
 	return decided
 }
 
-// listed asks until every partition has answered: one whose leader has just moved
-// doesn't, and would be left out.
+// listed repeats a request until the response has every partition: one whose leader has
+// just moved is left out at first.
 func listed(t testing.TB, ctx context.Context, topic string, ask func(context.Context, ...string) (kadm.ListedOffsets, error)) kadm.ListedOffsets {
 	t.Helper()
 	for {
@@ -198,13 +198,13 @@ func listed(t testing.TB, ctx context.Context, topic string, ask func(context.Co
 	}
 }
 
-// Read returns all committed records of a topic, per partition in offset
-// order: what a plain consumer that reads to the end sees.
+// Read returns all committed records of a topic, per partition by offset, as a plain
+// consumer sees them.
 func (k *Kafka) Read(t testing.TB, topic string, opts ...kgo.Opt) []*kgo.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	// The committed end: a transaction still open keeps it back.
+	// The last stable offset: it stays before an open transaction.
 	ends := listed(t, ctx, topic, k.admin.ListCommittedOffsets)
 	starts := listed(t, ctx, topic, k.admin.ListStartOffsets)
 	position, end := map[int32]int64{}, map[int32]int64{}
@@ -223,7 +223,7 @@ func (k *Kafka) Read(t testing.TB, topic string, opts ...kgo.Opt) []*kgo.Record 
 		kgo.SeedBrokers(strings.Split(k.BootstrapServers, ",")...),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		// Markers are asked for, so that a log that ends with one has an end.
+		// Markers are requested too, so that a log that ends with one has an end.
 		kgo.KeepControlRecords(),
 		kgo.FetchMaxWait(200 * time.Millisecond),
 	}, opts...)...)
@@ -233,8 +233,8 @@ func (k *Kafka) Read(t testing.TB, topic string, opts ...kgo.Opt) []*kgo.Record 
 	defer client.Close()
 
 	var records []*kgo.Record
-	// Compaction may have removed the very last record, so that nothing more comes.
-	// On a busy machine the next record may take seconds.
+	// Compaction may have removed the last record, so that nothing more comes. On a
+	// busy machine the next record may take seconds.
 	for quiet := time.Now(); len(position) > 0 && time.Since(quiet) < 15*time.Second; {
 		poll, stop := context.WithTimeout(ctx, 500*time.Millisecond)
 		fetches := client.PollFetches(poll)

@@ -1,6 +1,6 @@
-// Package database embeds a document database that speaks MongoDB's protocol,
-// for running the platform on one machine and for tests: FerretDB v1 on
-// SQLite, with pages of an index answered beside it (see front.go).
+// Package database runs a document database with MongoDB's protocol in this process, for
+// running the platform on one machine and for tests. It is FerretDB v1 on SQLite; pages
+// of a user's purchases are answered from an index beside it (see front.go).
 package database
 
 import (
@@ -16,8 +16,8 @@ import (
 	"github.com/FerretDB/FerretDB/ferretdb"
 )
 
-// starting lets one database start at a time: ferretdb.New writes to its
-// version's singleton. That is all that databases of one process share.
+// starting lets one database start at a time: ferretdb.New writes to a global of
+// FerretDB's version package. Databases of one process share nothing else.
 var starting sync.Mutex
 
 // Database is a running embedded database.
@@ -28,8 +28,8 @@ type Database struct {
 	done   chan struct{}
 }
 
-// Start serves the database kept in dir on addr (host:port; port 0 is a free
-// one). log may be nil.
+// Start serves the database in dir on addr (host:port; port 0 is a free one). log may
+// be nil.
 func Start(addr, dir string, log *slog.Logger) (*Database, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -54,7 +54,7 @@ func Start(addr, dir string, log *slog.Logger) (*Database, error) {
 }
 
 func start(listener net.Listener, dir string, log *slog.Logger) (*Database, error) {
-	// In the folder of temporary files: a socket's path has 107 characters at most.
+	// In the folder for temporary files: a socket's path has at most 107 characters.
 	socket, err := os.MkdirTemp("", "database-")
 	if err != nil {
 		return nil, fmt.Errorf("making the socket's folder: %w", err)
@@ -82,10 +82,10 @@ func start(listener net.Listener, dir string, log *slog.Logger) (*Database, erro
 	return d, nil
 }
 
-// URI is the connection string.
+// URI returns the connection string.
 func (d *Database) URI() string { return "mongodb://" + d.front.listener.Addr().String() + "/" }
 
-// Close stops the database; what was acknowledged is on disk.
+// Close stops the database. Acknowledged writes are on disk.
 func (d *Database) Close() {
 	d.front.close()
 	d.cancel()

@@ -11,9 +11,9 @@ import (
 	"shopstream/services/internal/testkit/database"
 )
 
-// Tests that run at once have a database each, in one process: the same
-// collection of two holds what each was given. `make test-race` looks that
-// they share no memory.
+// Tests that run at once have a database each, in one process: the same collection of two
+// databases contains what each was given. With the race detector it shows that they share
+// no memory.
 func TestDatabasesOfOneProcessAreApart(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 8 {

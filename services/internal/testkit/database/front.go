@@ -11,9 +11,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// front passes what clients ask on to FerretDB, but for pages of an index.
-// FerretDB v1 on SQLite looks up nothing but an _id: for a user's page it
-// decodes every document of the collection, 80 µs each.
+// front forwards clients' requests to FerretDB, except those for pages of an index.
+// FerretDB v1 on SQLite has no index but that of _id: for a user's page it decodes every
+// document of the collection, at 80 µs each.
 type front struct {
 	listener net.Listener
 	backend  string // FerretDB's socket
@@ -39,7 +39,7 @@ func serve(listener net.Listener, backend string, pages *pages) *front {
 	return f
 }
 
-// close ends every connection and waits for what was being answered.
+// close closes every connection and waits for requests in flight.
 func (f *front) close() {
 	f.mu.Lock()
 	f.closed = true
@@ -52,7 +52,7 @@ func (f *front) close() {
 	f.pages.close()
 }
 
-// track keeps conn for close; false means that it is too late for that.
+// track keeps conn for close; it returns false if the front is already closed.
 func (f *front) track(conn net.Conn) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,8 +88,8 @@ func (f *front) connect(client net.Conn) {
 		if err != nil {
 			return
 		}
-		// A client waits for one answer before it asks again on the same
-		// connection, so this answer meets no other one on its way.
+		// A client waits for each response before its next request on the same connection,
+		// so this response can't interleave with another.
 		if reply := f.pages.answer(message); reply != nil {
 			_, err = client.Write(reply)
 		} else {
@@ -104,7 +104,7 @@ func (f *front) connect(client net.Conn) {
 // MongoDB's wire protocol:
 // https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
 const (
-	headerSize     = 16 // length, request id, request that is answered, operation
+	headerSize     = 16 // length, request id, id of the request answered, operation code
 	sectionsAt     = headerSize + 4
 	maxMessageSize = 48_000_000
 	opMsg          = 2013
@@ -125,10 +125,10 @@ func readMessage(r io.Reader) ([]byte, error) {
 	return message, err
 }
 
-// answer returns the reply to a message that asks for a page of an index, or
-// nil where FerretDB has to answer.
+// answer returns the reply to a request for a page of an index, or nil if FerretDB has
+// to answer.
 func (p *pages) answer(message []byte) []byte {
-	const bodyAt = sectionsAt + 1 // a byte says what kind of section follows
+	const bodyAt = sectionsAt + 1 // a byte with the kind of the section
 	if len(message) < bodyAt ||
 		binary.LittleEndian.Uint32(message[12:]) != opMsg ||
 		binary.LittleEndian.Uint32(message[headerSize:]) != 0 || // flags
@@ -141,7 +141,7 @@ func (p *pages) answer(message []byte) []byte {
 	}
 	documents, err := p.find(context.Background(), ask)
 	if err != nil {
-		return nil // FerretDB answers as well, only later
+		return nil // FerretDB answers it too, more slowly
 	}
 	body, err := bson.Marshal(bson.D{
 		{Key: "cursor", Value: bson.D{

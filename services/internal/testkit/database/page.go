@@ -6,13 +6,13 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// page is the one kind of find that is answered from an index: the documents
-// in which a field equals a string, by a descending number and then by a
-// descending _id, from after a given one where there is one.
+// page is the one kind of find that is answered from an index: the documents in which a
+// field equals a string, sorted by descending number and then by descending _id,
+// optionally after a given position.
 type page struct {
 	database, collection string
 	field, value         string
-	by                   string // the field with the number
+	by                   string // the field to sort by
 	after                *position
 	limit                int64
 }
@@ -22,14 +22,14 @@ type position struct {
 	id     string
 }
 
-// plain is a name that can stand in SQL as it is.
+// plain matches names that are safe to use in SQL.
 var plain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,63}$`)
 
-// parsePage reads a command; false means that it asks for something else.
+// parsePage parses a command. It returns false if the command asks for something else.
 //
 //	{find: c, filter: {field: "value"}, sort: {by: -1, _id: -1}, limit: n, $db: d}
 //
-// and for the pages that follow
+// and, for the next pages,
 //
 //	filter: {field: "value", by: {$lte: x}, $or: [{by: {$lt: x}}, {_id: {$lt: id}}]}
 func parsePage(command bson.Raw) (page, bool) {
@@ -75,7 +75,7 @@ func isDescending(e bson.E) bool {
 }
 
 // parseAfter returns the position in {by: {$lte: x}, $or: [{by: {$lt: x}}, {_id: {$lt: id}}]},
-// or nil where the filter is another one.
+// or nil if the filter has another form.
 func parseAfter(by string, filter bson.D) *position {
 	upTo, _ := only(filter[:1], by).(bson.D)
 	number, isNumber := only(upTo, "$lte").(float64)
@@ -94,7 +94,7 @@ func parseAfter(by string, filter bson.D) *position {
 	return &position{number: number, id: last}
 }
 
-// only returns the value of a document that has this key alone, or nil.
+// only returns the value of a document that has no other key, or nil.
 func only(d bson.D, key string) any {
 	if len(d) != 1 || d[0].Key != key {
 		return nil

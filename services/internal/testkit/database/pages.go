@@ -13,11 +13,11 @@ import (
 	"sync"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	_ "modernc.org/sqlite" // the driver that FerretDB uses, too
+	_ "modernc.org/sqlite" // the driver that FerretDB uses
 )
 
-// pages reads pages from the SQLite files that FerretDB writes, by indexes of
-// its own. Safe for concurrent use.
+// pages reads pages from the SQLite files that FerretDB writes, using its own indexes.
+// Safe for concurrent use.
 type pages struct {
 	dir string
 
@@ -37,7 +37,7 @@ func (p *pages) close() {
 	}
 }
 
-// find returns the documents of a page, or an error where FerretDB has to.
+// find returns the documents of a page, or an error if FerretDB has to answer.
 func (p *pages) find(ctx context.Context, ask page) ([]bson.D, error) {
 	db, err := p.open(ask.database)
 	if err != nil {
@@ -83,10 +83,10 @@ func (p *pages) find(ctx context.Context, ask page) ([]bson.D, error) {
 	return documents, rows.Err()
 }
 
-// member is the SQL for a field's value.
+// member returns the SQL expression for a field's value.
 func member(name string) string { return fmt.Sprintf(`_ferretdb_sjson->>'%s'`, name) }
 
-// open returns the file of a database that is there.
+// open opens the file of an existing database.
 func (p *pages) open(database string) (*sql.DB, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,24 +101,24 @@ func (p *pages) open(database string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	db.SetMaxOpenConns(2) // of some megabytes each; a page takes a millisecond
+	db.SetMaxOpenConns(2) // each takes some megabytes; a page takes a millisecond
 	p.files[database] = db
 	return db, nil
 }
 
-// index makes the index behind a page; one that is there is left. FerretDB's
-// own holds JSON text, in which 10.1 comes before 9.5.
+// index creates the index for a page, if it doesn't exist. FerretDB's own indexes
+// contain JSON text, in which 10.1 comes before 9.5.
 func index(ctx context.Context, db *sql.DB, table, field, by, id string) error {
 	_, err := db.ExecContext(ctx, fmt.Sprintf(`CREATE INDEX IF NOT EXISTS %q ON %q (%s, %s DESC, %s DESC)`,
 		table+" "+field+" "+by, table, field, by, id))
 	if err != nil {
-		return fmt.Errorf("making an index of %s: %w", table, err)
+		return fmt.Errorf("creating an index of %s: %w", table, err)
 	}
 	return nil
 }
 
-// stored returns after's number as SQLite has it: reading a decimal fraction,
-// SQLite may come out one bit beside Go.
+// stored returns after's number as SQLite has it: its parsing of a decimal fraction may
+// differ from Go's in the last bit.
 func stored(ctx context.Context, db *sql.DB, table, by string, after position) (float64, error) {
 	key, err := json.Marshal(after.id)
 	if err != nil {
@@ -138,8 +138,8 @@ func stored(ctx context.Context, db *sql.DB, table, by string, after position) (
 	return number, nil
 }
 
-// decode reads a document as FerretDB v1 keeps it: JSON, with the types and
-// the order of its fields under "$s".
+// decode decodes a document as FerretDB v1 stores it: JSON, with the types and the order
+// of its fields under "$s".
 func decode(text []byte) (bson.D, error) {
 	var fields map[string]json.RawMessage
 	var schema struct {

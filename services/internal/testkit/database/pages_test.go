@@ -13,8 +13,8 @@ import (
 	"shopstream/services/internal/testkit/database"
 )
 
-// Pages answered from the index hold what FerretDB itself answers, in the same
-// order and with the same types, whatever numbers the documents are sorted by.
+// Pages answered from the index contain what FerretDB itself answers, in the same order and
+// with the same types, whatever numbers the documents are sorted by.
 func TestPagesAreWhatFerretDBAnswers(t *testing.T) {
 	db, err := database.Start("127.0.0.1:0", t.TempDir(), nil)
 	if err != nil {
@@ -46,7 +46,7 @@ func TestPagesAreWhatFerretDBAnswers(t *testing.T) {
 	}
 	newestFirst := bson.D{{Key: "at", Value: -1}, {Key: "_id", Value: -1}}
 	for _, user := range []string{"u1", "u2", "ü", "nobody"} {
-		// Without a batch size the find is none that the index answers.
+		// Without a batch size, the index doesn't answer the find.
 		whole := find(t, collection, bson.D{{Key: "userid", Value: user}}, options.Find().SetSort(newestFirst))
 		paged := []bson.D{}
 		filter := bson.D{{Key: "userid", Value: user}}
@@ -84,8 +84,8 @@ func find(t *testing.T, c *mongo.Collection, filter bson.D, opts *options.FindOp
 	return found
 }
 
-// A page of one user among 100,000 purchases; what FerretDB alone needs for it
-// grows with the collection, 80 µs a document.
+// BenchmarkPage reads a page of one user among 100,000 purchases. FerretDB alone needs
+// 80 µs for each document of the collection.
 func BenchmarkPage(b *testing.B) {
 	db, err := database.Start("127.0.0.1:0", b.TempDir(), nil)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package databasetest gives a test its document database: an embedded one,
-// or, where MONGO_URI is set, the one that runs there. Tests use unique
-// database names, so that they can share a server and run again.
+// Package databasetest gives a test its document database: an embedded one, or the one
+// at MONGO_URI if that is set. Tests use unique database names, so that they can share a
+// server and run again.
 package databasetest
 
 import (
@@ -13,8 +13,8 @@ import (
 	"shopstream/services/internal/testkit/database"
 )
 
-// Start returns the URI of a database server that stops with the test, and a
-// database name of the test's own.
+// Start returns the URI of a database server that stops with the test, and the name of
+// a database for the test alone.
 func Start(t testing.TB) (uri, name string) {
 	t.Helper()
 	name = "test_" + strings.ReplaceAll(uuid.NewString()[:13], "-", "")

@@ -1,5 +1,5 @@
-// Package envconftest holds a service's env.json to its configuration struct.
-// The file is what the documentation and the deployment's tests read.
+// Package envconftest compares a service's env.json with its configuration struct. The
+// documentation and the deployment's tests read that file.
 package envconftest
 
 import (
@@ -14,8 +14,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// Golden fails when env.json differs from what T describes; with -update it
-// writes the file.
+// Golden fails if env.json differs from the description of T; with -update it writes the
+// file.
 func Golden[T any](t *testing.T) {
 	t.Helper()
 	fields := envconf.Describe[T]()

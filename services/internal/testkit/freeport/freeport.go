@@ -1,5 +1,5 @@
-// Package freeport finds ports for what starts later than its address has to be
-// known, or starts again at the same one.
+// Package freeport finds free ports for servers whose address must be known before they
+// start, or that restart on the same port.
 package freeport
 
 import (
@@ -11,19 +11,18 @@ import (
 	"testing"
 )
 
-// Kernels give outgoing connections the ports from 32768 on (macOS: 49152). A
-// port below is taken by no connection before its owner listens on it.
+// The kernel uses ports from 32768 on (macOS: 49152) for outgoing connections. Lower ones
+// can't be taken by a connection before the server listens.
 const lowest, count = 15000, 15000
 
-// given are the ports that this process has handed out. Nothing may listen on
-// one yet when the next is asked for.
+// given are the ports that this process has handed out: nothing may listen on them yet
+// when the next one is requested.
 var given = struct {
 	sync.Mutex
 	ports map[int]bool
 }{ports: map[int]bool{}}
 
-// Find returns a port of 127.0.0.1 that nothing listens on, never the same one
-// twice.
+// Find returns a port of 127.0.0.1 that nothing listens on, never the same one twice.
 func Find() (int, error) {
 	given.Lock()
 	defer given.Unlock()
@@ -38,10 +37,10 @@ func Find() (int, error) {
 			return port, nil
 		}
 	}
-	return 0, errors.New("no free port was found: end what listens on the ports from 15000 to 29999")
+	return 0, errors.New("no free port was found: stop the processes that listen on the ports from 15000 to 29999")
 }
 
-// Get returns such a port to a test.
+// Get returns a free port to a test.
 func Get(t testing.TB) int {
 	t.Helper()
 	port, err := Find()
@@ -51,7 +50,7 @@ func Get(t testing.TB) int {
 	return port
 }
 
-// Addr returns 127.0.0.1 with such a port.
+// Addr returns 127.0.0.1 with a free port.
 func Addr(t testing.TB) string {
 	t.Helper()
 	return addr(Get(t))
