@@ -23,8 +23,8 @@ import (
 	"shopstream/services/internal/testkit/databasetest"
 )
 
-// shop is a database with purchases, and a folder for its dumps. Each dump is
-// made a day after the one before it.
+// shop is a database with purchases, and a folder for its dumps. Each dump is made a day
+// after the one before.
 type shop struct {
 	*backup
 
@@ -88,7 +88,7 @@ func (s *shop) mustDump(t *testing.T) manifest {
 	return m
 }
 
-// contents returns what a database's purchases are.
+// contents returns a database's purchases.
 func (s *shop) contents(t *testing.T, database string) content {
 	t.Helper()
 	got, err := scan(t.Context(), s.purchases(database), io.Discard)
@@ -124,7 +124,7 @@ func TestRestoreIntoAnEmptyDatabase(t *testing.T) {
 	}
 }
 
-// What is there is left as it is, even where the dump has it otherwise.
+// Existing purchases stay as they are, even if the dump has different ones with their ids.
 func TestRestoreOverwritesNothing(t *testing.T) {
 	s := newShop(t)
 	s.buy(t, 0, 1500)
@@ -154,8 +154,8 @@ func TestRestoreOverwritesNothing(t *testing.T) {
 	}
 }
 
-// A dump holds all that was stored before it started, whatever is stored
-// meanwhile, and comes back as it was.
+// A dump contains everything that was stored before it started, whatever is stored
+// meanwhile, and is restored completely.
 func TestDumpWhilePurchasesAreStored(t *testing.T) {
 	s := newShop(t)
 	s.buy(t, 0, 3000)
@@ -206,7 +206,7 @@ func TestDrillLeavesNothing(t *testing.T) {
 	}
 	s.buy(t, 0, 100)
 	s.mustDump(t)
-	// A drill before was cut off.
+	// An earlier drill was interrupted.
 	if err := storePurchases(t.Context(), s.purchases(s.cfg.Scratch), 900, 910); err != nil {
 		t.Fatal(err)
 	}
@@ -222,8 +222,8 @@ func TestDrillLeavesNothing(t *testing.T) {
 	}
 }
 
-// A dump that is broken, or that isn't what its manifest says, is refused
-// before anything is inserted.
+// A dump that is broken, or differs from its manifest, is refused before anything is
+// inserted.
 func TestBrokenDumpsAreRefused(t *testing.T) {
 	s := newShop(t)
 	s.buy(t, 0, 500)
@@ -297,7 +297,7 @@ func firstDocument(t *testing.T, data []byte) int {
 	return len(document)
 }
 
-// fullDisk has room for so many bytes.
+// fullDisk has room for a number of bytes.
 type fullDisk struct {
 	folder
 	room int
@@ -320,7 +320,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-// A full disk fails the dump, leaves nothing of it, and costs no older dump.
+// A full disk makes the dump fail, and leaves nothing of it and every older dump.
 func TestFullDisk(t *testing.T) {
 	s := newShop(t)
 	s.buy(t, 0, 2000)
@@ -368,10 +368,10 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// A database that was lost doesn't push out what it has lost.
-func TestAnEmptyDatabaseCostsNoDump(t *testing.T) {
+// Empty dumps of a lost database must not replace the good ones.
+func TestAnEmptyDatabaseDeletesNoDump(t *testing.T) {
 	s := newShop(t)
-	s.mustDump(t) // there is nothing yet, which is fine
+	s.mustDump(t) // an empty database is dumped too
 	s.buy(t, 0, 10)
 	s.mustDump(t)
 	before := s.files(t)
@@ -387,7 +387,7 @@ func TestAnEmptyDatabaseCostsNoDump(t *testing.T) {
 	}
 }
 
-func TestFaultsOfTheConfigurationAreToldAtOnce(t *testing.T) {
+func TestConfigFaultsAreListedAllAtOnce(t *testing.T) {
 	err := run(t.Context(), []string{"dump"}, []string{
 		"MONGO_URI=mongodb://db:27017", "BACKUP_FOLDER=/dumps", "S3_BUCKET=dumps", "S3_ENDPOINT=store:9000", "BACKUP_KEEP=0", "SCRATCH_DATABASE=shopping",
 	}, io.Discard)

@@ -12,18 +12,18 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// partSize is how many bytes are in memory at once on their way to the object
-// store, which takes at most 10,000 parts: a dump of 80 GB.
+// partSize is how many bytes are held in memory for an upload. The object store accepts
+// at most 10,000 parts, which limits a dump to 80 GB.
 const partSize = 8 << 20
 
-// bucket is a store in an S3-compatible object store, where an object appears
-// once all its parts are there.
+// bucket is a store in an S3-compatible object store. An object appears once all its
+// parts have been uploaded.
 type bucket struct {
 	client *minio.Client
 	cfg    s3Config
 }
 
-// newBucket connects through a transport; nil is the usual one.
+// newBucket connects through a transport; nil stands for the default one.
 func newBucket(cfg s3Config, transport http.RoundTripper) (*bucket, error) {
 	endpoint, err := url.Parse(cfg.Endpoint)
 	if err != nil {
@@ -50,9 +50,9 @@ func (b *bucket) put(ctx context.Context, name string, write func(io.Writer) err
 	}()
 	_, err := b.client.PutObject(ctx, b.cfg.Bucket, b.cfg.Prefix+name, reader, -1, minio.PutObjectOptions{
 		PartSize: partSize, NumThreads: 1,
-		SendContentMd5: true, // which every store knows, unlike checksums that follow the body
+		SendContentMd5: true, // supported by every store, unlike checksums in trailers
 	})
-	reader.CloseWithError(err) // so that write ends when the store has refused
+	reader.CloseWithError(err) // so that write ends if the store refuses the upload
 	if failed := <-done; failed != nil && err == nil {
 		err = failed
 	}

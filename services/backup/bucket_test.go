@@ -11,8 +11,7 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 )
 
-// The same against an object store: dump, drill, retention, and a dump that is
-// cut off in its middle.
+// The same with an object store: dump, drill, retention, and an interrupted upload.
 func TestBucket(t *testing.T) {
 	store := s3mem.New()
 	if err := store.CreateBucket("dumps"); err != nil {
@@ -43,7 +42,7 @@ func TestBucket(t *testing.T) {
 	}
 
 	s.day++
-	s.cfg.Mongo.Collection = "" // which the database refuses
+	s.cfg.Mongo.Collection = "" // an invalid name
 	if err := s.dump(t.Context()); err == nil {
 		t.Error("a dump of no collection succeeds")
 	}

@@ -24,9 +24,9 @@ type config struct {
 
 type s3Config struct {
 	Endpoint  string         `env:"S3_ENDPOINT" envDefault:"https://s3.amazonaws.com" doc:"Address of the object store, https://host or http://host:port."`
-	Bucket    string         `env:"S3_BUCKET" doc:"Bucket of the dumps, which has to exist."`
-	Region    string         `env:"S3_REGION" doc:"Region of the bucket; asked of the store if empty."`
-	Prefix    string         `env:"S3_PREFIX" doc:"What the names of the dumps begin with, such as shop/."`
+	Bucket    string         `env:"S3_BUCKET" doc:"Bucket of the dumps, which must exist."`
+	Region    string         `env:"S3_REGION" doc:"Region of the bucket; if empty, the object store is asked for it."`
+	Prefix    string         `env:"S3_PREFIX" doc:"Prefix of the dumps' names, such as shop/."`
 	AccessKey envconf.Secret `env:"S3_ACCESS_KEY" doc:"Access key of the object store."`
 	SecretKey envconf.Secret `env:"S3_SECRET_KEY" doc:"Secret key of the object store."`
 }
@@ -35,7 +35,7 @@ type s3Config struct {
 func (c config) Validate() error {
 	var faults []error
 	if (c.Folder == "") == (c.S3.Bucket == "") {
-		faults = append(faults, errors.New("BACKUP_FOLDER or S3_BUCKET says where the dumps are: set one of the two"))
+		faults = append(faults, errors.New("no place for the dumps, or two: set either BACKUP_FOLDER or S3_BUCKET"))
 	}
 	if c.Keep < 1 {
 		faults = append(faults, fmt.Errorf("BACKUP_KEEP must be 1 or more, not %d", c.Keep))
@@ -44,7 +44,7 @@ func (c config) Validate() error {
 		faults = append(faults, fmt.Errorf("SCRATCH_DATABASE must be another database than MONGO_DATABASE, not %q: a drill drops its purchases", c.Scratch))
 	}
 	if c.Timeout <= 0 {
-		faults = append(faults, errors.New("TIMEOUT must be positive"))
+		faults = append(faults, errors.New("TIMEOUT must be greater than 0"))
 	}
 	return errors.Join(faults...)
 }

@@ -16,8 +16,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// dump writes a new dump, and deletes the oldest ones after that. It holds every
-// purchase that was stored before it started, and may hold some that came since.
+// dump writes a new dump, and deletes the oldest ones after that. It contains every
+// purchase that was stored before it started, and maybe some that were stored since.
 func (b *backup) dump(ctx context.Context) error {
 	before, exists, err := newest(ctx, b.dumps)
 	if err != nil {
@@ -38,8 +38,8 @@ func (b *backup) dump(ctx context.Context) error {
 		return fmt.Errorf("dumping the purchases: %w", err)
 	}
 	if m.Documents == 0 && exists && before.Documents > 0 {
-		// A lost database must not push out what it lost, day by day.
-		return errors.Join(fmt.Errorf("the collection %s.%s is empty, and the dump %s holds %d purchases: restore them, or move the dumps elsewhere if this is meant; none was deleted",
+		// After a loss of data, empty dumps must not replace the good ones day by day.
+		return errors.Join(fmt.Errorf("the collection %s.%s is empty, and the dump %s holds %d purchases: restore them, or move the dumps elsewhere if it is meant to be empty; no dump was deleted",
 			m.Database, m.Collection, before.Name, before.Documents), b.dumps.remove(ctx, m.Name+dataSuffix))
 	}
 	m.EndedAt = b.now().UTC().Truncate(time.Second)
@@ -61,8 +61,8 @@ func (b *backup) dump(ctx context.Context) error {
 	return nil
 }
 
-// scan writes every document of a collection, sorted by _id, and returns what
-// it wrote. The order makes equal collections equal in their checksums.
+// scan writes every document of a collection, sorted by _id, and returns its content.
+// Because of the order, equal collections have equal checksums.
 func scan(ctx context.Context, c *mongo.Collection, w io.Writer) (content, error) {
 	cursor, err := c.Find(ctx, bson.D{}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
 	if err != nil {
@@ -82,7 +82,7 @@ func scan(ctx context.Context, c *mongo.Collection, w io.Writer) (content, error
 	return sum.content(), nil
 }
 
-// summary adds documents up to a content.
+// summary sums up documents as a content.
 type summary struct {
 	sum  content
 	hash interface {

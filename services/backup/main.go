@@ -1,6 +1,6 @@
-// Command backup dumps the purchases, tries the newest dump in a scratch
-// database, and puts what is missing back from a dump. Each is a Job in the
-// cluster, and ends.
+// Command backup dumps the purchases, restores the newest dump into a scratch database as
+// a drill, and restores what is missing from a dump. Each is a Job in the cluster, and
+// ends.
 package main
 
 import (

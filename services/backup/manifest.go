@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// A dump is two files: NAME.bson.gz holds the purchases as mongodump writes
-// them, sorted by _id, and NAME.json, written last, says that they are complete.
+// A dump is two files: NAME.bson.gz contains the purchases as mongodump writes them,
+// sorted by _id. NAME.json is written last: the dump is complete if it exists.
 const (
 	dataSuffix     = ".bson.gz"
 	manifestSuffix = ".json"
 	nameFormat     = "20060102T150405Z"
 )
 
-// namePrefix begins the name of every file of a dump: others are left alone.
+// namePrefix starts the names of all files of dumps. Other files are left alone.
 const namePrefix = "purchases-"
 
 // manifest describes a complete dump.
@@ -32,7 +32,7 @@ type manifest struct {
 	content
 }
 
-// content is what a dump holds, or a collection.
+// content describes what a dump or a collection contains.
 type content struct {
 	Documents int64  `json:"documents"`
 	Bytes     int64  `json:"bytes"`  // of BSON, before compression
@@ -41,8 +41,8 @@ type content struct {
 
 func nameOf(start time.Time) string { return namePrefix + start.UTC().Format(nameFormat) }
 
-// startOf returns when the dump was started that a file belongs to; false for a
-// file that is none of ours.
+// startOf returns when the dump that a file belongs to was started; false for a file
+// that doesn't belong to a dump.
 func startOf(file string) (time.Time, bool) {
 	name, _, _ := strings.Cut(file, ".")
 	text, ours := strings.CutPrefix(name, namePrefix)
@@ -50,7 +50,7 @@ func startOf(file string) (time.Time, bool) {
 	return start, ours && err == nil
 }
 
-// manifests returns the complete dumps, the newest first.
+// manifests returns the complete dumps, newest first.
 func manifests(ctx context.Context, s store) ([]manifest, error) {
 	names, err := s.names(ctx)
 	if err != nil {
@@ -80,15 +80,15 @@ func readManifest(ctx context.Context, s store, name string) (manifest, error) {
 	}
 	defer func() { _ = file.Close() }()
 	if err := json.NewDecoder(io.LimitReader(file, 1<<20)).Decode(&m); err != nil {
-		return m, fmt.Errorf("reading what %s says of the dump: %w", name+manifestSuffix, err)
+		return m, fmt.Errorf("reading the manifest %s: %w", name+manifestSuffix, err)
 	}
 	if m.Name != name {
-		return m, fmt.Errorf("%s is of the dump %q: it was renamed", name+manifestSuffix, m.Name)
+		return m, fmt.Errorf("%s is the manifest of the dump %q: it was renamed", name+manifestSuffix, m.Name)
 	}
 	return m, nil
 }
 
-// newest returns the newest complete dump; false when there is none.
+// newest returns the newest complete dump; false if there is none.
 func newest(ctx context.Context, s store) (manifest, bool, error) {
 	complete, err := manifests(ctx, s)
 	if err != nil || len(complete) == 0 {
@@ -97,12 +97,12 @@ func newest(ctx context.Context, s store) (manifest, bool, error) {
 	return complete[0], true, nil
 }
 
-// abandonedAfter is how old an incomplete dump is before it counts as one that
-// nobody is writing any more.
+// abandonedAfter is the age from which an incomplete dump counts as abandoned, not as
+// being written.
 const abandonedAfter = 24 * time.Hour
 
-// retain deletes all complete dumps but the newest keep, and what dumps left
-// behind that were cut off.
+// retain deletes all complete dumps except the newest keep, and the files of abandoned
+// dumps.
 func retain(ctx context.Context, s store, keep int, now time.Time) (deleted []string, err error) {
 	complete, err := manifests(ctx, s)
 	if err != nil {
@@ -122,7 +122,7 @@ func retain(ctx context.Context, s store, keep int, now time.Time) (deleted []st
 			kept[m.Name] = true
 			continue
 		}
-		// The manifest first, so that no dump without its data looks complete.
+		// Delete the manifest first, so that no dump without data looks complete.
 		remove(m.Name + manifestSuffix)
 	}
 	names, err := s.names(ctx)

@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// chunkDocuments and chunkBytes limit what is inserted at once.
+	// chunkDocuments and chunkBytes limit one insert.
 	chunkDocuments = 1000
 	chunkBytes     = 4 << 20
 
-	// largestDocument is MongoDB's own limit, with its margin for internal use.
+	// largestDocument is MongoDB's own limit, including its margin for internal use.
 	largestDocument = 16<<20 + 16<<10
 )
 
-// restore inserts into a database what it lacks of a dump. What is there stays
-// as it is.
+// restore inserts the documents of a dump that a database doesn't have. Existing
+// documents stay as they are.
 func (b *backup) restore(ctx context.Context, name, database string) error {
 	m, err := readManifest(ctx, b.dumps, name)
 	if err != nil {
@@ -39,18 +39,18 @@ func (b *backup) restore(ctx context.Context, name, database string) error {
 	return nil
 }
 
-// drill restores the newest dump into the scratch database, reads it back, and
-// fails unless that is what was dumped.
+// drill restores the newest dump into the scratch database, reads it back, and fails
+// unless it equals what was dumped.
 func (b *backup) drill(ctx context.Context) (err error) {
 	m, exists, err := newest(ctx, b.dumps)
 	if err != nil {
 		return err
 	}
 	if !exists {
-		return errors.New("there is no complete dump to try: run dump first")
+		return errors.New("there is no complete dump to restore: run dump first")
 	}
 	scratch := b.purchases(b.cfg.Scratch)
-	if err := scratch.Drop(ctx); err != nil { // of a drill that was cut off
+	if err := scratch.Drop(ctx); err != nil { // an interrupted drill may have left it
 		return fmt.Errorf("emptying the scratch database: %w", err)
 	}
 	defer func() {
@@ -61,22 +61,22 @@ func (b *backup) drill(ctx context.Context) (err error) {
 		}
 	}()
 	if _, _, err := insert(ctx, b.dumps, m, scratch); err != nil {
-		return fmt.Errorf("trying the dump %s: %w", m.Name, err)
+		return fmt.Errorf("restoring the dump %s: %w", m.Name, err)
 	}
 	restored, err := scan(ctx, scratch, io.Discard)
 	if err != nil {
-		return fmt.Errorf("reading what was restored: %w", err)
+		return fmt.Errorf("reading back what was restored: %w", err)
 	}
 	if restored != m.content {
-		return fmt.Errorf("the dump %s does not come back as it was: restored %+v, dumped %+v", m.Name, restored, m.content)
+		return fmt.Errorf("the dump %s was not restored completely: restored %+v, dumped %+v", m.Name, restored, m.content)
 	}
 	b.log.Info("drill passed", "dump", m.Name, "purchases", restored.Documents, "sha256", restored.SHA256)
 	return nil
 }
 
-// insert puts a dump's documents into a collection; those whose _id it holds are
-// present already. The dump is read once before anything is written, so that a
-// broken one changes nothing.
+// insert inserts a dump's documents into a collection; those whose _id it already has
+// count as present. The dump is read once before anything is written, so that a broken
+// one changes nothing.
 func insert(ctx context.Context, s store, m manifest, c *mongo.Collection) (inserted, present int64, err error) {
 	if err := verify(ctx, s, m); err != nil {
 		return 0, 0, err
@@ -108,7 +108,7 @@ func insert(ctx context.Context, s store, m manifest, c *mongo.Collection) (inse
 	return inserted, present, err
 }
 
-// insertMissing returns how many of the documents were there before.
+// insertMissing returns how many of the documents already existed.
 func insertMissing(ctx context.Context, c *mongo.Collection, documents []bson.Raw) (present int64, err error) {
 	_, err = c.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
 	bulk := mongo.BulkWriteException{}
@@ -124,19 +124,19 @@ func insertMissing(ctx context.Context, c *mongo.Collection, documents []bson.Ra
 	return int64(len(bulk.WriteErrors)), nil
 }
 
-// verify reads a dump and compares it with what its manifest says.
+// verify reads a dump and compares it with its manifest.
 func verify(ctx context.Context, s store, m manifest) error {
 	got, err := read(ctx, s, m.Name, func(bson.Raw) error { return nil })
 	if err != nil {
 		return fmt.Errorf("the dump is broken: %w", err)
 	}
 	if got != m.content {
-		return fmt.Errorf("the dump is broken: it holds %+v, and was written with %+v", got, m.content)
+		return fmt.Errorf("the dump is broken: it contains %+v, but its manifest says %+v", got, m.content)
 	}
 	return nil
 }
 
-// read passes each document of a dump on.
+// read calls a function for each document of a dump.
 func read(ctx context.Context, s store, name string, each func(bson.Raw) error) (content, error) {
 	file, err := s.get(ctx, name+dataSuffix)
 	if err != nil {
@@ -163,8 +163,8 @@ func read(ctx context.Context, s store, name string, each func(bson.Raw) error) 
 	}
 }
 
-// next reads a document: its length is in its first four bytes. The error is
-// io.EOF only at the end of the dump.
+// next reads a document, whose first four bytes are its length. The error is io.EOF only
+// at the end of the dump.
 func next(r io.Reader) (bson.Raw, error) {
 	var length [4]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
@@ -177,7 +177,7 @@ func next(r io.Reader) (bson.Raw, error) {
 	document := make(bson.Raw, size)
 	copy(document, length[:])
 	if _, err := io.ReadFull(r, document[4:]); err != nil {
-		return nil, errors.Join(io.ErrUnexpectedEOF, errors.New("a document is cut off"))
+		return nil, errors.Join(io.ErrUnexpectedEOF, errors.New("a document is truncated"))
 	}
 	if err := document.Validate(); err != nil {
 		return nil, fmt.Errorf("a document is not BSON: %w", err)

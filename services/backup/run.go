@@ -17,11 +17,11 @@ import (
 	"shopstream/services/internal/telemetry"
 )
 
-const usage = `give one of
-  dump                   dump the purchases, then delete the dumps that are too many
+const usage = `the commands are
+  dump                   dump the purchases, then delete the oldest dumps beyond BACKUP_KEEP
   drill                  restore the newest dump into the scratch database, compare, and drop it
-  restore DUMP DATABASE  insert into a database what it lacks of a dump
-  list                   list the dumps, the newest first`
+  restore DUMP DATABASE  insert the purchases of a dump that a database lacks
+  list                   list the dumps, newest first`
 
 func run(ctx context.Context, args, environ []string, stdout io.Writer) error {
 	cfg, err := envconf.Load[config](environ)
@@ -37,7 +37,7 @@ func run(ctx context.Context, args, environ []string, stdout io.Writer) error {
 		return err
 	}
 	defer func() { _ = client.Disconnect(context.WithoutCancel(ctx)) }()
-	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Timeout, fmt.Errorf("not done after TIMEOUT (%s)", cfg.Timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Timeout, fmt.Errorf("not finished after TIMEOUT (%s)", cfg.Timeout))
 	defer cancel()
 
 	b := backup{cfg: cfg, dumps: dumps, client: client, now: time.Now, log: telemetry.NewLogger(stdout, cfg.Log, "backup")}
@@ -71,7 +71,7 @@ func (b *backup) command(ctx context.Context, args []string, stdout io.Writer) e
 	return fmt.Errorf("unknown command %q: %s", args, usage)
 }
 
-// openStore returns the folder or the bucket that holds the dumps.
+// openStore returns the folder or the bucket of the dumps.
 func openStore(cfg config) (store, error) {
 	if cfg.S3.Bucket != "" {
 		return newBucket(cfg.S3, nil)
@@ -79,8 +79,8 @@ func openStore(cfg config) (store, error) {
 	return folder(cfg.Folder), nil
 }
 
-// purchases is the collection in a database. A read returns what a majority of
-// the members has, which no new primary takes back.
+// purchases returns the collection in a database. Reads return only what a majority of
+// the members has, which no new primary rolls back.
 func (b *backup) purchases(database string) *mongo.Collection {
 	return b.client.Database(database).Collection(b.cfg.Mongo.Collection, options.Collection().SetReadConcern(readconcern.Majority()))
 }

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 )
 
-// store holds files by name. A file is there whole or not at all.
+// store holds files by name. A file is complete, or doesn't exist.
 type store interface {
-	// put makes a file of what write writes. When write fails there is none.
+	// put creates a file from what write writes. If write fails, there is no file.
 	put(ctx context.Context, name string, write func(io.Writer) error) error
 	get(ctx context.Context, name string) (io.ReadCloser, error)
 	names(ctx context.Context) ([]string, error)
@@ -21,7 +21,7 @@ type store interface {
 // folder is a store in the file system.
 type folder string
 
-// unfinished ends the name of a file that is being written.
+// unfinished is the suffix of a file that is being written.
 const unfinished = ".part"
 
 func (f folder) path(name string) string { return filepath.Join(string(f), name) }
@@ -34,7 +34,7 @@ func (f folder) put(_ context.Context, name string, write func(io.Writer) error)
 	}
 	err = write(file)
 	if err == nil {
-		err = file.Sync() // a disk may be found full only now
+		err = file.Sync() // a full disk may be reported only now
 	}
 	if err = errors.Join(err, file.Close()); err == nil {
 		err = os.Rename(part, f.path(name))
@@ -46,7 +46,7 @@ func (f folder) put(_ context.Context, name string, write func(io.Writer) error)
 	return f.sync()
 }
 
-// sync makes the names durable.
+// sync makes the files' names durable.
 func (f folder) sync() error {
 	dir, err := os.Open(string(f))
 	if err != nil {

@@ -18,11 +18,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// requestTimeout bounds one request, so that a broker that hangs holds up
-// nothing else.
+// requestTimeout limits one request, so that a broker that hangs delays nothing else.
 const requestTimeout = 3 * time.Second
 
-// cluster looks at Kafka.
+// cluster reads the state of Kafka.
 type cluster struct{ client *kgo.Client }
 
 func connect(cfg config) (*cluster, error) {
@@ -53,7 +52,7 @@ func tlsConfig(authorityFile, keyFile string) (*tls.Config, error) {
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(authority) {
-		return nil, fmt.Errorf("reading KAFKA_TLS_CA_FILE: %s has no certificate", authorityFile)
+		return nil, fmt.Errorf("reading KAFKA_TLS_CA_FILE: %s contains no certificate: it must be in PEM format", authorityFile)
 	}
 	pair, err := tls.LoadX509KeyPair(keyFile, keyFile)
 	if err != nil {
@@ -64,8 +63,8 @@ func tlsConfig(authorityFile, keyFile string) (*tls.Config, error) {
 
 func (c *cluster) close() { c.client.Close() }
 
-// own asks a broker about itself. Only where a replica of its own is behind are
-// the controllers asked, too, whether it is one that is being moved there: so a
+// own reads one broker's own view. Only if a replica of its own is out of sync, the
+// controllers are asked too whether that replica is being added by a reassignment: so a
 // broker stays ready while they are unreachable.
 func (c *cluster) own(ctx context.Context, id int32) (view, error) {
 	if _, err := c.brokers(ctx); err != nil {
@@ -90,8 +89,8 @@ func (c *cluster) own(ctx context.Context, id int32) (view, error) {
 	return v, nil
 }
 
-// all asks every broker that answers, and the controllers. It is an error when
-// none does, or when a question that needs an answer gets none.
+// all reads the view of every broker that answers, and of the controllers. It fails if no
+// broker answers, or if a necessary request fails.
 func (c *cluster) all(ctx context.Context) (view, error) {
 	ids, err := c.brokers(ctx)
 	if err != nil {
@@ -126,16 +125,16 @@ func (c *cluster) all(ctx context.Context) (view, error) {
 	return v, err
 }
 
-// brokers are those that some broker knows of; the client knows them, too, from
-// then on.
+// brokers returns those that any broker knows of. From then on the client knows them
+// too.
 func (c *cluster) brokers(ctx context.Context) ([]int32, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	request := kmsg.NewPtrMetadataRequest()
-	request.Topics = []kmsg.MetadataRequestTopic{} // none; nil is all of them
+	request.Topics = []kmsg.MetadataRequestTopic{} // no topic; nil would request all
 	md, err := request.RequestWith(ctx, c.client)
 	if err != nil {
-		return nil, fmt.Errorf("asking any broker: %w", err)
+		return nil, fmt.Errorf("requesting metadata from any broker: %w", err)
 	}
 	var ids []int32
 	for _, b := range md.Brokers {
@@ -144,14 +143,13 @@ func (c *cluster) brokers(ctx context.Context) ([]int32, error) {
 	return ids, nil
 }
 
-// ask reads one broker's answer; min.insync.replicas and reassignments are
-// still to be filled in.
+// ask reads one broker's view, without min.insync.replicas and reassignments.
 func (c *cluster) ask(ctx context.Context, id int32) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	md, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, c.client.Broker(int(id)))
 	if err != nil {
-		return answer{}, fmt.Errorf("asking broker %d for its metadata: %w", id, err)
+		return answer{}, fmt.Errorf("requesting metadata from broker %d: %w", id, err)
 	}
 	a := answer{from: id}
 	for _, b := range md.Brokers {
@@ -159,7 +157,7 @@ func (c *cluster) ask(ctx context.Context, id int32) (answer, error) {
 	}
 	for _, t := range md.Topics {
 		if err := kerr.ErrorForCode(t.ErrorCode); err != nil || t.Topic == nil {
-			return answer{}, fmt.Errorf("asking broker %d for topic %q: %w", id, deref(t.Topic), err)
+			return answer{}, fmt.Errorf("requesting metadata of topic %q from broker %d: %w", deref(t.Topic), id, err)
 		}
 		for _, p := range t.Partitions {
 			a.partitions = append(a.partitions, partition{topic: *t.Topic, number: p.Partition, replicas: p.Replicas, isr: p.ISR})
@@ -168,7 +166,7 @@ func (c *cluster) ask(ctx context.Context, id int32) (answer, error) {
 	return a, nil
 }
 
-// complete adds what the metadata don't say.
+// complete adds what metadata doesn't contain.
 func (c *cluster) complete(ctx context.Context, v *view) error {
 	var topics []string
 	for _, a := range v.answers {
@@ -211,7 +209,7 @@ func (c *cluster) minInSync(ctx context.Context, topics []string) (map[string]in
 	}
 	response, err := request.RequestWith(ctx, c.client)
 	if err != nil {
-		return nil, fmt.Errorf("asking for the topics' %s: %w", minInSyncReplicas, err)
+		return nil, fmt.Errorf("requesting the topics' %s: %w", minInSyncReplicas, err)
 	}
 	values := map[string]int{}
 	for _, r := range response.Resources {
@@ -219,7 +217,7 @@ func (c *cluster) minInSync(ctx context.Context, topics []string) (map[string]in
 			continue // deleted meanwhile
 		}
 		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
-			return nil, fmt.Errorf("asking for the %s of topic %q: %w", minInSyncReplicas, r.ResourceName, err)
+			return nil, fmt.Errorf("requesting the %s of topic %q: %w", minInSyncReplicas, r.ResourceName, err)
 		}
 		for _, entry := range r.Configs {
 			if values[r.ResourceName], err = strconv.Atoi(deref(entry.Value)); err != nil {
@@ -230,13 +228,13 @@ func (c *cluster) minInSync(ctx context.Context, topics []string) (map[string]in
 	return values, nil
 }
 
-// place names a partition.
+// place identifies a partition.
 type place struct {
 	topic  string
 	number int32
 }
 
-// reassignments are the replicas that are being added, by partition.
+// reassignments returns the replicas that are being added, by partition.
 func (c *cluster) reassignments(ctx context.Context) (map[place][]int32, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -245,7 +243,7 @@ func (c *cluster) reassignments(ctx context.Context) (map[place][]int32, error) 
 		err = kerr.ErrorForCode(response.ErrorCode)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking for reassignments under way: %w", err)
+		return nil, fmt.Errorf("requesting the current reassignments: %w", err)
 	}
 	adding := map[place][]int32{}
 	for _, t := range response.Topics {
@@ -269,14 +267,14 @@ func (c *cluster) quorum(ctx context.Context) (quorum, error) {
 		err = kerr.ErrorForCode(response.ErrorCode)
 	}
 	if err != nil {
-		return quorum{}, fmt.Errorf("asking the controllers: %w", err)
+		return quorum{}, fmt.Errorf("requesting the state of the quorum: %w", err)
 	}
 	if len(response.Topics) != 1 || len(response.Topics[0].Partitions) != 1 {
-		return quorum{}, errors.New("asking the controllers: the answer is empty")
+		return quorum{}, errors.New("requesting the state of the quorum: the response is empty")
 	}
 	p := response.Topics[0].Partitions[0]
 	if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-		return quorum{}, fmt.Errorf("asking the controllers: %w", err)
+		return quorum{}, fmt.Errorf("requesting the state of the quorum: %w", err)
 	}
 	q := quorum{leader: p.LeaderID}
 	for _, v := range p.CurrentVoters {
@@ -284,7 +282,7 @@ func (c *cluster) quorum(ctx context.Context) (quorum, error) {
 		switch {
 		case v.LastCaughtUpTimestamp >= 0:
 			known.caughtUp = time.UnixMilli(v.LastCaughtUpTimestamp)
-		case v.ReplicaID == p.LeaderID: // older leaders don't say it of themselves
+		case v.ReplicaID == p.LeaderID: // older leaders don't report it for themselves
 			known.caughtUp = time.Now()
 		}
 		q.voters = append(q.voters, known)

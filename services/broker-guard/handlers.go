@@ -14,12 +14,11 @@ func (g *guard) routes() http.Handler {
 	return mux
 }
 
-// ready answers 200 when the node has caught up, and 503 with the reason
-// otherwise.
+// ready answers 200 once the node has caught up, and 503 with the reason before.
 func (g *guard) ready(w http.ResponseWriter, r *http.Request) {
 	err := g.check(r.Context())
 	if r.Context().Err() != nil {
-		return // nobody listens
+		return // the caller has disconnected
 	}
 	g.turn.observe(err)
 	if err != nil {
@@ -29,8 +28,8 @@ func (g *guard) ready(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, g.turn.status())
 }
 
-// stop answers once the node may stop: what the kubelet calls before it ends the
-// node's container.
+// stop answers once the node may stop. The kubelet calls it before it stops the node's
+// container.
 func (g *guard) stop(w http.ResponseWriter, r *http.Request) {
 	if err := g.turn.await(r.Context()); err != nil {
 		reply(w, http.StatusServiceUnavailable, map[string]string{"reason": err.Error()})
@@ -42,5 +41,5 @@ func (g *guard) stop(w http.ResponseWriter, r *http.Request) {
 func reply(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body) // whoever asked is gone, if at all
+	_ = json.NewEncoder(w).Encode(body) // fails only if the caller has disconnected
 }

@@ -1,6 +1,6 @@
-// Command broker-guard stands beside a Kafka node in its pod. It tells
-// Kubernetes when the node's replicas are in sync again, and holds up the node's
-// end until the cluster can do without it.
+// Command broker-guard runs beside a Kafka node in its pod. It tells Kubernetes when the
+// node's replicas are in sync again, and delays the node's stop until the cluster can do
+// without it.
 package main
 
 import (

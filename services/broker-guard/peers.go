@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// guards asks the other guards of the pool over HTTP.
+// guards asks the pool's other guards over HTTP.
 type guards struct {
 	id      int32
 	address func(id int32) string
 	client  *http.Client
 
 	mu  sync.Mutex
-	ids []int32 // of the pool's other nodes, as last seen
+	ids []int32 // of the pool's other nodes, as last known
 }
 
 func newGuards(id int32, address func(int32) string) *guards {
 	return &guards{id: id, address: address, client: &http.Client{Timeout: 2 * time.Second}}
 }
 
-// learn notes which nodes there are. What was known once stays so: a node that
-// is down is missing from what the brokers say.
+// learn records which nodes exist. A known node stays known: one that is down is missing
+// from the brokers' metadata.
 func (g *guards) learn(ids []int32) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -47,7 +47,7 @@ func (g *guards) ask(ctx context.Context) ([]status, []int32) {
 		wait.Go(func() {
 			s, err := g.one(ctx, id)
 			if err != nil || s.Node != id {
-				return // unreachable: whoever asks counts the answers
+				return // unreachable: the caller counts the answers
 			}
 			mu.Lock()
 			defer mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"shopstream/services/internal/telemetry"
 )
 
-// guard knows one node.
+// guard guards one node.
 type guard struct {
 	id      int32
 	role    string
@@ -44,7 +44,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("listening on HTTP_ADDR %s: %w", cfg.Addr, err)
 	}
-	// /stop answers after minutes or hours, so there is no bound on an answer.
+	// /stop answers after minutes or hours, so responses have no time limit.
 	server := &http.Server{Handler: g.routes(), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	stopped := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stopped()
@@ -55,14 +55,14 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	return nil
 }
 
-// look sees everything that stopping the node may touch.
+// look reads everything that stopping the node may affect.
 func (g *guard) look(ctx context.Context) (view, error) {
 	v, err := g.cluster.all(ctx)
 	g.learn(v)
 	return v, err
 }
 
-// check returns what the node still has to catch up with, or nil.
+// check returns why the node has not caught up yet, or nil.
 func (g *guard) check(ctx context.Context) error {
 	if g.role == "controller" {
 		q, err := g.cluster.quorum(ctx)
@@ -81,7 +81,7 @@ func (g *guard) check(ctx context.Context) error {
 	return inSync(v, g.id)
 }
 
-// learn tells the pool's other guards from what was seen.
+// learn updates the pool's other guards from a view.
 func (g *guard) learn(v view) {
 	if g.role == "controller" {
 		for _, voter := range v.quorum.voters {

@@ -26,7 +26,7 @@ func TestBadConfigurationEndsTheStart(t *testing.T) {
 	}
 }
 
-func TestReadyIsWhatTheBrokerSays(t *testing.T) {
+func TestReadyFollowsTheBrokersMetadata(t *testing.T) {
 	k := brokertest.Start(t)
 	k.Topic(t, "orders", 3, nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

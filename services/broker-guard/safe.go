@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// maxLag is how far a controller may be behind the leader and still count. It
-// is Kafka's controller.quorum.fetch.timeout.ms, after which it gives up a leader.
+// maxLag is how far a controller may be behind the leader and still count as caught up.
+// It is Kafka's controller.quorum.fetch.timeout.ms, after which it gives up a leader.
 const maxLag = 2 * time.Second
 
 // mayStop returns why the cluster can't do without a node now, or nil.
@@ -25,35 +25,35 @@ func mayStop(v view, id int32) error {
 	return errors.Join(append(reasons, majorityWithout(v.quorum, id, v.silent))...)
 }
 
-// availableWithout looks for a partition that would take no writes without the
+// availableWithout returns an error if a partition would accept no writes without the
 // broker.
 func availableWithout(a answer, id int32, silent []int32) error {
 	for _, p := range a.partitions {
 		if !slices.Contains(p.isr, id) {
-			continue // it loses nothing
+			continue // it has no replica there
 		}
 		if len(p.replicas)-len(p.adding) <= p.minISR {
-			continue // it needs every replica that it has, and no waiting changes that
+			continue // it needs all of its replicas, and waiting doesn't change that
 		}
 		if left := len(without(p.isr, append(slices.Clone(silent), id))); left < p.minISR {
-			return fmt.Errorf("partition %d of %q would have %d of %d replicas in sync, and needs %d", p.number, p.topic, left, len(p.replicas), p.minISR)
+			return fmt.Errorf("partition %d of %q would have %d of %d replicas in sync, but needs %d", p.number, p.topic, left, len(p.replicas), p.minISR)
 		}
 	}
 	return nil
 }
 
-// majorityWithout looks whether the other controllers can go on deciding.
+// majorityWithout returns an error if the other controllers would have no majority.
 func majorityWithout(q quorum, id int32, silent []int32) error {
 	if !q.has(id) || len(q.voters) == 1 {
-		return nil // it has no vote, or the only one, for which no waiting helps
+		return nil // it has no vote, or the only one, and waiting doesn't change that
 	}
 	current := caughtUp(q)
 	if !slices.Contains(current, id) {
-		return nil // it takes part in nothing already
+		return nil // it doesn't take part in the quorum anyway
 	}
 	majority := len(q.voters)/2 + 1
 	if others := len(without(current, append(slices.Clone(silent), id))); others < majority {
-		return fmt.Errorf("%d of %d controllers would have caught up, and %d have to", others, len(q.voters), majority)
+		return fmt.Errorf("only %d of %d controllers would have caught up, but %d are needed", others, len(q.voters), majority)
 	}
 	return nil
 }
@@ -62,7 +62,7 @@ func without(ids, others []int32) []int32 {
 	return slices.DeleteFunc(slices.Clone(ids), func(id int32) bool { return slices.Contains(others, id) })
 }
 
-// caughtUp are the voters that have what the leader has, the leader included.
+// caughtUp returns the voters that have everything that the leader has, and the leader.
 func caughtUp(q quorum) []int32 {
 	var newest time.Time
 	for _, v := range q.voters {
@@ -79,8 +79,8 @@ func caughtUp(q quorum) []int32 {
 	return ids
 }
 
-// inSync returns what a broker still has to catch up with, or nil. It is the
-// broker's own answer that counts: it knows no more than it has caught up with.
+// inSync returns why a broker has not caught up yet, or nil. The broker's own metadata is
+// decisive: it knows only what it has caught up with.
 func inSync(v view, id int32) error {
 	for _, a := range v.answers {
 		if a.from != id {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestABrokerMayStopWhenEverythingGoesOnWithoutIt(t *testing.T) {
+func TestABrokerMayStopIfTheClusterCanDoWithoutIt(t *testing.T) {
 	now := time.Now()
 	fresh := func(ids ...int32) quorum {
 		q := quorum{leader: ids[0]}
@@ -27,16 +27,16 @@ func TestABrokerMayStopWhenEverythingGoesOnWithoutIt(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		view view
-		want string // in the reason; empty: it may stop
+		want string // in the reason; empty if it may stop
 	}{
 		"another one has just died":         {view{says(orders(0, 1, 2)), fresh(0, 1, 2), []int32{0}}, "would have 1 of 3 replicas in sync"},
 		"another controller has just died":  {view{says(), fresh(0, 1, 2), []int32{0}}, "1 of 3 controllers"},
 		"all in sync":                       {view{says(orders(0, 1, 2)), fresh(0, 1, 2), nil}, ""},
-		"another replica is behind":         {view{says(orders(1, 2)), fresh(0, 1, 2), nil}, `partition 3 of "orders" would have 1 of 3 replicas in sync, and needs 2`},
+		"another replica is behind":         {view{says(orders(1, 2)), fresh(0, 1, 2), nil}, `partition 3 of "orders" would have 1 of 3 replicas in sync, but needs 2`},
 		"its own replica is behind":         {view{says(orders(0, 1)), fresh(0, 1, 2), nil}, ""},
 		"one broker knows better":           {view{append(says(orders(0, 1, 2)), answer{from: 0, partitions: []partition{orders(1, 2)}}), fresh(0, 1, 2), nil}, "broker 0 says"},
 		"a topic that has too few replicas": {view{says(partition{topic: "one", replicas: []int32{2}, isr: []int32{2}, minISR: 1}), fresh(0, 1, 2), nil}, ""},
-		"another controller is behind":      {view{says(orders(0, 1, 2)), lagging, nil}, "1 of 3 controllers would have caught up, and 2 have to"},
+		"another controller is behind":      {view{says(orders(0, 1, 2)), lagging, nil}, "1 of 3 controllers would have caught up, but 2 are needed"},
 		"its own controller is behind":      {view{says(orders(0, 1, 2)), behind, nil}, ""},
 		"it has no vote":                    {view{says(orders(0, 1, 2)), fresh(0, 1, 3), nil}, ""},
 		"it has the only vote":              {view{says(orders(0, 1, 2)), fresh(2), nil}, ""},

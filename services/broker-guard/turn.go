@@ -10,47 +10,47 @@ import (
 	"time"
 )
 
-// phase is how far the node beside a guard is on its way to its end.
+// phase is what a guard's node is doing about stopping.
 type phase string
 
 const (
 	running  phase = "running"
 	waiting  phase = "waiting"  // told to stop; the cluster can't do without it yet, or it is another's turn
-	claiming phase = "claiming" // the cluster could do without it; looking whether another one claims that, too
-	stopping phase = "stopping" // let go
+	claiming phase = "claiming" // the cluster can do without it; checking whether another node claims its turn too
+	stopping phase = "stopping" // may stop now
 )
 
-// told reports that the node is about to end, now or later.
+// told reports whether the node has been told to stop.
 func (p phase) told() bool { return p != running }
 
-// status is what guards tell one another, and people.
+// status is what guards tell one another, and operators.
 type status struct {
 	Node   int32  `json:"node"`
 	Phase  phase  `json:"phase"`
 	Reason string `json:"reason,omitempty"` // why it waits
 }
 
-// turn lets one node of a pool stop at a time, and none before the cluster can
-// do without it.
+// turn lets one node of a pool stop at a time, and only if the cluster can do without
+// it.
 type turn struct {
 	id    int32
-	every time.Duration // between two looks
+	every time.Duration // between two checks
 	alone time.Duration // how long to wait for nodes that are unreachable when all others are told to stop
 	look  func(context.Context) (view, error)
 	peers peers
 	log   *slog.Logger
 
-	free time.Time // since when it lets others go first
+	free time.Time // since when it lets others stop first
 
 	mu    sync.Mutex
 	state status
-	gone  bool // the node has ended since it was let go
+	gone  bool // the node has stopped since it was allowed to
 }
 
-// peers asks the guards beside the pool's other nodes.
+// peers asks the guards of the pool's other nodes.
 type peers interface {
-	// ask returns the status of those that answer, and the ids of all that
-	// there should be.
+	// ask returns the status of the guards that answer, and the ids of all nodes that
+	// should exist.
 	ask(context.Context) (answers []status, all []int32)
 }
 
@@ -60,7 +60,7 @@ func (t *turn) status() status {
 	return t.state
 }
 
-// set notes the phase and logs what is new.
+// set records the phase and logs changes.
 func (t *turn) set(p phase, reason string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -68,23 +68,23 @@ func (t *turn) set(p phase, reason string) {
 		return
 	}
 	if p != claiming {
-		t.log.Info("the node has another phase", "node", t.id, "phase", p, "reason", reason)
+		t.log.Info("phase changed", "node", t.id, "phase", p, "reason", reason)
 	}
 	t.state = status{Node: t.id, Phase: p, Reason: reason}
 }
 
-// await returns once the node may stop, or with ctx's error.
+// await returns nil once the node may stop, or ctx's error.
 func (t *turn) await(ctx context.Context) error {
 	if t.status().Phase == stopping {
 		return nil
 	}
 	t.set(waiting, "it has just been told to stop")
-	var since time.Time // of there being nobody left to wait for
+	var since time.Time // since when there has been no node left to wait for
 	for {
 		v, err := t.look(ctx)
 		answers, all := t.peers.ask(ctx)
 		if t.last(v, answers, all, &since) {
-			t.set(stopping, "every other node is about to stop, too: the cluster is being removed")
+			t.set(stopping, "every other node is about to stop too: the cluster is being removed")
 			return nil
 		}
 		if err == nil {
@@ -97,17 +97,16 @@ func (t *turn) await(ctx context.Context) error {
 		t.set(waiting, err.Error())
 		select {
 		case <-ctx.Done():
-			t.set(running, "nobody waits for its end any more")
+			t.set(running, "the request to stop was cancelled")
 			return fmt.Errorf("waiting for the node's turn: %w (last: %w)", ctx.Err(), err)
 		case <-time.After(t.every):
 		}
 	}
 }
 
-// last reports that everybody else is about to stop, so that waiting would get
-// nobody anything. A guard that doesn't answer may have stopped already, or be
-// about to come back: that is waited for, and longer than any time while a
-// broker beside this one answers.
+// last reports whether all other nodes are about to stop, so that waiting is pointless.
+// A guard that doesn't answer may have stopped, or may come back: it is waited for, and
+// without a time limit while another broker answers.
 func (t *turn) last(v view, answers []status, all []int32, since *time.Time) bool {
 	told := !slices.ContainsFunc(answers, func(s status) bool { return !s.Phase.told() })
 	switch {
@@ -125,8 +124,8 @@ func (t *turn) last(v view, answers []status, all []int32, since *time.Time) boo
 	return time.Since(*since) >= t.alone
 }
 
-// try takes the turn, or says why it can't. Two guards that claim it at once see
-// each other, since each looks after it has claimed: the higher id steps back.
+// try takes the turn, or returns why it can't. Two guards that claim it at once notice
+// each other, since each checks after it has claimed: the higher id steps back.
 func (t *turn) try(ctx context.Context, v view) error {
 	if err := mayStop(v, t.id); err != nil {
 		return err
@@ -147,7 +146,7 @@ func (t *turn) try(ctx context.Context, v view) error {
 		if first.Phase == stopping || first.Node < t.id {
 			return fmt.Errorf("it is the turn of node %d", first.Node)
 		}
-		// The other one steps back as soon as it looks, or has stopped looking.
+		// The other one steps back at its next check, or no longer checks.
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -156,9 +155,9 @@ func (t *turn) try(ctx context.Context, v view) error {
 	}
 }
 
-// letOthersGo keeps the active controller back while other nodes wait, so that
-// its office moves once, to a node that needn't end any more. It holds nobody up
-// for ever: those others may be waiting for something that only time brings.
+// letOthersGo makes the active controller wait while other nodes wait, so that its role
+// moves only once, to a node that needn't stop any more. It doesn't wait forever: the
+// others may be waiting for something that only takes time.
 func (t *turn) letOthersGo(ctx context.Context, v view) error {
 	if v.quorum.leader != t.id {
 		return nil
@@ -175,10 +174,10 @@ func (t *turn) letOthersGo(ctx context.Context, v view) error {
 	if time.Since(t.free) >= t.alone {
 		return nil
 	}
-	return fmt.Errorf("it is the active controller, which goes last, and node %d waits", answers[i].Node)
+	return fmt.Errorf("it is the active controller, which stops last, and node %d is waiting", answers[i].Node)
 }
 
-// rank puts those that are let go before those that claim it.
+// rank puts those that may stop before those that claim their turn.
 func rank(p phase) int {
 	if p == stopping {
 		return 0
@@ -186,8 +185,8 @@ func rank(p phase) int {
 	return 1
 }
 
-// observe takes what a look at the node has shown. One that was let go, went and
-// is in order again was started anew in its pod.
+// observe evaluates a check of the node. A node that was allowed to stop, stopped and is
+// in sync again has been restarted in its pod.
 func (t *turn) observe(fault error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

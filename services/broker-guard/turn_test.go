@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// pool is guards that ask one another without a network. One that is down
-// doesn't answer.
+// pool is guards that ask one another without a network. One that is down doesn't
+// answer.
 type pool struct {
 	turns []*turn
 	down  []atomic.Bool
@@ -41,21 +41,21 @@ func (m member) ask(context.Context) (answers []status, all []int32) {
 		}
 		all = append(all, int32(id))
 		if !m.pool.down[id].Load() {
-			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // answers come at different times
+			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // answers arrive at different times
 			answers = append(answers, other.status())
 		}
 	}
 	return answers, all
 }
 
-// fine is what a cluster looks like whose active controller is none of the pool.
+// fine is a healthy cluster whose active controller isn't in the pool.
 func fine(context.Context) (view, error) {
 	return view{answers: []answer{{}}, quorum: quorum{leader: 1000}}, nil
 }
 
 func TestOneStopsAtATime(t *testing.T) {
 	for range 20 {
-		p := newPool(3, fine) // node 0 is told nothing, so that it isn't the end of the cluster
+		p := newPool(3, fine) // node 0 is not told to stop, so that the cluster isn't being removed
 		var stopped atomic.Int32
 		var both sync.WaitGroup
 		for _, turn := range p.turns[1:] {
@@ -66,7 +66,7 @@ func TestOneStopsAtATime(t *testing.T) {
 				if stopped.Add(1) > 1 {
 					t.Error("two were let go at once")
 				}
-				time.Sleep(20 * time.Millisecond) // the node ends, starts and catches up
+				time.Sleep(20 * time.Millisecond) // the node stops, starts and catches up
 				stopped.Add(-1)
 				turn.observe(errors.New("it doesn't answer"))
 				turn.observe(nil)
@@ -76,7 +76,7 @@ func TestOneStopsAtATime(t *testing.T) {
 	}
 }
 
-func TestTheActiveControllerGoesLast(t *testing.T) {
+func TestTheActiveControllerStopsLast(t *testing.T) {
 	p := newPool(3, func(context.Context) (view, error) {
 		return view{answers: []answer{{}}, quorum: quorum{leader: 1}}, nil
 	})
@@ -119,8 +119,8 @@ func TestItWaitsUntilTheClusterCanDoWithoutIt(t *testing.T) {
 	}
 }
 
-// As when the stack is destroyed: nothing comes back, so nothing is waited for.
-func TestAllAreLetGoWhenAllAreToldToStop(t *testing.T) {
+// As when the stack is destroyed: no node comes back, so none is waited for.
+func TestAllStopIfAllAreToldTo(t *testing.T) {
 	for name, dead := range map[string]int{"all answer": 3, "one has ended already": 0} {
 		t.Run(name, func(t *testing.T) {
 			p := newPool(3, func(context.Context) (view, error) { return view{}, errors.New("no broker answers") })
@@ -141,7 +141,7 @@ func TestAllAreLetGoWhenAllAreToldToStop(t *testing.T) {
 	}
 }
 
-func TestItRunsAgainWhenNobodyWaitsForItsEnd(t *testing.T) {
+func TestItRunsAgainIfTheStopIsCancelled(t *testing.T) {
 	p := newPool(3, func(context.Context) (view, error) { return view{}, errors.New("not now") })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

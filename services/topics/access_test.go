@@ -73,7 +73,7 @@ func TestOnlyListedUsersLoseWhatIsNotDeclared(t *testing.T) {
 	if len(surplus) != 3 || surplus[0] != write || surplus[1] != refusal || surplus[2] != elsewhere {
 		t.Errorf("surplus = %v", surplus)
 	}
-	// What everyone may do, the listed may do as well: only a list that names everyone takes it away.
+	// What everyone may do, listed users may do as well: only a list that names everyone revokes it.
 	if _, surplus = difference([]user{{everyone, nil}}, now); len(surplus) != 1 || surplus[0] != open {
 		t.Errorf("surplus = %v", surplus)
 	}

@@ -15,8 +15,7 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// authorizing runs the program with an access list, and returns what became of
-// each user.
+// authorizing runs the program with an access list, and returns the outcome for each user.
 func authorizing(t *testing.T, servers, access string) (map[string]string, error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -38,7 +37,7 @@ func authorizing(t *testing.T, servers, access string) (map[string]string, error
 	return outcomes, err
 }
 
-// accessList is what the brokers hold of a user, read through another client.
+// accessList returns the brokers' grants for a user, read through another client.
 func accessList(t *testing.T, k *brokertest.Kafka, user string) []string {
 	t.Helper()
 	described, err := k.Admin().DescribeACLs(t.Context(), kadm.NewACLs().AnyResource().ResourcePatternType(kadm.ACLPatternAny).
@@ -53,7 +52,7 @@ func accessList(t *testing.T, k *brokertest.Kafka, user string) []string {
 			if a.Pattern == kmsg.ACLResourcePatternTypePrefixed {
 				line += "…"
 			}
-			if !slices.Contains(lines, line) { // it is asked for twice
+			if !slices.Contains(lines, line) { // it is requested twice
 				lines = append(lines, line)
 			}
 		}
@@ -66,7 +65,7 @@ func embeddedOrSkip(t *testing.T) *brokertest.Kafka {
 	t.Helper()
 	k := brokertest.Start(t)
 	if k.Embedded == nil {
-		t.Skip("these brokers have no access list; the secured ones are tried by services/dev/reliability")
+		t.Skip("these brokers have no access list; services/dev/reliability tests secured ones")
 	}
 	return k
 }

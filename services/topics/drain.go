@@ -13,18 +13,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// drain moves every replica from brokers that are to go to those that stay, which
-// have the ids below count. It ends in an error unless nothing is left on them.
+// drain moves every replica from the brokers to be removed to those that stay, which have
+// the ids below count. It fails unless no replica is left on the others.
 func (m *mover) drain(ctx context.Context, count int, timeout time.Duration) error {
 	if count < 1 {
-		return errors.New("BROKERS must say how many brokers stay")
+		return errors.New("BROKERS is required: set how many brokers stay")
 	}
 	if _, err := m.await(ctx, count, timeout); err != nil {
 		return err
 	}
 	md, err := m.metadata(ctx)
 	if err != nil {
-		return fmt.Errorf("reading which brokers there are: %w", err)
+		return fmt.Errorf("listing the brokers: %w", err)
 	}
 	leaving := slices.DeleteFunc(ids(md), func(id int32) bool { return int(id) < count })
 	if err := m.cordon(ctx, leaving); err != nil {
@@ -39,19 +39,19 @@ func (m *mover) drain(ctx context.Context, count int, timeout time.Duration) err
 	for _, p := range replicas(md, map[string]int{}) {
 		for _, id := range p.replicas {
 			if int(id) >= count {
-				return fmt.Errorf("partition %d of %q has been put on broker %d meanwhile: run it again", p.number, p.topic, id)
+				return fmt.Errorf("partition %d of %q was placed on broker %d meanwhile: run it again", p.number, p.topic, id)
 			}
 		}
 	}
-	m.log.Info("nothing is left on brokers that go", "brokers", leaving)
+	m.log.Info("the brokers to be removed have no replicas left", "brokers", leaving)
 	return nil
 }
 
-// cordoned is a broker's setting that keeps new replicas from it (KIP-1066).
+// cordoned is a broker's setting that excludes it from new replicas (KIP-1066).
 const cordoned = "cordoned.log.dirs"
 
-// cordon keeps new replicas from brokers that are to go, where the cluster can: from
-// Kafka 4.3 on, once its metadata.version is.
+// cordon excludes the brokers to be removed from new replicas, if the cluster supports
+// it: from Kafka 4.3 on, once its metadata.version is finalized.
 func (m *mover) cordon(ctx context.Context, ids []int32) error {
 	for _, id := range ids {
 		err := m.setBrokers(ctx, []int32{id}, set(cordoned, "*"))
@@ -66,7 +66,7 @@ func (m *mover) cordon(ctx context.Context, ids []int32) error {
 	return nil
 }
 
-// uncordon takes that back from brokers that stay after all.
+// uncordon reverses that for brokers that stay after all.
 func (m *mover) uncordon(ctx context.Context, count int, timeout time.Duration) error {
 	brokers, err := m.await(ctx, count, timeout)
 	if err != nil {
@@ -91,7 +91,7 @@ func (m *mover) uncordon(ctx context.Context, count int, timeout time.Duration) 
 	return nil
 }
 
-// forget unregisters brokers that are gone and are not to come back.
+// forget unregisters brokers that are gone for good.
 func (m *mover) forget(ctx context.Context, count int) error {
 	request := kmsg.NewPtrDescribeClusterRequest()
 	request.IncludeFencedBrokers = true
@@ -100,7 +100,7 @@ func (m *mover) forget(ctx context.Context, count int) error {
 		err = kerr.ErrorForCode(known.ErrorCode)
 	}
 	if err != nil {
-		return fmt.Errorf("reading which brokers are registered: %w", err)
+		return fmt.Errorf("listing the registered brokers: %w", err)
 	}
 	for _, b := range known.Brokers {
 		if int(b.NodeID) < count || !b.IsFenced {
@@ -115,10 +115,10 @@ func (m *mover) forget(ctx context.Context, count int) error {
 		if err != nil && !errors.Is(err, kerr.BrokerIDNotRegistered) {
 			return fmt.Errorf("unregistering broker %d: %w", b.NodeID, err)
 		}
-		// What is set on the broker stays when it is unregistered, and would hold for
-		// another one with its id.
+		// A broker's settings stay when it is unregistered, and would apply to another one
+		// with its id.
 		_, _ = m.admin.AlterBrokerConfigs(ctx, []kadm.AlterConfig{unset(cordoned), unset(leaderRate), unset(followerRate)}, b.NodeID)
-		m.log.Info("unregistered a broker that is gone", "broker", strconv.Itoa(int(b.NodeID)))
+		m.log.Info("unregistered a removed broker", "broker", strconv.Itoa(int(b.NodeID)))
 	}
 	return nil
 }

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// planForExternal compares a declaration with a topic of a cluster that others
-// own. Nothing is taken from the topic: further partitions, copies and overrides
-// stay, since they are the owner's.
+// planForExternal compares a declaration with a topic of a cluster that others own.
+// Nothing is removed from the topic: additional partitions, replicas and overrides stay,
+// since they are the owner's.
 func planForExternal(want topic, now *actual) plan {
 	if now == nil {
 		return plan{create: true}
@@ -25,7 +25,7 @@ func planForExternal(want topic, now *actual) plan {
 		p.growTo = want.partitions
 	}
 	for key, value := range want.config {
-		// What a cluster doesn't report, it doesn't have: Redpanda has no min.insync.replicas.
+		// A setting that a cluster doesn't report doesn't exist there: Redpanda has no min.insync.replicas.
 		if is, reported := now.config[key]; reported && !sameValue(is, value) {
 			p.set[key] = value
 		}
@@ -43,9 +43,9 @@ const (
 	configuring = "changing its config"
 )
 
-// verify decides on the changes that the brokers of an external cluster have
-// refused: those that the platform can do without are taken out of the plan and
-// noted, the others are an error.
+// verify decides on the changes that the brokers of an external cluster have refused:
+// those that the platform can do without are removed from the plan and noted, the others
+// are errors.
 func (o *outcome) verify(p *plan, now *actual) {
 	var lacks []string
 	var refusals []error
@@ -56,7 +56,7 @@ func (o *outcome) verify(p *plan, now *actual) {
 		}
 	}
 	if p.create && o.refused[creating] != nil {
-		need(creating, "doesn't exist, or this user may not see it")
+		need(creating, "doesn't exist, or this user may not describe it")
 	}
 	if p.growTo > 0 && o.refused[growing] != nil {
 		need(growing, fmt.Sprintf("has %d partitions and needs %d", now.partitions, p.growTo))
@@ -78,8 +78,8 @@ func (o *outcome) verify(p *plan, now *actual) {
 	}
 }
 
-// observe notes where a topic of an external cluster is more than was declared,
-// and what could not be read.
+// observe notes where a topic of an external cluster has more than declared, and what
+// could not be read.
 func (o *outcome) observe(now *actual) {
 	if now == nil {
 		return
@@ -101,8 +101,7 @@ func (o *outcome) note(text string) {
 	}
 }
 
-// enough reports whether the platform can work with a value in place of the
-// declared one.
+// enough reports whether the platform can work with a value instead of the declared one.
 func enough(key, is, want string) bool {
 	has, err := strconv.ParseInt(is, 10, 64)
 	if err != nil {
@@ -114,14 +113,14 @@ func enough(key, is, want string) bool {
 	}
 	switch key {
 	case "retention.ms":
-		return has == -1 || has >= needs // -1 is for ever
+		return has == -1 || has >= needs // -1 means forever
 	case "min.insync.replicas":
 		return has >= needs
 	}
 	return false
 }
 
-// String writes a declaration as its reader would ask for it.
+// String formats a declaration for an error message.
 func (t topic) String() string {
 	parts := []string{fmt.Sprintf("with %d partitions", t.partitions), fmt.Sprintf("replication factor %d", t.replication)}
 	for _, key := range slices.Sorted(maps.Keys(t.config)) {

@@ -12,7 +12,7 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// applyExternal runs the program on a cluster of others, and returns its log.
+// applyExternal runs the program on an external cluster, and returns its log.
 func applyExternal(t *testing.T, servers string, topics ...declared) (string, error) {
 	t.Helper()
 	list, err := json.Marshal(topics)
@@ -24,8 +24,8 @@ func applyExternal(t *testing.T, servers string, topics ...declared) (string, er
 	return out.String(), err
 }
 
-// refuseChanges has the embedded brokers refuse every change of topics, as they
-// do to a user who may only read and write; unreadable refuses their config too.
+// refuseChanges makes the embedded brokers refuse every change of topics, as for a user
+// that may only read and write; unreadable makes them refuse to show their config too.
 func refuseChanges(t *testing.T, k *brokertest.Kafka, unreadable bool) {
 	t.Helper()
 	if k.Embedded == nil {
@@ -78,7 +78,7 @@ func refuseChanges(t *testing.T, k *brokertest.Kafka, unreadable bool) {
 	})
 }
 
-func TestOnAnExternalClusterTopicsAreMadeAsFarAsTheUserMay(t *testing.T) {
+func TestOnAnExternalClusterTopicsAreCreatedIfTheUserMay(t *testing.T) {
 	k := brokertest.Start(t)
 	made, grown := brokertest.Unique("made"), brokertest.Unique("grown")
 	before := declared{Name: grown, Partitions: 1, Replication: 1, Config: map[string]string{"retention.ms": "1000", "max.message.bytes": "5000"}}
@@ -97,7 +97,7 @@ func TestOnAnExternalClusterTopicsAreMadeAsFarAsTheUserMay(t *testing.T) {
 	if got := partitions(t, k, grown); got != 3 {
 		t.Errorf("%d partitions", got)
 	}
-	// An override that isn't declared is the owner's.
+	// An override that isn't declared belongs to the owner.
 	if got := overrides(t, k, grown); got["retention.ms"] != "2000" || got["max.message.bytes"] != "5000" {
 		t.Errorf("overrides = %v", got)
 	}
@@ -142,7 +142,7 @@ func TestOnAnExternalClusterWhatIsMissingIsNamed(t *testing.T) {
 	for _, want := range []string{
 		narrow + `" has 2 partitions and needs 6`,
 		short + `" has cleanup.policy=delete, declared is compact; it has retention.ms=1000, declared is 9000`,
-		absent + `" doesn't exist, or this user may not see it`,
+		absent + `" doesn't exist, or this user may not describe it`,
 		"make it with 3 partitions, replication factor 1, cleanup.policy=delete, or let this user",
 		"authorization failed",
 	} {

@@ -12,18 +12,18 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// feature is what the brokers can do (KIP-584): the level that the cluster has agreed
-// on, and the highest that every broker supports.
+// feature is a feature of the brokers (KIP-584): its finalized level, and the highest
+// level that every broker supports.
 type feature struct {
 	name           string
 	finalized, can int16
 }
 
-// metadataVersion is the feature that the others build on.
+// metadataVersion is the feature that the others depend on.
 const metadataVersion = "metadata.version"
 
-// outstanding returns the features that can be finalized further, in the order in
-// which to do it. kraft.version is none of them: raising it can't be undone, and
+// outstanding returns the features that can be finalized at a higher level, in the order
+// in which to do it. kraft.version is not among them: raising it can't be undone, and
 // changes how voters are found.
 func outstanding(brokers []map[string]int16, finalized map[string]int16) []feature {
 	var list []feature
@@ -32,7 +32,7 @@ func outstanding(brokers []map[string]int16, finalized map[string]int16) []featu
 	}
 	for name, can := range brokers[0] {
 		for _, b := range brokers[1:] {
-			can = min(can, b[name]) // 0 where a broker doesn't know it
+			can = min(can, b[name]) // 0 if a broker doesn't know it
 		}
 		if name != "kraft.version" && can > finalized[name] {
 			list = append(list, feature{name: name, finalized: finalized[name], can: can})
@@ -50,9 +50,10 @@ func outstanding(brokers []map[string]int16, finalized map[string]int16) []featu
 	return list
 }
 
-// finalize raises the cluster's features to what the release supports that all
-// brokers run, one by one, once there has been something to raise for soak without a
-// broker being unreachable. After that the brokers can't run the older release again.
+// finalize raises the cluster's features, one by one, to what the release that all
+// brokers run supports. It waits until they could have been raised for the soak time
+// without a broker being unreachable. After that the brokers can't run the older release
+// again.
 func (m *mover) finalize(ctx context.Context, count int, soak time.Duration) error {
 	var since time.Time
 	for {
@@ -60,7 +61,7 @@ func (m *mover) finalize(ctx context.Context, count int, soak time.Duration) err
 		switch {
 		case err != nil:
 			since = time.Time{}
-			m.log.Warn("the brokers are not all there: the time until features are finalized begins anew", "error", err)
+			m.log.Warn("not all brokers are up: the wait before features are finalized starts over", "error", err)
 		case len(left) == 0:
 			m.log.Info("all features are finalized")
 			return nil
@@ -91,11 +92,11 @@ func (m *mover) raise(ctx context.Context, features []feature) error {
 	return nil
 }
 
-// outstanding asks every broker; it is an error unless there are count of them.
+// outstanding asks every broker. It fails unless there are count of them.
 func (m *mover) outstanding(ctx context.Context, count int) ([]feature, error) {
 	versions, err := m.admin.ApiVersions(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("asking the brokers for their features: %w", err)
+		return nil, fmt.Errorf("requesting the brokers' features: %w", err)
 	}
 	var (
 		brokers   []map[string]int16
@@ -117,7 +118,7 @@ func (m *mover) outstanding(ctx context.Context, count int) ([]feature, error) {
 		}
 	}
 	if len(brokers) < count {
-		faults = append(faults, fmt.Errorf("%d of %d brokers answer", len(brokers), count))
+		faults = append(faults, fmt.Errorf("only %d of %d brokers answer", len(brokers), count))
 	}
 	return outstanding(brokers, finalized), errors.Join(faults...)
 }

@@ -1,7 +1,7 @@
-// Command topics changes the topics and grants of a Kafka cluster to what is
-// declared, and ends. It is a Job in the cluster, and a step of a local run. As
-// `topics drain` it empties brokers that are to go, and as `topics finalize` it ends
-// an upgrade of the brokers.
+// Command topics changes the topics and grants of a Kafka cluster to what is declared,
+// and ends. It is a Job in the cluster, and a step of a local run. `topics drain` moves
+// all replicas off brokers that will be removed, and `topics finalize` completes an
+// upgrade of the brokers.
 package main
 
 import (

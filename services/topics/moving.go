@@ -20,42 +20,42 @@ import (
 )
 
 const (
-	// atOnce is how many partitions are moved together for each broker. Leaders follow
-	// when they have all arrived, so load moves bit by bit, too, and no broker has many
-	// partitions to take over in the same moment.
+	// atOnce is how many partitions are moved together for each broker. They get their
+	// new leaders once all of them have arrived, so load moves gradually too, and no
+	// broker takes over many partitions at once.
 	atOnce = 1
 
-	// glance is the time between two looks at partitions on their way, and telling that
+	// glance is the time between two checks of the moving partitions, and telling that
 	// between two log lines about them.
 	glance  = 300 * time.Millisecond
 	telling = 10 * time.Second
 
-	// stalled is how long partitions on their way may bring nothing nearer.
+	// stalled is how long moving partitions may make no progress.
 	stalled = 5 * time.Minute
 )
 
-// mover puts the replicas of a cluster's partitions where they are to be. All that it
-// knows it reads from the cluster, so a run that was cut off is continued by the next.
+// mover moves the replicas of a cluster's partitions to where they belong. It keeps no
+// state outside of the cluster, so the next run continues one that was interrupted.
 type mover struct {
 	client *kgo.Client
 	admin  *kadm.Client
 	log    *slog.Logger
-	rate   int64 // bytes a second that each broker sends, and receives
+	rate   int64 // bytes per second that each broker sends, and receives
 }
 
 func newMover(client *kgo.Client, log *slog.Logger, rate int64) *mover {
 	return &mover{client: client, admin: kadm.NewClient(client), log: log, rate: rate}
 }
 
-// spread gives the brokers with ids below count a fair share of all partitions, and
-// every other broker none. factor is how many replicas a topic has at least; Kafka's
-// own topics have as many as the widest of them.
+// spread gives the brokers with ids below count a fair share of all partitions, and every
+// other broker none. factor is the minimum number of replicas of each topic; Kafka's
+// internal topics get as many as the topic in it with the most.
 func (m *mover) spread(ctx context.Context, count int, factor map[string]int, timeout time.Duration) error {
 	brokers, err := m.await(ctx, count, timeout)
 	if err != nil {
 		return err
 	}
-	if err := m.finish(ctx); err != nil { // what an earlier run has begun
+	if err := m.finish(ctx); err != nil { // what an earlier run has started
 		return err
 	}
 	md, err := m.metadata(ctx)
@@ -86,7 +86,7 @@ func (m *mover) spread(ctx context.Context, count int, factor map[string]int, ti
 
 // await waits for the brokers with ids below count.
 func (m *mover) await(ctx context.Context, count int, timeout time.Duration) ([]node, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not after TIMEOUT (%s)", timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not up after TIMEOUT (%s)", timeout))
 	defer cancel()
 	for {
 		md, err := m.metadata(ctx)
@@ -105,7 +105,7 @@ func (m *mover) await(ctx context.Context, count int, timeout time.Duration) ([]
 			if len(up) == count {
 				return up, nil
 			}
-			err = fmt.Errorf("%d of %d brokers are up", len(up), count)
+			err = fmt.Errorf("only %d of %d brokers are up", len(up), count)
 		}
 		if !retry.Sleep(ctx, pause) {
 			return nil, fmt.Errorf("waiting for the brokers: %w: %w", context.Cause(ctx), err)
@@ -113,22 +113,22 @@ func (m *mover) await(ctx context.Context, count int, timeout time.Duration) ([]
 	}
 }
 
-// metadata asks a broker. kadm would answer out of what it has read before.
+// metadata asks a broker. kadm would answer from its cache.
 func (m *mover) metadata(ctx context.Context) (*kmsg.MetadataResponse, error) {
 	md, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, m.client)
 	if err != nil {
-		return nil, fmt.Errorf("reading where the partitions are: %w", err)
+		return nil, fmt.Errorf("requesting the partitions' replicas: %w", err)
 	}
 	for _, t := range md.Topics {
 		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
-			return nil, fmt.Errorf("reading where the partitions of %q are: %w", *t.Topic, err)
+			return nil, fmt.Errorf("requesting the replicas of %q: %w", *t.Topic, err)
 		}
 	}
 	return md, nil
 }
 
-// replicas returns where all replicas are. It adds Kafka's own topics to factor,
-// with as many replicas as the widest topic in it.
+// replicas returns where all replicas are. It adds Kafka's internal topics to factor,
+// with as many replicas as the topic in it with the most.
 func replicas(md *kmsg.MetadataResponse, factor map[string]int) []partition {
 	widest := 0
 	for _, n := range factor {
@@ -155,7 +155,7 @@ func ids(md *kmsg.MetadataResponse) []int32 {
 	return list
 }
 
-// move moves a batch of partitions to its end.
+// move moves a batch of partitions, and waits until they have arrived.
 func (m *mover) move(ctx context.Context, now, batch []partition) error {
 	if err := m.throttle(ctx, now, batch); err != nil {
 		return err
@@ -185,7 +185,7 @@ func (m *mover) move(ctx context.Context, now, batch []partition) error {
 	return m.elect(ctx, elected)
 }
 
-// finish waits until no partition is on its way any more.
+// finish waits until no partition is being moved.
 func (m *mover) finish(ctx context.Context) error {
 	var last string
 	told, changed := time.Now(), time.Now()
@@ -203,20 +203,20 @@ func (m *mover) finish(ctx context.Context) error {
 			}
 			if time.Since(told) > telling {
 				told = time.Now()
-				m.log.Info("partitions are on their way", "partitions", len(under), "bytes_arrived", arrived)
+				m.log.Info("partitions are moving", "partitions", len(under), "bytes_arrived", arrived)
 			}
 		}
 		if time.Since(changed) > stalled {
-			return fmt.Errorf("nothing has arrived for %s, is a broker down? These partitions are still on their way, and the next run goes on with them: %v %w",
+			return fmt.Errorf("no progress for %s: check that all brokers are up, and run it again to continue. These partitions are still moving: %v %w",
 				stalled, under, err)
 		}
 		if !retry.Sleep(ctx, glance) {
-			return fmt.Errorf("waiting for partitions on their way: %w", context.Cause(ctx))
+			return fmt.Errorf("waiting for moving partitions: %w", context.Cause(ctx))
 		}
 	}
 }
 
-// way is a partition with replicas that are being added or removed.
+// way is a partition whose replicas are being added or removed.
 type way struct {
 	topic  string
 	number int32
@@ -229,7 +229,7 @@ func (m *mover) underWay(ctx context.Context) ([]way, error) {
 		err = kerr.ErrorForCode(list.ErrorCode)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listing partitions on their way: %w", err)
+		return nil, fmt.Errorf("listing moving partitions: %w", err)
 	}
 	var ways []way
 	for _, t := range list.Topics {
@@ -240,8 +240,8 @@ func (m *mover) underWay(ctx context.Context) ([]way, error) {
 	return ways, nil
 }
 
-// arrived is how many bytes the new replicas have: a number for people, 0 if it can't
-// be told.
+// arrived returns how many bytes the new replicas have, for the log; 0 if that is
+// unknown.
 func (m *mover) arrived(ctx context.Context, ways []way) int64 {
 	adding := map[string][]int32{}
 	var topics kadm.TopicsSet
@@ -261,7 +261,7 @@ func (m *mover) arrived(ctx context.Context, ways []way) int64 {
 	return bytes
 }
 
-// elect makes the first replica of each partition its leader.
+// elect makes each partition's first replica its leader.
 func (m *mover) elect(ctx context.Context, these kadm.TopicsSet) error {
 	results, err := m.admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, these)
 	if err != nil {
@@ -270,8 +270,8 @@ func (m *mover) elect(ctx context.Context, these kadm.TopicsSet) error {
 	for topic, partitions := range results {
 		for number, r := range partitions {
 			if r.Err != nil && !errors.Is(r.Err, kerr.ElectionNotNeeded) {
-				// The brokers try again by themselves every five minutes.
-				m.log.Warn("no new leader", "topic", topic, "partition", number, "error", r.Err)
+				// The brokers retry this by themselves every five minutes.
+				m.log.Warn("the preferred leader was not elected", "topic", topic, "partition", number, "error", r.Err)
 			}
 		}
 	}
@@ -285,8 +285,8 @@ const (
 	followerReplicas = "follower.replication.throttled.replicas"
 )
 
-// throttle bounds what moving a batch may take of the brokers' network and disks.
-// Replicas that are in sync are not held up by it.
+// throttle limits the brokers' network and disk usage while a batch moves. It doesn't
+// slow down replicas that are in sync.
 func (m *mover) throttle(ctx context.Context, now, batch []partition) error {
 	md, err := m.metadata(ctx)
 	if err != nil {
@@ -320,8 +320,7 @@ func (m *mover) throttle(ctx context.Context, now, batch []partition) error {
 	return nil
 }
 
-// unthrottle takes back what throttle has set, in this run or in one that was cut
-// off.
+// unthrottle removes what throttle has set, in this run or in an interrupted one.
 func (m *mover) unthrottle(ctx context.Context) error {
 	md, err := m.metadata(ctx)
 	if err != nil {

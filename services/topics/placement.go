@@ -7,30 +7,30 @@ import (
 	"slices"
 )
 
-// node is a broker that may hold replicas. Its rack is empty where brokers have none.
+// node is a broker that may hold replicas. Its rack is empty if the brokers have none.
 type node struct {
 	id   int32
 	rack string
 }
 
-// partition is where the replicas of a partition are. The first one is preferred as
-// the leader.
+// partition says where the replicas of a partition are. The first is the preferred
+// leader.
 type partition struct {
 	topic    string
 	number   int32
 	replicas []int32
 }
 
-// place returns the partitions whose replicas have to be elsewhere, or in another
-// order, so that only these brokers hold any, every partition has at least as many
-// replicas as factor says of its topic, and brokers have a fair share of replicas and
-// of leaders, of each topic and of all. Replicas that can stay do, and no partition
-// gets into fewer racks than it is in. It is an error where a topic has more replicas
-// than there are brokers.
+// place returns the partitions whose replicas have to move, or to change their order, so
+// that only the given brokers hold replicas, every partition has at least the number of
+// replicas that factor requires for its topic, and brokers have a fair share of replicas
+// and of leaders, for each topic and in total. Replicas that can stay do, and no partition
+// gets into fewer racks than before. It fails if a topic has more replicas than there are
+// brokers.
 func place(brokers []node, now []partition, factor map[string]int) ([]partition, error) {
 	for _, p := range now {
 		if wanted := max(len(p.replicas), factor[p.topic]); wanted > len(brokers) {
-			return nil, fmt.Errorf("topic %q has %d replicas of each partition, and only %d brokers are to hold them: keep at least %d brokers, or give it fewer replicas first",
+			return nil, fmt.Errorf("topic %q has %d replicas of each partition, but only %d brokers are left for them: keep at least %d brokers, or reduce its replicas first",
 				p.topic, wanted, len(brokers), wanted)
 		}
 	}
@@ -65,7 +65,7 @@ func place(brokers []node, now []partition, factor map[string]int) ([]partition,
 	return moves, nil
 }
 
-// shares counts replicas or leaders by topic and broker; topic "" is all of them.
+// shares counts replicas or leaders by topic and broker; topic "" is the total.
 type shares map[string]map[int32]int
 
 func newShares() shares { return shares{"": {}} }
@@ -85,8 +85,8 @@ type board struct {
 	held, led  shares
 }
 
-// fill gives a partition its replicas: those on brokers that stay, and new ones where
-// the fewest are, in racks that it isn't in yet.
+// fill chooses a partition's replicas: the existing ones on brokers that stay, and new
+// ones on the brokers with the fewest, in racks that it isn't in yet.
 func (b *board) fill(p *partition, wanted int) {
 	for i, id := range p.replicas {
 		if !slices.Contains(b.ids, id) {
@@ -115,7 +115,7 @@ func (b *board) best(topic string, taken []int32) int32 {
 	})
 }
 
-// racks is in how many racks the brokers are. Those that are to go are in none.
+// racks counts the racks of the brokers, without those that are to be removed.
 func (b *board) racks(ids []int32) int {
 	in := map[string]bool{}
 	for _, id := range ids {
@@ -126,8 +126,8 @@ func (b *board) racks(ids []int32) int {
 	return len(in)
 }
 
-// level makes the shares of each topic as even as a step can make them, and then
-// those of all topics together without undoing that.
+// level makes the shares of each topic as even as possible, and then those of all topics
+// together without undoing that.
 func (b *board) level(s shares, step func(p *partition, from, to int32) bool) {
 	topics := slices.Sorted(maps.Keys(s))
 	for _, topic := range topics {
@@ -144,8 +144,8 @@ func (b *board) level(s shares, step func(p *partition, from, to int32) bool) {
 	}
 }
 
-// once takes the first step that can be taken from a broker with a larger share to
-// one with a share smaller by gap, beginning with those furthest apart.
+// once moves one replica from a broker to another whose share is smaller by at least gap,
+// starting with those furthest apart.
 func (b *board) once(share map[int32]int, gap int, step func(from, to int32) bool) bool {
 	order := slices.Clone(b.ids)
 	slices.SortStableFunc(order, func(x, y int32) int { return share[y] - share[x] })
@@ -171,7 +171,7 @@ func (b *board) any(step func(p *partition, from, to int32) bool, from, to int32
 	return false
 }
 
-// move gives a replica to another broker, where that can be.
+// move moves a replica to another broker, if that is allowed.
 func (b *board) move(p *partition, from, to int32) bool {
 	at := slices.Index(p.replicas, from)
 	if at < 0 || slices.Contains(p.replicas, to) {
@@ -188,7 +188,7 @@ func (b *board) move(p *partition, from, to int32) bool {
 	return true
 }
 
-// lead prefers another of the replicas as the leader, which moves no data.
+// lead makes another replica the preferred leader, which moves no data.
 func (b *board) lead(p *partition, from, to int32) bool {
 	at := slices.Index(p.replicas, to)
 	if p.replicas[0] != from || at < 0 {

@@ -49,9 +49,9 @@ func TestTooFewBrokersForATopicAreRefused(t *testing.T) {
 	}
 }
 
-// Growing from three brokers to five, and going back, in and out of racks: no
-// partition has a replica twice or loses a rack, shares are fair, no more is moved
-// than has to be, and what has been placed stays.
+// Growing from three brokers to five and back, with and without racks: no partition has
+// a replica twice or loses a rack, shares are fair, no more is moved than necessary, and a
+// placement is stable.
 func TestPlacementsAreFairAndMoveLittle(t *testing.T) {
 	for _, racks := range [][2]string{{"0 1 2", "0 1 2 3 4"}, {"0:a 1:b 2:c", "0:a 1:b 2:c 3:a 4:b"}, {"0:a 1:b 2:c", "0:a 1:b 2:c 3:a 4:b 5:c"}} {
 		few, many := brokersOf(racks[0]), brokersOf(racks[1])
@@ -70,7 +70,7 @@ func TestPlacementsAreFairAndMoveLittle(t *testing.T) {
 				}
 			}
 		}
-		// Each new broker's fair share, and what evens each topic out.
+		// Each new broker's fair share, and what makes each topic even.
 		if most := 3*len(now)*(len(many)-len(few))/len(many) + 4*len(many); moved > most {
 			t.Errorf("%v: %d of %d replicas were moved, %d would do", racks, moved, 3*len(now), most)
 		}

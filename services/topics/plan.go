@@ -26,7 +26,7 @@ type plan struct {
 	growTo int
 	set    map[string]string
 	reset  []string
-	// waiting names what has to happen first, without our doing.
+	// waiting is what has to happen first, outside of this program.
 	waiting string
 	// refused is why the declaration can't be applied. Then nothing of the topic is
 	// changed.

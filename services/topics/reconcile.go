@@ -28,8 +28,8 @@ type outcome struct {
 	err     error
 	settled bool
 
-	// On a cluster that others own: what the brokers refused, by the change, and
-	// in what the topic is not as declared.
+	// On a cluster that others own: the errors of refused changes, and how the topic
+	// differs from its declaration.
 	refused map[string]error
 	differs []string
 }
@@ -49,7 +49,7 @@ func (o *outcome) String() string {
 	case o.err != nil:
 		did = append(did, "failed")
 	case !o.settled:
-		did = append(did, "not there yet")
+		did = append(did, "does not exist yet")
 	case len(did) == 0:
 		return "unchanged"
 	}

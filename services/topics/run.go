@@ -34,12 +34,12 @@ func run(ctx context.Context, arguments, environ []string, stdout io.Writer) err
 		}
 		return m.finalize(ctx, cfg.Brokers, cfg.Soak)
 	default:
-		return fmt.Errorf("unknown argument %q: drain, finalize or none", command)
+		return fmt.Errorf("unknown argument %q: use drain, finalize or none", command)
 	}
 }
 
-// declare makes topics and access list what is declared, and places the partitions
-// where BROKERS says how many brokers there are.
+// declare changes topics and the access list to what is declared, and places the
+// partitions if BROKERS says how many brokers there are.
 func declare(ctx context.Context, cfg config, log *slog.Logger) error {
 	declared, err := parseTopics(cfg.Topics)
 	if err != nil {
@@ -67,8 +67,8 @@ func declare(ctx context.Context, cfg config, log *slog.Logger) error {
 			return refused
 		}
 	}
-	// Replicas come before the topics' config, so that no partition is told to have more
-	// of them in sync than it has.
+	// Replicas come before the topics' config, so that no partition must have more of
+	// them in sync than it has.
 	var unplaced error
 	if cfg.Brokers > 0 {
 		unplaced = spread(ctx, cfg, declared, log)
@@ -80,7 +80,7 @@ func declare(ctx context.Context, cfg config, log *slog.Logger) error {
 	return errors.Join(refused, unplaced, err)
 }
 
-// spread places the partitions, and forgets brokers that are gone.
+// spread places the partitions, and unregisters removed brokers.
 func spread(ctx context.Context, cfg config, declared []topic, log *slog.Logger) error {
 	client, err := cfg.Kafka.Direct("topics")
 	if err != nil {

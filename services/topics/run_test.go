@@ -17,7 +17,7 @@ import (
 	"shopstream/services/internal/testkit/freeport"
 )
 
-// declared is one entry of a TOPICS list; every test has names of its own.
+// declared is one entry of a TOPICS list; every test has its own names.
 type declared struct {
 	Name        string            `json:"name"`
 	Partitions  int               `json:"partitions"`
@@ -44,7 +44,7 @@ func apply(t *testing.T, servers, timeout string, topics ...declared) (map[strin
 	return outcomes, err
 }
 
-// overrides reads the config set on a topic itself, through another client.
+// overrides returns the config set on a topic itself, read through another client.
 func overrides(t *testing.T, k *brokertest.Kafka, topic string) map[string]string {
 	t.Helper()
 	configs, err := k.Admin().DescribeTopicConfigs(t.Context(), topic)
@@ -196,7 +196,7 @@ func TestALostRaceIsReadAgain(t *testing.T) {
 		t.Skip("injects faults into the embedded broker")
 	}
 	topic := k.Topic(t, "orders", 2, nil)
-	// Another run has been faster: the broker says so, once.
+	// Another run was faster: the broker reports that, once.
 	k.Embedded.Cluster.ControlKey(int16(kmsg.CreatePartitions), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		response := r.ResponseKind().(*kmsg.CreatePartitionsResponse)
 		entry := kmsg.NewCreatePartitionsResponseTopic()
@@ -215,7 +215,7 @@ func TestTheBrokersRefusalIsShownWithTheTopicsName(t *testing.T) {
 	k := brokertest.Start(t)
 	bad, good, existing := brokertest.Unique("bad"), brokertest.Unique("good"), k.Topic(t, "existing", 1, nil)
 	message := "Unknown topic config name: retention.hours"
-	if k.Embedded != nil { // it knows no wrong config
+	if k.Embedded != nil { // it accepts any config
 		k.Embedded.Cluster.ControlKey(int16(kmsg.CreateTopics), func(r kmsg.Request) (kmsg.Response, error, bool) {
 			if len(r.(*kmsg.CreateTopicsRequest).Topics) != 2 {
 				return nil, nil, false
@@ -224,7 +224,7 @@ func TestTheBrokersRefusalIsShownWithTheTopicsName(t *testing.T) {
 			for _, asked := range r.(*kmsg.CreateTopicsRequest).Topics {
 				entry := kmsg.NewCreateTopicsResponseTopic()
 				entry.Topic = asked.Topic
-				// The good one meets a fault that passes by itself.
+				// The good one gets a transient error.
 				entry.ErrorCode = kerr.RequestTimedOut.Code
 				if asked.Topic == bad {
 					entry.ErrorCode, entry.ErrorMessage = kerr.InvalidConfig.Code, &message
@@ -298,7 +298,7 @@ func TestTimeoutSaysWhatIsMissing(t *testing.T) {
 
 func TestBadDeclarationsEndTheStart(t *testing.T) {
 	err := run(t.Context(), nil, []string{"KAFKA_BOOTSTRAP_SERVERS=nowhere", `TOPICS=[{"name":"a b","partitions":0}]`, "TIMEOUT=-1s"}, &bytes.Buffer{})
-	for _, want := range []string{"KAFKA_BOOTSTRAP_SERVERS", "TIMEOUT must be positive", `name "a b"`, "partitions must be", "replicationFactor is required"} {
+	for _, want := range []string{"KAFKA_BOOTSTRAP_SERVERS", "TIMEOUT must be greater than 0", `name "a b"`, "partitions must be", "replicationFactor is required"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q: %v", want, err)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// set and unset are changes of one setting; several values make a list.
+// set and unset are changes of one setting; several values form a list.
 func set(key string, values ...string) kadm.AlterConfig {
 	return kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: kadm.StringPtr(strings.Join(values, ","))}
 }
@@ -42,8 +42,8 @@ func settled(of string, changes []kadm.AlterConfig, responses kadm.AlterConfigsR
 
 const minInSync = "min.insync.replicas"
 
-// secure has Kafka's own topics keep as many replicas in sync as the declared ones.
-// Whoever calls it has given them the replicas for that.
+// secure requires as many replicas of Kafka's internal topics to be in sync as of the
+// declared ones. Callers must have given them that many replicas before.
 func (m *mover) secure(ctx context.Context, count int) error {
 	md, err := m.metadata(ctx)
 	if err != nil {
@@ -60,7 +60,7 @@ func (m *mover) secure(ctx context.Context, count int) error {
 	}
 	configs, err := m.admin.DescribeTopicConfigs(ctx, own...)
 	if err != nil {
-		return fmt.Errorf("reading Kafka's own topics: %w", err)
+		return fmt.Errorf("reading Kafka's internal topics: %w", err)
 	}
 	for _, c := range configs {
 		for _, entry := range c.Configs {
@@ -70,7 +70,7 @@ func (m *mover) secure(ctx context.Context, count int) error {
 			if err := m.setTopics(ctx, []string{c.Name}, set(minInSync, strconv.Itoa(count))); err != nil {
 				return err
 			}
-			m.log.Info("more replicas have to be in sync", "topic", c.Name, "min_insync_replicas", count)
+			m.log.Info("raised min.insync.replicas", "topic", c.Name, "min_insync_replicas", count)
 		}
 	}
 	return nil
