@@ -22,8 +22,8 @@ type config struct {
 	TotalsTopic        string        `env:"TOTALS_TOPIC" envDefault:"product-totals" doc:"Compacted topic of the running totals; also the memory from which they are read back."`
 	GroupID            string        `env:"GROUP_ID" envDefault:"consumer-service-group" doc:"Consumer group."`
 	TransactionalID    string        `env:"TRANSACTIONAL_ID" doc:"Kafka transactional id, unique among the running instances; <GROUP_ID>-<hostname> by default."`
-	TransactionTimeout time.Duration `env:"TRANSACTION_TIMEOUT" envDefault:"10s" doc:"After this time Kafka aborts the transaction of an instance that died; so long its partitions may stand still."`
-	BatchSize          int           `env:"BATCH_SIZE" envDefault:"1000" doc:"Most orders in one transaction."`
+	TransactionTimeout time.Duration `env:"TRANSACTION_TIMEOUT" envDefault:"10s" doc:"How long after an instance has died Kafka aborts its transaction; its partitions may not be read meanwhile."`
+	BatchSize          int           `env:"BATCH_SIZE" envDefault:"1000" doc:"Maximum number of orders in one transaction."`
 	BatchLinger        time.Duration `env:"BATCH_LINGER" envDefault:"100ms" doc:"How long a transaction waits for more orders after its first."`
 }
 

@@ -68,8 +68,8 @@ func (w *world) open(t testing.TB, name string) bool {
 	return open
 }
 
-// soon is a transaction timeout that a healthy broker doesn't reach; a real one
-// on a busy machine needs more.
+// soon is a transaction timeout that a healthy broker doesn't reach; a real one on a busy
+// machine needs more.
 func (w *world) soon() string {
 	if w.Embedded == nil {
 		return "5s"
@@ -77,7 +77,7 @@ func (w *world) soon() string {
 	return "1s"
 }
 
-func TestAKillInATransactionLosesAndDoublesNothing(t *testing.T) {
+func TestAKillInATransactionLosesAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 6)
 	const orders = 20_000
@@ -87,8 +87,8 @@ func TestAKillInATransactionLosesAndDoublesNothing(t *testing.T) {
 	}
 	w.Produce(t, records...)
 
-	// The same transactional id, which aborts at once what the dead process
-	// left open, and others, which wait for Kafka to do it.
+	// The same transactional id, which aborts at once what the dead process left open,
+	// and others, which wait until Kafka does.
 	caught := 0
 	for _, name := range []string{"a", "a", "b", "b", "c", "a", "b"} {
 		p := w.spawn(t, name, "BATCH_SIZE=20", "BATCH_LINGER=0s", "TRANSACTION_TIMEOUT="+w.soon())
@@ -96,14 +96,14 @@ func TestAKillInATransactionLosesAndDoublesNothing(t *testing.T) {
 		first, start := p.batches(), time.Now()
 		enough := first + 1 + rand.IntN(60)
 		await(t, "it goes on", func() bool { return p.batches() >= enough })
-		// Anywhere in a transaction, however long one takes on this broker.
+		// At any point of a transaction, however long one takes with this broker.
 		time.Sleep(rand.N(time.Since(start) / time.Duration(p.batches()-first)))
 		p.kill()
 		if w.open(t, name) {
 			caught++
 		}
 		w.expel(t)
-		// The guard against counting twice has nothing to do: it hides nothing.
+		// The check against double counting must have nothing to do, or it would hide a fault.
 		if strings.Contains(p.out.String(), "is before orders that are in the totals") {
 			t.Errorf("offsets and totals were not committed as one:\n%s", p.out.Without("DEBUG"))
 		}
@@ -117,9 +117,8 @@ func TestAKillInATransactionLosesAndDoublesNothing(t *testing.T) {
 	}
 }
 
-// A process that stands still is taken for dead, and its partitions go to
-// another. When it wakes, in the middle of its transaction, nothing of it may
-// come through.
+// A suspended process is taken for dead, and its partitions are assigned to another one.
+// When it resumes, in the middle of its transaction, nothing of that may be committed.
 func TestAZombieIsFenced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2)
@@ -152,7 +151,7 @@ func TestInstancesComeAndGo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 6)
 	made := 0
-	// under awaits a condition while orders go on coming.
+	// under awaits a condition while orders keep coming.
 	under := func(what string, condition func() bool) {
 		t.Helper()
 		await(t, what, func() bool {
@@ -175,7 +174,7 @@ func TestInstancesComeAndGo(t *testing.T) {
 	under("the third counts", counted(c))
 	a.stopped(t)
 	under("two are left", func() bool { return w.stable(t, 2) })
-	// Put out without their knowing, they come back and go on.
+	// Removed from the group without noticing, they rejoin and continue.
 	if n := w.expel(t); n != 2 {
 		t.Errorf("%d members were put out, want 2", n)
 	}

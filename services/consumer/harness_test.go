@@ -21,8 +21,8 @@ import (
 	"shopstream/services/internal/testkit/logtest"
 )
 
-// TestMain lets a test start this program as a process of its own, to be
-// killed: the test binary is the service where the variable says so.
+// TestMain turns the test binary into the service if the variable is set, so that a test
+// can start it as a process and kill it.
 func TestMain(m *testing.M) {
 	if os.Getenv("CONSUMER_UNDER_TEST") != "" {
 		main()
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// world is a broker with a test's own topics and group.
+// world is a broker with topics and a group for one test.
 type world struct {
 	*brokertest.Kafka
 	orders, letters, totals, group string
@@ -49,7 +49,7 @@ func newWorld(t testing.TB, partitions int32) *world {
 	}
 }
 
-// environ is an instance's environment; instances differ by name.
+// environ returns an instance's environment; instances differ by name.
 func (w *world) environ(name string) []string {
 	return []string{
 		"KAFKA_BOOTSTRAP_SERVERS=" + w.BootstrapServers, "HTTP_ADDR=127.0.0.1:0", "LOG_LEVEL=debug",
@@ -59,7 +59,7 @@ func (w *world) environ(name string) []string {
 	}
 }
 
-// instance is the service, run in this process.
+// instance is the service, running in this process.
 type instance struct {
 	out  *logtest.Lines
 	url  string
@@ -98,7 +98,7 @@ func launch(t testing.TB, environ []string) *instance {
 	return i
 }
 
-// end waits for the program's end and returns its error.
+// end waits until the program has ended, and returns its error.
 func (i *instance) end(t testing.TB) error {
 	t.Helper()
 	select {
@@ -110,7 +110,7 @@ func (i *instance) end(t testing.TB) error {
 	}
 }
 
-// stopped stops it as SIGTERM does and wants a clean end.
+// stopped stops it as SIGTERM does, and expects no error.
 func (i *instance) stopped(t testing.TB) {
 	t.Helper()
 	i.stop()
@@ -163,7 +163,7 @@ func (w *world) order(id int, product string, quantity int64) *kgo.Record {
 	return &kgo.Record{Topic: w.orders, Key: fmt.Append(nil, id), Value: value}
 }
 
-// some makes n orders of a handful of products.
+// some returns n orders of a few products.
 func (w *world) some(from, n int) []*kgo.Record {
 	products := []string{"Laptop", "Mouse", "Cable", "Ünïcode 🛒", "a@b"}
 	records := make([]*kgo.Record, n)
@@ -173,7 +173,7 @@ func (w *world) some(from, n int) []*kgo.Record {
 	return records
 }
 
-// awaitDone waits until the group has committed past every order there is.
+// awaitDone waits until the group has committed all existing orders.
 func (w *world) awaitDone(t testing.TB) {
 	t.Helper()
 	last := map[int32]int64{}
@@ -196,9 +196,9 @@ func (w *world) awaitDone(t testing.TB) {
 
 type sum struct{ quantity, orders, offset int64 }
 
-// check holds the totals against the orders, both read through another client:
-// the newest total of each key is the sum of the valid orders, and on the way
-// there no total ever went back or counted an order twice.
+// check compares the totals with the orders, both read through another client: the newest
+// total of each key is the sum of the valid orders, and no earlier total decreased or
+// counted an order twice.
 func (w *world) check(t testing.TB) {
 	t.Helper()
 	w.awaitDone(t)
@@ -256,8 +256,8 @@ func header(r *kgo.Record, key string) string {
 	return ""
 }
 
-// expel puts members out of the group, as the coordinator does with those that
-// were silent for the session timeout.
+// expel removes members from the group, as the coordinator does with those that were silent
+// for the session timeout.
 func (w *world) expel(t testing.TB) int {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(w.BootstrapServers, ",")...))
@@ -294,7 +294,7 @@ func (w *world) members(t testing.TB) int {
 	return len(group[w.group].Members)
 }
 
-// stable reports that the group has n members, each with partitions.
+// stable reports whether the group has n members, each with partitions.
 func (w *world) stable(t testing.TB, n int) bool {
 	t.Helper()
 	groups, err := w.Admin().DescribeGroups(t.Context(), w.group)
@@ -312,7 +312,7 @@ func await(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !condition(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("gave up waiting: %s", what)
+			t.Fatalf("timed out waiting: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

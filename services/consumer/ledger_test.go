@@ -46,8 +46,8 @@ func TestWhatIsCountedAlready(t *testing.T) {
 	}
 }
 
-// A total of the log before may have the greater offset: the one with more
-// orders is the newer.
+// A total of a former log may have the greater offset: the one with more orders is the
+// newer one.
 func TestTheTotalWithMoreOrdersIsTheNewer(t *testing.T) {
 	before := event.Total{Product: "x", Orders: 100, Quantity: 200, Offset: 99, OrdersTopicID: "a"}
 	after := event.Total{Product: "x", Orders: 103, Quantity: 206, Offset: 2, OrdersTopicID: "b"}
@@ -57,7 +57,7 @@ func TestTheTotalWithMoreOrdersIsTheNewer(t *testing.T) {
 			l.restore(total)
 		}
 		if got := l.totals["x"]; got != after || l.orders != 103 {
-			t.Errorf("of %+v, %+v with %d orders is gone on from", totals, got, l.orders)
+			t.Errorf("given %+v, counting continues from %+v with %d orders", totals, got, l.orders)
 		}
 	}
 }

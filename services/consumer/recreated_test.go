@@ -15,8 +15,8 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// newest returns the newest total of each key, as a reader of the topic sees
-// it: of those that belong to the topic of today, the one with the most orders.
+// newest returns the newest total of each key, as a reader of the topic sees it: of those
+// that belong to the current topic, the one with the most orders.
 func (w *world) newest(t testing.TB) map[string]event.Total {
 	t.Helper()
 	w.AwaitDecided(t, w.totals)
@@ -73,8 +73,8 @@ func (w *world) topicID(t testing.TB, topic string) string {
 	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
-// produceSlowly has orders acknowledged a few at a time, while the service
-// finds out what has changed.
+// produceSlowly produces orders a few at a time, each acknowledged, while the service
+// notices the change.
 func (w *world) produceSlowly(t testing.TB, records []*kgo.Record) {
 	t.Helper()
 	for len(records) > 0 {
@@ -84,13 +84,13 @@ func (w *world) produceSlowly(t testing.TB, records []*kgo.Record) {
 	}
 }
 
-// changes returns how often a topic's log was found changed.
+// changes returns how many changes of a topic's log were noticed.
 func (i *instance) changes(t testing.TB, topic, kind string) float64 {
 	t.Helper()
 	return i.metric(t, "kafka_log_changes_total", fmt.Sprintf("kind=%q", kind), fmt.Sprintf("topic=%q", topic))
 }
 
-func TestARecreatedOrdersTopicIsCountedOn(t *testing.T) {
+func TestARecreatedOrdersTopicIsAddedToTheTotals(t *testing.T) {
 	t.Parallel()
 	for name, size := range map[string]int{"shorter than before": 60, "longer than before": 900} {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestARecreatedOrdersTopicIsCountedOn(t *testing.T) {
 			await(t, "each change is counted", func() bool { return i.changes(t, w.orders, kafkax.LogRecreated) == 3 })
 			i.stopped(t)
 
-			// What is committed now holds for the next life.
+			// What is committed now is valid after a restart.
 			i = w.start(t, "a")
 			w.Produce(t, more...)
 			w.wantTotals(t, before, after, more)
@@ -115,14 +115,14 @@ func TestARecreatedOrdersTopicIsCountedOn(t *testing.T) {
 				t.Errorf("%v orders were read again", got)
 			}
 			if got := i.changes(t, w.orders, kafkax.LogRecreated); got != 0 {
-				t.Errorf("the same change is told again, %v times", got)
+				t.Errorf("the same change was reported again, %v times", got)
 			}
 		})
 	}
 }
 
 // The service was stopped while the topic was recreated.
-func TestAnOrdersTopicRecreatedMeanwhileIsCountedOn(t *testing.T) {
+func TestAnOrdersTopicRecreatedMeanwhileIsAddedToTheTotals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2)
 	before, after := w.some(0, 100), w.some(100, 400)
@@ -134,12 +134,12 @@ func TestAnOrdersTopicRecreatedMeanwhileIsCountedOn(t *testing.T) {
 	w.wantTotals(t, before, after)
 	await(t, "it is counted", func() bool { return i.changes(t, w.orders, kafkax.LogRecreated) == 2 })
 	if !strings.Contains(i.out.String(), `"why":"recreated"`) {
-		t.Error("the log doesn't say it")
+		t.Error("the change is missing from the log")
 	}
 }
 
-// The embedded broker, unlike real ones, ends a producer whose records it no
-// longer has: then the process starts anew, as it would on Kubernetes.
+// The embedded broker, unlike real ones, rejects a producer whose records it no longer has
+// for good: the process is then restarted, as on Kubernetes.
 func TestATotalsTopicRecreatedWhileItRunsIsCountedAnew(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2)
@@ -175,7 +175,7 @@ func (w *world) wantCountedAnew(t testing.TB, i *instance, before, after []*kgo.
 	w.wantTotals(t, before, after)
 	await(t, "it is counted", func() bool { return i.changes(t, w.totals, kafkax.LogRecreated) > 0 })
 	if !strings.Contains(i.out.String(), "the totals topic was recreated") {
-		t.Error("the log doesn't say it")
+		t.Error("the change is missing from the log")
 	}
 	i.stopped(t)
 
@@ -192,7 +192,7 @@ func TestALogCutBackIsNoticed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	if w.Embedded == nil {
-		t.Skip("has the embedded broker say where an epoch ends")
+		t.Skip("makes the embedded broker report the end of an epoch")
 	}
 	orders := w.some(0, 100)
 	w.Produce(t, orders...)
@@ -210,7 +210,7 @@ func TestALogCutBackIsNoticed(t *testing.T) {
 	})
 	i := w.start(t, "a")
 	await(t, "it is counted", func() bool { return i.changes(t, w.orders, kafkax.LogCutBack) == 1 })
-	// Those that are there all the same were counted before.
+	// Those that still exist were counted before.
 	await(t, "they are read again", func() bool { return i.metric(t, "orders_already_counted_total") == 40 })
 	more := w.some(100, 50)
 	w.Produce(t, more...)

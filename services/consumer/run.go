@@ -47,7 +47,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
 		httpx.Server(log, cfg.HTTP, listener, httpx.NewEngine(log, reg, h), h),
 		lifecycle.Actor{Name: "worker", Run: worker.run},
-		lifecycle.Actor{Name: "health", Run: h.Run}, // before the client that it asks
+		lifecycle.Actor{Name: "health", Run: h.Run}, // before the client that it uses
 		lifecycle.Actor{Name: "transactions", Run: txn.run, Stop: txn.stop},
 	)
 }

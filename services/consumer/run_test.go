@@ -41,7 +41,7 @@ func TestTotalsAreTheSumOfTheOrders(t *testing.T) {
 	})
 	await(t, "it is ready", func() bool { return strings.HasPrefix(get(t, i.url+"/-/ready"), "200 ") })
 
-	// A clean stop leaves the group, and the next process goes on.
+	// A clean stop leaves the group, and the next process continues.
 	i.stopped(t)
 	if n := w.members(t); n != 0 {
 		t.Errorf("%d members after the stop", n)
@@ -114,7 +114,7 @@ func TestAnAbortedTransactionLeavesNothingBehind(t *testing.T) {
 	if w.Embedded == nil {
 		t.Skip("injects faults into the embedded broker")
 	}
-	// The third transaction's offsets come from a generation that is over.
+	// The offsets of the third transaction come from an old generation.
 	seen := 0
 	w.Embedded.Cluster.ControlKey(int16(kmsg.TxnOffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		request := r.(*kmsg.TxnOffsetCommitRequest)
@@ -185,7 +185,7 @@ func TestOrdersOfForeignTransactionsCountWhenCommitted(t *testing.T) {
 	w.check(t)
 	transaction("left open", 50)
 	w.Produce(t, w.some(60, 5)...)
-	// The open one keeps what follows back until the broker aborts it.
+	// The open one hides what follows until the broker aborts it.
 	await(t, "the orders after the open transaction are counted", func() bool { return i.metric(t, "orders_counted_total") == 30 })
 	w.check(t)
 	if got := i.metric(t, "orders_counted_total"); got != 30 {
@@ -250,7 +250,7 @@ func TestAStopWithoutKafkaIsBounded(t *testing.T) {
 	i := w.start(t, "a")
 	start := time.Now()
 	i.stopped(t)
-	if took := time.Since(start); took > 20*time.Second { // each step has its bound; a busy machine needs several
+	if took := time.Since(start); took > 20*time.Second { // each step has its time limit; a busy machine needs several
 		t.Errorf("the stop took %v", took)
 	}
 }
@@ -298,8 +298,8 @@ func (i *instance) stoppedAfter(t testing.TB, w *world) {
 	i.stopped(t)
 }
 
-// Where a topic ends is asked for when partitions are taken. No answer doesn't
-// mean that there is nothing in it.
+// A topic's ends are requested when partitions are assigned. No response doesn't mean that
+// the topic is empty.
 func TestALeaderThatDoesNotAnswerIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2)
@@ -311,32 +311,31 @@ func TestALeaderThatDoesNotAnswerIsWaitedFor(t *testing.T) {
 	var asked atomic.Int32
 	w.Embedded.Cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
 		w.Embedded.Cluster.KeepControl()
-		return nil, nil, asked.Add(1) <= 2 // handled, with no answer
+		return nil, nil, asked.Add(1) <= 2 // handled, with no response
 	})
 	w.Produce(t, w.some(200, 50)...)
 	i := w.start(t, "a")
 	await(t, "the new ones are counted", func() bool { return i.metric(t, "orders_counted_total") == 50 })
 	w.check(t)
 	if asked.Load() < 3 {
-		t.Errorf("the ends were asked for %d times", asked.Load())
+		t.Errorf("the ends were requested %d times", asked.Load())
 	}
 }
 
-// To go on from totals that are not all there would count a product anew from
-// less than it had.
-func TestIncompleteTotalsAreNotGoneOnFrom(t *testing.T) {
+// To continue from incomplete totals would restart a product's total from less than it was.
+func TestIncompleteTotalsAreNotUsed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	w.Produce(t, w.some(0, 100)...)
 	w.start(t, "a").stoppedAfter(t, w)
 	lost := w.Read(t, w.totals)[0].Partition
-	// What is only compacted can't be deleted.
+	// Records of a topic that is only compacted can't be deleted.
 	policy := []kadm.AlterConfig{{Name: "cleanup.policy", Value: kadm.StringPtr("compact,delete")}}
 	if _, err := w.Admin().AlterTopicConfigs(t.Context(), policy, w.totals); err != nil {
 		t.Fatal(err)
 	}
 	offsets := kadm.Offsets{}
-	offsets.AddOffset(w.totals, lost, -1, -1) // -1: all there is
+	offsets.AddOffset(w.totals, lost, -1, -1) // -1 for all
 	await(t, "the leader knows the policy and deletes", func() bool {
 		deleted, err := w.Admin().DeleteRecords(t.Context(), offsets)
 		return err == nil && deleted.Error() == nil
@@ -349,8 +348,8 @@ func TestIncompleteTotalsAreNotGoneOnFrom(t *testing.T) {
 	}
 }
 
-// Foreign totals belong to no product: the seal says what the totals must be.
-func TestATotalThatCannotBeReadIsPassedOver(t *testing.T) {
+// Unreadable totals belong to no product: the seal shows what the totals must be.
+func TestAnUnreadableTotalIsSkipped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	w.Produce(t, w.some(0, 100)...)

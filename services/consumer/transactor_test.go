@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A call that never returns ends the process, soon, and sooner after a stop.
+// A call that never returns ends the process soon, and sooner after a stop.
 func TestACallThatHangsIsGivenUp(t *testing.T) {
 	forever := func(context.Context) error { select {} }
 	for name, stopped := range map[string]bool{"at work": false, "after a stop": true} {

@@ -14,8 +14,7 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// wantLetter waits for the one dead letter there is to be, of a batch that
-// can't be read.
+// wantLetter waits for the only dead letter, of an unreadable batch.
 func (w *world) wantLetter(t testing.TB, first, last int64) *kgo.Record {
 	t.Helper()
 	var letters []*kgo.Record
@@ -34,7 +33,7 @@ func (w *world) wantLetter(t testing.TB, first, last int64) *kgo.Record {
 	return letters[0]
 }
 
-func TestABatchThatCantBeReadIsSetAside(t *testing.T) {
+func TestUnreadableBatchesBecomeDeadLetters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	if w.Embedded == nil {
@@ -52,7 +51,7 @@ func TestABatchThatCantBeReadIsSetAside(t *testing.T) {
 	await(t, "it is counted", func() bool { return i.metric(t, "dead_letters_total", `reason="unreadable"`) == 1 })
 	i.stopped(t)
 
-	// It stays behind.
+	// It isn't read again.
 	w.Produce(t, w.some(40, 10)...)
 	w.start(t, "a")
 	w.wantTotals(t, orders, w.some(40, 10))
@@ -60,7 +59,7 @@ func TestABatchThatCantBeReadIsSetAside(t *testing.T) {
 }
 
 // Not parallel: it measures what the process allocates.
-func TestARecordThatInflatesIsNeverHeld(t *testing.T) {
+func TestAHugeRecordIsNeverHeldInMemory(t *testing.T) {
 	const size = 150 << 20
 	w := newWorld(t, 1)
 	orders := w.some(0, 20)
@@ -80,7 +79,7 @@ func TestARecordThatInflatesIsNeverHeld(t *testing.T) {
 	}
 }
 
-// bomb returns one record whose value is so many zeros, compressed with gzip.
+// bomb returns one record whose value is that many zeros, compressed with gzip.
 func bomb(t testing.TB, size int) []byte {
 	t.Helper()
 	head := []byte{0, 0, 0, 1} // attributes, time, offset, no key

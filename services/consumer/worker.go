@@ -27,7 +27,7 @@ const (
 	reportEvery = 30 * time.Second
 )
 
-// retries spaces transactions after one was aborted.
+// retries waits between transactions after one was aborted.
 var retries = retry.Backoff{First: 100 * time.Millisecond, Last: 5 * time.Second}
 
 // recordLimits are far above the size of any order or total. Larger records are set

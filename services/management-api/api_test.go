@@ -17,8 +17,8 @@ import (
 	"shopstream/services/internal/httpx"
 )
 
-// insert puts purchases of one user straight into the database, at the given
-// seconds.
+// insert stores purchases of one user directly in the database, with the given
+// timestamps in seconds.
 func (p *platform) insert(t *testing.T, userID string, seconds ...float64) []document {
 	t.Helper()
 	var documents []document
@@ -26,7 +26,7 @@ func (p *platform) insert(t *testing.T, userID string, seconds ...float64) []doc
 		d := document{
 			ID: uuid.NewString(), UserID: userID, Username: "Ann", Price: float64(i+1) / 100, PriceMinor: int64(i + 1), Currency: "EUR", Timestamp: at,
 		}
-		if i%2 == 1 { // every other one says what it was
+		if i%2 == 1 { // every other one names its product
 			d.Product = fmt.Sprintf("Wool & silk <%d>", i)
 		}
 		documents = append(documents, d)
@@ -137,8 +137,8 @@ func TestBadParametersAreNamed(t *testing.T) {
 	}
 }
 
-// Pages that follow each other show each purchase that was there at the first
-// page once, whatever is bought meanwhile.
+// Successive pages contain each purchase that existed at the first page once, whatever is
+// bought meanwhile.
 func TestPagingWhilePurchasesArrive(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
@@ -162,8 +162,8 @@ func TestPagingWhilePurchasesArrive(t *testing.T) {
 				seen[got.EventID]++
 			}
 			path = nextOf(response)
-			// One at the top, one late in the middle of what is being read, and
-			// one at the very moment where the page ended.
+			// One at the top, one in the middle of the pages to come, and one at the exact
+			// time where the page ended.
 			p.insert(t, "ann", float64(time.Now().Unix()), now-float64(number*7), now-float64(number*(20+round)/3))
 		}
 		for id, n := range seen {
@@ -185,7 +185,7 @@ func TestByEvent(t *testing.T) {
 	s := start(t, p.environ())
 	stored := p.insert(t, "ann", 1767323045.678901)[0]
 	refused := uuid.NewString()
-	replayed := p.insert(t, "bob", 5)[0].ID // was refused, and is stored since
+	replayed := p.insert(t, "bob", 5)[0].ID // was refused first, and stored later
 	for _, id := range []string{refused, replayed} {
 		if _, err := p.collection.Database().Collection("dead_letters").InsertOne(t.Context(), deadLetter{ID: id, Reason: "invalid", Error: "price is required", At: time.Now()}); err != nil {
 			t.Fatal(err)
@@ -208,7 +208,7 @@ func TestByEvent(t *testing.T) {
 	}
 }
 
-func TestDatabaseAwayIsAnsweredInTime(t *testing.T) {
+func TestAnUnreachableDatabaseIsReportedInTime(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	x := p.throughProxy(t)
@@ -240,7 +240,7 @@ func TestDatabaseAwayIsAnsweredInTime(t *testing.T) {
 	}
 }
 
-func TestIndexIsMade(t *testing.T) {
+func TestIndexIsCreated(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	start(t, p.environ())

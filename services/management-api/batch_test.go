@@ -60,7 +60,7 @@ func TestBatchOffsets(t *testing.T) {
 				b.add(m, time.Now())
 			}
 			before := slices.Clone(b.items)
-			writing := b.items // as a write that goes on holds it
+			writing := b.items // as an unfinished write holds it
 			var revoked []kafka.TopicPartition
 			for _, p := range tt.drop {
 				revoked = append(revoked, kafka.TopicPartition{Partition: p})

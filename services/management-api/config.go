@@ -32,7 +32,7 @@ type config struct {
 	Mongo  mongox.Config
 
 	GroupID     string        `env:"GROUP_ID" envDefault:"management-api-group" doc:"Consumer group that stores the purchases."`
-	BatchSize   int           `env:"BATCH_SIZE" envDefault:"1000" doc:"Most purchases in one insert, 1 to 10000."`
+	BatchSize   int           `env:"BATCH_SIZE" envDefault:"1000" doc:"Maximum number of purchases in one insert, 1 to 10000."`
 	BatchLinger time.Duration `env:"BATCH_LINGER" envDefault:"50ms" doc:"How long a purchase waits for others to be inserted with it, up to 10s."`
 }
 
@@ -67,7 +67,7 @@ func (t topics) Validate() error {
 		faults = append(faults, fmt.Errorf("PURCHASES_DLQ_TOPIC %q is not a topic name", t.DeadLetters))
 	}
 	if t.Purchases == t.DeadLetters {
-		faults = append(faults, errors.New("PURCHASES_DLQ_TOPIC must differ from PURCHASES_TOPIC: a dead letter would be read again, for ever"))
+		faults = append(faults, errors.New("PURCHASES_DLQ_TOPIC must differ from PURCHASES_TOPIC: a dead letter would be read again forever"))
 	}
 	return errors.Join(faults...)
 }

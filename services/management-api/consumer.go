@@ -37,7 +37,7 @@ const (
 	readAtOnce = 100
 )
 
-// retries spaces attempts to write to the database.
+// retries waits between attempts to write to the database.
 var retries = retry.Backoff{First: 100 * time.Millisecond, Last: 5 * time.Second}
 
 // recordLimits are far above the size of any purchase. Larger records are set aside,

@@ -9,21 +9,21 @@ import (
 	"github.com/google/uuid"
 )
 
-// cursor is the place of one purchase in a user's list, newest first by time
-// and then id. A page that starts at a place, not at a count, stays right
-// while purchases are added.
+// cursor is the position of one purchase in a user's list, newest first by time and then
+// id. A page that starts at a position, not at a count, stays right while purchases are
+// added.
 type cursor struct {
 	timestamp float64 // seconds, exactly as stored
-	id        string  // a UUID in its usual form
+	id        string  // a UUID in its canonical form
 }
 
 var errBadCursor = errors.New("not a cursor of this service")
 
-// String gives the opaque, URL-safe form that clients pass back.
+// String returns the opaque, URL-safe text that clients pass back.
 func (c cursor) String() string {
 	id, err := uuid.Parse(c.id)
 	if err != nil {
-		return "" // no document is stored under anything else
+		return "" // no document is stored under another kind of id
 	}
 	raw := binary.BigEndian.AppendUint64(make([]byte, 0, 24), math.Float64bits(c.timestamp))
 	return base64.RawURLEncoding.EncodeToString(append(raw, id[:]...))

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-func TestCursorComesBack(t *testing.T) {
+func TestCursorRoundTrip(t *testing.T) {
 	for _, want := range []cursor{
 		{0, uuid.Nil.String()},
 		{1767323045.678901, "019b7b5c-5b1e-7a3c-8f00-0123456789ab"},

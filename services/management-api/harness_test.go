@@ -27,8 +27,8 @@ import (
 	"shopstream/services/internal/testkit/databasetest"
 )
 
-// platform is what one test runs the service on: a broker, a database, and
-// names that no other test has.
+// platform is what one test runs the service on: a broker, a database, and unique
+// names.
 type platform struct {
 	kafka      *brokertest.Kafka
 	topic      string
@@ -36,7 +36,7 @@ type platform struct {
 	group      string
 	mongoURI   string // as the service sees it
 	database   string
-	collection *mongo.Collection // as the test sees it, past any proxy
+	collection *mongo.Collection // as the test sees it, not through the proxy
 }
 
 func newPlatform(t *testing.T) *platform {
@@ -107,7 +107,7 @@ func start(t *testing.T, environ []string) *service {
 	return s
 }
 
-// lines takes the service's log and lets a test wait for a line.
+// lines collects the service's log and lets a test wait for a line.
 type lines struct {
 	t    testing.TB
 	mu   sync.Mutex
@@ -140,8 +140,8 @@ func (l *lines) Write(data []byte) (int, error) {
 	}
 }
 
-// await returns the first line that matches, also one logged before, or nil
-// when done is closed first.
+// await returns the first line that matches, including earlier ones, or nil if done is
+// closed first.
 func (l *lines) await(t testing.TB, done <-chan struct{}, match func(map[string]any) bool) map[string]any {
 	t.Helper()
 	timeout := time.After(time.Minute)
@@ -183,7 +183,7 @@ func message(text string) func(map[string]any) bool {
 	return func(l map[string]any) bool { return l["msg"] == text }
 }
 
-// get asks the service and returns the answer with its body read.
+// get sends a request and returns the response with its body read.
 func (s *service) get(t testing.TB, path string) (*http.Response, []byte) {
 	t.Helper()
 	client := http.Client{Timeout: 15 * time.Second}
@@ -310,8 +310,8 @@ func recordOf(t testing.TB, topic string, e event.Purchase) *kgo.Record {
 	return &kgo.Record{Topic: topic, Key: []byte(e.UserID), Value: value}
 }
 
-// again returns the records to be produced once more: a record that was
-// produced keeps that call's context.
+// again returns the records to be produced once more: a record that was produced keeps
+// the context of that call.
 func again(records []*kgo.Record) []*kgo.Record {
 	var fresh []*kgo.Record
 	for _, r := range records {
@@ -326,7 +326,7 @@ func (p *platform) storedCount(t testing.TB) int {
 	defer cancel()
 	n, err := p.collection.CountDocuments(ctx, bson.D{})
 	if err != nil {
-		return -1 // the database may be away in this test
+		return -1 // the database may be unreachable in this test
 	}
 	return int(n)
 }
@@ -363,7 +363,7 @@ func (p *platform) wantCommitted(t testing.TB) {
 	eventually(t, "all offsets committed", func() bool { return p.uncommitted(t, p.group, p.topic) == 0 })
 }
 
-// uncommitted returns how many records lie behind a group's offsets, or -1.
+// uncommitted returns how many records a group has not committed, or -1 if unknown.
 func (p *platform) uncommitted(t testing.TB, group, topic string) int64 {
 	t.Helper()
 	ends, err := p.kafka.Admin().ListEndOffsets(t.Context(), topic)
@@ -375,7 +375,7 @@ func (p *platform) uncommitted(t testing.TB, group, topic string) int64 {
 		t.Fatal(err)
 	}
 	if ends.Error() != nil || starts.Error() != nil {
-		return -1 // not known while a leader moves
+		return -1 // unknown while a leader moves
 	}
 	committed, err := p.kafka.Admin().FetchOffsets(t.Context(), group)
 	if err != nil {
@@ -392,8 +392,8 @@ func (p *platform) uncommitted(t testing.TB, group, topic string) int64 {
 	return left
 }
 
-// proxy stands between the service and its database, so that a test can take
-// the database away.
+// proxy is between the service and its database, so that a test can make the database
+// unreachable.
 type proxy struct {
 	target   string
 	listener net.Listener
@@ -408,7 +408,7 @@ func (p *platform) throughProxy(t *testing.T) *proxy {
 	t.Helper()
 	uri, err := url.Parse(p.mongoURI)
 	if err != nil || strings.Contains(uri.Host, ",") || uri.Scheme != "mongodb" {
-		t.Skipf("the database is not one server that a proxy can stand before")
+		t.Skipf("the database is not a single server, so it can't be put behind a proxy")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -456,7 +456,7 @@ func (x *proxy) pipe(to, from net.Conn) {
 	x.mu.Unlock()
 }
 
-// cut takes the database away: what is open breaks, what comes is refused.
+// cut makes the database unreachable: open connections break, new ones are refused.
 func (x *proxy) cut() {
 	x.mu.Lock()
 	defer x.mu.Unlock()

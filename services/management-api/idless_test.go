@@ -10,8 +10,7 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// idless returns records as the original system writes them, all of the same
-// content.
+// idless returns records as the original system writes them, all with the same content.
 func (p *platform) idless(n int) []*kgo.Record {
 	var records []*kgo.Record
 	for i := range n {
@@ -20,8 +19,8 @@ func (p *platform) idless(n int) []*kgo.Record {
 	return records
 }
 
-// Their ids derive from where they stand, and a place in a recreated topic is
-// another.
+// Their ids derive from their positions, and a position in a recreated topic is a
+// different one.
 func TestPurchasesWithoutAnIDOfARecreatedTopicAreStored(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
@@ -39,9 +38,9 @@ func TestPurchasesWithoutAnIDOfARecreatedTopicAreStored(t *testing.T) {
 }
 
 // Earlier versions derived ids without the topic's id. What they have stored is
-// known again when it is read once more; what has the same place in a topic
-// made anew since is not taken for it.
-func TestPurchasesWithoutAnIDOfAnEarlierVersionAreKnownAgain(t *testing.T) {
+// recognised when it is read again, and isn't confused with a record at the same position
+// in a topic that was recreated since.
+func TestPurchasesStoredByAnEarlierVersionAreRecognised(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	records := p.idless(30)
@@ -53,7 +52,7 @@ func TestPurchasesWithoutAnIDOfAnEarlierVersionAreKnownAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		stored := documentOf(purchase)
-		if offset >= 15 { // of a log before
+		if offset >= 15 { // of a former log
 			stored.Timestamp++
 		}
 		if _, err := p.collection.InsertOne(t.Context(), stored); err != nil {
@@ -71,8 +70,8 @@ func TestPurchasesWithoutAnIDOfAnEarlierVersionAreKnownAgain(t *testing.T) {
 	}
 }
 
-// A dead letter says the id of its topic, so that what is mended and put back
-// has the id of its first place.
+// A dead letter contains its topic's id, so that a corrected record that is put back keeps
+// the id of its original position.
 func TestALetterKeepsItsTopicsID(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
@@ -95,7 +94,7 @@ func TestALetterKeepsItsTopicsID(t *testing.T) {
 	}
 	mended := `{"username":"ann","userid":"u1","price":12.5,"timestamp":1}`
 	printed[0].Value = &mended
-	p.kafka.RecreateTopic(t, p.topic, 3, nil) // whatever stands at its place now
+	p.kafka.RecreateTopic(t, p.topic, 3, nil) // its position now holds another record, or none
 	if _, summary, err := p.replay(t, "--mended", writeLines(t, printed[0])); err != nil {
 		t.Fatalf("%s: %v", summary, err)
 	}

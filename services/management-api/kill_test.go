@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// The process dies without warning, in mid-batch, several times: everything is
-// stored once. It is the real binary, since nothing less can be killed.
-func TestKilledInMidBatch(t *testing.T) {
+// The process is killed during batches, several times, and everything is stored once. It
+// is the real binary, because only a process can be killed.
+func TestKilledDuringBatches(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "management-api")
 	build := exec.Command("go", "build", "-o", binary, ".")
@@ -27,8 +27,8 @@ func TestKilledInMidBatch(t *testing.T) {
 	for range kills {
 		begun := p.storedCount(t)
 		process, _ := p.spawn(t, binary)
-		// In mid-batch: some of this life's purchases are stored, and the batch
-		// size leaves more in flight. A group waits for its dead member first.
+		// During a batch: some of this process's purchases are stored, and the batch size
+		// leaves more in flight. The group first waits for its dead member.
 		eventually(t, "some stored", func() bool { return p.storedCount(t) > begun+50 })
 		if err := process.Process.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
@@ -42,7 +42,7 @@ func TestKilledInMidBatch(t *testing.T) {
 	if letters := p.kafka.Read(t, p.dlq); len(letters) > 0 {
 		t.Errorf("%d dead letters, want none", len(letters))
 	}
-	// And an orderly end: exit code 0 after SIGTERM.
+	// And an orderly stop: exit code 0 after SIGTERM.
 	if err := process.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestKilledInMidBatch(t *testing.T) {
 	}
 }
 
-// spawn starts the real binary and ends it with the test.
+// spawn starts the real binary, and kills it at the end of the test.
 func (p *platform) spawn(t *testing.T, binary string) (*exec.Cmd, *service) {
 	t.Helper()
 	c := exec.Command(binary)

@@ -185,7 +185,7 @@ func judge(m *kafka.Message, mended *mending, all bool) verdict {
 	if kafkax.Header(m.Headers, kafkax.HeaderReason) == reasonUnreadable {
 		return verdict{
 			failed: mended != nil && !bytes.Equal(mended.value, m.Value), lasting: true,
-			refusal: errors.New("its value is a record batch that can't be read, not a record: recover by hand what can be"),
+			refusal: errors.New("its value is an unreadable record batch, not a record: recover the records by hand if you can"),
 		}
 	}
 	src, ok := letterSource(m.Headers)

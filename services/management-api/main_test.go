@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// These tests wait for brokers, sessions and back-offs much more than they
-// compute: more of them than there are cores run side by side.
+// These tests mostly wait for brokers, sessions and back-offs: more of them than there are
+// cores run at the same time.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {

@@ -11,9 +11,9 @@ import (
 	"shopstream/services/internal/testkit/freeport"
 )
 
-// The service starts before anything it needs, stays alive, and works once
-// both are there.
-func TestDatabaseAwayAtTheStart(t *testing.T) {
+// The service starts before Kafka and the database, stays alive, and works once both are
+// up.
+func TestDatabaseUnreachableAtTheStart(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	addr := freeport.Addr(t)
@@ -37,10 +37,10 @@ func TestDatabaseAwayAtTheStart(t *testing.T) {
 	eventually(t, "ready", func() bool { r, _ := s.get(t, "/-/ready"); return r.StatusCode == http.StatusOK })
 }
 
-func TestKafkaAwayAtTheStart(t *testing.T) {
+func TestKafkaUnreachableAtTheStart(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
-	// Kafka is there, but not where the service looks.
+	// Kafka is up, but not at the address that the service has.
 	s := start(t, append(p.environ(), "KAFKA_BOOTSTRAP_SERVERS="+freeport.Addr(t)))
 	eventually(t, "the database up", func() bool {
 		r, body := s.get(t, "/-/ready")
@@ -58,9 +58,9 @@ func TestKafkaAwayAtTheStart(t *testing.T) {
 	}
 }
 
-// The database goes away in mid-stream, twice: everything is stored once,
-// nothing becomes a dead letter.
-func TestDatabaseGoesAwayInMidStream(t *testing.T) {
+// The database becomes unreachable twice while purchases are stored: everything is stored
+// once, nothing becomes a dead letter.
+func TestDatabaseOutages(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	x := p.throughProxy(t)
@@ -70,8 +70,8 @@ func TestDatabaseGoesAwayInMidStream(t *testing.T) {
 	for round := range 2 {
 		part := records[round*1000 : (round+1)*1000]
 		p.kafka.Produce(t, part[:700]...)
-		// Cut in the middle of the work where that is slow; the rest comes
-		// while the database is away in any case.
+		// Cut in the middle of the work if that is slow; the rest comes while the database
+		// is unreachable in any case.
 		eventually(t, "some stored", func() bool { return p.storedCount(t) > round*1000+100 })
 		x.cut()
 		p.kafka.Produce(t, part[700:]...)
@@ -92,9 +92,9 @@ func TestDatabaseGoesAwayInMidStream(t *testing.T) {
 	}
 }
 
-// A member whose database is away takes part in a rebalance: it gives a
-// partition up, and one that comes to it is paused.
-func TestRebalanceWhileTheDatabaseIsAway(t *testing.T) {
+// A member whose database is unreachable takes part in a rebalance: it gives up a
+// partition, and one that it is assigned is paused.
+func TestRebalanceDuringADatabaseOutage(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	x := p.throughProxy(t)
@@ -106,7 +106,7 @@ func TestRebalanceWhileTheDatabaseIsAway(t *testing.T) {
 	p.kafka.Produce(t, records[300:600]...)
 	first.logs.await(t, first.done, message("batch not stored yet, trying again"))
 
-	// The second one sees the database directly.
+	// The second one reaches the database directly.
 	direct := *p
 	direct.mongoURI = strings.Replace(p.mongoURI, x.listener.Addr().String(), x.target, 1)
 	second := start(t, direct.environ("BATCH_SIZE=50"))
@@ -115,7 +115,7 @@ func TestRebalanceWhileTheDatabaseIsAway(t *testing.T) {
 	p.kafka.Produce(t, records[600:900]...)
 	eventually(t, "the second stores what is its", func() bool { return p.storedCount(t) > before })
 
-	// All come to the first, which can't store yet.
+	// All are assigned to the first, which can't store yet.
 	if err := second.stop(); err != nil {
 		t.Errorf("stopping: %v", err)
 	}
@@ -129,8 +129,8 @@ func TestRebalanceWhileTheDatabaseIsAway(t *testing.T) {
 	}
 }
 
-// A partition that is given up while paused and comes back after the pause
-// flows again: the client itself remembers the pause.
+// A partition that is given up while paused and assigned again after the pause is read
+// again: the client itself remembers the pause.
 func TestAPauseEndsWithTheOwnership(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
@@ -157,8 +157,7 @@ func TestAPauseEndsWithTheOwnership(t *testing.T) {
 	p.wantCommitted(t)
 }
 
-// members returns how many members of the group have partitions, 0 while it
-// rebalances.
+// members returns how many members of the group have partitions; 0 while it rebalances.
 func (p *platform) members(t *testing.T) int {
 	t.Helper()
 	groups, err := p.kafka.Admin().DescribeGroups(t.Context(), p.group)
@@ -181,13 +180,13 @@ func (p *platform) members(t *testing.T) int {
 		}
 	}
 	if partitions != 3 {
-		return 0 // a cooperative rebalance has one more round to go
+		return 0 // a cooperative rebalance has one more round
 	}
 	return n
 }
 
 // Stopping during an outage of the database ends in time and loses nothing.
-func TestStopWhileTheDatabaseIsAway(t *testing.T) {
+func TestStopDuringADatabaseOutage(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	x := p.throughProxy(t)
@@ -213,8 +212,8 @@ func TestStopWhileTheDatabaseIsAway(t *testing.T) {
 	p.wantCommitted(t)
 }
 
-// Stopping in the middle of the work stores what was polled, and its offsets:
-// nothing comes a second time.
+// Stopping in the middle of the work stores what was polled, and its offsets: nothing is
+// delivered a second time.
 func TestStopFinishesWhatWasPolled(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
@@ -237,7 +236,7 @@ func TestStopFinishesWhatWasPolled(t *testing.T) {
 	}
 }
 
-// The last purchase waits for others to share its insert; stopping does not.
+// The last purchase waits for others to be inserted with it; a stop ends that wait.
 func TestStopDoesNotWaitForTheLinger(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)

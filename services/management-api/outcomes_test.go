@@ -6,8 +6,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 )
 
-// What a real server may answer to one unordered insert of four purchases, not
-// all of which the embedded database can be brought to say.
+// What a real server may answer to one unordered insert of four purchases. The embedded
+// database doesn't produce all of these answers.
 func TestOutcomesOfAnInsert(t *testing.T) {
 	const stored, duplicate, refused, again = "stored", "duplicate", "refused", "again"
 	writeError := func(index, code int) mongo.BulkWriteError {

@@ -23,7 +23,7 @@ func header(r *kgo.Record, key string) string {
 			found = append(found, string(h.Value))
 		}
 	}
-	return strings.Join(found, " AND ") // one only is right
+	return strings.Join(found, " AND ") // only one is right
 }
 
 func TestPoisonGoesToTheDeadLettersAndBlocksNothing(t *testing.T) {
@@ -58,7 +58,7 @@ func TestPoisonGoesToTheDeadLettersAndBlocksNothing(t *testing.T) {
 	}
 	mixed = append(mixed, &kgo.Record{Topic: p.topic, Key: []byte("tombstone")})
 	for _, r := range mixed {
-		p.kafka.Produce(t, r) // one by one: interleaved on the partitions too
+		p.kafka.Produce(t, r) // one by one, so that they are interleaved in the partitions too
 	}
 	s := start(t, p.environ("BATCH_SIZE=7"))
 	p.wantStored(t, events)
@@ -133,8 +133,8 @@ func TestPoisonGoesToTheDeadLettersAndBlocksNothing(t *testing.T) {
 	}
 }
 
-// Records of the original system have no id: theirs derives from where they
-// stand, so that reading them again stores nothing more.
+// Records of the original system have no id: it is derived from their position, so that
+// reading them again stores nothing more.
 func TestRecordsOfTheOriginalSystem(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
@@ -157,14 +157,14 @@ func TestRecordsOfTheOriginalSystem(t *testing.T) {
 	}
 }
 
-// A letter that its topic can't take must not keep the partition waiting.
-func TestALetterTooLargeIsCut(t *testing.T) {
+// A letter that its topic can't take must not block the partition.
+func TestALetterThatIsTooLargeIsTruncated(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	p.dlq = p.kafka.Topic(t, "small.dlq", 1, map[string]string{"max.message.bytes": "100000"})
 	huge := make([]byte, 300_000)
 	for i := range huge {
-		huge[i] = byte(rand.Uint32()) // what does not compress
+		huge[i] = byte(rand.Uint32()) // incompressible
 	}
 	events, records := purchases(t, p.topic, 10)
 	p.kafka.Produce(t, append(records, &kgo.Record{Topic: p.topic, Key: []byte("huge"), Value: huge})...)
@@ -177,11 +177,11 @@ func TestALetterTooLargeIsCut(t *testing.T) {
 	}
 }
 
-// While Kafka does not take the letter, no offset passes it.
+// As long as Kafka doesn't take the letter, no offset passes it.
 func TestDeadLettersAreAcknowledgedBeforeTheOffset(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
-	p.dlq = p.topic + ".elsewhere" // not there yet
+	p.dlq = p.topic + ".elsewhere" // does not exist yet
 	events, records := purchases(t, p.topic, 30)
 	p.kafka.Produce(t, &kgo.Record{Topic: p.topic, Value: []byte("poison")})
 	p.kafka.Produce(t, records...)
@@ -198,7 +198,7 @@ func TestDeadLettersAreAcknowledgedBeforeTheOffset(t *testing.T) {
 	}
 }
 
-func TestAnEmptyValueIsNoJSON(t *testing.T) {
+func TestAnEmptyValueIsNotJSON(t *testing.T) {
 	if _, err := event.DecodePurchase(nil, event.Source{}, "USD"); refusalOf(err).reason != "decode" {
 		t.Errorf("an empty value is refused as %q", refusalOf(err).reason)
 	}

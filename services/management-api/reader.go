@@ -69,11 +69,11 @@ func (r *topicReader) close() {
 	r.client.Close()
 }
 
-// questions spaces the attempts of one question.
+// questions waits between the attempts of one request.
 var questions = retry.Backoff{First: 100 * time.Millisecond, Last: 2 * time.Second}
 
-// ask repeats a question while it fails for a reason that passes by itself, such as
-// the election of a leader or of a group's coordinator, for kafkax.OnceTimeout.
+// ask repeats a request while its error is transient, such as during the election of a
+// leader or of a group's coordinator, for kafkax.OnceTimeout.
 func (r *topicReader) ask(ctx context.Context, what string, question func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, kafkax.OnceTimeout)
 	defer cancel()
@@ -87,7 +87,7 @@ func (r *topicReader) ask(ctx context.Context, what string, question func(contex
 		if wait := questions.After(attempt); lasting || !retry.Sleep(ctx, wait) {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		r.log.Info("asking the brokers again", "question", what, "error", err)
+		r.log.Info("retrying a request to the brokers", "request", what, "error", err)
 	}
 }
 
@@ -128,12 +128,12 @@ func (r *topicReader) lookUp(ctx context.Context) error {
 	})
 }
 
-// ends returns where the partitions end: a transaction that is open is not waited for.
+// ends returns where the partitions end. It doesn't wait for open transactions.
 func (r *topicReader) ends(ctx context.Context) (map[int32]int64, error) {
 	return r.listed(r.admin.ListCommittedOffsets(ctx, r.topic))
 }
 
-// listed returns the offsets of an answer, or the first error in it.
+// listed returns the offsets of a response, or the first error in it.
 func (r *topicReader) listed(answer kadm.ListedOffsets, err error) (map[int32]int64, error) {
 	if err == nil {
 		err = answer.Error()
@@ -148,7 +148,7 @@ func (r *topicReader) listed(answer kadm.ListedOffsets, err error) (map[int32]in
 	return offsets, nil
 }
 
-// after leaves out what is older than a time, by the records' timestamps.
+// after leaves out records with timestamps before t.
 func (r *topicReader) after(ctx context.Context, t time.Time) error {
 	return r.ask(ctx, fmt.Sprintf("looking up %s in %q", t.Format(time.RFC3339), r.topic), func(ctx context.Context) error {
 		found, err := r.listed(r.admin.ListOffsetsAfterMilli(ctx, t.UnixMilli(), r.topic))
@@ -202,7 +202,7 @@ func (r *topicReader) next(ctx context.Context, size int) (*batch, error) {
 			if err := r.changed(ctx, e); err != nil {
 				return nil, err
 			}
-		case nil: // at the end there may be no record, but a transaction marker
+		case nil: // at the end there may be a transaction marker instead of a record
 			for partition, at := range r.reader.Positions() {
 				r.reached(partition, at.Offset)
 			}
@@ -231,12 +231,12 @@ func (r *topicReader) reached(partition int32, offset int64) {
 	}
 }
 
-// changed continues where the log of a partition does, unless that is another topic's.
+// changed continues where a partition's log does, unless it is the log of another topic.
 func (r *topicReader) changed(ctx context.Context, change *kafkax.LogChange) error {
 	if change.Kind == kafkax.LogRecreated {
 		return fmt.Errorf("reading %q: the topic was deleted and created again meanwhile: run the command again", r.topic)
 	}
-	return r.ask(ctx, fmt.Sprintf("asking where %q ends", r.topic), func(ctx context.Context) error {
+	return r.ask(ctx, fmt.Sprintf("requesting the ends of %q", r.topic), func(ctx context.Context) error {
 		ends, err := r.ends(ctx)
 		if err != nil {
 			return err

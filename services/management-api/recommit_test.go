@@ -7,13 +7,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// A coordinator acknowledges offsets and then deletes them, because it only now deletes
-// those of a topic that was recreated: they are committed again, though nothing is bought.
+// A coordinator acknowledges offsets and then deletes them, because it deletes those of a
+// recreated topic late: they are committed again, although nothing is bought.
 func TestOffsetsThatTheCoordinatorDeletedAreCommittedAgain(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	if p.kafka.Embedded == nil {
-		t.Skip("only the embedded broker can be told to forget")
+		t.Skip("only the embedded broker can be made to delete offsets")
 	}
 	var forgotten, remembers atomic.Int64
 	p.kafka.Embedded.Cluster.ControlKey(int16(kmsg.OffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {

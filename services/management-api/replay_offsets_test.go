@@ -13,7 +13,7 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// accepted returns n letters that go back at the first attempt.
+// accepted returns n letters that are accepted when they are put back.
 func (p *platform) accepted(n int) []*kgo.Record {
 	var letters []*kgo.Record
 	for i := range n {
@@ -42,14 +42,14 @@ func TestWhereAReplayStarts(t *testing.T) {
 	p.wantReplay(t, "0 letters read, 0 put back, 0 left, 0 failed")
 	p.wantReplay(t, "7 letters read, 7 put back, 0 left, 0 failed", "--from-beginning")
 
-	// The offset is of the log before, and would be in the middle of this one.
+	// The offset is one of the former log, and would be in the middle of this one.
 	p.kafka.RecreateTopic(t, p.dlq, 1, nil)
 	p.kafka.Produce(t, letters[7:]...)
 	p.kafka.Produce(t, p.accepted(5)...)
 	p.wantReplay(t, "10 letters read, 10 put back, 0 left, 0 failed")
 	p.wantReplay(t, "0 letters read, 0 put back, 0 left, 0 failed")
 
-	// Offsets of earlier versions and those set by hand name no log.
+	// Offsets of earlier versions, and those set by hand, name no log.
 	commit := func(offset int64) {
 		t.Helper()
 		offsets := kadm.Offsets{}
@@ -71,7 +71,7 @@ func TestWhereAReplayStarts(t *testing.T) {
 	p.wantReplay(t, "4 letters read, 4 put back, 0 left, 0 failed")
 }
 
-func TestLettersThatCantBeReadAreNamedAndTheRestGoesBack(t *testing.T) {
+func TestUnreadableLettersAreNamedAndTheRestIsPutBack(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	if p.kafka.Embedded == nil {
@@ -95,12 +95,12 @@ func TestLettersThatCantBeReadAreNamedAndTheRestGoesBack(t *testing.T) {
 	}
 }
 
-// A coordinator that has just moved answers so for a while.
-func TestReplayAsksTheCoordinatorAgain(t *testing.T) {
+// A coordinator that has just moved answers like this for a while.
+func TestReplayRetriesRequestsToTheCoordinator(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	if p.kafka.Embedded == nil {
-		t.Skip("only the embedded broker can be told to refuse")
+		t.Skip("only the embedded broker can be made to refuse")
 	}
 	p.oneDLQ(t)
 	p.kafka.Produce(t, p.accepted(3)...)

@@ -59,8 +59,8 @@ func (b *lockedBuffer) String() string {
 	return b.data.String()
 }
 
-// letter is a dead letter as the consumer makes it, of a record that stood at
-// an offset of partition 0.
+// letter is a dead letter as the consumer makes it, of a record at an offset of
+// partition 0.
 func (p *platform) letter(value string, offset int64, key string) *kgo.Record {
 	return &kgo.Record{Topic: p.dlq, Key: []byte(key), Value: []byte(value), Headers: []kgo.RecordHeader{
 		{Key: "traceparent", Value: []byte("00-1-2-01")},
@@ -70,15 +70,15 @@ func (p *platform) letter(value string, offset int64, key string) *kgo.Record {
 	}}
 }
 
-// oneDLQ gives the platform a dead letters' topic of one partition, where the
-// order is known.
+// oneDLQ gives the platform a dead letters' topic with one partition, so that the order is
+// known.
 func (p *platform) oneDLQ(t *testing.T) {
 	t.Helper()
 	p.dlq = p.kafka.Topic(t, "dlq", 1, nil)
 }
 
-// The replay group's name is fixed; each test has a broker of its own, or, on
-// a shared one, topics of its own.
+// The replay group's name is fixed; each test has its own broker, or, on a shared one, its
+// own topics.
 func (p *platform) replayed(t *testing.T) int64 {
 	t.Helper()
 	committed, err := p.kafka.Admin().FetchOffsets(t.Context(), replayGroup)
@@ -109,12 +109,12 @@ func TestReplay(t *testing.T) {
 		p.letter(valid(good), 78, "u2"),
 		p.letter("garbage \xff", 79, "k3"),
 		p.letter(broken, 80, "u2"),
-		p.letter(idless, 77, "u1"),                                        // a crash had made it twice
-		&kgo.Record{Topic: p.dlq, Value: []byte(valid(uuid.NewString()))}, // nobody knows where it came from
+		p.letter(idless, 77, "u1"),                                        // a crash caused a second one
+		&kgo.Record{Topic: p.dlq, Value: []byte(valid(uuid.NewString()))}, // without a source
 	)
 	s := start(t, p.environ())
 
-	// A dry run tells and changes nothing.
+	// A dry run prints and changes nothing.
 	printed, summary, err := p.replay(t, "--dry-run")
 	if err != nil || summary != "replay-dlq: 6 letters read, 3 would be put back, 3 left, 0 failed" {
 		t.Errorf("dry run: %q, %v", summary, err)
@@ -131,7 +131,7 @@ func TestReplay(t *testing.T) {
 		t.Errorf("third letter = %+v", third)
 	}
 
-	// What would be accepted now goes back; the rest is left.
+	// What would be accepted now is put back; the rest is left.
 	printed, summary, err = p.replay(t)
 	if err != nil || summary != "replay-dlq: 6 letters read, 3 put back, 3 left, 0 failed" || len(printed) != 3 {
 		t.Errorf("first run: %q, %v, %d printed", summary, err, len(printed))
@@ -150,8 +150,8 @@ func TestReplay(t *testing.T) {
 		}
 	}
 
-	// A later run takes up what was left, with one of them mended; the lines
-	// that nobody touched are no fault.
+	// A later run reads again what was left, with one of them corrected; the lines that
+	// were not changed are not an error.
 	mended := printed[1]
 	text := valid(mendable)
 	mended.Value = &text
@@ -170,13 +170,13 @@ func TestReplay(t *testing.T) {
 		t.Errorf("the mended letter went back as %v", mine)
 	}
 
-	// The garbage mended too: only the stranger is left, and the offset stops
-	// there.
+	// With the garbage corrected too, only the letter without a source is left, and the
+	// offset stops there.
 	mended = printed[0]
-	again := idless // without an id of its own: its source gives it one
+	again := idless // it has no id: its source determines one
 	mended.Value, mended.ValueEncoding = &again, ""
 	if _, summary, err = p.replay(t, "--mended", writeLines(t, mended)); err != nil || !strings.Contains(summary, "2 left") {
-		t.Errorf("last mending: %q, %v", summary, err) // the one mended before is not, in this file
+		t.Errorf("last mending: %q, %v", summary, err) // the one corrected before is not, in this file
 	}
 	want = append(want, event.IDOf(event.Source{Topic: p.topic, Partition: 0, Offset: 79}))
 	p.wantIDs(t, want)
@@ -184,7 +184,7 @@ func TestReplay(t *testing.T) {
 		t.Errorf("offset %d, want 3", at)
 	}
 
-	// From the beginning: all goes back again, and nothing is stored twice.
+	// From the beginning, everything is put back again, and nothing is stored twice.
 	if _, summary, err = p.replay(t, "--from-beginning"); err != nil || summary != "replay-dlq: 6 letters read, 3 put back, 3 left, 0 failed" {
 		t.Errorf("from the beginning: %q, %v", summary, err)
 	}
@@ -229,8 +229,8 @@ func writeLines(t *testing.T, lines ...line) string {
 	return file
 }
 
-// --all puts back even what is refused again. The new letter names the record's
-// first source, so that an event without an id can never become two.
+// --all puts back even what is refused again. The new letter names the record's original
+// source, so that an event without an id never becomes two.
 func TestReplayAllKeepsTheSource(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
@@ -297,7 +297,7 @@ func TestReplayOfNothing(t *testing.T) {
 	}
 }
 
-// More letters than are in flight at once, over several partitions.
+// More letters than are in flight at once, in several partitions.
 func TestReplayOfMany(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)

@@ -58,7 +58,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
 		httpx.Server(log, cfg.HTTP, listener, engine, h), // first, so that answers in flight are sent
 		lifecycle.Actor{Name: "consumer", Run: consumer.run},
-		// Readiness isn't asked for any more, and no probe may run while its clients
+		// Readiness no longer matters, and no probe may run while its clients
 		// are being closed.
 		lifecycle.Actor{Name: "health", Run: h.Run},
 		lifecycle.Actor{Name: "producer", Run: producer.Run, Stop: producer.Stop},

@@ -63,7 +63,7 @@ func specPath(r gin.RouteInfo) string {
 	return regexp.MustCompile(`:(\w+)`).ReplaceAllString(r.Path, "{$1}")
 }
 
-// Every documented status is provoked, and no other comes.
+// Every documented status is provoked, and no other one is returned.
 func TestSpecNamesEveryStatus(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)

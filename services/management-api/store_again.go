@@ -96,7 +96,7 @@ func storeAgain(ctx context.Context, args, environ []string, stderr io.Writer) e
 	}
 	reader.begin(nil)
 	err = s.storeAll(ctx, reader, cfg.BatchSize)
-	fmt.Fprintf(stderr, "store-again: %d records read of %q: %d stored, %d there before, %d refused, %d unreadable\n",
+	fmt.Fprintf(stderr, "store-again: %d records read of %q: %d stored, %d already stored, %d refused, %d unreadable\n",
 		s.counts.stored+s.counts.before+s.counts.refused+s.counts.unreadable, opts.topic, s.counts.stored, s.counts.before, s.counts.refused, s.counts.unreadable)
 	return err
 }
@@ -104,7 +104,7 @@ func storeAgain(ctx context.Context, args, environ []string, stderr io.Writer) e
 // storing is one run of store-again.
 type storing struct {
 	writer *writer
-	copied bool // whether the topic is not the one that the purchases were written to
+	copied bool // whether the topic is a copy of the original one
 	log    *slog.Logger
 	counts struct{ stored, before, refused, unreadable int }
 }
@@ -128,9 +128,9 @@ func (s *storing) storeAll(ctx context.Context, reader *topicReader, size int) e
 func (s *storing) store(ctx context.Context, items []*item) error {
 	for _, i := range items {
 		decode(i)
-		// A position in a copy says nothing of the purchase's first one.
+		// A position in a copy is not the purchase's original one.
 		if _, named := event.IDIn(i.message.Value); s.copied && i.refusal == nil && !named && sourceOf(i.message).Topic == *i.message.TopicPartition.Topic {
-			i.refusal = &refusal{reasonInvalid, errors.New("it has no event id, which only its position in the original topic can give it")}
+			i.refusal = &refusal{reasonInvalid, errors.New("it has no event id, and its original position, which the id is derived from, is unknown")}
 		}
 	}
 	for attempt := 1; ; attempt++ {

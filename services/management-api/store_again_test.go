@@ -31,9 +31,9 @@ func (p *platform) wantStoredAgain(t *testing.T, want string, args ...string) {
 	}
 }
 
-// The group's offsets were set beyond purchases that nobody has stored. The service
-// goes on meanwhile.
-func TestPurchasesThatWerePassedOverAreStoredAgain(t *testing.T) {
+// The group's offsets were set beyond purchases that were never stored. The service keeps
+// running.
+func TestSkippedPurchasesAreStored(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	events, records := purchases(t, p.topic, 300)
@@ -51,9 +51,9 @@ func TestPurchasesThatWerePassedOverAreStoredAgain(t *testing.T) {
 	p.wantStored(t, events[200:])
 	p.wantCommitted(t)
 
-	p.wantStoredAgain(t, "301 records read of \""+p.topic+"\": 200 stored, 100 there before, 1 refused, 0 unreadable")
+	p.wantStoredAgain(t, "301 records read of \""+p.topic+"\": 200 stored, 100 already stored, 1 refused, 0 unreadable")
 	p.wantStored(t, events)
-	p.wantStoredAgain(t, ": 0 stored, 300 there before, 1 refused, 0 unreadable")
+	p.wantStoredAgain(t, ": 0 stored, 300 already stored, 1 refused, 0 unreadable")
 	if letters := p.kafka.Read(t, p.dlq); len(letters) != 0 {
 		t.Errorf("%d dead letters were written", len(letters))
 	}
@@ -62,7 +62,7 @@ func TestPurchasesThatWerePassedOverAreStoredAgain(t *testing.T) {
 	}
 }
 
-func TestStoreAgainGoesOnBehindWhatCantBeRead(t *testing.T) {
+func TestStoreAgainContinuesAfterUnreadableBatches(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	if p.kafka.Embedded == nil {
@@ -72,7 +72,7 @@ func TestStoreAgainGoesOnBehindWhatCantBeRead(t *testing.T) {
 	p.inPartition(t, 1, records[:10]...)
 	p.kafka.ProduceRaw(t, p.topic, 1, brokertest.Batch{Codec: kgo.ZstdCompression(), Payload: []byte("garbage"), Count: 4}.Bytes(t))
 	p.inPartition(t, 1, records[10:]...)
-	p.wantStoredAgain(t, ": 20 stored, 0 there before, 0 refused, 1 unreadable")
+	p.wantStoredAgain(t, ": 20 stored, 0 already stored, 0 refused, 1 unreadable")
 	p.wantStored(t, events)
 }
 
@@ -85,22 +85,22 @@ func TestStoreAgainFromATime(t *testing.T) {
 		r.Timestamp = begin.Add(time.Duration(i) * time.Second)
 		p.inPartition(t, int32(i%2), r)
 	}
-	p.wantStoredAgain(t, ": 0 stored, 0 there before, 0 refused, 0 unreadable", "-from", begin.Add(time.Hour).Format(time.RFC3339))
-	p.wantStoredAgain(t, ": 10 stored, 0 there before, 0 refused, 0 unreadable", "-from", begin.Add(20*time.Second).Format(time.RFC3339))
+	p.wantStoredAgain(t, ": 0 stored, 0 already stored, 0 refused, 0 unreadable", "-from", begin.Add(time.Hour).Format(time.RFC3339))
+	p.wantStoredAgain(t, ": 10 stored, 0 already stored, 0 refused, 0 unreadable", "-from", begin.Add(20*time.Second).Format(time.RFC3339))
 	p.wantStored(t, events[20:])
-	p.wantStoredAgain(t, ": 20 stored, 10 there before, 0 refused, 0 unreadable", "-from", "beginning")
+	p.wantStoredAgain(t, ": 20 stored, 10 already stored, 0 refused, 0 unreadable", "-from", "beginning")
 	p.wantStored(t, events)
 }
 
-// Purchases without an id get the one that the service gives them; in a copy of the
-// topic, that can't be known.
+// Purchases without an id get the same one as from the service; in a copy of the topic it
+// can't be determined.
 func TestStoreAgainKnowsPurchasesWithoutAnID(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	p.kafka.Produce(t, p.idless(20)...)
 	start(t, p.environ())
 	eventually(t, "they are stored", func() bool { return p.storedCount(t) == 20 })
-	p.wantStoredAgain(t, ": 0 stored, 20 there before, 0 refused, 0 unreadable")
+	p.wantStoredAgain(t, ": 0 stored, 20 already stored, 0 refused, 0 unreadable")
 
 	duplicate := p.kafka.Topic(t, "copy", 3, nil)
 	events, records := purchases(t, duplicate, 10)
@@ -109,13 +109,13 @@ func TestStoreAgainKnowsPurchasesWithoutAnID(t *testing.T) {
 		records = append(records, r)
 	}
 	p.kafka.Produce(t, records...)
-	p.wantStoredAgain(t, ": 10 stored, 0 there before, 20 refused, 0 unreadable", "-topic", duplicate)
+	p.wantStoredAgain(t, ": 10 stored, 0 already stored, 20 refused, 0 unreadable", "-topic", duplicate)
 	if got := p.storedCount(t); got != 20+len(events) {
 		t.Errorf("%d are stored", got)
 	}
 }
 
-// An open transaction is not waited for, and what was aborted is not stored.
+// It doesn't wait for an open transaction, and doesn't store what was aborted.
 func TestStoreAgainEndsBeforeAnOpenTransaction(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
@@ -140,15 +140,15 @@ func TestStoreAgainEndsBeforeAnOpenTransaction(t *testing.T) {
 	if err := client.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
 		t.Fatal(err)
 	}
-	p.wantStoredAgain(t, ": 1 stored, 0 there before, 0 refused, 0 unreadable") // the log ends with a marker
+	p.wantStoredAgain(t, ": 1 stored, 0 already stored, 0 refused, 0 unreadable") // the log ends with a marker
 	begin(records[2])
 	p.inPartition(t, 0, records[3])
-	p.wantStoredAgain(t, ": 0 stored, 1 there before, 0 refused, 0 unreadable")
+	p.wantStoredAgain(t, ": 0 stored, 1 already stored, 0 refused, 0 unreadable")
 	if err := client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
 		t.Fatal(err)
 	}
 	p.kafka.AwaitDecided(t, p.topic)
-	p.wantStoredAgain(t, ": 2 stored, 1 there before, 0 refused, 0 unreadable")
+	p.wantStoredAgain(t, ": 2 stored, 1 already stored, 0 refused, 0 unreadable")
 	p.wantStored(t, append(events[:1:1], events[2:]...))
 }
 
@@ -163,7 +163,7 @@ func TestStoreAgainFaults(t *testing.T) {
 	if _, err := p.storeAgain(t, "-h"); err != nil {
 		t.Errorf("help: %v", err)
 	}
-	p.wantStoredAgain(t, "0 records read of \""+p.topic+"\": 0 stored, 0 there before, 0 refused, 0 unreadable")
+	p.wantStoredAgain(t, "0 records read of \""+p.topic+"\": 0 stored, 0 already stored, 0 refused, 0 unreadable")
 
 	events, records := purchases(t, p.topic, 5)
 	p.kafka.Produce(t, records...)

@@ -10,7 +10,7 @@ func TestStoresEachPurchaseOnce(t *testing.T) {
 	p := newPlatform(t)
 	events, records := purchases(t, p.topic, 500)
 	p.kafka.Produce(t, records...)
-	p.kafka.Produce(t, again(records[:100])...) // sent twice by somebody
+	p.kafka.Produce(t, again(records[:100])...) // sent twice by a client
 	s := start(t, p.environ("BATCH_SIZE=64"))
 	p.wantStored(t, events)
 	p.wantCommitted(t)
@@ -22,7 +22,7 @@ func TestStoresEachPurchaseOnce(t *testing.T) {
 		t.Errorf("stopping: %v", err)
 	}
 
-	// The group's offsets go back to the beginning: everything comes again.
+	// The group's offsets are reset to the beginning: everything is delivered again.
 	if _, err := p.kafka.Admin().DeleteGroups(t.Context(), p.group); err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// inPartition has records go to one partition, in their order.
+// inPartition puts records into one partition, in their order.
 func (p *platform) inPartition(t *testing.T, partition int32, records ...*kgo.Record) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(p.kafka.BootstrapServers, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -33,8 +33,8 @@ func (p *platform) inPartition(t *testing.T, partition int32, records ...*kgo.Re
 	}
 }
 
-// committedAtTheEnd reports whether the group stands at the end of each
-// partition, neither before nor behind it, in the log of today.
+// committedAtTheEnd reports whether the group's offsets are exactly the ends of the
+// partitions, in the current log.
 func (p *platform) committedAtTheEnd(t *testing.T) bool {
 	t.Helper()
 	ends, err := p.kafka.Admin().ListEndOffsets(t.Context(), p.topic)
@@ -54,7 +54,7 @@ func (p *platform) committedAtTheEnd(t *testing.T) bool {
 	return true
 }
 
-func TestABatchThatCantBeReadIsSetAside(t *testing.T) {
+func TestUnreadableBatchesBecomeDeadLetters(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
 	if p.kafka.Embedded == nil {
@@ -101,7 +101,7 @@ func TestABatchThatCantBeReadIsSetAside(t *testing.T) {
 }
 
 // Not parallel: it measures what the process allocates.
-func TestARecordThatInflatesIsNeverHeld(t *testing.T) {
+func TestAHugeRecordIsNeverHeldInMemory(t *testing.T) {
 	const size = 150 << 20
 	p := newPlatform(t)
 	events, records := purchases(t, p.topic, 20)
@@ -144,7 +144,7 @@ func TestARecordThatInflatesIsNeverHeld(t *testing.T) {
 }
 
 func TestARecreatedTopicIsStoredFromItsBeginning(t *testing.T) {
-	for _, size := range []int{90, 900} { // shorter than the log before, and longer
+	for _, size := range []int{90, 900} { // shorter than the old log, and longer
 		t.Run(strconv.Itoa(size), func(t *testing.T) {
 			t.Parallel()
 			p := newPlatform(t)
@@ -156,14 +156,14 @@ func TestARecreatedTopicIsStoredFromItsBeginning(t *testing.T) {
 
 			p.kafka.RecreateTopic(t, p.topic, 3, nil)
 			fresh, records := purchases(t, p.topic, size)
-			for len(records) > 0 { // each acknowledged, while the service finds out
+			for len(records) > 0 { // each acknowledged, while the service notices the change
 				p.kafka.Produce(t, records[:10]...)
 				records = records[10:]
 			}
 			p.wantStored(t, append(old, fresh...))
 			eventually(t, "the log of today committed", func() bool { return p.committedAtTheEnd(t) })
 
-			// What is committed now holds for the next life.
+			// What is committed now is valid after a restart.
 			if err := s.stop(); err != nil {
 				t.Error(err)
 			}

@@ -19,7 +19,7 @@ func seeded(users int, currency string) *maker {
 	return newMaker(users, currency, rand.New(rand.NewPCG(1, 2)))
 }
 
-// fieldsOf returns an object's field names in the order they stand.
+// fieldsOf returns an object's field names in their order.
 func fieldsOf(t *testing.T, value []byte) []string {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(value))

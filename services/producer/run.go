@@ -45,7 +45,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	err = lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
 		httpx.Server(log, cfg.HTTP, listener, httpx.NewEngine(log, reg, h), h),
 		lifecycle.Actor{Name: "generator", Run: g.run},
-		lifecycle.Actor{Name: "health", Run: h.Run}, // before the client that it asks
+		lifecycle.Actor{Name: "health", Run: h.Run}, // before the client that it uses
 		lifecycle.Actor{Name: "producer", Run: producer.Run, Stop: producer.Stop},
 	)
 	s := g.tally.summarise()

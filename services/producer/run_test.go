@@ -44,7 +44,7 @@ func start(t testing.TB, servers string, environ ...string) *service {
 	return s
 }
 
-// end waits for the program's end and returns its error.
+// end waits until the program has ended, and returns its error.
 func (s *service) end(t testing.TB) error {
 	t.Helper()
 	select {
@@ -60,7 +60,7 @@ func await(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !condition(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("gave up waiting: %s", what)
+			t.Fatalf("timed out waiting: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -94,7 +94,7 @@ func TestCountEndsTheProgramWithASummary(t *testing.T) {
 		t.Errorf("%d events on the topic, want 200", len(ids))
 	}
 	if want := "sent 200, acknowledged 200, failed 0 in "; !strings.Contains(s.out.String(), "\n"+want) {
-		t.Errorf("no line for people: %s", s.out)
+		t.Errorf("no summary line: %s", s.out)
 	}
 	entry := s.out.Find("finished")
 	if entry["sent"] != 200.0 || entry["acknowledged"] != 200.0 || entry["failed"] != 0.0 || entry["latency_p99_seconds"].(float64) <= 0 || entry["duration_seconds"].(float64) < .39 {
@@ -102,7 +102,7 @@ func TestCountEndsTheProgramWithASummary(t *testing.T) {
 	}
 }
 
-func TestOrdersComeOneAnInterval(t *testing.T) {
+func TestOneOrderPerInterval(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "orders", 1, nil)
 	s := start(t, k.BootstrapServers, "TOPIC="+topic, "INTERVAL=100ms", "COUNT=6")
@@ -129,8 +129,8 @@ func steady(t testing.TB, seconds int) float64 {
 }
 
 func TestTheRateIsSteady(t *testing.T) {
-	// In so short a time a stall of a busy machine shows at the end; the
-	// benchmark has the tight bound.
+	// In such a short time a stall of a busy machine matters; the benchmark has the tight
+	// limit.
 	if rate := steady(t, 3); rate < 8000 || rate > 10_100 {
 		t.Errorf("%.1f/s acknowledged, want 10,000", rate)
 	}
@@ -211,7 +211,7 @@ func TestAStopFlushesAndPrints(t *testing.T) {
 	}
 }
 
-func TestACountCutShortIsAFailure(t *testing.T) {
+func TestAnUnfinishedCountIsAnError(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers, "TOPIC="+k.Topic(t, "orders", 1, nil), "RATE=10", "COUNT=1000000")
 	await(t, "it sends", func() bool { return s.out.Find("sending") != nil })
@@ -221,7 +221,7 @@ func TestACountCutShortIsAFailure(t *testing.T) {
 	}
 }
 
-// holding is a sender that keeps the events until it is told.
+// holding is a sender that holds the events until they are released.
 type holding struct {
 	mu   sync.Mutex
 	held []func(kafkax.Placed, error)
@@ -240,7 +240,7 @@ func (h *holding) size() int {
 	return len(h.held)
 }
 
-// release answers what is held, every fifth with an error.
+// release completes what is held, every fifth with an error.
 func (h *holding) release() {
 	h.mu.Lock()
 	held := h.held

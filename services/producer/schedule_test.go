@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestThePaceHoldsHoweverLateTheWakings(t *testing.T) {
+func TestThePaceHoldsDespiteLateTimers(t *testing.T) {
 	start := time.Now()
 	for _, perSecond := range []float64{0.2, 3.7, 1000, 10_000, 123_456.7} {
 		s := newSchedule(perSecond, start)
@@ -56,7 +56,7 @@ func TestAStallIsCaughtUpInBoundedBursts(t *testing.T) {
 	}
 }
 
-func TestALongSleepIsForgiven(t *testing.T) {
+func TestALongSleepIsNotCaughtUp(t *testing.T) {
 	start := time.Now()
 	s := newSchedule(0.2, start)
 	sent := s.take(start)

@@ -22,10 +22,10 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// BenchmarkBuy compares acknowledged buys with a peer in the same run: the
-// same handler on a Kafka that acknowledges at once. With one client it shows
-// the latency of a buy, with many the throughput. Broker and clients share the
-// processors with the service, so only the ratios mean something.
+// BenchmarkBuy compares acknowledged buys with a peer in the same run: the same handler with
+// a Kafka that acknowledges at once. With one client it shows the latency of a buy, with many
+// the throughput. Broker and clients share the processors with the service, so only the
+// ratios mean something.
 func BenchmarkBuy(b *testing.B) {
 	k := brokertest.Start(b)
 	topic := k.Topic(b, "purchases", 6, nil)
@@ -60,8 +60,8 @@ func BenchmarkBuy(b *testing.B) {
 	}
 }
 
-// hammer sends b.N buys over that many kept connections, each of which waits
-// for its answer; it does as little as it can itself.
+// hammer sends b.N buys over that many persistent connections, one at a time on each, with as
+// little work of its own as possible.
 func hammer(b *testing.B, addr string, clients int) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
@@ -98,8 +98,8 @@ func hammer(b *testing.B, addr string, clients int) {
 	b.ReportMetric(float64((processorTime(b)-begin).Microseconds())/float64(b.N), "cpu-us/buy")
 }
 
-// processorTime is what this process has used so far: on a shared machine far
-// less noisy than the clock.
+// processorTime is the CPU time of this process so far: on a shared machine it is far less
+// noisy than elapsed time.
 func processorTime(b *testing.B) time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

@@ -30,10 +30,10 @@ import (
 type tab struct {
 	testing.TB
 	context.Context
-	faults atomic.Int32 // script errors and refusals of the policy
+	faults atomic.Int32 // script errors and violations of the policy
 }
 
-// openTab starts a Chromium of its own, so that nothing is remembered.
+// openTab starts a new Chromium, so that nothing is remembered.
 func openTab(t testing.TB, url string, width, height int64) *tab {
 	t.Helper()
 	var chromium string
@@ -86,8 +86,8 @@ func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// see waits until a script gives true. (chromedp's own Poll needs the eval
-// that the page's policy forbids.)
+// see waits until a script returns true. (chromedp's own Poll needs eval, which the page's
+// policy forbids.)
 func (b *tab) see(what, script string) {
 	b.Helper()
 	for deadline := time.Now().Add(30 * time.Second); b.eval("Boolean("+script+")") != "true"; time.Sleep(20 * time.Millisecond) {
@@ -111,12 +111,11 @@ func (b *tab) click(selector string) {
 	b.do(chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
-// fakeStore is a management-api that "stores" what stands on the topic, while
-// it works.
+// fakeStore is a management-api that "stores" the purchases on the topic, while it works.
 type fakeStore struct {
 	*upstream
 	working atomic.Bool // its database answers
-	storing atomic.Bool // its consumer gets on
+	storing atomic.Bool // its consumer makes progress
 	refused atomic.Value
 }
 
@@ -173,7 +172,7 @@ func newFakeStore(t testing.TB, k *brokertest.Kafka, topic string) *fakeStore {
 	return f
 }
 
-// newShopPage is the whole service with a store behind it.
+// newShopPage returns the whole service with a store behind it.
 func newShopPage(t testing.TB, environ ...string) (*service, *fakeStore, *brokertest.Kafka, string) {
 	t.Helper()
 	k := brokertest.Start(t)
@@ -210,8 +209,8 @@ func TestBrowserBuys(t *testing.T) {
 	b.see("the total is right", `document.querySelector("#total dd").innerText.includes("127.00")`)
 	b.see("it was said", `document.querySelector("#say").textContent.includes("Reading lamp")`)
 
-	// The functions of the original have a corner of their own; the receipt is
-	// a customer's.
+	// The functions of the original system are in their own section; the receipt is for
+	// customers.
 	if got := b.eval(`document.querySelector("#purchases").innerText`); strings.Contains(got, "/api/") {
 		t.Errorf("the receipt shows a request: %s", got)
 	}
@@ -231,7 +230,7 @@ func TestBrowserBuys(t *testing.T) {
 	if !strings.HasSuffix(receipt, "Reading lamp; Stoneware teapot") || strings.Contains(receipt, "A purchase") {
 		t.Errorf("the receipt names %s", receipt)
 	}
-	// Another browser remembers nothing of it, and shows the same receipt.
+	// Another browser has no local state, and shows the same receipt.
 	other := openTab(t, s.url, 1280, 900)
 	other.see("a page is shown there", `document.querySelectorAll(".purchase").length === 10`)
 	other.click("#older")
@@ -288,7 +287,7 @@ func TestBrowserOwnUser(t *testing.T) {
 	}
 }
 
-// management-api away: buying goes on, and the list comes back by itself.
+// While management-api is unreachable, buying works, and the list comes back by itself.
 func TestBrowserWithoutTheList(t *testing.T) {
 	s, store, _, _ := newShopPage(t)
 	store.working.Store(false)
@@ -301,8 +300,8 @@ func TestBrowserWithoutTheList(t *testing.T) {
 	b.see("the purchase is stored", fmt.Sprintf(row, 1)+`?.classList.contains("stored")`)
 }
 
-// Kafka away: the purchase is not accepted, and pressing again until it is
-// makes one purchase.
+// While Kafka is unreachable, the purchase is not accepted; retrying until it is makes one
+// purchase.
 func TestBrowserWithoutKafka(t *testing.T) {
 	k := embedded(t)
 	topic := k.Topic(t, "purchases", 1, nil)
@@ -333,8 +332,8 @@ func TestBrowserWithoutKafka(t *testing.T) {
 	}
 }
 
-// What the page shows at first stays where it is: for a newcomer, and for a
-// visitor who comes back as a user of their own with purchases.
+// What the page shows at first doesn't move: neither for a new visitor, nor for one who comes
+// back with their own user and purchases.
 func TestBrowserLayoutStaysStill(t *testing.T) {
 	s, _, _, _ := newShopPage(t)
 	slow := slowScript(t, s.url)
@@ -363,8 +362,8 @@ func TestBrowserLayoutStaysStill(t *testing.T) {
 	}
 }
 
-// slowScript serves the shop with a script that arrives after the first paint,
-// as over a slow network.
+// slowScript serves the shop with a script that arrives after the first paint, as on a slow
+// network.
 func slowScript(t testing.TB, shop string) string {
 	t.Helper()
 	target, err := url.Parse(shop)
@@ -382,9 +381,9 @@ func slowScript(t testing.TB, shop string) string {
 	return server.URL
 }
 
-// layoutShift returns the sum of the page's layout shifts since it was loaded.
-// Those that the browser puts down to input count too: nobody presses anything,
-// and it takes the emulated size of the window for input.
+// layoutShift returns the sum of the page's layout shifts since it was loaded. Those that the
+// browser attributes to input count too: there is no input, but the browser takes the
+// emulated window size for some.
 func (b *tab) layoutShift() string {
 	b.Helper()
 	b.eval(`(() => {
@@ -392,7 +391,7 @@ func (b *tab) layoutShift() string {
 		new PerformanceObserver((list, observer) => {
 			window.shifted = list.getEntries().reduce((sum, e) => sum + e.value, 0);
 		}).observe({ type: "layout-shift", buffered: true });
-		// Two frames later, what has been painted so far is in the buffer.
+		// Two frames later, everything painted so far is in the buffer.
 		requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => { window.shifted ??= 0; window.counted = true }, 100)));
 	})()`)
 	b.see("the shifts are counted", `window.counted`)

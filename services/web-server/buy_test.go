@@ -20,7 +20,7 @@ import (
 	"shopstream/services/internal/testkit/brokertest"
 )
 
-// What the clients of the original systems send, on the paths they use.
+// What the clients of the original systems send, to the paths that they use.
 func TestOriginalClients(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "purchases", 6, nil)
@@ -134,7 +134,7 @@ func TestBadBodies(t *testing.T) {
 	}
 }
 
-// Two users whose ids would be repaired to one are two refusals, not one event.
+// Two user ids that would be repaired to the same one are two refusals, not one event.
 func TestTwoUsersStayTwo(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "purchases", 1, nil)
@@ -154,7 +154,7 @@ func TestTwoUsersStayTwo(t *testing.T) {
 	}
 }
 
-// What was bought travels with the purchase, where the buyer says it.
+// What was bought is part of the purchase, if the buyer says it.
 func TestProductIsKept(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "purchases", 1, nil)
@@ -164,7 +164,7 @@ func TestProductIsKept(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	if without := s.buy(t, purchaseOf("u", 1)); strings.Contains(string(without.body), "product") {
-		t.Errorf("a product nobody named: %s", without.body)
+		t.Errorf("a product that was not named: %s", without.body)
 	}
 	records := k.Read(t, topic)
 	if a, b := decode(t, records[0]), decode(t, records[1]); a.Product != "Wool & silk" || b.Product != "" {
@@ -172,7 +172,7 @@ func TestProductIsKept(t *testing.T) {
 	}
 }
 
-// A body that is promised and never comes must not hold a handler for good.
+// A body that never arrives must not occupy a handler forever.
 func TestABodyThatNeverEndsIsGivenUp(t *testing.T) {
 	s := start(t, "127.0.0.1:1", "purchases", newUpstream(t).URL)
 	t.Parallel() // it takes the server's 15 seconds
@@ -239,7 +239,7 @@ func TestIdempotencyKey(t *testing.T) {
 		}
 	}
 	if a, b := eventIDFor("u", "1k"), eventIDFor("u1", "k"); a == b {
-		t.Error("where the user ends and the key begins makes no difference")
+		t.Error("user and key are concatenated ambiguously")
 	}
 
 	for name, header := range map[string][]string{
@@ -259,7 +259,7 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
-// One user's purchases stand on the topic in the order they were answered.
+// One user's purchases are on the topic in the order of their responses.
 func TestOrderPerUser(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "purchases", 6, nil)
@@ -298,8 +298,7 @@ func TestOrderPerUser(t *testing.T) {
 	}
 }
 
-// SIGTERM under load: what was answered 202 is in the topic, and what was not
-// answered so is not in it twice.
+// SIGTERM under load: what was answered with 202 is in the topic, and nothing is in it twice.
 func TestDrainLosesNothing(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "purchases", 6, nil)
@@ -352,7 +351,7 @@ func TestDrainLosesNothing(t *testing.T) {
 	}
 }
 
-// A buy that waits for its acknowledgement when the signal comes gets it.
+// A buy that waits for its acknowledgement at the time of the signal still gets it.
 func TestDrainWaitsForTheAck(t *testing.T) {
 	k := embedded(t)
 	topic := k.Topic(t, "purchases", 1, nil)
@@ -376,7 +375,7 @@ func TestDrainWaitsForTheAck(t *testing.T) {
 	}
 }
 
-func TestWhatKafkaSaysDecidesTheStatus(t *testing.T) {
+func TestKafkasErrorDeterminesTheStatus(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err    error
 		status int
@@ -398,7 +397,7 @@ func TestWhatKafkaSaysDecidesTheStatus(t *testing.T) {
 	}
 }
 
-// The broker's own verdict on a record is no outage: trying again is of no use.
+// If the broker rejects a record, that is not an outage: a retry is useless.
 func TestKafkaRefusesTheRecord(t *testing.T) {
 	k := embedded(t)
 	topic := k.Topic(t, "purchases", 1, nil)

@@ -30,14 +30,15 @@ import (
 	"shopstream/services/internal/testkit/logtest"
 )
 
-// service is the whole program, run in this process on a free port.
+// service is the whole program, running in this process on a free port.
 type service struct {
 	url  string
 	stop func() error
 	logs *logtest.Lines
 }
 
-// start runs the service until the test ends. environ comes last, so it wins.
+// start runs the service until the test ends. environ comes last, so that it takes
+// precedence.
 func start(t testing.TB, kafka, topic, management string, environ ...string) *service {
 	t.Helper()
 	logs := &logtest.Lines{}
@@ -60,7 +61,7 @@ func start(t testing.TB, kafka, topic, management string, environ ...string) *se
 	return s
 }
 
-// ready waits until the service says that it is.
+// ready waits until the service is ready.
 func (s *service) ready(t testing.TB) *service {
 	t.Helper()
 	await(t, "the service is ready", func() bool { return request(t, http.MethodGet, s.url+"/-/ready", "").status == http.StatusOK })
@@ -74,7 +75,7 @@ func (k fakeKafka) Send(context.Context, kafkax.Record) (kafkax.Placed, error) {
 	return kafkax.Placed{}, k.err
 }
 
-// newTestEngine is the service's engine on a given sender.
+// newTestEngine returns the service's engine with a given sender.
 func newTestEngine(t testing.TB, cfg config, kafka sender) *gin.Engine {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -103,7 +104,7 @@ func serveWith(t testing.TB, cfg config, kafka sender) string {
 	return server.URL
 }
 
-// reply is an answer, read whole.
+// reply is a response, read completely.
 type reply struct {
 	status int
 	header http.Header
@@ -119,7 +120,7 @@ func (r reply) json(t testing.TB) map[string]any {
 	return body
 }
 
-// data is the data of the answer to a buy.
+// data returns the data of the response to a buy.
 func (r reply) data(t testing.TB) recordedData {
 	t.Helper()
 	var body struct{ Data recordedData }
@@ -189,7 +190,7 @@ func purchaseOf(user string, price float64) string {
 	return fmt.Sprintf(`{"username":"Ann","userid":%q,"price":%v}`, user, price)
 }
 
-// decode reads a record as management-api would.
+// decode decodes a record as management-api does.
 func decode(t testing.TB, r *kgo.Record) event.Purchase {
 	t.Helper()
 	p, err := event.DecodePurchase(r.Value, event.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}, "USD")
@@ -199,13 +200,13 @@ func decode(t testing.TB, r *kgo.Record) event.Purchase {
 	return p
 }
 
-// await polls until condition holds: for what lies in another process or in
-// the C client and can't signal.
+// await polls until condition is true, if it depends on another process or on the C client,
+// which can't signal it.
 func await(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !condition(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("gave up waiting: %s", what)
+			t.Fatalf("timed out waiting: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -217,13 +218,12 @@ func inside(function string) bool {
 	return bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte(function))
 }
 
-// upstream is a management-api that speaks the contract and does what a test
-// tells it.
+// upstream is a management-api that fulfils the contract and does what a test tells it.
 type upstream struct {
 	*httptest.Server
 	mu      sync.Mutex
 	handler http.HandlerFunc
-	asked   []string // request URIs, probes left out
+	asked   []string // request URIs, without probes
 }
 
 func newUpstream(t testing.TB) *upstream {
@@ -247,7 +247,7 @@ func newUpstream(t testing.TB) *upstream {
 	return u
 }
 
-// answer sets what the upstream does from now on.
+// answer sets the upstream's behaviour from now on.
 func (u *upstream) answer(handler http.HandlerFunc) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -269,8 +269,8 @@ func writeProblem(w http.ResponseWriter, status int, detail string, faults ...ht
 	_ = json.NewEncoder(w).Encode(httpx.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Instance: "/upstream", Errors: faults})
 }
 
-// blackHole accepts connections and never says a word, until it is told to
-// pass new ones on to target.
+// blackHole accepts connections and never answers, until it is told to pass new ones on to
+// target.
 type blackHole struct {
 	net.Listener
 	mu     sync.Mutex
@@ -321,9 +321,9 @@ func (h *blackHole) passTo(target string) {
 	h.target = target
 }
 
-// held keeps the broker from answering produce requests, from the next one on.
+// held keeps the broker from answering produce requests from now on.
 type held struct {
-	arrived chan struct{} // closed when the first is there
+	arrived chan struct{} // closed when the first arrives
 	release func()
 }
 
@@ -334,7 +334,7 @@ func holdProduce(k *brokertest.Kafka) held {
 	k.Embedded.Cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		first()
 		k.Embedded.Cluster.SleepControl(func() { <-open })
-		return nil, nil, false // and then as ever
+		return nil, nil, false // and then as usual
 	})
 	return h
 }

@@ -8,10 +8,9 @@ import (
 	"time"
 )
 
-// TestMain runs the tests, then looks for goroutines that a stopped service
-// left behind.
+// TestMain runs the tests, then looks for goroutines that stopped services have left.
 func TestMain(m *testing.M) {
-	// The parallel tests wait for clocks, not for processors.
+	// The parallel tests wait for time limits, not for processors.
 	flag.Parse()
 	_ = flag.Set("test.parallel", "16")
 	code := m.Run()

@@ -16,7 +16,7 @@ import (
 	"shopstream/services/internal/testkit/freeport"
 )
 
-// withUpstream serves the API in front of a management-api of the test's own.
+// withUpstream serves the API with the test's management-api.
 func withUpstream(t testing.TB) (url string, u *upstream) {
 	t.Helper()
 	u = newUpstream(t)
@@ -58,11 +58,11 @@ func TestUserBuysPassesThePageOn(t *testing.T) {
 	}
 }
 
-// What the user is called must arrive as it was, through both services' paths.
+// User ids must arrive unchanged, through both services' paths.
 func TestUserIDsSurviveThePath(t *testing.T) {
 	k := brokertest.Start(t)
 	u := newUpstream(t)
-	s := start(t, k.BootstrapServers, k.Topic(t, "purchases", 1, nil), u.URL) // the real server, for its reading of paths
+	s := start(t, k.BootstrapServers, k.Topic(t, "purchases", 1, nil), u.URL) // the real server, because of its handling of paths
 	u.answer(answerJSON(`[]`))
 	for _, user := range []string{"u-1", "a/b", "a//b/", "..", ".", "a+b", "a+b/c", "a b", "ünï/漢字🛒", "50%", "%2F", "a?b#c", `q"<>\`, "a;b,c=d&e", ":x"} {
 		escaped := url.PathEscape(user)
@@ -170,7 +170,7 @@ func TestUnusableAnswers(t *testing.T) {
 	}
 }
 
-func TestManagementAway(t *testing.T) {
+func TestManagementUnreachable(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "purchases", 1, nil)
 	s := start(t, k.BootstrapServers, topic, fmt.Sprintf("http://127.0.0.1:%d", freeport.Get(t))).ready(t)
@@ -213,7 +213,7 @@ func TestManagementTooSlow(t *testing.T) {
 	}
 }
 
-// One client for all requests: connections are used again.
+// One client for all requests: connections are reused.
 func TestConnectionsAreKept(t *testing.T) {
 	var mu sync.Mutex
 	connections := map[string]bool{}

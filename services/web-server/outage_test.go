@@ -17,8 +17,8 @@ import (
 	"shopstream/services/internal/testkit/freeport"
 )
 
-// mustRefuse expects 503 with Retry-After within the promised five seconds,
-// with the default ACK_TIMEOUT.
+// mustRefuse expects 503 with Retry-After within the guaranteed five seconds, with the
+// default ACK_TIMEOUT.
 func mustRefuse(t *testing.T, s *service, header ...string) {
 	t.Helper()
 	start := time.Now()
@@ -51,12 +51,12 @@ func embedded(t *testing.T) *brokertest.Kafka {
 	t.Helper()
 	k := brokertest.Start(t)
 	if k.Embedded == nil {
-		t.Skip("SKIP: injects faults into the embedded broker; an outside one is in use")
+		t.Skip("SKIP: injects faults into the embedded broker, but an external one is used")
 	}
 	return k
 }
 
-func TestKafkaAway(t *testing.T) {
+func TestKafkaUnreachable(t *testing.T) {
 	t.Parallel()
 	port := freeport.Get(t)
 	s := start(t, fmt.Sprintf("127.0.0.1:%d", port), "purchases", newUpstream(t).URL)
@@ -95,8 +95,8 @@ func TestKafkaGoesAndComesBack(t *testing.T) {
 	mustRecover(t, s)
 }
 
-// A peer that takes connections and never answers, such as a broker whose disk
-// hangs or a firewall that drops.
+// A peer that accepts connections and never answers, such as a broker whose disk hangs or a
+// firewall that drops packets.
 func TestBlackHole(t *testing.T) {
 	t.Parallel()
 	k := embedded(t)
@@ -108,7 +108,7 @@ func TestBlackHole(t *testing.T) {
 	mustRecover(t, s)
 }
 
-// The same in the middle of work, on connections that had worked.
+// The same during work, on connections that have worked.
 func TestBrokerFallsSilent(t *testing.T) {
 	t.Parallel()
 	k := embedded(t)
@@ -118,22 +118,21 @@ func TestBrokerFallsSilent(t *testing.T) {
 	silent.Store(true)
 	k.Embedded.Cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
 		k.Embedded.Cluster.KeepControl()
-		return nil, nil, silent.Load() // handled, with no answer
+		return nil, nil, silent.Load() // handled, with no response
 	})
 	mustRefuse(t, s)
 	silent.Store(false)
 	mustRecover(t, s)
 }
 
-// The request for the producer's id, which comes before the first purchase, is
-// bounded by no purchase's timeout. The broker reads nothing more on that
-// connection, so it has to be given up.
+// No purchase's timeout limits the request for the producer id, which precedes the first
+// purchase. The broker reads nothing more on that connection, so it has to be closed.
 func TestProducerIDIsNeverAnswered(t *testing.T) {
 	t.Parallel()
 	k := embedded(t)
 	topic := k.Topic(t, "purchases", 3, nil)
 	k.Embedded.Cluster.ControlKey(int16(kmsg.InitProducerID), func(kmsg.Request) (kmsg.Response, error, bool) {
-		return nil, nil, true // handled, with no answer, once
+		return nil, nil, true // handled, with no response, once
 	})
 	s := start(t, k.BootstrapServers, topic, newUpstream(t).URL)
 	mustRefuse(t, s)
@@ -153,8 +152,8 @@ func TestUnknownTopic(t *testing.T) {
 	mustRecover(t, s)
 }
 
-// A broker that is slower than ACK_TIMEOUT: the client's retry with the same
-// key makes the same event, so that it is stored once.
+// A broker that is slower than ACK_TIMEOUT: the client's retry with the same key makes the
+// same event, so that it is stored once.
 func TestSlowBroker(t *testing.T) {
 	t.Parallel()
 	k := embedded(t)
@@ -170,12 +169,12 @@ func TestSlowBroker(t *testing.T) {
 	})
 	for _, r := range k.Read(t, topic) {
 		if id := decode(t, r).EventID; id != got.data(t).EventID {
-			t.Errorf("event %s, the retry said %s", id, got.data(t).EventID)
+			t.Errorf("event %s, but the retry returned %s", id, got.data(t).EventID)
 		}
 	}
 }
 
-// MAX_PENDING bounds what waits: the next buy is refused at once.
+// MAX_PENDING limits what waits: the next buy is refused at once.
 func TestFullQueue(t *testing.T) {
 	t.Parallel()
 	hole := newBlackHole(t)
@@ -206,8 +205,8 @@ func TestFullQueue(t *testing.T) {
 	}
 }
 
-// Waiting requests leave nothing behind: not when Kafka never answers, and not
-// when the client goes away first.
+// Requests that wait leave nothing behind: neither if Kafka never answers, nor if the client
+// disconnects first.
 func TestNoGoroutineStays(t *testing.T) {
 	hole := newBlackHole(t)
 	s := start(t, hole.Addr().String(), "purchases", newUpstream(t).URL, "ACK_TIMEOUT=300ms")

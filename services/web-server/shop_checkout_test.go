@@ -17,7 +17,7 @@ import (
 	"shopstream/services/internal/kafkax"
 )
 
-// followNone answers with a redirect itself.
+// followNone returns redirects instead of following them.
 var followNone = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 // postForm sends a form as a browser does.
@@ -32,7 +32,7 @@ func postForm(t *testing.T, address string, form url.Values, header ...string) r
 
 var hiddenKey = regexp.MustCompile(`name="key" value="([^"]+)"`)
 
-// offer opens the form to buy a thing, and returns it filled in.
+// offer opens the form for a product, and returns it filled in.
 func offer(t *testing.T, shop, item string) url.Values {
 	t.Helper()
 	page := request(t, http.MethodGet, shop+"/shop/buy?product="+item+"&userid=ada-1001", "")
@@ -53,7 +53,7 @@ func TestCheckoutBuysOnce(t *testing.T) {
 		}))
 	form := offer(t, shop, "teapot")
 
-	// Kafka may have taken it all the same: what the page offers is the same purchase.
+	// Kafka may have accepted it all the same: what the page offers is the same purchase.
 	says = kafkax.ErrUnavailable
 	failed := postForm(t, shop+"/shop/buy", form)
 	if failed.status != http.StatusServiceUnavailable || failed.header.Get("Retry-After") == "" || !strings.Contains(string(failed.body), "it is recorded once") {
@@ -88,7 +88,7 @@ func TestCheckoutBuysOnce(t *testing.T) {
 	}
 }
 
-// Only the shop's own form buys, whatever the browser tells of where it is from.
+// Only the shop's own form buys, whatever origin the browser reports.
 func TestCheckoutTakesNoFormsOfOtherSites(t *testing.T) {
 	sent := 0
 	shop := serveWith(t, config{Currency: "USD", AckTimeout: time.Second, ManagementAPIURL: "http://127.0.0.1:1"},
@@ -200,7 +200,7 @@ func TestPurchasesAreListedInAPage(t *testing.T) {
 	}
 }
 
-// disableScripts is a visitor's choice, or a script that never arrives.
+// disableScripts is for visitors without scripts, or a script that never arrives.
 func (b *tab) disableScripts() {
 	b.Helper()
 	b.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {

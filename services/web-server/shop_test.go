@@ -32,8 +32,8 @@ func TestShopFiles(t *testing.T) {
 	}
 }
 
-// The catalogue is in the page itself, so that nothing moves after the first
-// paint; prices have the digits of the currency.
+// The catalogue is in the page itself, so that nothing moves after the first paint. Prices
+// have the currency's digits.
 func TestShopPageHoldsTheCatalogue(t *testing.T) {
 	for currency, prices := range map[string][]string{"USD": {"27.90 USD", "1299.00 USD"}, "JPY": {"28 JPY", "1299 JPY"}, "KWD": {"27.900 KWD", "1299.000 KWD"}} {
 		url := serveWith(t, config{Currency: currency, ManagementAPIURL: "http://127.0.0.1:1"}, fakeKafka{})
@@ -70,7 +70,7 @@ func TestShopIsSelfContained(t *testing.T) {
 		if found := inline.Find(content); strings.HasSuffix(name, ".html") && found != nil {
 			t.Errorf("%s has something inline: %s", name, found)
 		}
-		// What users are called must never be read as markup.
+		// User names must never be interpreted as markup.
 		if found := markup.Find(content); strings.HasSuffix(name, ".js") && found != nil {
 			t.Errorf("%s writes markup: %s", name, found)
 		}
