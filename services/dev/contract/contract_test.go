@@ -1,5 +1,5 @@
-// Package contract holds the services to what their openapi.yaml says, with the
-// tools that users generate clients and tests from it with.
+// Package contract compares the services with their openapi.yaml, using the tools with which
+// users generate clients and tests from it.
 package contract
 
 import (
@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	_ "github.com/oapi-codegen/runtime" // what generated clients are built with
+	_ "github.com/oapi-codegen/runtime" // generated clients import it
 )
 
-// described are the services that have a description.
+// described are the services with a description.
 var described = []string{"web-server", "management-api", "api"}
 
 func specOf(service string) string { return root + "/services/" + service + "/openapi.yaml" }
@@ -24,8 +24,8 @@ func TestContract(t *testing.T) {
 	t.Run("schemathesis", p.schemathesis)
 }
 
-// A client is generated from each description; testdata/clients_test.go uses
-// all three as a customer's program would.
+// A client is generated from each description; testdata/clients_test.go uses all three
+// as a user's program would.
 func (p platform) goClients(t *testing.T) {
 	dir := t.TempDir()
 	copyTo(t, dir, "go.sum", "testdata/clients_test.go")
@@ -42,7 +42,7 @@ func (p platform) goClients(t *testing.T) {
 	run(t, dir, append(p.environ(), "GOWORK=off"), "go", "test", "-count=1", "-v", "./...")
 }
 
-// The same in TypeScript, by testdata/clients.ts.
+// The same in TypeScript, in testdata/clients.ts.
 func (p platform) typeScriptClients(t *testing.T) {
 	modules := filepath.Join(tools(t), "node_modules")
 	dir := t.TempDir()
@@ -65,18 +65,18 @@ func spectral(t *testing.T) {
 	}
 }
 
-// schemathesis sends what a description allows, and what it doesn't, and holds
-// each answer to it; schemathesis.toml has the bounds.
+// schemathesis sends requests that a description allows, and others, and compares each
+// response with it; schemathesis.toml has the limits.
 func (p platform) schemathesis(t *testing.T) {
 	command := filepath.Join(tools(t), "bin/schemathesis")
-	dir := t.TempDir() // it keeps what it found in the folder that it runs in
+	dir := t.TempDir() // it writes its findings to the working directory
 	copyTo(t, dir, "schemathesis.toml")
 	for _, url := range []string{p.webServer, p.managementAPI, p.api} {
 		run(t, dir, nil, command, "run", "--no-color", url+"/openapi.yaml")
 	}
 }
 
-// tools returns the folder of what comes from PyPI and npm.
+// tools returns the folder with the tools from PyPI and npm.
 func tools(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("CONTRACT_TOOLS")

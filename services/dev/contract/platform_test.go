@@ -16,19 +16,19 @@ import (
 // root is the repository's folder.
 const root = "../../.."
 
-// platform is where the services run.
+// platform is a running platform.
 type platform struct{ webServer, managementAPI, api string }
 
-// environ says it to a client.
+// environ returns its addresses as environment variables for a client.
 func (p platform) environ() []string {
 	return []string{"WEB_SERVER=" + p.webServer, "MANAGEMENT_API=" + p.managementAPI, "API=" + p.api}
 }
 
-// start starts the platform as `make run` does, on free ports and with a data
-// folder of its own, until the test ends.
+// start starts the platform as `make run` does, on free ports and with its own data folder,
+// until the test ends.
 func start(t *testing.T) platform {
 	t.Helper()
-	build := exec.Command("make", "--silent", "build") // of bin/ only what has changed
+	build := exec.Command("make", "--silent", "build") // builds only what has changed
 	build.Dir = root
 	build.Env = append(os.Environ(), "MAKEFLAGS=", "GOWORK=") // the services are in the workspace, this module is not
 	if out, err := build.CombinedOutput(); err != nil {
@@ -42,7 +42,7 @@ func start(t *testing.T) platform {
 		fmt.Sprintf("KAFKA_PORT=%d", ports[0]), fmt.Sprintf("MONGO_PORT=%d", ports[1]),
 		"PRODUCER_ADDR="+addr(2), "CONSUMER_ADDR="+addr(3),
 		"WEB_SERVER_ADDR="+addr(4), "MANAGEMENT_API_ADDR="+addr(5), "API_ADDR="+addr(6),
-		"RATE=20") // of orders, so that a stream of them need not be waited for
+		"RATE=20") // orders per second, so that a stream has some soon
 	out, err := local.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -82,8 +82,8 @@ func start(t *testing.T) platform {
 	return platform{webServer: "http://" + addr(4), managementAPI: "http://" + addr(5), api: "http://" + addr(6)}
 }
 
-// freePorts returns ports on loopback that nothing listens on, below those that
-// the kernel gives to outgoing connections.
+// freePorts returns free ports of loopback, below those that the kernel uses for outgoing
+// connections.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
 	var ports []int
@@ -93,7 +93,7 @@ func freePorts(t *testing.T, n int) []int {
 		if err != nil {
 			continue
 		}
-		defer l.Close() // only now: no port comes twice
+		defer l.Close() // only at the end, so that no port is returned twice
 		if ports = append(ports, port); len(ports) == n {
 			return ports
 		}
@@ -102,7 +102,7 @@ func freePorts(t *testing.T, n int) []int {
 	return nil
 }
 
-// run runs a command and shows what it says; a failure ends the test.
+// run runs a command and shows its output; a failure ends the test.
 func run(t *testing.T, dir string, env []string, name string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)

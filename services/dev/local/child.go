@@ -17,20 +17,20 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// child keeps one service process alive.
+// child keeps one service running.
 type child struct {
 	service
 	bin     string   // folder of the binaries
 	environ []string // common to all services
 	out     *stream
 	log     *slog.Logger
-	hurry   context.Context // its end kills the process
-	bound   time.Duration   // of a drain
+	hurry   context.Context // when it ends, the process is killed
+	bound   time.Duration   // time limit of a drain
 
 	wasReady chan struct{} // closed when first ready
 	ready    func()
-	// undrained is why the process did not stop as it should when it was asked
-	// to. It is read after supervise has returned.
+	// undrained is why the process did not stop properly when it was asked to. It is
+	// read after supervise has returned.
 	undrained error
 }
 
@@ -40,12 +40,12 @@ func newChild(s service, bin string, environ []string, c *console, log *slog.Log
 	return k
 }
 
-// supervise runs the service until ctx ends, and again whenever it ends by
-// itself. A service that ends before it was ever ready is a fault in the
-// setup, which starting it again would only hide.
+// supervise runs the service until ctx ends, and restarts it whenever it ends by itself. A
+// service that ends before it was ever ready has a faulty setup, which a restart would
+// only hide.
 func (c *child) supervise(ctx context.Context) error {
-	// Linux ties a child to the thread that started it (see isolate): that
-	// thread must stay for as long as the child does.
+	// On Linux a child is killed when the thread that started it ends (see isolate): that
+	// thread must live as long as the child.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
@@ -65,15 +65,15 @@ func (c *child) supervise(ctx context.Context) error {
 		}
 		failures = failuresInARow(failures, time.Since(started))
 		pause := restarts.After(failures)
-		c.log.Warn("ended, will start again", "error", cause(err), "in", pause)
+		c.log.Warn("ended, will be restarted", "error", cause(err), "in", pause)
 		if !retry.Sleep(ctx, pause) {
 			return nil
 		}
 	}
 }
 
-// once runs the process to its end. When ctx ends, the process gets the bound
-// to drain and is then killed.
+// once runs the process until it ends. When ctx ends, the process has the time limit to
+// drain and is then killed.
 func (c *child) once(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, c.name))
 	cmd.Env = append(append([]string{}, c.environ...), c.env...)
@@ -97,7 +97,7 @@ func (c *child) once(ctx context.Context) error {
 	return cmd.Wait()
 }
 
-// awaitReady polls the process until it says that it is ready.
+// awaitReady polls the process until it is ready.
 func (c *child) awaitReady(ctx context.Context, pid int) {
 	client := http.Client{Timeout: time.Second}
 	start := time.Now()
@@ -124,11 +124,11 @@ func isReady(ctx context.Context, client *http.Client, url string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// drained judges the end of a process that was asked to stop.
+// drained judges how a process that was asked to stop has ended.
 func (c *child) drained(err error) error {
 	switch {
-	// What Wait returns when the process was asked to stop and did so cleanly,
-	// or had only just started and knew of nothing to do first.
+	// Wait returns this if the process was asked to stop and did so cleanly, or had only
+	// just started.
 	case err == nil, errors.Is(err, context.Canceled), endedBy(err, syscall.SIGTERM):
 		return nil
 	case c.hurry.Err() != nil:
@@ -167,11 +167,11 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// healthyAfter is how long a process must have run to count as healthy: its
-// end is a new fault then, not the same one again.
+// healthyAfter is how long a process must have run to count as healthy. When it ends
+// after that, it is a new fault.
 const healthyAfter = 20 * time.Second
 
-// failuresInARow counts another failure, of a process that ran for lived.
+// failuresInARow counts another failure of a process that ran for lived.
 func failuresInARow(before int, lived time.Duration) int {
 	if lived >= healthyAfter {
 		return 1

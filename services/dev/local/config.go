@@ -10,10 +10,10 @@ import (
 	"shopstream/services/internal/httpx"
 )
 
-// config is what `make run` reads. Every other variable goes on to the
-// services as it is: `RATE=100 make run` sets the producer's rate.
+// config is the configuration of `make run`. All other variables are passed to the
+// services unchanged: `RATE=100 make run` sets the producer's rate.
 type config struct {
-	DataDir string `env:"DATA_DIR" envDefault:"data" doc:"Folder that keeps the broker's and the database's data from one run to the next."`
+	DataDir string `env:"DATA_DIR" envDefault:"data" doc:"Folder in which the broker and the database keep their data between runs."`
 
 	BootstrapServers string         `env:"KAFKA_BOOTSTRAP_SERVERS" doc:"An external Kafka cluster to use instead of the embedded broker, host:port, comma separated."`
 	Replication      int            `env:"REPLICATION_FACTOR" envDefault:"1" doc:"Replication factor of the topics; the embedded broker has one copy, an external cluster may require 3."`
@@ -29,10 +29,10 @@ type config struct {
 	Consumer      httpx.Addr `env:"CONSUMER_ADDR" envDefault:"127.0.0.1:3002" doc:"Address of the consumer."`
 
 	StartTimeout time.Duration `env:"START_TIMEOUT" envDefault:"60s" doc:"How long all services together may take to become ready."`
-	StopTimeout  time.Duration `env:"STOP_TIMEOUT" envDefault:"30s" doc:"How long a service may drain before it is killed; the broker and the database have as long to close."`
+	StopTimeout  time.Duration `env:"STOP_TIMEOUT" envDefault:"30s" doc:"How long a service may drain before it is killed; the broker and the database have the same time to close."`
 
-	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"Least severe level that local and the services log: debug, info, warn or error."`
-	NoColor  string     `env:"NO_COLOR" doc:"Any value turns colours off; they are only used on a terminal."`
+	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info" doc:"Lowest level that local and the services log: debug, info, warn or error."`
+	NoColor  string     `env:"NO_COLOR" doc:"Any value turns colours off; they are used only on a terminal."`
 }
 
 // Validate implements envconf.Validator.
@@ -51,7 +51,7 @@ func (c config) Validate() error {
 		faults = append(faults, errors.New("REPLICATION_FACTOR must be 1 with the embedded broker, which has one copy"))
 	}
 	if c.StartTimeout <= 0 || c.StopTimeout <= 0 {
-		faults = append(faults, errors.New("START_TIMEOUT and STOP_TIMEOUT must be positive"))
+		faults = append(faults, errors.New("START_TIMEOUT and STOP_TIMEOUT must be greater than 0"))
 	}
 	return errors.Join(faults...)
 }

@@ -8,14 +8,14 @@ import (
 	"sync"
 )
 
-// console puts the output of all processes on one stream, line by line, each
-// with its writer's name in front.
+// console writes the output of all processes to one stream, line by line, each with the
+// process's name in front.
 type console struct {
 	mu     sync.Mutex
 	w      io.Writer
 	color  bool
 	width  int
-	colors int // handed out so far
+	colors int // used so far
 }
 
 func newConsole(w io.Writer, noColor bool) *console {
@@ -31,7 +31,7 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// stream returns a writer for one process, in a colour of its own.
+// stream returns a writer for one process, with its own colour.
 func (c *console) stream(name string) *stream {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,7 +50,7 @@ func (c *console) print(text string) {
 	_, _ = io.WriteString(c.w, text)
 }
 
-// stream is one process's side of the console. Safe for concurrent use.
+// stream is the output of one process. Safe for concurrent use.
 type stream struct {
 	console *console
 	prefix  string
@@ -59,12 +59,11 @@ type stream struct {
 	rest []byte // a line that has not ended yet
 }
 
-// A line longer than this is cut, so that a process that never ends its line
-// costs no more memory.
+// A longer line is split, so that a process that never ends its line takes no more
+// memory.
 const maxLine = 64 << 10
 
-// Write implements io.Writer. It never fails: a console that is gone must not
-// take the services down.
+// Write implements io.Writer. It never fails: a closed console must not stop the services.
 func (s *stream) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +83,7 @@ func (s *stream) Write(p []byte) (int, error) {
 	}
 }
 
-// flush writes what the process left without an end of line.
+// flush writes a last line without a newline.
 func (s *stream) flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -38,7 +38,7 @@ func TestColoursAreForTerminals(t *testing.T) {
 	var text strings.Builder
 	c := newConsole(&text, false)
 	if c.color {
-		t.Error("colours on what is no terminal")
+		t.Error("colours although the output is not a terminal")
 	}
 	c.color = true
 	c.stream("api").Write([]byte("one\n"))

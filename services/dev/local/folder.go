@@ -11,15 +11,14 @@ import (
 	"syscall"
 )
 
-// folder is the data folder, held by this process alone.
+// folder is the data folder, locked by this process.
 type folder struct {
 	path string
 	lock *os.File
 }
 
-// openFolder makes the data folder where needed and takes it. The lock is the
-// kernel's: it ends with the process however that ends, so a crash leaves
-// nothing to clean up.
+// openFolder creates the data folder if needed and locks it. The kernel holds the lock and
+// releases it when the process ends, so a crash leaves nothing to clean up.
 func openFolder(path string) (*folder, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -48,7 +47,7 @@ func openFolder(path string) (*folder, error) {
 	return f, nil
 }
 
-// sign writes who holds the folder, for the message of a second run.
+// sign writes who holds the lock, for the error message of a second run.
 func (f *folder) sign() error {
 	if err := f.lock.Truncate(0); err != nil {
 		return fmt.Errorf("writing to the data folder: %w", err)
@@ -59,7 +58,7 @@ func (f *folder) sign() error {
 	return nil
 }
 
-// sub returns a folder inside, after a try to read and to write it: the broker
+// sub returns a folder inside, after checking that it can be read and written: the broker
 // and the database would find out late, with an error that names neither.
 func (f *folder) sub(name string) (string, error) {
 	path := filepath.Join(f.path, name)
@@ -77,7 +76,7 @@ func (f *folder) sub(name string) (string, error) {
 }
 
 func (f *folder) close() {
-	// The file stays: removing it would let two runs lock two files.
+	// The file stays: if it were removed, two runs could lock two files.
 	_ = f.lock.Close()
 }
 

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// greet waits until every service is ready, then says where everything is and
-// what to try. It returns when ctx ends or the start takes too long.
+// greet waits until every service is ready, then prints the addresses and some commands
+// to try. It returns when ctx ends or the start takes too long.
 func greet(ctx context.Context, cfg config, data *folder, children []*child, out *console, start time.Time) error {
 	late := time.NewTimer(cfg.StartTimeout)
 	defer late.Stop()
@@ -45,7 +45,7 @@ func greeting(cfg config, data *folder, took time.Duration) string {
 			urls[s.name] = s
 		}
 	}
-	kafka, mongo := cfg.BootstrapServers+" (yours)", "yours, by MONGO_URI"
+	kafka, mongo := cfg.BootstrapServers+" (external)", "external, see MONGO_URI"
 	if cfg.BootstrapServers == "" {
 		kafka = fmt.Sprintf("localhost:%d (embedded)", cfg.KafkaPort)
 	}

@@ -24,7 +24,7 @@ var binDir string
 
 func TestMain(m *testing.M) {
 	if os.Getenv("STUB") != "" {
-		os.Exit(stub()) // this test binary, run as a stand-in for a service
+		os.Exit(stub()) // this test binary runs as a stand-in for a service
 	}
 	os.Exit(inBinDir(m))
 }
@@ -70,10 +70,10 @@ type platform struct {
 	start time.Time
 }
 
-// setup says how a platform differs from plain `make run`.
+// setup says how a platform differs from a plain `make run`.
 type setup struct {
 	bin string            // folder of the binaries; the real ones' if empty
-	env map[string]string // on top of free ports and a data folder of the test's own
+	env map[string]string // in addition to free ports and a data folder for the test
 	as  *syscall.SysProcAttr
 }
 
@@ -100,7 +100,7 @@ func launch(t *testing.T, o setup) *platform {
 	}
 	p.cmd = exec.Command(filepath.Join(o.bin, "local"))
 	for _, kv := range os.Environ() {
-		// The run is embedded unless the test says otherwise.
+		// Broker and database are embedded unless the test sets other ones.
 		if !strings.HasPrefix(kv, "KAFKA_BOOTSTRAP_SERVERS=") && !strings.HasPrefix(kv, "MONGO_URI=") {
 			p.cmd.Env = append(p.cmd.Env, kv)
 		}
@@ -143,18 +143,18 @@ func (p *platform) await(text string) {
 		select {
 		case <-p.ended:
 			if !strings.Contains(p.out.String(), text) {
-				p.t.Fatalf("local ended without saying %q", text)
+				p.t.Fatalf("local ended without printing %q", text)
 			}
 			return
 		case <-time.After(10 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			p.t.Fatalf("local did not say %q", text)
+			p.t.Fatalf("local did not print %q", text)
 		}
 	}
 }
 
-// stop ends local as Ctrl-C does and expects a clean end.
+// stop stops local as Ctrl-C does, and expects no error.
 func (p *platform) stop() {
 	p.t.Helper()
 	start := time.Now()
@@ -165,7 +165,7 @@ func (p *platform) stop() {
 	p.t.Logf("stopped in %s", time.Since(start).Round(time.Millisecond))
 }
 
-// exit waits for the end and returns the exit code.
+// exit waits until local has ended, and returns the exit code.
 func (p *platform) exit() int {
 	p.t.Helper()
 	select {
@@ -183,11 +183,11 @@ func (p *platform) signal(s os.Signal) {
 	}
 }
 
-// url of one of the services, named by its variable.
+// url returns the URL of a service, given its variable.
 func (p *platform) url(variable, path string) string { return "http://" + p.env[variable] + path }
 
-// pids of all processes that service has had, oldest first; it logs each when
-// ready.
+// pids returns the ids of all processes that a service has had, oldest first; each is
+// logged when it is ready.
 func (p *platform) pids(service string) []int {
 	var pids []int
 	for _, match := range regexp.MustCompile(`msg=ready service=local of=`+service+` pid=(\d+)`).FindAllStringSubmatch(p.out.String(), -1) {
@@ -197,8 +197,8 @@ func (p *platform) pids(service string) []int {
 	return pids
 }
 
-// killed kills the service's newest process as a crash would, and returns how
-// many it has had.
+// killed kills the service's newest process as a crash would, and returns how many it has
+// had.
 func (p *platform) killed(service string) int {
 	p.t.Helper()
 	pids := p.pids(service)
@@ -211,7 +211,7 @@ func (p *platform) killed(service string) int {
 	return len(pids)
 }
 
-// awaitNewer waits until service is ready in a process beyond the first n.
+// awaitNewer waits until the service is ready in a process after the first n.
 func (p *platform) awaitNewer(service string, n int) {
 	p.t.Helper()
 	eventually(p.t, 30*time.Second, func() error {
@@ -222,7 +222,7 @@ func (p *platform) awaitNewer(service string, n int) {
 	})
 }
 
-// eventually tries until attempt succeeds.
+// eventually repeats attempt until it succeeds.
 func eventually(t *testing.T, bound time.Duration, attempt func() error) {
 	t.Helper()
 	deadline := time.Now().Add(bound)
@@ -243,7 +243,7 @@ func port(addr string) string {
 	return port
 }
 
-// output collects what a process writes.
+// output collects a process's output.
 type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

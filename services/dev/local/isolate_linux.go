@@ -5,9 +5,9 @@ import (
 	"syscall"
 )
 
-// isolate puts a child in a process group of its own, so that Ctrl-C reaches
-// only this process, which then stops the children in order; and has the
-// kernel kill the child should this process die without stopping it.
+// isolate puts a child into its own process group, so that Ctrl-C reaches only this
+// process, which then stops the children in order. It also makes the kernel kill the
+// child if this process dies without stopping it.
 func isolate(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

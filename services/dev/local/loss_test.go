@@ -23,12 +23,12 @@ import (
 	"shopstream/services/internal/testkit/freeport"
 )
 
-// TestNothingIsLostAndNothingIsDoubled holds the platform to its promise while
-// the processes that make it are killed under load and the database goes away:
-// every acknowledged purchase is stored once, every order counted once.
+// TestNothingIsLostAndNothingIsDoubled checks the platform's guarantee while processes are
+// killed under load and the database is unreachable: every acknowledged purchase is stored
+// once, every order counted once.
 //
-// With KAFKA_BOOTSTRAP_SERVERS it runs against that Kafka; REPLICATION_FACTOR
-// then says how many copies its topics get.
+// With KAFKA_BOOTSTRAP_SERVERS it uses that Kafka; REPLICATION_FACTOR is then the number of
+// replicas of its topics.
 func TestNothingIsLostAndNothingIsDoubled(t *testing.T) {
 	const purchases, orders = 10_000, 6_000
 	kafka := brokertest.Start(t)
@@ -67,8 +67,8 @@ func TestNothingIsLostAndNothingIsDoubled(t *testing.T) {
 	start := time.Now()
 	ids := shoppers.allStored(t, 60*time.Second, db.uri, db.name)
 	t.Logf("all %d purchases stored once, %s after the last fault", len(shoppers.acked), time.Since(start).Round(time.Millisecond))
-	// Each id once is the database's own doing; a purchase stored again under
-	// another would show here.
+	// The database guarantees unique ids; a purchase stored again under another id would
+	// show here.
 	for id := range ids {
 		if !shoppers.acked[id] {
 			t.Errorf("purchase %s is stored and was never acknowledged", id)
@@ -141,8 +141,8 @@ func (db *testDatabase) stop() {
 	}
 }
 
-// poisonPurchases puts what can't be stored between the purchases: half of it
-// can be mended.
+// poisonPurchases produces records that can't be stored among the purchases; half of them
+// can be corrected.
 func poisonPurchases(t *testing.T, kafka *brokertest.Kafka) []*kgo.Record {
 	var poison []*kgo.Record
 	for i := range 20 {
@@ -158,8 +158,8 @@ func poisonPurchases(t *testing.T, kafka *brokertest.Kafka) []*kgo.Record {
 	return poison
 }
 
-// mendPoison finds each poisonous record among the dead letters, mends what
-// can be mended with replay-dlq, and finds that stored.
+// mendPoison finds each such record among the dead letters, corrects those that can be
+// corrected with replay-dlq, and finds them stored.
 func mendPoison(t *testing.T, kafka *brokertest.Kafka, db *testDatabase, poison []*kgo.Record) {
 	t.Helper()
 	letters := map[string]*kgo.Record{} // by partition and offset of the source
@@ -190,7 +190,7 @@ func mendPoison(t *testing.T, kafka *brokertest.Kafka, db *testDatabase, poison 
 		}
 		return out
 	}
-	// What a person does: look, correct, put back.
+	// What an operator does: print, correct, put back.
 	before := len(stored(t, db.uri, db.name))
 	look := replay("--dry-run")
 	mended := filepath.Join(t.TempDir(), "mended.jsonl")
@@ -215,8 +215,8 @@ func header(r *kgo.Record, name string) string {
 	return ""
 }
 
-// ordersCountedOnce compares the consumer's totals with the sums of what is on
-// the topic, read by another client.
+// ordersCountedOnce compares the consumer's totals with the sums of the orders on the topic,
+// read by another client.
 func ordersCountedOnce(t *testing.T, kafka *brokertest.Kafka, atLeast int) {
 	t.Helper()
 	type sum struct{ Orders, Quantity int64 }
@@ -256,6 +256,6 @@ func ordersCountedOnce(t *testing.T, kafka *brokertest.Kafka, atLeast int) {
 }
 
 func asJSON(v any) string {
-	text, _ := json.Marshal(v) // maps of numbers have a form
+	text, _ := json.Marshal(v) // maps of numbers can be encoded
 	return string(text)
 }

@@ -21,12 +21,12 @@ func main() {
 	}
 }
 
-// onSignals drains on the first signal and kills the services on the second. A
-// third ends this process, whatever it is doing.
+// onSignals drains on the first signal and kills the services on the second. A third ends
+// this process, whatever it is doing.
 func onSignals(drain, kill func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	// A closed terminal is a signal to stop, unless nohup said otherwise.
+	// A closed terminal is a signal to stop, unless nohup disabled it.
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(signals, syscall.SIGHUP)
 	}

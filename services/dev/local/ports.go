@@ -12,12 +12,11 @@ import (
 // endpoint is an address that something will listen on.
 type endpoint struct {
 	owner    string // who will listen there
-	variable string // what changes it
+	variable string // the variable that sets it
 	addr     string
 }
 
-// checkFree reports every endpoint that something else listens on already, so
-// that a clash is seen before anything starts.
+// checkFree reports every endpoint that is already in use, before anything starts.
 func checkFree(ctx context.Context, endpoints []endpoint) error {
 	var faults []error
 	taken := map[string]string{}
@@ -28,13 +27,13 @@ func checkFree(ctx context.Context, endpoints []endpoint) error {
 			continue
 		}
 		if other, twice := taken[port]; twice {
-			faults = append(faults, fmt.Errorf("port %s is given to both %s and %s: change %s", port, other, e.owner, e.variable))
+			faults = append(faults, fmt.Errorf("port %s is configured for both %s and %s: change %s", port, other, e.owner, e.variable))
 			continue
 		}
 		taken[port] = e.owner
 		switch err := free(ctx, e.addr, port); {
 		case errors.Is(err, syscall.EADDRINUSE):
-			faults = append(faults, fmt.Errorf("port %s, wanted by %s, is in use: end what listens there, or choose another with %s (%w)", port, e.owner, e.variable, err))
+			faults = append(faults, fmt.Errorf("port %s for %s is in use: stop the process that listens there, or choose another port with %s (%w)", port, e.owner, e.variable, err))
 		case err != nil:
 			faults = append(faults, fmt.Errorf("%s can't listen there, choose another address with %s: %w", e.owner, e.variable, err))
 		}
@@ -43,8 +42,8 @@ func checkFree(ctx context.Context, endpoints []endpoint) error {
 }
 
 func free(ctx context.Context, addr, port string) error {
-	// Another process may listen on another address of the port, such as IPv6. Then we
-	// could listen too, but "localhost" in a browser would lead to them.
+	// Another process may listen on another address of the port, such as IPv6. We could
+	// then listen too, but "localhost" in a browser would reach the other process.
 	dialer := net.Dialer{Timeout: time.Second}
 	if conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("localhost", port)); err == nil {
 		_ = conn.Close()

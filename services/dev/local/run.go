@@ -18,8 +18,8 @@ import (
 	"shopstream/services/internal/testkit/database"
 )
 
-// run starts the platform and supervises it until drain ends; hurry ends it at
-// once. Everything that can be checked is checked before anything starts.
+// run starts the platform and supervises it until drain ends; hurry ends it at once.
+// Everything that can be checked is checked before anything starts.
 func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err error) {
 	start := time.Now()
 	cfg, err := envconf.Load[config](environ)
@@ -42,8 +42,8 @@ func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err 
 		return err
 	}
 
-	// Deferred, so that the broker and the database close after all services
-	// have drained, and also when the start fails half-way.
+	// Deferred, so that the broker and the database close after all services have drained,
+	// and also if the start fails.
 	kafka, closeKafka, err := startKafka(cfg, data, log)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err 
 	env := environment(environ, kafka, mongo)
 	if err := createTopics(drain, bin, env, cfg.Replication, out.stream("topics")); err != nil {
 		if drain.Err() != nil {
-			return nil // asked to stop meanwhile
+			return nil // stopped meanwhile
 		}
 		return err
 	}
@@ -76,7 +76,7 @@ func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err 
 	greeter := lifecycle.Actor{Name: "start", Run: func(ctx context.Context) error {
 		return greet(ctx, cfg, data, children, out, start)
 	}}
-	// Each child has a shorter bound of its own: this one is a safety net.
+	// Each child has a shorter time limit: this one is a safety net.
 	err = lifecycle.Run(drain, log, cfg.StopTimeout+5*time.Second, append([]lifecycle.Actor{greeter}, actors...)...)
 	for _, c := range children {
 		err = errors.Join(err, c.undrained)
@@ -87,14 +87,14 @@ func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err 
 	return err
 }
 
-// together supervises the services of one stage; they drain side by side.
+// together supervises the services of one stage, which drain at the same time.
 func together(stage []*child) lifecycle.Actor {
 	name := ""
 	for _, c := range stage {
 		name += c.name + " "
 	}
 	return lifecycle.Actor{Name: name + "supervisor", Run: func(ctx context.Context) error {
-		// One that gives up ends the actor, and so everything.
+		// If one gives up, the actor ends, and so does everything.
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		errs := make([]error, len(stage))
@@ -110,7 +110,7 @@ func together(stage []*child) lifecycle.Actor {
 	}}
 }
 
-// binaries names the files that must lie beside this one.
+// binaries names the files that must be in the same folder as this one.
 func binaries(cfg config) []string {
 	names := []string{"topics"}
 	for _, services := range stages(cfg) {
@@ -121,7 +121,7 @@ func binaries(cfg config) []string {
 	return names
 }
 
-// endpoints are all addresses that something will listen on.
+// endpoints returns all addresses that something will listen on.
 func endpoints(cfg config) []endpoint {
 	var all []endpoint
 	for _, services := range stages(cfg) {
@@ -142,9 +142,9 @@ func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
 // startKafka starts the embedded broker, unless an external one is configured.
 //
-// A record is acknowledged once the operating system has it: it survives a
-// kill -9 of this process, and a power cut may take the last seconds, as with
-// a single Kafka broker of default settings.
+// A record is acknowledged once the operating system has it: it survives a kill -9 of
+// this process, but a power failure may lose the last seconds, as with a single Kafka
+// broker with default settings.
 func startKafka(cfg config, data *folder, log *slog.Logger) (servers string, stop func(), err error) {
 	if cfg.BootstrapServers != "" {
 		return cfg.BootstrapServers, func() {}, nil
@@ -156,13 +156,13 @@ func startKafka(cfg config, data *folder, log *slog.Logger) (servers string, sto
 	b, err := broker.Start(broker.Options{
 		Ports:   []int{cfg.KafkaPort},
 		DataDir: dir,
-		// How often retention and compaction run: an hour, the default, is long
-		// enough for a load test to fill a disk.
+		// How often retention and compaction run: within the default, an hour, a load test
+		// could fill a disk.
 		Config: map[string]string{"log.cleaner.backoff.ms": "30000"},
 		Log:    log,
 	})
 	if err != nil {
-		return "", nil, fmt.Errorf("%w (if its data is broken, delete %s to start anew)", err, dir)
+		return "", nil, fmt.Errorf("%w (if its data is corrupt, delete %s to start with none)", err, dir)
 	}
 	return b.BootstrapServers(), b.Close, nil
 }
@@ -178,12 +178,12 @@ func startMongo(cfg config, data *folder) (uri string, stop func(), err error) {
 	}
 	db, err := database.Start(loopback(cfg.MongoPort), dir, nil)
 	if err != nil {
-		return "", nil, fmt.Errorf("%w (if its data is broken, delete %s to start anew)", err, filepath.Clean(dir))
+		return "", nil, fmt.Errorf("%w (if its data is corrupt, delete %s to start with none)", err, filepath.Clean(dir))
 	}
 	return db.URI(), db.Close, nil
 }
 
-// bounded calls stop and waits for it no longer than bound.
+// bounded calls stop and waits for it up to bound.
 func bounded(name string, bound time.Duration, stop func()) error {
 	done := make(chan struct{})
 	go func() {

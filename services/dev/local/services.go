@@ -11,26 +11,26 @@ import (
 	"shopstream/services/internal/httpx"
 )
 
-// service is one of the platform's binaries as it runs here.
+// service is one of the platform's binaries, as it runs here.
 type service struct {
 	name     string
 	addr     httpx.Addr
-	variable string   // changes addr
-	env      []string // what only this service gets
-	finishes bool     // an exit without an error is its end, not a fault
+	variable string   // the variable that sets addr
+	env      []string // for this service only
+	finishes bool     // an exit without an error is not a fault
 }
 
-// stages are the services in the order in which they drain: first what brings
-// new events in, then what works on them.
+// stages returns the services in the order in which they drain: first those that create
+// events, then those that process them.
 func stages(cfg config) [][]service {
 	web := service{name: "web-server", addr: cfg.WebServer, variable: "WEB_SERVER_ADDR"}
 	management := service{name: "management-api", addr: cfg.ManagementAPI, variable: "MANAGEMENT_API_ADDR"}
 	api := service{name: "api", addr: cfg.API, variable: "API_ADDR"}
-	// With COUNT set, the producer is done when it has sent that many.
+	// With COUNT set, the producer ends after that many events.
 	producer := service{name: "producer", addr: cfg.Producer, variable: "PRODUCER_ADDR", finishes: true}
 	consumer := service{name: "consumer", addr: cfg.Consumer, variable: "CONSUMER_ADDR"}
 
-	// Named here, so that a GROUP_ID left in the shell can't put two services
+	// Set here, so that a GROUP_ID in the user's environment can't put two services
 	// into one group.
 	management.env = []string{"GROUP_ID=management-api-group"}
 	consumer.env = []string{"GROUP_ID=consumer-service-group"}
@@ -38,7 +38,7 @@ func stages(cfg config) [][]service {
 	return [][]service{{web, producer}, {management, consumer, api}}
 }
 
-// url is where the service is found from this machine.
+// url returns the service's URL on this machine.
 func (s service) url(path string) string { return "http://" + s.host() + path }
 
 func (s service) host() string {
@@ -50,19 +50,18 @@ func (s service) host() string {
 	return net.JoinHostPort(host, port)
 }
 
-// environment is what every child gets: defaults that the user may change,
-// then the user's own, then what holds the platform together.
+// environment returns the environment of every child: defaults that the user may change,
+// then the user's own variables, then what connects the platform's parts.
 func environment(environ []string, kafka, mongo string) []string {
 	env := []string{
 		"LOG_FORMAT=text",
-		"SHUTDOWN_TIMEOUT=5s", // a service has up to four steps, all within STOP_TIMEOUT
+		"SHUTDOWN_TIMEOUT=5s", // a service has up to four steps, together within STOP_TIMEOUT
 	}
 	env = append(env, environ...)
 	return append(env, "KAFKA_BOOTSTRAP_SERVERS="+kafka, "MONGO_URI="+mongo)
 }
 
-// findBinaries returns the folder of this executable, in which the build puts
-// all binaries side by side.
+// findBinaries returns the folder of this executable, where the build puts all binaries.
 func findBinaries(names ...string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// httpClient has a connection for each of the shoppers.
+// httpClient keeps a connection for each of the shoppers.
 func httpClient(t *testing.T, conns int) *http.Client {
 	transport := &http.Transport{MaxIdleConnsPerHost: conns, MaxConnsPerHost: conns}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -45,12 +45,12 @@ func buy(client *http.Client, url, userid string) (string, error) {
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(text, &answer); err != nil {
-		return "", fmt.Errorf("reading the answer %s: %w", text, err)
+		return "", fmt.Errorf("reading the response %s: %w", text, err)
 	}
 	return answer.Data.EventID, nil
 }
 
-// get asks for JSON and reads it into answer, which may be nil.
+// get requests JSON and decodes it into answer, which may be nil.
 func get(url string, answer any) error {
 	resp, err := http.Get(url)
 	if err != nil {
@@ -68,20 +68,19 @@ func get(url string, answer any) error {
 		return nil
 	}
 	if err := json.Unmarshal(text, answer); err != nil {
-		return fmt.Errorf("reading the answer %s: %w", text, err)
+		return fmt.Errorf("reading the response %s: %w", text, err)
 	}
 	return nil
 }
 
-// crowd buys with many shoppers at once and remembers what was acknowledged.
+// crowd buys with many shoppers at once, and records what was acknowledged.
 type crowd struct {
 	mu     sync.Mutex
 	acked  map[string]bool // event ids
 	failed []error
 }
 
-// buyMany makes count purchases, 64 at once and no faster than rate a second,
-// until ctx ends.
+// buyMany makes count purchases, 64 at a time and up to rate per second, until ctx ends.
 func (c *crowd) buyMany(ctx context.Context, t *testing.T, url string, count, rate int) {
 	const shoppers = 64
 	c.acked = map[string]bool{}
@@ -111,8 +110,7 @@ func (c *crowd) buyMany(ctx context.Context, t *testing.T, url string, count, ra
 	wg.Wait()
 }
 
-// stored returns the ids of all purchases in the database, read past all
-// services.
+// stored returns the ids of all purchases, read directly from the database.
 func stored(t *testing.T, uri, database string) map[string]bool {
 	t.Helper()
 	client, err := mongo.Connect(options.Client().ApplyURI(uri).SetServerSelectionTimeout(5 * time.Second))
@@ -142,8 +140,8 @@ func stored(t *testing.T, uri, database string) map[string]bool {
 	return ids
 }
 
-// allStored waits until every acknowledged purchase is in the database and
-// returns the ids of all that are.
+// allStored waits until every acknowledged purchase is in the database, and returns the ids
+// of all purchases there.
 func (c *crowd) allStored(t *testing.T, bound time.Duration, uri, database string) map[string]bool {
 	t.Helper()
 	var ids map[string]bool

@@ -11,9 +11,8 @@ import (
 	"testing"
 )
 
-// stubs returns a folder with the real local and stand-ins for the services:
-// this test binary under their names. A stand-in behaves as the variable
-// STUB_<name> says.
+// stubs returns a folder with the real local, and with this test binary under the services'
+// names. A stub behaves as the variable STUB_<name> says.
 func stubs(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -32,8 +31,7 @@ func stubs(t *testing.T) string {
 	return dir
 }
 
-// stubbed is the environment that makes the stand-ins stand-ins. behaviour is
-// name, mode, name, mode, …
+// stubbed returns the environment for the stubs. behaviour is name, mode, name, mode, …
 func stubbed(behaviour ...string) map[string]string {
 	env := map[string]string{"STUB": "1"}
 	for i := 0; i < len(behaviour); i += 2 {
@@ -42,7 +40,7 @@ func stubbed(behaviour ...string) map[string]string {
 	return env
 }
 
-// stub is the stand-in for a service.
+// stub runs as a stub of a service.
 func stub() int {
 	name := filepath.Base(os.Args[0])
 	mode := os.Getenv("STUB_" + name)

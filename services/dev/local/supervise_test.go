@@ -29,7 +29,7 @@ func TestStagesDrainInOrder(t *testing.T) {
 	first := max(at("web-server     | drained"), at("producer       | drained"))
 	last := min(at("management-api | drained"), at("api            | drained"), at("consumer       | drained"))
 	if first > last {
-		t.Error("what works on events stopped before what brings them in")
+		t.Error("services that process events stopped before those that create them")
 	}
 }
 
@@ -37,8 +37,8 @@ func TestAServiceThatEndsIsStartedAgain(t *testing.T) {
 	p := up(t, setup{bin: stubs(t), env: stubbed()})
 	n := p.killed("api")
 	p.awaitNewer("api", n)
-	// An end without an error is a fault too, but for a producer that has sent
-	// its COUNT.
+	// An exit without an error is a fault too, except for a producer that has sent its
+	// COUNT.
 	_, _ = http.Get(p.url("CONSUMER_ADDR", "/exit/0"))
 	p.awaitNewer("consumer", 1)
 	_, _ = http.Get(p.url("PRODUCER_ADDR", "/exit/0"))
@@ -68,7 +68,7 @@ func TestAFaultySetupEndsTheStart(t *testing.T) {
 				t.Errorf("exit code %d", code)
 			}
 			if out := p.out.String(); !strings.Contains(out, "faulty setup") || !strings.Contains(out, "exit status 3") {
-				t.Error("neither the service's own words nor its exit status are in the output")
+				t.Error("the output has neither the service's message nor its exit status")
 			}
 			nothingLeft(t, p)
 		})
@@ -131,7 +131,7 @@ func TestCtrlCDuringTheStart(t *testing.T) {
 		p := launch(t, setup{bin: bin, env: stubbed()})
 		time.Sleep(after)
 		p.signal(os.Interrupt)
-		if code := p.exit(); code != 0 && code != -1 { // -1: it had not got to its first line yet
+		if code := p.exit(); code != 0 && code != -1 { // -1 if it had not started yet
 			t.Errorf("exit code %d after Ctrl-C at %s:\n%s", code, after, p.out)
 		}
 		nothingLeft(t, p)
@@ -180,7 +180,7 @@ func TestAPortInUseIsNamed(t *testing.T) {
 	if code := p.exit(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	// All of them at once, each with its owner and what changes it.
+	// All of them at once, each with its owner and its variable.
 	for variable, owner := range map[string]string{"API_ADDR": "api", "KAFKA_PORT": "the embedded broker", "MONGO_PORT": "the embedded database"} {
 		want := "port " + port(taken[variable]) + ", wanted by " + owner + ", is in use: end what listens there, or choose another with " + variable
 		if !strings.Contains(p.out.String(), want) {
@@ -229,7 +229,7 @@ func TestASecondRunOnTheSameFolderIsRefused(t *testing.T) {
 	}
 	first.stop()
 
-	// A crash leaves the lock's file, and the next run takes the folder.
+	// A crash leaves the lock file, and the next run can still lock it.
 	third := up(t, setup{bin: bin, env: env})
 	third.signal(syscall.SIGKILL)
 	third.exit()
@@ -242,7 +242,7 @@ func TestAnUnusableDataFolderIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	foreign, as := notMine(t)
-	half := t.TempDir() // ours, but what is in it is not
+	half := t.TempDir() // writable, but its contents are not
 	if err := os.Mkdir(filepath.Join(half, "kafka"), 0o500); err != nil {
 		t.Fatal(err)
 	}
@@ -261,18 +261,18 @@ func TestAnUnusableDataFolderIsNamed(t *testing.T) {
 			}
 			out := p.out.String()
 			if !strings.Contains(out, "data folder") || !strings.Contains(out, strings.TrimSuffix(dir, "/data")) || !strings.Contains(out, "DATA_DIR") {
-				t.Errorf("the output names neither the folder nor what changes it:\n%s", out)
+				t.Errorf("the output doesn't name the folder and its variable:\n%s", out)
 			}
 			nothingLeft(t, p)
 		})
 	}
 }
 
-// notMine returns a folder that local may not write to when it runs as given.
+// notMine returns a folder that local may not write to.
 func notMine(t *testing.T) (string, *syscall.SysProcAttr) {
 	t.Helper()
 	dir := openTo(t, t.TempDir())
-	if os.Geteuid() == 0 { // whom no permission stops
+	if os.Geteuid() == 0 { // root ignores permissions
 		return dir, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
 	if err := os.Chmod(dir, 0o500); err != nil {
@@ -281,7 +281,7 @@ func notMine(t *testing.T) (string, *syscall.SysProcAttr) {
 	return dir, nil
 }
 
-// openTo lets other users into a temporary folder and those above it.
+// openTo lets other users enter a temporary folder and its parents.
 func openTo(t *testing.T, dir string) string {
 	t.Helper()
 	for path := dir; strings.HasPrefix(path, os.TempDir()+"/"); path = filepath.Dir(path) {
@@ -292,7 +292,7 @@ func openTo(t *testing.T, dir string) string {
 	return dir
 }
 
-// nothingLeft checks that no port of the platform is held any more.
+// nothingLeft checks that no port of the platform is still in use.
 func nothingLeft(t *testing.T, p *platform) {
 	t.Helper()
 	addrs := []string{"127.0.0.1:" + p.env["KAFKA_PORT"], "127.0.0.1:" + p.env["MONGO_PORT"]}

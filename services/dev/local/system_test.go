@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// What make run promises, in the words of the README.
+// What `make run` guarantees according to the README.
 const (
 	firstPurchaseWithin = 10 * time.Second
 	residentBelow       = 400 << 20
-	// A machine that does other things meanwhile is no fault of ours.
+	// Generous, for a busy machine.
 	slack = 2
 )
 
@@ -25,14 +25,14 @@ type purchase struct {
 	Price   float64 `json:"price"`
 }
 
-// TestMakeRun does what a person does after `make run`.
+// TestMakeRun does what a user does after `make run`.
 func TestMakeRun(t *testing.T) {
 	p := up(t, setup{})
 	id := firstPurchase(t, p)
 	seeOnTopic(t, p, id)
 	measureMemory(t, p)
 
-	// Ctrl-C in the middle of a rush.
+	// Ctrl-C in the middle of many purchases.
 	var rush crowd
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -60,7 +60,7 @@ func TestMakeRun(t *testing.T) {
 		t.Error(err)
 	}
 
-	// And so does one after a crash of everything at once.
+	// And so does one after everything has crashed at once.
 	var calm crowd
 	calm.buyMany(t.Context(), t, again.url("WEB_SERVER_ADDR", "/api/v1/buy"), 200, 1000)
 	again.signal(os.Kill)
@@ -71,7 +71,7 @@ func TestMakeRun(t *testing.T) {
 	after.stop()
 }
 
-// firstPurchase buys and waits until the purchase is stored, timed from the
+// firstPurchase buys and waits until the purchase is stored; it measures the time since the
 // start of local.
 func firstPurchase(t *testing.T, p *platform) string {
 	t.Helper()
@@ -89,7 +89,7 @@ func firstPurchase(t *testing.T, p *platform) string {
 	return id
 }
 
-// seeStored waits until the shop shows the purchase as ada's.
+// seeStored waits until the shop lists the purchase for ada.
 func seeStored(t *testing.T, p *platform, id string) {
 	t.Helper()
 	eventually(t, 30*time.Second, func() error {
@@ -121,13 +121,13 @@ func seeOnTopic(t *testing.T, p *platform, id string) {
 			return
 		}
 	}
-	if len(messages) < 1000 { // else the rush has pushed it out
+	if len(messages) < 1000 { // else newer records have displaced it
 		t.Errorf("/messages shows %d records and not %s", len(messages), id)
 	}
 }
 
-// measureMemory adds up the resident memory of local and its services, pages
-// that they share counted each time.
+// measureMemory sums up the resident memory of local and its services. Shared pages are
+// counted for each process.
 func measureMemory(t *testing.T, p *platform) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -154,7 +154,7 @@ func measureMemory(t *testing.T, p *platform) {
 	}
 }
 
-// processes are the running ones by name.
+// processes returns the running processes by name.
 func processes(p *platform) map[string]int {
 	all := map[string]int{"local": p.cmd.Process.Pid}
 	for _, services := range stages(config{}) {

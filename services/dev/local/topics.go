@@ -18,9 +18,9 @@ type topic struct {
 	Config            map[string]string `json:"config"`
 }
 
-// declaredTopics are the platform's topics, bounded so that a load test left
-// running does not fill a laptop: at most 64 MiB in each partition of the
-// event topics, and a week. Dead letters stay until a person has seen to them.
+// declaredTopics are the platform's topics. Their size is limited, so that a load test that
+// is left running doesn't fill the disk: 64 MiB per partition of the event topics, and a
+// week. Dead letters are kept until somebody has dealt with them.
 func declaredTopics(replication int) []topic {
 	events := map[string]string{
 		"cleanup.policy":  "delete",
@@ -38,7 +38,7 @@ func declaredTopics(replication int) []topic {
 	}
 }
 
-// createTopics runs the topics binary to its end, as the cluster's job does.
+// createTopics runs the topics binary, as the cluster's Job does.
 func createTopics(ctx context.Context, bin string, environ []string, replication int, out io.Writer) error {
 	declaration, err := json.Marshal(declaredTopics(replication))
 	if err != nil {

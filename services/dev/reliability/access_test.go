@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// grants is what the stack lets one user do.
+// grants is what the stack allows one user.
 type grants struct {
 	User   string
 	Grants []struct {
@@ -24,8 +24,7 @@ type grants struct {
 	}
 }
 
-// may says whether an operation is granted, directly or by one that Kafka lets
-// imply it.
+// may reports whether an operation is granted, directly or because another one implies it.
 func (g grants) may(operation, kind, name string) bool {
 	implying := map[string][]string{
 		"Describe":        {"Read", "Write", "Delete", "Alter"},
@@ -44,16 +43,16 @@ func (g grants) may(operation, kind, name string) bool {
 	return false
 }
 
-// attempt tries an operation and returns the broker's verdict on it. None of
-// them changes anything where it is let: they are malformed, or only checked.
+// attempt tries an operation and returns the broker's verdict. None of them changes
+// anything if it is allowed: they are malformed, or only validated.
 type attempt struct {
 	kind, operation string
 	do              func(ctx context.Context, broker *kgo.Broker, name string) (int16, error)
 }
 
-// attempts is every operation of Kafka's that can be granted, but for those on
-// quotas, delegation tokens and users, which nobody is granted either: they
-// are Alter and Describe of the cluster.
+// attempts has every operation of Kafka that can be granted, except those on quotas,
+// delegation tokens and users, which no user needs either: they require Alter and
+// Describe on the cluster.
 func attempts() []attempt {
 	return []attempt{
 		{"topic", "Read", func(ctx context.Context, b *kgo.Broker, name string) (int16, error) {
@@ -109,7 +108,7 @@ func attempts() []attempt {
 		{"topic", "DescribeConfigs", describeConfigs(kmsg.ConfigResourceTypeTopic)},
 		{"topic", "AlterConfigs", alterConfigs(kmsg.ConfigResourceTypeTopic, "retention.ms", "1000")},
 		{"topic", "Delete", func(ctx context.Context, b *kgo.Broker, name string) (int16, error) {
-			// By records, not whole: below an offset that no log reaches.
+			// By offset: below one that no log reaches.
 			request := kmsg.NewPtrDeleteRecordsRequest()
 			request.TimeoutMillis = 1000
 			request.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: name, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: 1 << 40}}}}
@@ -138,7 +137,7 @@ func attempts() []attempt {
 			return response.Groups[0].ErrorCode, nil
 		}},
 		{"group", "Delete", func(ctx context.Context, b *kgo.Broker, name string) (int16, error) {
-			// By offsets, not whole: those of a topic that isn't there.
+			// Offsets of a topic that doesn't exist, not of the whole group.
 			request := kmsg.NewPtrOffsetDeleteRequest()
 			request.Group = name
 			request.Topics = []kmsg.OffsetDeleteRequestTopic{{Topic: "nowhere", Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{}}}}
@@ -247,26 +246,26 @@ func send[R kmsg.Response](ctx context.Context, b *kgo.Broker, request kmsg.Requ
 	}
 	typed, ok := response.(R)
 	if !ok {
-		return none, fmt.Errorf("sending %s: %T came back", kmsg.NameForKey(request.Key()), response)
+		return none, fmt.Errorf("sending %s: the response is a %T", kmsg.NameForKey(request.Key()), response)
 	}
 	return typed, nil
 }
 
-// corrupt is a batch that no broker writes.
+// corrupt is a batch that no broker accepts.
 func corrupt() []byte {
 	batch := kmsg.RecordBatch{PartitionLeaderEpoch: -1, Magic: 2, Length: 49, NumRecords: 1, Records: nil}
 	return batch.AppendTo(nil)
 }
 
-// refused are the verdicts that are the authorizer's.
+// refused are the errors of the authorizer.
 func refused(code int16) bool {
 	return slices.ContainsFunc([]*kerr.Error{
 		kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed, kerr.ClusterAuthorizationFailed,
 	}, func(refusal *kerr.Error) bool { return code == refusal.Code })
 }
 
-// Every user tries every operation on everything there is. What is granted is
-// let, and all else is refused.
+// Every user tries every operation on every resource. What is granted is allowed, and
+// everything else is refused.
 func (s *secured) testAccess(t *testing.T) {
 	env, err := s.environ("Job", "topics")
 	must(t, err)
@@ -297,7 +296,7 @@ func (s *secured) testAccess(t *testing.T) {
 		if user.User == "*" {
 			continue
 		}
-		// Topics by name, not by id, which only those know who may see them.
+		// Topics by name, not by id: only users that may describe a topic know its id.
 		client, err := kgo.NewClient(append(s.secrets.As(user.User), kgo.SeedBrokers(s.brokers.Address(0)), kgo.MaxVersions(kversion.V3_0_0()))...)
 		must(t, err)
 		defer client.Close()

@@ -20,19 +20,19 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// audit is the count of what is stored against what was acknowledged.
+// audit compares what is stored with what was acknowledged.
 type audit struct {
 	Stored     int
 	Lost       []string // acknowledged, not stored
 	Duplicates []string // one purchase stored more than once
-	OutOfOrder []string // a user's acknowledged purchases in another order, in the log or as listed
+	OutOfOrder []string // a user's acknowledged purchases in the wrong order, in the log or in the list
 	DLQ        int
 	Totals     []string // totals that differ from the sum of the orders
-	Messages   []string // topics of which /messages is not what the log says
+	Messages   []string // topics for which /messages differs from the log
 	Orders     int
 }
 
-// faults lists what must not be.
+// faults lists the broken guarantees.
 func (a *audit) faults() error {
 	var all []error
 	add := func(what string, list []string) {
@@ -44,20 +44,20 @@ func (a *audit) faults() error {
 	add("purchases stored twice", a.Duplicates)
 	add("purchases out of order", a.OutOfOrder)
 	add("totals wrong", a.Totals)
-	add("answers of /messages wrong", a.Messages)
+	add("wrong responses of /messages", a.Messages)
 	if a.DLQ > 0 {
 		all = append(all, fmt.Errorf("%d dead letters", a.DLQ))
 	}
 	return errors.Join(all...)
 }
 
-// auditor looks past the services: straight into the brokers and the database.
+// auditor reads directly from the brokers and the database, not through the services.
 type auditor struct {
 	servers []string
 	store   *mongo.Collection
 }
 
-// settle waits until every record of the consumed topics is behind its group.
+// settle waits until the groups have committed every record of the consumed topics.
 func (a *auditor) settle(ctx context.Context) error {
 	var last string
 	for {
@@ -91,7 +91,7 @@ func (a *auditor) lag(ctx context.Context) (int64, error) {
 	admin := kadm.NewClient(client)
 	var lag int64
 	for group, topic := range map[string]string{"management-api-group": "purchases", "consumer-service-group": "orders"} {
-		// Not the committed end: a transaction that is still open counts as work to do.
+		// Not the last stable offset: an open transaction counts as unfinished work.
 		ends, err := ends(ctx, admin, topic)
 		if err != nil {
 			return 0, err
@@ -111,7 +111,7 @@ func (a *auditor) lag(ctx context.Context) (int64, error) {
 	return lag, nil
 }
 
-// audit counts. The ledger's shoppers must have stopped and settle returned.
+// audit compares. The shoppers must have stopped, and settle must have returned.
 func (a *auditor) audit(ctx context.Context, l ledger) (*audit, error) {
 	result := &audit{}
 	if err := a.countStored(ctx, l, result); err != nil {
@@ -149,7 +149,7 @@ func (a *auditor) countStored(ctx context.Context, l ledger, result *audit) erro
 		return fmt.Errorf("reading what is stored: %w", err)
 	}
 	result.Stored = len(documents)
-	// As management-api lists them, the other way round.
+	// As management-api lists them, in reverse.
 	slices.SortFunc(documents, func(x, y document) int {
 		return cmp.Or(cmp.Compare(x.Timestamp, y.Timestamp), cmp.Compare(x.ID, y.ID))
 	})
@@ -179,9 +179,9 @@ func (a *auditor) countStored(ctx context.Context, l ledger, result *audit) erro
 	return nil
 }
 
-// checkOrder compares the order of each user's acknowledged purchases in the
-// log with the order in which they were acknowledged. A user has one partition,
-// until partitions are added: then, one in each period.
+// checkOrder compares the order of each user's acknowledged purchases in the log with the
+// order in which they were acknowledged. A user has one partition at a time; another one
+// after partitions were added.
 func (a *auditor) checkOrder(ctx context.Context, l ledger, result *audit) error {
 	records, err := a.read(ctx, "purchases")
 	if err != nil {
@@ -201,7 +201,7 @@ func (a *auditor) checkOrder(ctx context.Context, l ledger, result *audit) error
 	for _, r := range records {
 		p, err := event.DecodePurchase(r.Value, event.Source{}, "USD")
 		if err != nil {
-			continue // its own matter: the dead letters
+			continue // counted as a dead letter
 		}
 		number, acknowledged := numberOf[p.EventID]
 		if !acknowledged {
@@ -250,7 +250,7 @@ func (a *auditor) checkTotals(ctx context.Context, result *audit) error {
 	}
 	for product, quantity := range want {
 		if got[product] != quantity {
-			result.Totals = append(result.Totals, fmt.Sprintf("%s: %d, the orders say %d", product, got[product], quantity))
+			result.Totals = append(result.Totals, fmt.Sprintf("%s: %d, but the orders add up to %d", product, got[product], quantity))
 		}
 	}
 	for product := range got {
@@ -261,8 +261,8 @@ func (a *auditor) checkTotals(ctx context.Context, result *audit) error {
 	return nil
 }
 
-// ends asks where a topic's partitions end until every one has answered: one whose
-// leader has just moved doesn't, and would be left out.
+// ends requests a topic's ends until every partition is in the response: one whose leader
+// has just moved is left out at first.
 func ends(ctx context.Context, admin *kadm.Client, topic string) (kadm.ListedOffsets, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

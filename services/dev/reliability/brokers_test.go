@@ -10,8 +10,8 @@ import (
 	"shopstream/services/dev/reliability/cluster"
 )
 
-// A variable that the brokers don't know, or whose value they refuse, ends the
-// start and is named.
+// A variable that the brokers don't know, or whose value they refuse, prevents the start and
+// is named.
 func TestWrongSettingsEndTheStart(t *testing.T) {
 	declared, err := os.ReadFile(manifestOrSkip(t))
 	if err != nil {
@@ -23,7 +23,7 @@ func TestWrongSettingsEndTheStart(t *testing.T) {
 	}
 	for variable, value := range map[string]string{
 		"KAFKA_MIN_INSYNC_REPLICA":  "2",   // a letter is missing
-		"KAFKA_MIN_INSYNC_REPLICAS": "two", // no number
+		"KAFKA_MIN_INSYNC_REPLICAS": "two", // not a number
 	} {
 		t.Run(variable, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestTopicsOfOthersAreVerified runs the topics Job as on a cluster that others
-// own: as a user who may see every topic and change none.
+// TestTopicsOfOthersAreVerified runs the topics Job on an external cluster, as a user that
+// may describe every topic and change none.
 func TestTopicsOfOthersAreVerified(t *testing.T) {
 	s := startSecured(t)
 	if _, err := s.authorize(t.Context(), nil); err != nil {
@@ -22,18 +22,18 @@ func TestTopicsOfOthersAreVerified(t *testing.T) {
 	}
 	out, err := asReader(func(topics string) string { return topics })
 	if err != nil || !strings.Contains(out, "outcome=unchanged") {
-		t.Fatalf("topics that are as declared: %v\n%s", err, out)
+		t.Fatalf("topics as declared: %v\n%s", err, out)
 	}
 	out, err = asReader(func(topics string) string { return strings.ReplaceAll(topics, `"partitions":6`, `"partitions":4`) })
 	if err != nil || !strings.Contains(out, "has 6 partitions, declared are 4") {
-		t.Errorf("topics that are more than declared: %v\n%s", err, out)
+		t.Errorf("topics with more than declared: %v\n%s", err, out)
 	}
 	out, err = asReader(func(topics string) string { return strings.ReplaceAll(topics, `"partitions":6`, `"partitions":8`) })
 	if said := out; err == nil || !strings.Contains(said+err.Error(), "has 6 partitions and needs 8") {
-		t.Errorf("topics that are less than declared: %v\n%s", err, out)
+		t.Errorf("topics with less than declared: %v\n%s", err, out)
 	}
 	out, err = asReader(func(topics string) string { return strings.ReplaceAll(topics, `"name":"orders"`, `"name":"sales"`) })
-	if said := out; err == nil || !strings.Contains(said+err.Error(), "doesn't exist, or this user may not see it") {
-		t.Errorf("a topic that is missing: %v\n%s", err, out)
+	if said := out; err == nil || !strings.Contains(said+err.Error(), "doesn't exist, or this user may not describe it") {
+		t.Errorf("a missing topic: %v\n%s", err, out)
 	}
 }

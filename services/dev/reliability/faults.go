@@ -5,16 +5,15 @@ import (
 	"math/rand/v2"
 )
 
-// fault is something that goes wrong, and is put right again, while the load
-// goes on.
+// fault is something that goes wrong, and is then repaired, under load.
 type fault struct {
 	name string
-	// inject makes it go wrong and right again; it returns when all is in
-	// order as far as the fault is concerned. Recovery is the services' part.
+	// inject causes the fault and repairs it. It returns when the environment is repaired;
+	// recovering from it is the services' task.
 	inject func(ctx context.Context, s *stage, random *rand.Rand) error
 }
 
-// faults lists what the soak draws from, and what each has its own test for.
+// faults lists the faults that the soak draws from. Each also has its own test.
 func faults() []fault {
 	return []fault{
 		{"a broker is killed (-9) and comes back", killBroker},
@@ -27,18 +26,18 @@ func faults() []fault {
 		{"a broker freezes", freezeBroker},
 		{"a broker's disk is full", fillDisk},
 		{"all disks are full", fillAllDisks},
-		{"a broker's log directory goes away", loseDisk},
+		{"a broker's log directory disappears", loseDisk},
 		{"a broker comes back with an empty disk", wipeBroker},
 		{"partitions are added to all topics", addPartitions},
 
 		{"the network is slow", slowNetwork},
 		{"one broker is slow", slowBroker},
 		{"packets are lost", losePackets},
-		{"all connections are cut again and again", cutNetwork},
-		{"a broker answers nobody", stallBroker},
-		{"no broker can be reached", isolateBrokers},
-		{"a broker is cut off from the others", partBroker},
-		{"the active controller is cut off from the others", partController},
+		{"all connections are cut repeatedly", cutNetwork},
+		{"a broker doesn't answer", stallBroker},
+		{"all brokers are unreachable", isolateBrokers},
+		{"a broker is partitioned from the others", partBroker},
+		{"the active controller is partitioned from the others", partController},
 
 		{"consumers join and leave every second", rebalanceStorm},
 		{"management-api is killed (-9)", kill("management-api")},
@@ -50,9 +49,9 @@ func faults() []fault {
 		{"the consumer freezes and another takes over", freezeMember("consumer", "TRANSACTIONAL_ID=consumer-heir")},
 		{"the consumer is fenced by its own transactional id", fenceProducer},
 
-		{"the database goes away and comes back", loseDatabase},
+		{"the database is unreachable and comes back", loseDatabase},
 		{"the database is slow", slowDatabase},
-		{"the database answers nobody", stallDatabase},
+		{"the database doesn't answer", stallDatabase},
 	}
 }
 

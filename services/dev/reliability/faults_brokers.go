@@ -36,8 +36,8 @@ func killController(ctx context.Context, s *stage, _ *rand.Rand) error {
 	return killNode(ctx, s, node)
 }
 
-// killCoordinators kills the broker that keeps the offsets of each group, and
-// the one that keeps the consumer's transactions.
+// killCoordinators kills the coordinator of each group, and that of the consumer's
+// transactions.
 func killCoordinators(ctx context.Context, s *stage, _ *rand.Rand) error {
 	for _, find := range []func(*kadm.Client) (int32, error){
 		func(admin *kadm.Client) (int32, error) {
@@ -73,8 +73,8 @@ func killCoordinators(ctx context.Context, s *stage, _ *rand.Rand) error {
 	return nil
 }
 
-// moveLeaders gives every partition, those of the offsets and transactions
-// among them, another leader, three times.
+// moveLeaders moves the leader of every partition three times, including those of the
+// internal topics for offsets and transactions.
 func moveLeaders(ctx context.Context, s *stage, _ *rand.Rand) error {
 	admin, err := s.brokers.Admin()
 	if err != nil {
@@ -86,7 +86,7 @@ func moveLeaders(ctx context.Context, s *stage, _ *rand.Rand) error {
 		if err != nil {
 			return fmt.Errorf("listing the topics: %w", err)
 		}
-		// The next replica comes first, and the first is whom an election prefers.
+		// Rotate the replicas: an election prefers the first one.
 		var assignments kadm.AlterPartitionAssignmentsReq
 		preferred := make(kadm.TopicsSet)
 		for _, topic := range topics {
@@ -170,7 +170,7 @@ func freezeBroker(ctx context.Context, s *stage, random *rand.Rand) error {
 	if err := s.brokers.Pause(node); err != nil {
 		return err
 	}
-	retry.Sleep(ctx, 15*time.Second) // longer than the broker's session
+	retry.Sleep(ctx, 15*time.Second) // longer than the broker's session timeout
 	if err := s.brokers.Resume(node); err != nil {
 		return err
 	}
@@ -185,8 +185,8 @@ func fillDisks(ctx context.Context, s *stage, nodes ...int) error {
 		}
 	}
 	retry.Sleep(ctx, 8*time.Second)
-	// A broker whose only log directory failed ends itself; either way it
-	// starts anew, as its pod would, with room on the disk.
+	// A broker whose only log directory has failed ends by itself. In any case it is
+	// restarted, as its pod would be, with room on the disk.
 	for _, node := range nodes {
 		if err := errors.Join(s.brokers.Kill(node), s.brokers.StartNode(node)); err != nil {
 			return err
@@ -207,21 +207,21 @@ func fillAllDisks(ctx context.Context, s *stage, _ *rand.Rand) error {
 	return fillDisks(ctx, s, all...)
 }
 
-// loseDisk takes the log directory away from a running broker and gives it
-// back, as a volume that comes loose.
+// loseDisk removes the log directory of a running broker and restores it, as if its
+// volume was detached.
 func loseDisk(ctx context.Context, s *stage, random *rand.Rand) error {
 	node := random.IntN(s.brokers.Nodes())
 	dir := s.brokers.DataDir(node)
 	if err := os.Rename(dir, dir+".away"); err != nil {
-		return fmt.Errorf("taking the log directory away: %w", err)
+		return fmt.Errorf("removing the log directory: %w", err)
 	}
 	retry.Sleep(ctx, 10*time.Second)
 	if err := s.brokers.Kill(node); err != nil {
 		return err
 	}
-	// What the broker has made there meanwhile is nothing.
+	// Discard what the broker has created there meanwhile.
 	if err := errors.Join(os.RemoveAll(dir), os.Rename(dir+".away", dir)); err != nil {
-		return fmt.Errorf("giving the log directory back: %w", err)
+		return fmt.Errorf("restoring the log directory: %w", err)
 	}
 	if err := s.brokers.StartNode(node); err != nil {
 		return err
@@ -229,7 +229,7 @@ func loseDisk(ctx context.Context, s *stage, random *rand.Rand) error {
 	return s.brokers.AwaitInSync(ctx)
 }
 
-// wipeBroker lets a broker come back on a new volume.
+// wipeBroker restarts a broker with a new volume.
 func wipeBroker(ctx context.Context, s *stage, random *rand.Rand) error {
 	node := random.IntN(s.brokers.Nodes())
 	if err := s.brokers.Kill(node); err != nil {

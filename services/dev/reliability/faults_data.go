@@ -29,8 +29,8 @@ func stallDatabase(ctx context.Context, s *stage, _ *rand.Rand) error {
 	return nil
 }
 
-// addPartitions adds some to every topic that is read and written meanwhile.
-// From then on a key may belong to another partition than before.
+// addPartitions adds partitions to every topic while it is read and written. A key may
+// then belong to another partition than before.
 func addPartitions(ctx context.Context, s *stage, _ *rand.Rand) error {
 	admin, err := s.brokers.Admin()
 	if err != nil {
@@ -45,7 +45,7 @@ func addPartitions(ctx context.Context, s *stage, _ *rand.Rand) error {
 		if err != nil {
 			return fmt.Errorf("adding partitions: %w", err)
 		}
-		retry.Sleep(ctx, 6*time.Second) // the clients look for new ones every few seconds
+		retry.Sleep(ctx, 6*time.Second) // clients look for new partitions every few seconds
 	}
 	return nil
 }

@@ -57,17 +57,17 @@ func stallBroker(ctx context.Context, s *stage, random *rand.Rand) error {
 	return nil
 }
 
-// partBroker cuts a broker off from the others, and not from its clients: what
-// it is told it can't keep any more, and must not acknowledge.
+// partBroker partitions a broker from the others, but not from its clients: it can no
+// longer replicate records, and must not acknowledge them.
 func partBroker(ctx context.Context, s *stage, random *rand.Rand) error {
 	node := random.IntN(s.brokers.Nodes())
 	s.network.part(node, true)
-	retry.Sleep(ctx, 20*time.Second) // until it has been given up
+	retry.Sleep(ctx, 20*time.Second) // until it is fenced
 	s.network.part(node, false)
 	return s.brokers.AwaitInSync(ctx)
 }
 
-// partController does so with the one that leads the controllers.
+// partController does the same to the leader of the controllers.
 func partController(ctx context.Context, s *stage, _ *rand.Rand) error {
 	node, err := s.brokers.Controller(ctx)
 	if err != nil {

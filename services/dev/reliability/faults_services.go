@@ -20,7 +20,7 @@ func rebalanceStorm(ctx context.Context, s *stage, random *rand.Rand) error {
 			}
 		}
 		retry.Sleep(ctx, time.Second)
-		// Every other member leaves without a word.
+		// Every second member is killed instead of stopped.
 		signal := syscall.SIGTERM
 		if (round+random.IntN(2))%2 == 0 {
 			signal = syscall.SIGKILL
@@ -55,9 +55,8 @@ func restart(name string) func(context.Context, *stage, *rand.Rand) error {
 	}
 }
 
-// freezeMember lets an instance stand still for longer than its session and
-// its transactions last, while another of the group takes its work over. Then
-// it wakes, in the middle of what it was doing.
+// freezeMember suspends an instance for longer than its session and its transaction last,
+// while another member of the group takes over. It then resumes in the middle of its work.
 func freezeMember(name string, environ ...string) func(context.Context, *stage, *rand.Rand) error {
 	return func(ctx context.Context, s *stage, _ *rand.Rand) error {
 		heir := name + "-heir"
@@ -79,8 +78,8 @@ func freezeMember(name string, environ ...string) func(context.Context, *stage, 
 	}
 }
 
-// fenceProducer starts a second consumer with the transactional id of the
-// first: the first may not commit anything any more, and ends.
+// fenceProducer starts a second consumer with the transactional id of the first, which
+// may then commit nothing any more, and ends.
 func fenceProducer(ctx context.Context, s *stage, _ *rand.Rand) error {
 	before := s.platform.restarts()
 	if err := s.platform.start("consumer-twin", "consumer", "TRANSACTIONAL_ID="+transactionalID); err != nil {
@@ -95,8 +94,8 @@ func fenceProducer(ctx context.Context, s *stage, _ *rand.Rand) error {
 	return s.platform.awaitReady(ctx, "consumer")
 }
 
-// redeploy replaces every instance that works on a group by another that runs
-// already, as a rolling update does.
+// redeploy replaces every member of a group by a new one that is already running, as a
+// rolling update does.
 func redeploy(ctx context.Context, s *stage, _ *rand.Rand) error {
 	for _, name := range []string{"management-api", "consumer"} {
 		next := name + "-next"

@@ -13,8 +13,8 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// The tests here run on Apache Kafka's own brokers. `make test-kafka` sets
-// KAFKA_MANIFEST to the brokers' StatefulSet as infra renders it.
+// The tests here run on Apache Kafka's own brokers. `make test-kafka` sets KAFKA_MANIFEST to
+// the brokers' StatefulSet as infra renders it.
 func manifestOrSkip(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv("KAFKA_MANIFEST")
@@ -35,9 +35,9 @@ func buildServices(t *testing.T) string {
 	return bin
 }
 
-// Every fault happens under load; afterwards every acknowledged purchase is
-// stored once, each user's purchases are in order, and the totals are those
-// of the orders. What one fault left in order serves the next.
+// Every fault is injected under load. Afterwards every acknowledged purchase is stored once,
+// each user's purchases are in order, and the totals are those of the orders. The stage of
+// one fault is reused for the next if it is still intact.
 func TestNothingIsLost(t *testing.T) {
 	stages := stages{manifest: manifestOrSkip(t), bin: buildServices(t)}
 	t.Cleanup(stages.discard)
@@ -59,7 +59,7 @@ func TestNothingIsLost(t *testing.T) {
 	t.Logf("as docs/reliability.md shows it:\n%s", table.String())
 }
 
-// try lets one fault happen under load and judges what became of it.
+// try injects one fault under load and checks the result.
 func try(t *testing.T, s *stage, f fault) result {
 	t.Helper()
 	load, err := s.begin(t.Context())
@@ -89,7 +89,7 @@ func try(t *testing.T, s *stage, f fault) result {
 	return r
 }
 
-// stages hands out a stage, the same one until a test on it fails.
+// stages provides a stage, the same one until a test on it fails.
 type stages struct {
 	manifest, bin string
 	current       *stage
@@ -112,7 +112,7 @@ func (s *stages) take(t *testing.T) *stage {
 	return s.current
 }
 
-// fail ends the stage and keeps its folder, with what each service was doing.
+// fail ends the stage and keeps its folder, with the goroutines of each service.
 func (s *stages) fail() {
 	s.current.platform.dump()
 	s.current.close()

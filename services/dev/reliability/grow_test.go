@@ -14,9 +14,9 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// Three brokers become five, and three again, under load: partitions move to the new
-// ones and back, no shopper is refused, nothing is lost, and no partition falls below
-// its min.insync.replicas, looked at every second.
+// Three brokers become five, and three again, under load: partitions move to the new ones
+// and back, no shopper is refused, nothing is lost, and no partition falls below its
+// min.insync.replicas, checked every second.
 func TestBrokersGrowAndShrinkUnderLoad(t *testing.T) {
 	s := growingStage(t, manifestOrSkip(t))
 	load, sampled := loaded(t, s)
@@ -30,7 +30,7 @@ func TestBrokersGrowAndShrinkUnderLoad(t *testing.T) {
 	t.Logf("replicas by broker: %v, leaders by broker: %v", held, led)
 	for id := range int32(5) {
 		if held[id] < 3*total(led)/5-5 || led[id] < total(led)/5-3 {
-			t.Errorf("broker %d has no fair share", id)
+			t.Errorf("broker %d doesn't have a fair share", id)
 		}
 	}
 
@@ -48,8 +48,8 @@ func TestBrokersGrowAndShrinkUnderLoad(t *testing.T) {
 	judge(t, load, sampled)
 }
 
-// A single broker becomes three under load: every partition gets three replicas, and
-// two of them have to be in sync from then on.
+// A single broker becomes three under load: every partition gets three replicas, two of
+// which must be in sync from then on.
 func TestASingleBrokerBecomesThreeUnderLoad(t *testing.T) {
 	s := growingStage(t, filepath.Join(filepath.Dir(manifestOrSkip(t)), "small.yaml"))
 	load, sampled := loaded(t, s)
@@ -72,8 +72,8 @@ func TestASingleBrokerBecomesThreeUnderLoad(t *testing.T) {
 	judge(t, load, sampled)
 }
 
-// A drain that is cut off is gone on with by the next one.
-func TestADrainThatIsCutOffIsGoneOnWith(t *testing.T) {
+// An interrupted drain is continued by the next one.
+func TestAnInterruptedDrainIsContinued(t *testing.T) {
 	s := growingStage(t, manifestOrSkip(t))
 	if err := s.brokers.Grow(t.Context(), 1); err != nil {
 		t.Fatal(err)
@@ -107,8 +107,8 @@ func growingStage(t *testing.T, manifest string) *stage {
 	return s
 }
 
-// loaded begins the load, and gives groups and transactions the time to make Kafka's
-// own topics.
+// loaded starts the load, and waits until groups and transactions have created Kafka's
+// internal topics.
 func loaded(t *testing.T, s *stage) (*trial, func() []string) {
 	t.Helper()
 	load, err := s.begin(t.Context())
@@ -119,8 +119,8 @@ func loaded(t *testing.T, s *stage) (*trial, func() []string) {
 	return load, sampleInSync(t, s)
 }
 
-// judge ends the load: every answer was a 202, each acknowledged purchase is stored
-// once, and no partition was under its minimum.
+// judge ends the load: every response was a 202, each acknowledged purchase is stored once,
+// and no partition was below its minimum.
 func judge(t *testing.T, load *trial, sampled func() []string) {
 	t.Helper()
 	retry.Sleep(t.Context(), 2*time.Second)
@@ -146,7 +146,7 @@ func judge(t *testing.T, load *trial, sampled func() []string) {
 	}
 }
 
-// reconcileTopics and drainTopics do what the Jobs of an up do.
+// reconcileTopics and drainTopics do what the Jobs of `make up` do.
 func reconcileTopics(t *testing.T, s *stage, brokers int) {
 	t.Helper()
 	runTopics(t, s, brokers)
@@ -215,7 +215,7 @@ func minimums(t *testing.T, s *stage) map[string]int {
 	return found
 }
 
-// throttles are what moving partitions has left of its throttle.
+// throttles returns the throttle settings that are left after moving partitions.
 func throttles(t *testing.T, s *stage) []string {
 	t.Helper()
 	var found []string
@@ -242,7 +242,7 @@ func eachTopicSetting(t *testing.T, s *stage, visit func(topic, key, value strin
 	})
 }
 
-// inTopics asks with a client of its own, which has nothing in its cache.
+// inTopics uses a new client, whose cache is empty.
 func inTopics(t *testing.T, s *stage, use func(*kadm.Client, kadm.TopicDetails)) {
 	t.Helper()
 	admin, err := s.brokers.Admin()

@@ -19,10 +19,10 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// Brokers that are restarted one after the other, each when the guard beside it
-// lets it go and the next when the guard says that it has caught up, as a
-// StatefulSet does: no shopper is refused, and no partition falls below its
-// min.insync.replicas, looked at every second.
+// Brokers are restarted one after the other, as a StatefulSet does: each when its guard
+// allows it, and the next one when the guard reports that the broker has caught up. No
+// shopper is refused, and no partition falls below its min.insync.replicas, checked every
+// second.
 func TestAGuardedRollRefusesNobody(t *testing.T) {
 	s := guardedStage(t)
 	urls := startGuards(t, s)
@@ -49,8 +49,8 @@ func TestAGuardedRollRefusesNobody(t *testing.T) {
 	judge(t, load, sampled)
 }
 
-// While a broker is down, no other one is let go; once it is back in sync, the
-// roll goes on by itself.
+// While a broker is down, no other one may stop; once it is back in sync, the roll continues
+// by itself.
 func TestAGuardedRollWaitsForABrokerThatIsDown(t *testing.T) {
 	s := guardedStage(t)
 	urls := startGuards(t, s)
@@ -61,8 +61,8 @@ func TestAGuardedRollWaitsForABrokerThatIsDown(t *testing.T) {
 	go func() { let <- askGuard(t.Context(), urls[2]+"/stop") }()
 	select {
 	case err := <-let:
-		t.Fatalf("node 2 was let go while node 0 is down (%v)", err)
-	case <-time.After(20 * time.Second): // longer than a broker's session
+		t.Fatalf("node 2 was allowed to stop while node 0 is down (%v)", err)
+	case <-time.After(20 * time.Second): // longer than a broker's session timeout
 	}
 	if err := s.brokers.StartNode(0); err != nil {
 		t.Fatal(err)
@@ -73,21 +73,21 @@ func TestAGuardedRollWaitsForABrokerThatIsDown(t *testing.T) {
 			t.Fatal(err)
 		}
 	case <-time.After(90 * time.Second):
-		t.Fatal("node 2 was not let go after node 0 had come back")
+		t.Fatal("node 2 was not allowed to stop after node 0 had come back")
 	}
-	// Let go, it may no longer be counted on: another one has to wait for it.
+	// A node that may stop no longer counts as available: another one has to wait for it.
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if err := askGuard(ctx, urls[1]+"/stop"); err == nil {
-		t.Error("node 1 was let go, too")
+		t.Error("node 1 was allowed to stop too")
 	}
 }
 
-// All are told to stop, as when the stack is destroyed: all are let go.
-func TestAllBrokersAreLetGoTogether(t *testing.T) {
+// If all are told to stop, as when the stack is destroyed, all may stop.
+func TestAllBrokersMayStopTogether(t *testing.T) {
 	s := guardedStage(t)
 	urls := startGuards(t, s)
-	if err := s.brokers.Kill(0); err != nil { // so that none could be let go for the cluster's sake
+	if err := s.brokers.Kill(0); err != nil { // so that the cluster can do without none of the others
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -118,9 +118,8 @@ func guardedStage(t *testing.T) *stage {
 	return s
 }
 
-// startGuards starts a guard beside each node, and returns their addresses. Each
-// has an address of loopback of its own, so that they find one another as in a
-// cluster.
+// startGuards starts a guard for each node, and returns their addresses. Each has its own
+// loopback address, so that they find one another as in a cluster.
 func startGuards(t *testing.T, s *stage) []string {
 	t.Helper()
 	free, err := freeAddress()
@@ -175,8 +174,8 @@ func awaitGuard(t *testing.T, url string) {
 	t.Fatal(err)
 }
 
-// sampleInSync looks every second, at every broker that answers, for partitions
-// below their min.insync.replicas, until what it returns is called.
+// sampleInSync checks every second, with every broker that answers, for partitions below
+// their min.insync.replicas, until the returned function is called.
 func sampleInSync(t *testing.T, s *stage) func() []string {
 	t.Helper()
 	admin, err := s.brokers.Admin()
@@ -208,7 +207,7 @@ func sampleInSync(t *testing.T, s *stage) func() []string {
 		var below []string
 		looks := 0
 		for ctx.Err() == nil {
-			admin, err := s.brokers.Admin() // a new one: another keeps what it knew
+			admin, err := s.brokers.Admin() // a new one, whose cache is empty
 			if err == nil {
 				var topics kadm.TopicDetails
 				if topics, err = admin.ListTopicsWithInternal(ctx); err == nil {

@@ -1,10 +1,10 @@
-// Command reliability runs Apache Kafka's own brokers on this machine and
-// tries the platform on them:
+// Command reliability runs Apache Kafka's own brokers on this machine and tests the
+// platform with them:
 //
 //	reliability brokers -manifest FILE -- COMMAND [ARG …]
 //	    runs COMMAND with KAFKA_BOOTSTRAP_SERVERS set to three real brokers
 //	reliability soak -manifest FILE -bin DIR [-duration 10m] [-seed N]
-//	    steady load with random faults, then a table of what became of it
+//	    steady load with random faults, then a table of the results
 //
 // The manifest is the brokers' StatefulSet as infra renders it.
 package main
@@ -60,7 +60,7 @@ func run(ctx context.Context, arguments []string, stdout io.Writer) error {
 	return errUsage
 }
 
-// withBrokers runs a command beside real brokers.
+// withBrokers runs a command while real brokers run.
 func withBrokers(ctx context.Context, path string, command []string) error {
 	if len(command) == 0 {
 		return errUsage

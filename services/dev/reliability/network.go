@@ -10,9 +10,9 @@ import (
 	"shopstream/services/dev/reliability/cluster"
 )
 
-// network stands between the brokers and whoever goes to them, the other
-// brokers too, and before the database. Each way has a proxy, which can delay,
-// stall and cut what passes.
+// network is between the brokers and everyone who connects to them, including the other
+// brokers, and in front of the database. Each way has a proxy that can delay, stall and cut
+// traffic.
 type network struct {
 	mu       sync.Mutex
 	ways     map[way]*proxy // to brokers
@@ -20,7 +20,7 @@ type network struct {
 	fault    error
 }
 
-// way is one from somebody, as cluster.Options.Route has it, to a node.
+// way is a connection from a client or node, as in cluster.Options.Route, to a node.
 type way struct{ from, to int }
 
 type proxy struct {
@@ -38,7 +38,7 @@ type proxy struct {
 
 func newNetwork() *network { return &network{ways: map[way]*proxy{}} }
 
-// open makes a proxy to a target.
+// open opens a proxy to a target.
 func open(target string) (*proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -49,7 +49,7 @@ func open(target string) (*proxy, error) {
 	return p, nil
 }
 
-// route gives a way its proxy's address.
+// route returns the proxy's address for a way.
 func (n *network) route(from, to int, real string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -65,15 +65,14 @@ func (n *network) route(from, to int, real string) string {
 	return p.addr
 }
 
-// failed says why a proxy is missing.
+// failed returns why a proxy is missing.
 func (n *network) failed() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.fault
 }
 
-// openDatabase puts a proxy before the database and returns the URI for the
-// services.
+// openDatabase opens a proxy to the database and returns the URI for the services.
 func (n *network) openDatabase(target string) (string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -100,14 +99,14 @@ func (p *proxy) close() {
 	p.cut()
 }
 
-// broker is the clients' way to a node.
+// broker returns the clients' way to a node.
 func (n *network) broker(node int) *proxy {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.ways[way{cluster.Clients, node}]
 }
 
-// each applies a change to the clients' way to every broker.
+// each applies a change to the clients' ways to all brokers.
 func (n *network) each(change func(*proxy)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -118,9 +117,9 @@ func (n *network) each(change func(*proxy)) {
 	}
 }
 
-// part stalls all ways from the other nodes to a node, and its own to their
-// controllers. What it fetches from other brokers still passes: they all go to
-// a broker by the same way.
+// part stalls all ways from the other nodes to a node, and its own to their controllers.
+// What it fetches from other brokers still passes, because all brokers connect to a broker
+// by the same way.
 func (n *network) part(node int, on bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -146,7 +145,7 @@ func (p *proxy) serve() {
 		}
 		server, err := net.DialTimeout("tcp", p.target, 2*time.Second)
 		if err != nil {
-			_ = client.Close() // the broker is down, and so looks its proxy
+			_ = client.Close() // the broker is down, so its proxy closes the connection too
 			continue
 		}
 		p.mu.Lock()
@@ -181,7 +180,7 @@ func (p *proxy) pipe(to, from net.Conn) {
 	}
 }
 
-// wait holds a piece of traffic back for as long as the fault says.
+// wait delays traffic for as long as the fault requires.
 func (p *proxy) wait() {
 	for {
 		p.mu.Lock()
@@ -200,18 +199,18 @@ func (p *proxy) wait() {
 	}
 }
 
-// slow delays each piece of traffic by about d.
+// slow delays all traffic by about d.
 func (p *proxy) slow(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
 }
 
-// resend is what a lost packet costs: TCP sends it again after a while, and all
-// behind it waits.
+// resend is the cost of a lost packet: TCP sends it again after a while, and everything
+// after it waits.
 const resend = 400 * time.Millisecond
 
-// lose loses that share of the pieces of traffic.
+// lose loses the given share of the traffic.
 func (p *proxy) lose(share float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -235,13 +234,13 @@ func (p *proxy) shut(on bool) {
 	}
 }
 
-// cut breaks all open connections, in the middle of whatever they carry.
+// cut breaks all open connections, whatever they are transferring.
 func (p *proxy) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for client, server := range p.pairs {
 		if tcp, ok := client.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // a reset, as from a machine that is gone
+			_ = tcp.SetLinger(0) // a reset, as after a machine has failed
 		}
 		_ = client.Close()
 		_ = server.Close()

@@ -21,8 +21,7 @@ import (
 	"shopstream/services/internal/testkit/freeport"
 )
 
-// platform is the real services, as processes of their own, against given
-// brokers and a given database.
+// platform is the real services as processes, with given brokers and a given database.
 type platform struct {
 	bin     string // folder of the binaries
 	dir     string // folder of the logs
@@ -30,7 +29,7 @@ type platform struct {
 
 	mu        sync.Mutex
 	processes map[string]*process
-	revived   int // processes that ended by themselves and were started again
+	revived   int // processes that ended by themselves and were restarted
 }
 
 type process struct {
@@ -40,7 +39,7 @@ type process struct {
 
 	command *exec.Cmd
 	exited  chan struct{}
-	told    bool // to end
+	told    bool // whether it was told to end
 }
 
 func newPlatform(bin, dir, bootstrapServers, mongoURI string) *platform {
@@ -50,7 +49,7 @@ func newPlatform(bin, dir, bootstrapServers, mongoURI string) *platform {
 	}}
 }
 
-// run runs a one-shot binary to its end.
+// run runs a one-shot binary.
 func (p *platform) run(ctx context.Context, binary string, environ []string, arguments ...string) (string, error) {
 	command := exec.CommandContext(ctx, filepath.Join(p.bin, binary), arguments...)
 	command.Env = append(append([]string{}, p.environ...), environ...)
@@ -61,8 +60,7 @@ func (p *platform) run(ctx context.Context, binary string, environ []string, arg
 	return string(output), nil
 }
 
-// declareTopics creates the topics with the `topics` binary, as a deployment
-// does.
+// declareTopics creates the topics with the `topics` binary, as a deployment does.
 func (p *platform) declareTopics(ctx context.Context, replication int, partitions map[string]int) error {
 	declared, err := topicsDeclaration(replication, partitions)
 	if err != nil {
@@ -72,8 +70,8 @@ func (p *platform) declareTopics(ctx context.Context, replication int, partition
 	return err
 }
 
-// topicsDeclaration is what the topics binary is told, with 6 or 3 partitions each
-// where partitions doesn't say otherwise.
+// topicsDeclaration is the declaration for the topics binary, with 6 or 3 partitions each
+// unless partitions says otherwise.
 func topicsDeclaration(replication int, partitions map[string]int) (string, error) {
 	type topic struct {
 		Name              string            `json:"name"`
@@ -106,8 +104,8 @@ func topicsDeclaration(replication int, partitions map[string]int) (string, erro
 	return string(declared), nil
 }
 
-// start starts an instance of a service. name tells instances apart; one that
-// ran before keeps its address.
+// start starts an instance of a service. name identifies the instance; one that ran before
+// keeps its address.
 func (p *platform) start(name, binary string, environ ...string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,7 +136,7 @@ func (p *platform) startLocked(name, binary string, environ []string) error {
 	}
 	started := &process{name: name, binary: binary, environ: environ, addr: addr, command: command, exited: make(chan struct{})}
 	go func() {
-		_ = command.Wait() // killed on purpose, mostly
+		_ = command.Wait() // usually killed on purpose
 		close(started.exited)
 		time.AfterFunc(time.Second, func() { p.revive(started) })
 	}()
@@ -146,7 +144,7 @@ func (p *platform) startLocked(name, binary string, environ []string) error {
 	return nil
 }
 
-// revive starts an instance again that ended by itself, as the kubelet does.
+// revive restarts an instance that ended by itself, as the kubelet does.
 func (p *platform) revive(ended *process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,17 +152,17 @@ func (p *platform) revive(ended *process) {
 		return
 	}
 	p.revived++
-	_ = p.startLocked(ended.name, ended.binary, ended.environ) // whoever waits for it tells
+	_ = p.startLocked(ended.name, ended.binary, ended.environ) // whoever waits for it reports the error
 }
 
-// restarts is how often an instance ended by itself so far.
+// restarts returns how often instances ended by themselves.
 func (p *platform) restarts() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.revived
 }
 
-// restart starts an instance again, with the environment it had.
+// restart starts an instance again with the same environment.
 func (p *platform) restart(name string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -175,7 +173,7 @@ func (p *platform) restart(name string) error {
 	return p.startLocked(name, known.binary, known.environ)
 }
 
-// end sends a signal that ends an instance and waits for its end.
+// end sends a signal that ends an instance, and waits until it has ended.
 func (p *platform) end(name string, signal syscall.Signal) error {
 	p.mu.Lock()
 	known := p.processes[name]
@@ -199,7 +197,7 @@ func (p *platform) end(name string, signal syscall.Signal) error {
 	}
 }
 
-// freeze lets an instance stand still; thaw lets it go on.
+// freeze suspends an instance; thaw resumes it.
 func (p *platform) freeze(name string) error { return p.signal(name, syscall.SIGSTOP) }
 func (p *platform) thaw(name string) error   { return p.signal(name, syscall.SIGCONT) }
 
@@ -220,7 +218,7 @@ func (p *process) signal(signal syscall.Signal) error {
 	return nil
 }
 
-// endIfRunning ends an instance gracefully; one that never ran is no fault.
+// endIfRunning ends an instance gracefully. It is not an error if it never ran.
 func (p *platform) endIfRunning(name string) error {
 	p.mu.Lock()
 	known := p.processes[name]
@@ -231,7 +229,7 @@ func (p *platform) endIfRunning(name string) error {
 	return p.end(name, syscall.SIGTERM)
 }
 
-// dump lets every instance write what its goroutines do into its log, and end.
+// dump makes every instance write its goroutines' stacks to its log, and end.
 func (p *platform) dump() {
 	p.mu.Lock()
 	names := slices.Collect(maps.Keys(p.processes))
@@ -241,7 +239,7 @@ func (p *platform) dump() {
 	}
 }
 
-// close ends everything that still runs, gracefully where it can.
+// close ends everything that still runs, gracefully if possible.
 func (p *platform) close() {
 	p.mu.Lock()
 	names := slices.Collect(maps.Keys(p.processes))
@@ -253,14 +251,14 @@ func (p *platform) close() {
 	wg.Wait()
 }
 
-// url is where an instance serves.
+// url returns an instance's URL.
 func (p *platform) url(name string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return "http://" + p.processes[name].addr
 }
 
-// awaitReady waits until an instance says that it is ready.
+// awaitReady waits until an instance is ready.
 func (p *platform) awaitReady(ctx context.Context, name string) error {
 	client := &http.Client{Timeout: 2 * time.Second}
 	var last string
@@ -283,8 +281,7 @@ func (p *platform) awaitReady(ctx context.Context, name string) error {
 	}
 }
 
-// resident is an instance's resident memory in bytes; 0 where that can't be
-// told.
+// resident returns an instance's resident memory in bytes; 0 if it is unknown.
 func (p *platform) resident(name string) int64 {
 	p.mu.Lock()
 	known := p.processes[name]

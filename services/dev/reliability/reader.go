@@ -19,12 +19,11 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// readTopics are those that /messages is asked for: a plain one, one that is
-// read by transactions, and one that is compacted and written by them.
+// readTopics are the topics that are read through /messages: a plain one, one that is read
+// in transactions, and one that is compacted and written in transactions.
 var readTopics = []string{"purchases", "orders", "product-totals"}
 
-// reader asks api for the newest messages, one time after the other, and
-// judges the answers.
+// reader requests the newest messages from api again and again, and checks the responses.
 type reader struct {
 	url string
 
@@ -32,14 +31,14 @@ type reader struct {
 	tally reads
 }
 
-// reads is what became of the reader's requests during one load.
+// reads is the result of the reader's requests during one load.
 type reads struct {
 	Answered, Refused int
 	Slowest           time.Duration
 	Wrong             []string
 }
 
-// message is the part of api's answer that tells where a record stands.
+// message is the part of api's response with a record's position.
 type message struct {
 	Partition int32     `json:"partition"`
 	Offset    string    `json:"offset"`
@@ -48,7 +47,7 @@ type message struct {
 
 func (m message) place() string { return fmt.Sprintf("%d/%s", m.Partition, m.Offset) }
 
-// read asks until ctx ends.
+// read requests until ctx ends.
 func (r *reader) read(ctx context.Context) {
 	client := &http.Client{Timeout: 15 * time.Second}
 	defer client.CloseIdleConnections()
@@ -80,7 +79,7 @@ func (r *reader) one(client *http.Client, topic string) {
 	}
 }
 
-// messages asks once. No list comes with a status that says "not now".
+// messages sends one request. It returns no list if the status means "not now".
 func messages(client *http.Client, url, topic string, limit int) ([]message, int, error) {
 	response, err := client.Get(fmt.Sprintf("%s/messages?topic=%s&limit=%d", url, topic, limit))
 	if err != nil {
@@ -105,21 +104,21 @@ func messages(client *http.Client, url, topic string, limit int) ([]message, int
 	return list, response.StatusCode, nil
 }
 
-// faults lists what no reader may be told.
+// faults lists what no response may be.
 func (r *reads) faults() error {
 	var all []error
 	for _, wrong := range r.Wrong[:min(5, len(r.Wrong))] {
 		all = append(all, errors.New(wrong))
 	}
-	// READ_TIMEOUT, and some for a machine that runs everything at once.
+	// READ_TIMEOUT, and some more for a busy machine.
 	if r.Slowest > 8*time.Second {
 		all = append(all, fmt.Errorf("/messages took %s", r.Slowest))
 	}
 	return errors.Join(all...)
 }
 
-// checkMessages compares what api answers with what an independent client
-// reads, record by record.
+// checkMessages compares api's response with what an independent client reads, record by
+// record.
 func (a *auditor) checkMessages(ctx context.Context, url string, result *audit) error {
 	client := &http.Client{Timeout: 15 * time.Second}
 	defer client.CloseIdleConnections()
@@ -144,18 +143,18 @@ func (a *auditor) checkMessages(ctx context.Context, url string, result *audit) 
 	return nil
 }
 
-// firstDifference shows where two lists of places part.
+// firstDifference shows where two lists of positions differ.
 func firstDifference(got, want []string) string {
 	at := 0
 	for at < min(len(got), len(want)) && got[at] == want[at] {
 		at++
 	}
 	some := func(list []string) string { return strings.Join(list[at:min(at+5, len(list))], " ") }
-	return fmt.Sprintf("from number %d on %s, want %s", at, some(got), some(want))
+	return fmt.Sprintf("from number %d on got %s, want %s", at, some(got), some(want))
 }
 
-// newest returns the places of what /messages promises: of each partition the
-// last records, and of these the newest.
+// newest returns what /messages guarantees: of each partition the last records, and of
+// these the newest.
 func newest(records []*kgo.Record, limit int) []string {
 	var all []*kgo.Record
 	for rest := records; len(rest) > 0; {

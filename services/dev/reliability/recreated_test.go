@@ -21,9 +21,9 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// A topic that is deleted and made anew within a fifth of a second, while
-// thousands buy: what is acknowledged from then on is stored, however long the
-// new log is, and what went with the old one is told. The totals go on.
+// Topics are deleted and recreated within a fifth of a second, while thousands buy: what is
+// acknowledged from then on is stored, however long the new log is, and what was lost with
+// the old one is reported. The totals continue.
 func TestRecreatedTopics(t *testing.T) {
 	stages := stages{manifest: manifestOrSkip(t), bin: buildServices(t)}
 	s := stages.take(t)
@@ -63,7 +63,7 @@ func TestRecreatedTopics(t *testing.T) {
 			t.Errorf("%d acknowledged purchases are not stored", lost)
 		}
 		if gone > 0 && unread == 0 {
-			t.Errorf("nobody tells of %d purchases that went with the old log", gone)
+			t.Errorf("%d purchases that were lost with the old log are not reported", gone)
 		}
 		if got := s.metric(t, "management-api", "kafka_log_changes_total", `kind="recreated"`); got != 6 {
 			t.Errorf("%v changes are counted, want one for each partition", got)
@@ -103,7 +103,7 @@ func TestRecreatedTopics(t *testing.T) {
 	}
 }
 
-// buyMany lets the shoppers buy until so many more purchases are acknowledged.
+// buyMany lets the shoppers buy until n more purchases are acknowledged.
 func (s *stage) buyMany(t *testing.T, n int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -125,7 +125,7 @@ func (s *stage) buyMany(t *testing.T, n int) {
 	}
 }
 
-// orderFor lets orders flow for a time, until all of them are counted.
+// orderFor produces orders for a time, until all of them are counted.
 func (s *stage) orderFor(t *testing.T, d time.Duration) {
 	t.Helper()
 	if err := s.platform.start("producer", "producer", "RATE=300"); err != nil {
@@ -140,7 +140,7 @@ func (s *stage) orderFor(t *testing.T, d time.Duration) {
 	}
 }
 
-// recreate deletes a topic and makes it anew as soon as the brokers take it.
+// recreate deletes a topic and creates it again as soon as the brokers allow it.
 func (s *stage) recreate(t *testing.T, topic string) time.Duration {
 	t.Helper()
 	admin, err := s.brokers.Admin()
@@ -159,7 +159,7 @@ func (s *stage) recreate(t *testing.T, topic string) time.Duration {
 			return time.Since(start)
 		}
 		if time.Since(start) > 10*time.Second {
-			t.Fatalf("making %q anew: %v", topic, err)
+			t.Fatalf("recreating %q: %v", topic, err)
 		}
 		retry.Sleep(t.Context(), 5*time.Millisecond)
 	}
@@ -194,7 +194,7 @@ func (s *stage) storedIDs(t *testing.T) map[string]bool {
 	return ids
 }
 
-// totals returns what the newest totals come to, by product.
+// totals returns the sums of the newest totals, by product.
 func (s *stage) totals(t *testing.T) map[string]int64 {
 	t.Helper()
 	records, err := s.auditor.read(t.Context(), "product-totals")

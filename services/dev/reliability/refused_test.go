@@ -25,9 +25,8 @@ func services() []string {
 	return []string{"web-server", "management-api", "consumer", "api", "producer"}
 }
 
-// says waits until an instance says of itself that it isn't ready, and why; or
-// has ended, saying so, where its client can't go on and it has to be started
-// anew.
+// says waits until an instance reports that it isn't ready, and why; or has ended with that
+// reason, if its client can't recover and it has to be restarted.
 func (s *secured) says(ctx context.Context, instance, why string) error {
 	return eventually(ctx, 40*time.Second, func(ctx context.Context) error {
 		if s.ended(instance) {
@@ -72,7 +71,7 @@ func (s *secured) ended(instance string) bool {
 	}
 }
 
-// Whatever keeps a client out, each service names it, and what to do.
+// Whatever prevents a client from connecting, each service names it, and the fix.
 func (s *secured) testIdentity(t *testing.T) {
 	ctx := t.Context()
 	stranger, err := cluster.NewAuthority("somebody else")
@@ -125,7 +124,7 @@ func (s *secured) testIdentity(t *testing.T) {
 	}
 }
 
-// need is what a service can't do its work without.
+// need is a grant that a service can't work without.
 type need struct{ operation, kind, name string }
 
 func needs() map[string][]need {
@@ -147,9 +146,8 @@ func (s *secured) users() ([]grants, error) {
 	return users, json.Unmarshal([]byte(env["ACLS"]), &users)
 }
 
-// Each service runs with the credential of each other one. Unless that may do
-// all that the service needs, the service says which grant it lacks, and does
-// nothing.
+// Each service runs with the credential of each other one. Unless that has all grants that
+// the service needs, the service names the missing one, and does nothing.
 func (s *secured) testSwapped(t *testing.T) {
 	ctx := t.Context()
 	users, err := s.users()
@@ -158,7 +156,7 @@ func (s *secured) testSwapped(t *testing.T) {
 	must(t, err)
 	defer admin.Close()
 	for service, needed := range needs() {
-		// The real ones rest: what is written now is written by an impostor.
+		// The real ones are stopped: what is written now is written by an impostor.
 		for _, running := range services() {
 			must(t, s.platform.end(running, syscall.SIGTERM))
 		}
@@ -168,7 +166,7 @@ func (s *secured) testSwapped(t *testing.T) {
 		for _, user := range users {
 			may := !slices.ContainsFunc(needed, func(n need) bool { return !user.may(n.operation, n.kind, n.name) })
 			if user.User == "*" || may {
-				continue // its own credential, or one that is as good
+				continue // its own credential, or an equivalent one
 			}
 			instance := service + "-as-" + user.User
 			must(t, s.start(instance, service, "KAFKA_SASL_USERNAME="+user.User, "KAFKA_SASL_PASSWORD="+s.secrets.Password(user.User),
@@ -179,7 +177,7 @@ func (s *secured) testSwapped(t *testing.T) {
 			instance := service + "-as-" + user
 			why := fmt.Sprintf("user %q may not ", user)
 			if service == "consumer" {
-				why += "write with TRANSACTIONAL_ID" // nobody else gets as far as to fence it
+				why += "write with TRANSACTIONAL_ID" // no other user could fence it
 			}
 			if err := s.says(ctx, instance, why); err != nil {
 				t.Error(err)
@@ -211,8 +209,8 @@ func (s *secured) testSwapped(t *testing.T) {
 	}
 }
 
-// A grant that is taken away stops the service that needs it, which says so;
-// given back, the service goes on by itself, with nothing lost.
+// A revoked grant stops the service that needs it, which names the grant. Once it is granted
+// again, the service continues by itself, with nothing lost.
 func (s *secured) testRevoked(t *testing.T) {
 	ctx := t.Context()
 	without := func(user string) func(map[string]string) {
@@ -236,7 +234,7 @@ func (s *secured) testRevoked(t *testing.T) {
 		output, err := s.authorize(ctx, without(user))
 		must(t, err)
 		if !strings.Contains(output, "user="+user+" outcome=changed") {
-			t.Fatalf("taking from %s:\n%s", user, output)
+			t.Fatalf("revoking from %s:\n%s", user, output)
 		}
 	}
 	restore := func() {
@@ -258,7 +256,7 @@ func (s *secured) testRevoked(t *testing.T) {
 
 	revoke("management-api")
 	must(t, s.says(ctx, "management-api", `user "management-api" may not `))
-	id, err = s.buy(ctx, "web-server", "bob") // is kept in Kafka meanwhile
+	id, err = s.buy(ctx, "web-server", "bob") // kept in Kafka meanwhile
 	must(t, err)
 	restore()
 	must(t, s.platform.awaitReady(ctx, "management-api"))
@@ -268,7 +266,7 @@ func (s *secured) testRevoked(t *testing.T) {
 	messages := s.platform.url("api") + "/messages?topic=purchases&limit=1"
 	must(t, eventually(ctx, 20*time.Second, func(ctx context.Context) error {
 		if err := s.get(ctx, messages, nil); err == nil || !strings.Contains(err.Error(), "403") {
-			return fmt.Errorf("api reads on: %w", err)
+			return fmt.Errorf("api still reads: %w", err)
 		}
 		return nil
 	}))
@@ -283,7 +281,7 @@ func (s *secured) testRevoked(t *testing.T) {
 		return nil
 	}))
 	if log := s.log("consumer"); !strings.Contains(log, "uthorization failed") {
-		t.Errorf("the consumer ended without saying why:\n%s", log)
+		t.Errorf("the consumer ended without a reason:\n%s", log)
 	}
 	restore()
 	must(t, s.platform.restart("consumer")) // as Kubernetes does
@@ -312,15 +310,15 @@ func (s *secured) totalled(ctx context.Context) error {
 			at, _ := counted.Lookup(o.Topic, o.Partition)
 			lag += max(o.Offset-at.At, 0)
 		})
-		if lag > 100 { // the producer goes on
+		if lag > 100 { // the producer continues
 			return fmt.Errorf("lag %d", lag)
 		}
 		return nil
 	})
 }
 
-// The brokers' certificate expires: whoever connects anew says so. With one
-// that is renewed every service goes on by itself.
+// The brokers' certificate expires: clients that connect report it. Once it is renewed,
+// every service continues by itself.
 func (s *secured) testExpired(t *testing.T) {
 	ctx := t.Context()
 	expired, err := s.authority.Issue(loopback, time.Now().Add(-time.Hour))

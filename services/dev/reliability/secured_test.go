@@ -23,8 +23,8 @@ import (
 	"shopstream/services/internal/testkit/database"
 )
 
-// secured is the platform on brokers that ask who calls: with the credentials,
-// the certificates and the access list that the secured stack declares.
+// secured is the platform on brokers with TLS and authentication, with the credentials, the
+// certificates and the access list that the secured stack declares.
 type secured struct {
 	dir       string
 	manifests []byte
@@ -35,11 +35,10 @@ type secured struct {
 	platform  *platform
 }
 
-// loopback is where the brokers are: what their certificate has to name.
+// loopback is the brokers' host, which their certificate must name.
 const loopback = "127.0.0.1"
 
-// `make test-kafka` sets KAFKA_SECURED_MANIFEST to a secured stack as infra
-// renders it.
+// `make test-kafka` sets KAFKA_SECURED_MANIFEST to a secured stack as infra renders it.
 func startSecured(t *testing.T) *secured {
 	t.Helper()
 	path := os.Getenv("KAFKA_SECURED_MANIFEST")
@@ -97,8 +96,8 @@ func (s *secured) prepare(path string) (err error) {
 	return s.secrets.Fill(s.authority, combined)
 }
 
-// environ is what the stack gives a workload, but for its places: those are
-// here.
+// environ returns the environment that the stack gives a workload, with addresses on this
+// machine.
 func (s *secured) environ(kind, name string) (map[string]string, error) {
 	w, err := cluster.ParseWorkload(s.manifests, kind, name)
 	if err != nil {
@@ -122,7 +121,7 @@ func list(env map[string]string) []string {
 	return environ
 }
 
-// authorize runs the Job that makes topics and access list.
+// authorize runs the Job that creates topics and the access list.
 func (s *secured) authorize(ctx context.Context, change func(env map[string]string)) (string, error) {
 	env, err := s.environ("Job", "topics")
 	if err != nil {
@@ -134,8 +133,8 @@ func (s *secured) authorize(ctx context.Context, change func(env map[string]stri
 	return s.platform.run(ctx, "topics", list(env))
 }
 
-// start starts a service as the stack would, under an instance name of its
-// own, with some variables changed.
+// start starts a service as the stack would, under its own instance name, with some
+// variables changed.
 func (s *secured) start(instance, service string, changes ...string) error {
 	env, err := s.environ("Deployment", service)
 	if err != nil {
@@ -157,7 +156,7 @@ func (s *secured) get(ctx context.Context, url string, into any) error {
 	return ask(ctx, http.MethodGet, url, "", into)
 }
 
-// ask makes a request whose answer has to be one of success.
+// ask sends a request that must succeed.
 func ask(ctx context.Context, method, url, body string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -183,11 +182,11 @@ func ask(ctx context.Context, method, url, body string, into any) error {
 	return json.Unmarshal(content, into)
 }
 
-// eventually repeats a check until it holds.
+// eventually repeats a check until it succeeds.
 func eventually(ctx context.Context, within time.Duration, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	var last error // not that the time is over
+	var last error // not the timeout's error
 	for {
 		err := check(ctx)
 		if err == nil {
@@ -204,7 +203,7 @@ func eventually(ctx context.Context, within time.Duration, check func(context.Co
 	}
 }
 
-// buy buys once and returns the event's id.
+// buy buys once and returns the event id.
 func (s *secured) buy(ctx context.Context, shop, user string) (string, error) {
 	var answer struct {
 		Data struct {
@@ -215,7 +214,7 @@ func (s *secured) buy(ctx context.Context, shop, user string) (string, error) {
 	return answer.Data.EventID, err
 }
 
-// listed waits until a purchase is among the user's.
+// listed waits until a purchase is in the user's list.
 func (s *secured) listed(ctx context.Context, shop, user, eventID string) error {
 	return eventually(ctx, 90*time.Second, func(ctx context.Context) error {
 		var purchases []struct {
@@ -233,7 +232,7 @@ func (s *secured) listed(ctx context.Context, shop, user, eventID string) error 
 	})
 }
 
-// log is what an instance has written.
+// log returns what an instance has logged.
 func (s *secured) log(instance string) string {
 	data, err := os.ReadFile(filepath.Join(s.dir, instance+".log"))
 	if err != nil {
@@ -242,8 +241,8 @@ func (s *secured) log(instance string) string {
 	return string(data)
 }
 
-// The platform on brokers that ask who calls. The brokers are started once:
-// each part leaves them as it found them.
+// The platform on brokers with TLS and authentication. They are started once: each part
+// leaves them as it found them.
 func TestSecured(t *testing.T) {
 	s := startSecured(t)
 	for _, part := range []struct {
@@ -259,13 +258,13 @@ func TestSecured(t *testing.T) {
 		{"a certificate that expires and is renewed", s.testExpired},
 	} {
 		if !t.Run(part.name, part.run) {
-			return // the next ones build on it
+			return // the next ones depend on it
 		}
 	}
 }
 
-// The first run makes topics and access list, the second changes nothing, and
-// what somebody grants by hand is gone with the third.
+// The first run creates topics and access list, the second changes nothing, and the third
+// revokes what was granted by hand.
 func (s *secured) testAuthorize(t *testing.T) {
 	output, err := s.authorize(t.Context(), nil)
 	must(t, err)
@@ -287,7 +286,7 @@ func (s *secured) testAuthorize(t *testing.T) {
 	must(t, err)
 	var all string
 	must(t, eventually(t.Context(), 30*time.Second, func(ctx context.Context) error {
-		output, err := s.authorize(ctx, nil) // the broker that it asks may not know of the grant yet
+		output, err := s.authorize(ctx, nil) // its broker may not know of the grant yet
 		if err != nil {
 			return err
 		}
@@ -301,7 +300,7 @@ func (s *secured) testAuthorize(t *testing.T) {
 	}))
 }
 
-// Each service runs with what the stack gives it, and does all that it does.
+// Each service runs with what the stack gives it, and does everything that it does.
 func (s *secured) testWork(t *testing.T) {
 	ctx := t.Context()
 	for _, service := range []string{"management-api", "consumer", "api", "producer", "web-server"} {
@@ -341,7 +340,7 @@ func (s *secured) testWork(t *testing.T) {
 		t.Errorf("%d messages, %d topics, %d groups", len(messages), len(topics), len(groups))
 	}
 
-	// A letter comes, and is put back.
+	// A dead letter is produced, and put back.
 	admin, err := s.brokers.Admin()
 	must(t, err)
 	defer admin.Close()
@@ -365,7 +364,7 @@ func (s *secured) testWork(t *testing.T) {
 		t.Errorf("replay-dlq: %v\n%s", err, output)
 	}
 
-	// KEDA asks for the lag as its own user.
+	// KEDA requests the lag with its own credential.
 	client, err := kgo.NewClient(append(s.secrets.As("keda"), kgo.SeedBrokers(s.brokers.Address(0)))...)
 	must(t, err)
 	keda := kadm.NewClient(client)
@@ -388,7 +387,7 @@ func (s *secured) testWork(t *testing.T) {
 	}
 }
 
-// produce writes a record past the services.
+// produce writes a record directly to Kafka.
 func (s *secured) produce(ctx context.Context, topic, value string) error {
 	client, err := kgo.NewClient(append(s.secrets.As(cluster.AdminUser), kgo.SeedBrokers(s.brokers.Address(0)))...)
 	if err != nil {

@@ -15,15 +15,14 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// shoppers buy over HTTP, each one purchase after the other, and keep a ledger
-// of the answers. The price of a purchase is its number in the shopper's row,
-// so that what is stored can be told apart and its order seen. Every other one
-// insists: it sends a purchase again, with the same Idempotency-Key, until it is
-// acknowledged.
+// shoppers buy over HTTP, each one purchase after the other, and record the responses in a
+// ledger. The price of a purchase is its number in the shopper's sequence, so that stored
+// purchases can be identified and their order checked. Every second shopper insists: it
+// sends a purchase again, with the same Idempotency-Key, until it is acknowledged.
 type shoppers struct {
 	url    string
 	pause  time.Duration // between one shopper's purchases
-	number []int         // of each shopper's next purchase
+	number []int         // number of each shopper's next purchase
 
 	mu      sync.Mutex
 	ledger  ledger
@@ -31,19 +30,19 @@ type shoppers struct {
 	lastAck time.Time
 }
 
-// ledger is the acknowledged purchases: their eventIds by user and number.
+// ledger records the acknowledged purchases: their eventIds by user and number.
 type ledger map[string]map[int]string
 
-// tally is what the shoppers were told during one load.
+// tally counts the responses to the shoppers during one load.
 type tally struct {
 	Sent         int
 	Acknowledged int
-	Refused      int // 503: not acknowledged, and said so
-	Cut          int // no answer: the connection broke
+	Refused      int // 503
+	Cut          int // no response: the connection broke
 	Wrong        []string
 	// SlowestRefusal is the longest wait for a 503.
 	SlowestRefusal time.Duration
-	// Stall is the longest time without any acknowledgement.
+	// Stall is the longest time without an acknowledgement.
 	Stall time.Duration
 }
 
@@ -51,8 +50,8 @@ func newShoppers(url string, count int, pause time.Duration) *shoppers {
 	return &shoppers{url: url, pause: pause, number: slices.Repeat([]int{1}, count), ledger: ledger{}}
 }
 
-// buy lets the shoppers buy until ctx ends; requests under way are finished.
-// Another load goes on where this one ended, with a new tally.
+// buy lets the shoppers buy until ctx ends; requests in flight are finished. Another load
+// continues where this one ended, with a new tally.
 func (s *shoppers) buy(ctx context.Context) {
 	client := &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: len(s.number)}}
 	defer client.CloseIdleConnections()
@@ -81,7 +80,7 @@ func (s *shoppers) one(client *http.Client, user string, number int, insists boo
 	body := fmt.Appendf(nil, `{"username":%q,"userid":%q,"price":%d}`, user, user, number)
 	request, err := http.NewRequest(http.MethodPost, s.url+"/api/v1/buy", bytes.NewReader(body))
 	if err != nil {
-		return false // no URL: nothing is ever acknowledged, and that is told
+		return false // an invalid URL: nothing is acknowledged, which is reported
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if insists {
@@ -131,14 +130,14 @@ func (s *shoppers) one(client *http.Client, user string, number int, insists boo
 	return false
 }
 
-// acknowledged is how many purchases this load has had acknowledged so far.
+// acknowledged returns how many purchases this load has had acknowledged so far.
 func (s *shoppers) acknowledged() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.tally.Acknowledged
 }
 
-// faults lists what no shopper may be told.
+// faults lists what no response to a shopper may be.
 func (t *tally) faults() error {
 	var all []error
 	for _, wrong := range t.Wrong[:min(5, len(t.Wrong))] {
@@ -147,7 +146,7 @@ func (t *tally) faults() error {
 	if len(t.Wrong) > 5 {
 		all = append(all, fmt.Errorf("and %d more wrong answers", len(t.Wrong)-5))
 	}
-	// Five seconds, and one for a machine that runs everything at once.
+	// Five seconds, and one more for a busy machine.
 	if t.SlowestRefusal > 6*time.Second {
 		all = append(all, fmt.Errorf("a refusal took %s", t.SlowestRefusal))
 	}

@@ -17,8 +17,8 @@ type soakOptions struct {
 	seed          uint64
 }
 
-// soak keeps a steady load up while one random fault follows another, then
-// counts. It fails when a promise was broken.
+// soak keeps up a steady load while one random fault follows another, then audits the
+// result. It fails if a guarantee was broken.
 func soak(ctx context.Context, o soakOptions, stdout io.Writer) error {
 	if o.seed == 0 {
 		o.seed = rand.Uint64N(1_000_000)
@@ -41,7 +41,7 @@ func soak(ctx context.Context, o soakOptions, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	retry.Sleep(ctx, 5*time.Second) // everything has done everything once
+	retry.Sleep(ctx, 5*time.Second) // every operation has been used once
 	services := []string{"web-server", "management-api", "consumer", "api", "producer"}
 	memory := map[string]int64{}
 	for _, name := range services {

@@ -17,14 +17,14 @@ import (
 	"shopstream/services/internal/testkit/database"
 )
 
-// stage is everything that a fault can be tried on: real brokers, a database,
-// the real services, and shoppers and orders as a steady load.
+// stage is what a fault is tested on: real brokers, a database, the real services, and
+// shoppers and orders as a steady load.
 type stage struct {
 	dir      string
 	brokers  *cluster.Cluster
 	network  *network
 	database *database.Database
-	// databaseAddr is where the database really serves, past its proxy.
+	// databaseAddr is the address of the database itself, not that of its proxy.
 	databaseAddr string
 	platform     *platform
 	auditor      *auditor
@@ -41,7 +41,7 @@ type stageOptions struct {
 	Manifest string
 	// Bin is the folder of the services' binaries.
 	Bin string
-	// Dir gets the brokers' data, the database and all logs.
+	// Dir is the folder for the brokers' data, the database and all logs.
 	Dir string
 }
 
@@ -111,7 +111,7 @@ func (s *stage) prepare(ctx context.Context, o stageOptions) error {
 	return s.awaitReady(ctx)
 }
 
-// awaitReady waits until every service says that it is ready.
+// awaitReady waits until every service is ready.
 func (s *stage) awaitReady(ctx context.Context) error {
 	for _, name := range []string{"web-server", "management-api", "consumer", "api"} {
 		if err := s.platform.awaitReady(ctx, name); err != nil {
@@ -121,7 +121,7 @@ func (s *stage) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// inject lets a fault happen, in bounded time.
+// inject injects a fault, with a time limit.
 func (s *stage) inject(ctx context.Context, f fault, random *rand.Rand) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()

@@ -10,8 +10,8 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// trial is a load on a stage: shoppers and orders at work, from its start to
-// the audit of what became of it.
+// trial is a load on a stage, with shoppers and orders, from its start to the audit of its
+// results.
 type trial struct {
 	stage  *stage
 	cancel context.CancelFunc
@@ -21,22 +21,21 @@ type trial struct {
 	settled  int // purchases stored before
 }
 
-// result is what a trial came to.
+// result is the result of a trial.
 type result struct {
 	tally
 	audit
 	reads reads
 	// New is how many purchases were stored during the trial.
 	New int
-	// Restarts counts the services that ended by themselves and came back.
+	// Restarts counts the services that ended by themselves and were restarted.
 	Restarts int
-	// Recovery is the time from the fault's end to fifty more
-	// acknowledgements, CatchUp from the load's end to consumers without lag.
+	// Recovery is the time from the end of the fault to fifty more acknowledgements,
+	// CatchUp that from the end of the load to consumers without lag.
 	Recovery, CatchUp time.Duration
 }
 
-// begin lets orders and purchases flow until the trial is concluded, or ctx
-// ends.
+// begin starts orders and purchases, until the trial is concluded or ctx ends.
 func (s *stage) begin(ctx context.Context) (*trial, error) {
 	if s.ordersPerSecond > 0 {
 		if err := s.platform.start("producer", "producer", fmt.Sprintf("RATE=%g", s.ordersPerSecond)); err != nil {
@@ -55,7 +54,7 @@ func (s *stage) begin(ctx context.Context) (*trial, error) {
 	return t, nil
 }
 
-// recover waits until fifty more purchases are acknowledged and returns how
+// recover waits for fifty more acknowledged purchases, and returns how long that took.
 // long that took.
 func (t *trial) recover(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
@@ -72,8 +71,8 @@ func (t *trial) recover(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// conclude ends the load, waits until everything is behind its consumer, and
-// counts: past the services, and from the stage's first purchase on.
+// conclude ends the load, waits until the consumers have caught up, and audits everything
+// since the stage's first purchase, directly in the brokers and the database.
 func (t *trial) conclude(ctx context.Context) (result, error) {
 	s := t.stage
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
@@ -106,12 +105,12 @@ func (t *trial) conclude(ctx context.Context) (result, error) {
 	return r, nil
 }
 
-// faults lists the promises that were broken.
+// faults lists the broken guarantees.
 func (r *result) faults() error {
 	return errors.Join(r.tally.faults(), r.reads.faults(), r.audit.faults())
 }
 
-// rows are the result as lines of a table.
+// rows returns the result as lines of a table.
 func (r *result) rows() [][2]string {
 	return [][2]string{
 		{"sent", fmt.Sprint(r.Sent)},

@@ -1,4 +1,4 @@
-// Package clients uses the generated clients of a running platform.
+// Package clients uses the generated clients with a running platform.
 package clients
 
 import (
@@ -16,7 +16,7 @@ import (
 	"clients/webserver"
 )
 
-func TestAPurchaseIsTheSameWhereverItIsSeen(t *testing.T) {
+func TestAPurchaseIsTheSameInEveryAPI(t *testing.T) {
 	shop, err := webserver.NewClientWithResponses(os.Getenv("WEB_SERVER"))
 	fatal(t, err)
 	management, err := managementapi.NewClientWithResponses(os.Getenv("MANAGEMENT_API"))
@@ -26,7 +26,7 @@ func TestAPurchaseIsTheSameWhereverItIsSeen(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 
-	// The stream starts before the purchase that it will show.
+	// The stream is opened before the purchase that it will show.
 	topic, user, key, socks := "purchases", "ada/ö +?", "first", "Wool socks"
 	stream, err := kafka.StreamMessages(ctx, &api.StreamMessagesParams{Topic: &topic})
 	fatal(t, err)
@@ -161,7 +161,7 @@ func TestEveryPageIsReachedByItsCursor(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefusedIsAProblemThatNamesIt(t *testing.T) {
+func TestRefusalsAreProblemsThatNameTheField(t *testing.T) {
 	shop, err := webserver.NewClientWithResponses(os.Getenv("WEB_SERVER"))
 	fatal(t, err)
 	management, err := managementapi.NewClientWithResponses(os.Getenv("MANAGEMENT_API"))

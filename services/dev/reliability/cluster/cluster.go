@@ -1,7 +1,6 @@
-// Package cluster runs Apache Kafka's own brokers on loopback, configured by
-// the very environment that the Pulumi program declares for them. It goes
-// through kafka.docker.KafkaDockerWrapper, which the official image runs: a
-// wrong KAFKA_* variable fails here as it would there.
+// Package cluster runs Apache Kafka's own brokers on loopback, with the environment that
+// the Pulumi program declares for them. It starts kafka.docker.KafkaDockerWrapper, as the
+// official image does: a wrong KAFKA_* variable fails here as it would there.
 package cluster
 
 import (
@@ -31,17 +30,17 @@ type Options struct {
 	Manifest Manifest
 	// Dir gets a folder for each node: its configuration, data and log.
 	Dir string
-	// Route, where given, says which address leads to a node, such as a proxy's.
-	// from is who wants to go there: a node to its controllers, Clients, or
-	// Brokers to each other. It gets the real address.
+	// Route, if set, returns the address under which a node is reached, such as that of a
+	// proxy. from is who connects: a node to its controllers, Clients, or Brokers to each
+	// other. It gets the real address.
 	Route func(from, to int, real string) string
-	// Secrets are what the manifest refers to, where the brokers are secured.
+	// Secrets are those that the manifest refers to, if the brokers are secured.
 	Secrets Secrets
-	// Env is set on top of what the manifest declares.
+	// Env overrides the manifest's environment.
 	Env map[string]string
 }
 
-// Who goes to a node, beside single nodes.
+// Who connects to a node, besides single nodes.
 const (
 	Clients = -1
 	Brokers = -2
@@ -66,7 +65,7 @@ type node struct {
 	exited  chan struct{}
 }
 
-// Start starts all nodes and waits until every one of them serves clients.
+// Start starts all nodes and waits until each of them serves clients.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	java, err := Java(ctx)
 	if err != nil {
@@ -148,7 +147,7 @@ func (c *Cluster) add(ctx context.Context, count int) error {
 	return errors.Join(faults...)
 }
 
-// address gives a node's declared port a free one of loopback, once.
+// address maps a node's declared port to a free port of loopback, once.
 func (c *Cluster) address(node, port int) (string, error) {
 	key := [2]int{node, port}
 	if addr, ok := c.ports[key]; ok {
@@ -162,8 +161,8 @@ func (c *Cluster) address(node, port int) (string, error) {
 	return c.ports[key], nil
 }
 
-// format does what the image does before it starts the broker: write
-// server.properties from the environment, and format the storage.
+// format does what the image does before it starts the broker: it writes
+// server.properties from the environment, and formats the storage.
 func (c *Cluster) format(ctx context.Context, n *node) error {
 	for _, dir := range []string{"default", "mounted", "final", "data"} {
 		if err := os.MkdirAll(filepath.Join(n.dir, dir), 0o755); err != nil {
@@ -186,8 +185,8 @@ func (c *Cluster) format(ctx context.Context, n *node) error {
 	return nil
 }
 
-// environ is the node's environment and nothing of this process's but what a
-// program needs to run: no other KAFKA_* variable may reach the wrapper.
+// environ returns the node's environment, with only those of this process's variables that
+// a program needs to run: no other KAFKA_* variable may reach the wrapper.
 func (n *node) environ() []string {
 	environ := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
 	for key, value := range n.env {
@@ -210,13 +209,13 @@ const logging = `Configuration:
         - ref: STDOUT
 `
 
-// Nodes is how many nodes there are.
+// Nodes returns the number of nodes.
 func (c *Cluster) Nodes() int { return len(c.nodes) }
 
-// Address is where node i really serves clients, past any proxy.
+// Address returns the address where node i listens, not that of a proxy.
 func (c *Cluster) Address(i int) string { return c.ports[[2]int{i, c.client}] }
 
-// BootstrapServers is the list for a client: what the nodes advertise.
+// BootstrapServers returns the nodes' advertised addresses, for clients.
 func (c *Cluster) BootstrapServers() string {
 	var servers []string
 	for i := range c.nodes {
@@ -239,7 +238,7 @@ func (c *Cluster) Property(i int, key string) (string, error) {
 	return "", fmt.Errorf("node %d has no property %q", i, key)
 }
 
-// StartNode starts a node that isn't running. It does not wait for it.
+// StartNode starts a stopped node. It does not wait for it.
 func (c *Cluster) StartNode(i int) error {
 	n := c.nodes[i]
 	n.mu.Lock()
@@ -253,7 +252,7 @@ func (c *Cluster) StartNode(i int) error {
 	}
 	defer log.Close() // the process has its own descriptor
 	arguments := append(strings.Fields(n.env["KAFKA_HEAP_OPTS"]), strings.Fields(n.env["KAFKA_OPTS"])...)
-	arguments = append(arguments, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // several JVMs on few cores
+	arguments = append(arguments, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // for several JVMs on few cores
 		"-cp", filepath.Join(c.jars, "*"), "-Dlog4j2.configurationFile="+filepath.Join(n.dir, "final", "log4j2.yaml"),
 		"kafka.Kafka", filepath.Join(n.dir, "final", "server.properties"))
 	process := exec.Command(c.java, arguments...)
@@ -265,7 +264,7 @@ func (c *Cluster) StartNode(i int) error {
 	exited := make(chan struct{})
 	n.process, n.exited = process, exited
 	go func() {
-		_ = process.Wait() // killed on purpose, mostly
+		_ = process.Wait() // usually killed on purpose
 		n.mu.Lock()
 		n.process = nil
 		n.mu.Unlock()
@@ -274,8 +273,7 @@ func (c *Cluster) StartNode(i int) error {
 	return nil
 }
 
-// Wipe empties the storage of a node that isn't running and formats it anew,
-// as when its volume was replaced.
+// Wipe deletes and formats the storage of a stopped node, as if its volume was replaced.
 func (c *Cluster) Wipe(ctx context.Context, i int) error {
 	n := c.nodes[i]
 	if err := os.RemoveAll(c.DataDir(i)); err != nil {
@@ -284,10 +282,10 @@ func (c *Cluster) Wipe(ctx context.Context, i int) error {
 	return c.format(ctx, n)
 }
 
-// LogPath is the file with the node's log.
+// LogPath returns the path of the node's log.
 func (n *node) LogPath() string { return filepath.Join(n.dir, "broker.log") }
 
-// Log returns the last lines of a node's log, for a test that failed.
+// Log returns the last lines of a node's log, for a failed test.
 func (c *Cluster) Log(i, lines int) string {
 	data, err := os.ReadFile(c.nodes[i].LogPath())
 	if err != nil {
@@ -297,10 +295,10 @@ func (c *Cluster) Log(i, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// DataDir is the folder of a node's log segments.
+// DataDir returns the folder of a node's log segments.
 func (c *Cluster) DataDir(i int) string { return c.nodes[i].env["KAFKA_LOG_DIRS"] }
 
-// signal sends a signal to a node. Killing and stopping wait for its end.
+// signal sends a signal to a node. For kill and stop it waits until the node has ended.
 func (c *Cluster) signal(i int, sig syscall.Signal) error {
 	n := c.nodes[i]
 	n.mu.Lock()
@@ -318,16 +316,16 @@ func (c *Cluster) signal(i int, sig syscall.Signal) error {
 	return nil
 }
 
-// Kill ends a node at once (-9) and waits until it is gone.
+// Kill kills a node (-9) and waits until it has ended.
 func (c *Cluster) Kill(i int) error { return c.signal(i, syscall.SIGKILL) }
 
-// Stop shuts a node down in order, as Kubernetes does, and waits.
+// Stop shuts a node down with SIGTERM, as Kubernetes does, and waits.
 func (c *Cluster) Stop(i int) error { return c.signal(i, syscall.SIGTERM) }
 
-// Pause freezes a node: its connections stay open and nobody answers.
+// Pause suspends a node: its connections stay open, but it doesn't answer.
 func (c *Cluster) Pause(i int) error { return c.signal(i, syscall.SIGSTOP) }
 
-// Resume lets a paused node go on.
+// Resume resumes a paused node.
 func (c *Cluster) Resume(i int) error { return c.signal(i, syscall.SIGCONT) }
 
 // Close kills all nodes.
@@ -337,7 +335,7 @@ func (c *Cluster) Close() {
 	}
 }
 
-// Admin returns an independent client on the nodes' real addresses.
+// Admin returns an independent client for the nodes' real addresses.
 func (c *Cluster) Admin() (*kadm.Client, error) {
 	client, err := c.connect()
 	if err != nil {
@@ -364,8 +362,8 @@ func (c *Cluster) connect() (*kgo.Client, error) {
 	return client, nil
 }
 
-// Controller returns the node whose controller leads the quorum. Any broker may
-// be named as the controller in the metadata; the quorum knows.
+// Controller returns the node whose controller leads the quorum. Metadata may name any
+// broker as the controller, so the quorum is asked.
 func (c *Cluster) Controller(ctx context.Context) (int, error) {
 	client, err := c.connect()
 	if err != nil {
@@ -379,15 +377,15 @@ func (c *Cluster) Controller(ctx context.Context) (int, error) {
 	request.Topics = append(request.Topics, topic)
 	response, err := request.RequestWith(ctx, client)
 	if err != nil {
-		return 0, fmt.Errorf("asking who leads the quorum: %w", err)
+		return 0, fmt.Errorf("requesting the quorum's leader: %w", err)
 	}
 	if len(response.Topics) != 1 || len(response.Topics[0].Partitions) != 1 {
-		return 0, fmt.Errorf("asking who leads the quorum: no answer, error code %d", response.ErrorCode)
+		return 0, fmt.Errorf("requesting the quorum's leader: no answer, error code %d", response.ErrorCode)
 	}
 	return c.Node(response.Topics[0].Partitions[0].LeaderID)
 }
 
-// Node finds the node with a broker's id.
+// Node returns the node with a broker's id.
 func (c *Cluster) Node(id int32) (int, error) {
 	for i := range c.nodes {
 		if known, err := c.Property(i, "node.id"); err == nil && known == fmt.Sprint(id) {
@@ -408,15 +406,15 @@ func (c *Cluster) AwaitBrokers(ctx context.Context, count int) error {
 	})
 }
 
-// AwaitInSync waits until every node says that each partition has a leader and
-// all its replicas in sync: what a rolling restart has to wait for between two
-// nodes. One that was left alone keeps saying what was true before.
+// AwaitInSync waits until, according to every node, each partition has a leader and all its
+// replicas in sync. A rolling restart waits for that between two nodes. (An isolated node
+// keeps reporting its old metadata.)
 func (c *Cluster) AwaitInSync(ctx context.Context) error {
 	return c.await(ctx, "all replicas in sync", func(ctx context.Context, client *kgo.Client) error {
 		for i, node := range client.SeedBrokers() {
 			response, err := node.Request(ctx, kmsg.NewPtrMetadataRequest())
 			if err != nil {
-				return fmt.Errorf("asking node %d: %w", i, err)
+				return fmt.Errorf("requesting metadata from node %d: %w", i, err)
 			}
 			for _, t := range response.(*kmsg.MetadataResponse).Topics {
 				for _, p := range t.Partitions {
@@ -442,8 +440,7 @@ func (c *Cluster) await(ctx context.Context, what string, reached func(context.C
 	}
 }
 
-// attempt asks with a client of its own: one that lives longer answers
-// metadata requests from its cache.
+// attempt uses a new client: an older one may answer metadata requests from its cache.
 func (c *Cluster) attempt(ctx context.Context, reached func(context.Context, *kgo.Client) error) error {
 	client, err := c.connect()
 	if err != nil {

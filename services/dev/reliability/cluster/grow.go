@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Grow adds nodes after the last one, as a StatefulSet does, and waits until all
-// brokers are registered.
+// Grow adds nodes after the last one, as a StatefulSet does, and waits until all brokers
+// are registered.
 func (c *Cluster) Grow(ctx context.Context, count int) error {
 	first := len(c.nodes)
 	if err := c.add(ctx, count); err != nil {
@@ -21,7 +21,7 @@ func (c *Cluster) Grow(ctx context.Context, count int) error {
 	return c.AwaitBrokers(ctx, len(c.nodes))
 }
 
-// Shrink ends the last nodes in order, for good.
+// Shrink stops the last nodes for good, last first.
 func (c *Cluster) Shrink(count int) error {
 	for range count {
 		last := len(c.nodes) - 1
@@ -33,8 +33,8 @@ func (c *Cluster) Shrink(count int) error {
 	return nil
 }
 
-// withoutVote does for a node that is not one of the voters what the brokers'
-// command does: it makes it a broker and nothing else.
+// withoutVote changes the environment of a node that isn't a voter as the brokers' command
+// does: it becomes a broker only.
 func withoutVote(env map[string]string, node int) map[string]string {
 	listeners, combined := env["BROKER_LISTENERS"]
 	if !combined || node < strings.Count(env["KAFKA_CONTROLLER_QUORUM_VOTERS"], "@") {

@@ -18,10 +18,10 @@ import (
 //go:embed pom.xml
 var pom []byte
 
-// ErrNotInstalled is wrapped where a program that the brokers need is absent.
+// ErrNotInstalled is wrapped if a program that the brokers need is missing.
 var ErrNotInstalled = errors.New("not installed")
 
-// Java returns the path of a Java 17 or newer.
+// Java returns the path of Java 17 or newer.
 func Java(ctx context.Context) (string, error) {
 	path := "java"
 	if home := os.Getenv("JAVA_HOME"); home != "" {
@@ -62,8 +62,8 @@ func Jars(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: Maven, which fetches Apache Kafka's jars (Debian, Ubuntu: apt-get install maven; macOS: brew install maven)", ErrNotInstalled)
 	}
-	// Made beside the final folder and renamed: a download that was cut off
-	// leaves nothing that looks complete.
+	// Created beside the final folder and renamed: an interrupted download leaves nothing
+	// that looks complete.
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", fmt.Errorf("making the cache folder: %w", err)
 	}

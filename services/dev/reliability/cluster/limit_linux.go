@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LimitFileSize makes every write of a node beyond that many bytes of a file
-// fail, as on a disk that is full. It lasts until the node is started anew.
+// LimitFileSize makes a node's writes beyond that size of a file fail, as on a full disk.
+// It lasts until the node is restarted.
 func (c *Cluster) LimitFileSize(i int, bytes uint64) error {
 	n := c.nodes[i]
 	n.mu.Lock()

@@ -4,7 +4,7 @@ package cluster
 
 import "errors"
 
-// LimitFileSize needs Linux.
+// LimitFileSize works on Linux only.
 func (c *Cluster) LimitFileSize(int, uint64) error {
-	return errors.New("a full disk can be made on Linux only")
+	return errors.New("a full disk can be simulated on Linux only")
 }

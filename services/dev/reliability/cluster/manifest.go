@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Manifest is what the brokers' StatefulSet declares: how many nodes, and the
-// environment that each is configured by.
+// Manifest is the brokers' StatefulSet: the number of nodes, and the environment that each
+// is configured with.
 type Manifest struct{ Workload }
 
-// ParseManifest finds the brokers' StatefulSet, which is called "kafka", in a
-// file of manifests.
+// ParseManifest finds the brokers' StatefulSet, which is called "kafka", in a file of
+// manifests.
 func ParseManifest(data []byte) (Manifest, error) {
 	w, err := ParseWorkload(data, "StatefulSet", brokers)
 	if err != nil {
@@ -25,10 +25,10 @@ func ParseManifest(data []byte) (Manifest, error) {
 	return Manifest{w}, nil
 }
 
-// brokers is what infra calls the brokers' StatefulSet.
+// brokers is the name of the brokers' StatefulSet in infra.
 const brokers = "kafka"
 
-// environment resolves the variables of one node as the kubelet would.
+// environment resolves the variables of one node as the kubelet does.
 func (m Manifest) environment(node int, secrets Secrets, dir string) (map[string]string, error) {
 	return m.Environment(map[string]string{
 		"metadata.name": fmt.Sprintf("%s-%d", m.name, node),
@@ -42,12 +42,11 @@ var (
 	bindAll = regexp.MustCompile(`://(?:0\.0\.0\.0)?:(\d+)`)
 )
 
-// address finds where a node's port of the cluster is on this machine.
+// address returns the address on this machine for a node's port in the cluster.
 type address func(node, port int) string
 
-// onLoopback moves a node's environment from the cluster to this machine:
-// names of pods become addresses of loopback, and the data goes to dir.
-// Everything else stays as declared.
+// onLoopback changes a node's environment for this machine: pod names become loopback
+// addresses, and the data goes to dir. Everything else stays as declared.
 func onLoopback(env map[string]string, node int, dir string, listen, voter, advertise address) map[string]string {
 	moved := maps.Clone(env)
 	rewrite := func(key string, names address) {
@@ -57,7 +56,7 @@ func onLoopback(env map[string]string, node int, dir string, listen, voter, adve
 		}
 		value = podName.ReplaceAllStringFunc(value, func(s string) string {
 			parts := podName.FindStringSubmatch(s)
-			index, _ := strconv.Atoi(parts[1]) // digits, by the expression
+			index, _ := strconv.Atoi(parts[1]) // the expression matches digits only
 			port, _ := strconv.Atoi(parts[2])
 			return names(index, port)
 		})
@@ -74,7 +73,7 @@ func onLoopback(env map[string]string, node int, dir string, listen, voter, adve
 	return moved
 }
 
-// clientPort is the port of the first advertised listener.
+// clientPort returns the port of the first advertised listener.
 func clientPort(env map[string]string) (int, error) {
 	first, _, _ := strings.Cut(env["KAFKA_ADVERTISED_LISTENERS"], ",")
 	port, err := strconv.Atoi(first[strings.LastIndex(first, ":")+1:])

@@ -2,8 +2,8 @@ package cluster
 
 import "syscall"
 
-// EndWithParent lets a broker die with the test that started it, however that
-// ends.
+// EndWithParent makes the kernel kill a broker when the test that started it ends, in
+// whatever way.
 func EndWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }

@@ -23,37 +23,38 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
-// Secrets are the values of Secrets, by their names and keys.
+// Secrets are the values of Secrets, by name and key.
 type Secrets map[string]map[string]string
 
-// DeclaredSecrets returns the Secrets of a file of manifests, with whatever
-// stands there in place of their values.
+// DeclaredSecrets returns the Secrets in a file of manifests, with the placeholders of
+// their values.
 func DeclaredSecrets(data []byte) Secrets {
 	secrets := Secrets{}
 	_ = declarations(data, func(d declaration) bool {
 		if d.Kind == "Secret" {
 			secrets[d.Metadata.Name] = d.StringData
 		}
-		return false // the end of the file is what is looked for
+		return false // read to the end of the file
 	})
 	return secrets
 }
 
-// Names of the Secrets that the brokers read, as infra has them.
+// Names of the Secrets that the brokers read, as infra names them.
 const (
 	usersSecret       = "kafka-users"
 	certificateSecret = "kafka-certificate"
 	combinedKey       = "tls-combined.pem"
 	authorityKey      = "ca.crt"
 
-	// NodeName is the common name by which nodes know one another.
+	// NodeName is the common name in the certificates with which nodes authenticate to each
+	// other.
 	NodeName = "kafka"
-	// AdminUser may do everything.
+	// AdminUser is the super user.
 	AdminUser = "admin"
 )
 
-// Fill gives every declared Secret its values: each user a password, the same
-// wherever it stands; the nodes' certificate, and who signed it.
+// Fill sets the values of every declared Secret: a password for each user, the same in all
+// Secrets, the nodes' certificate, and its certificate authority.
 func (s Secrets) Fill(authority *Authority, combined string) error {
 	for user := range s[usersSecret] {
 		raw := make([]byte, 16)
@@ -79,10 +80,10 @@ func (s Secrets) Fill(authority *Authority, combined string) error {
 	return nil
 }
 
-// Password is a user's.
+// Password returns a user's password.
 func (s Secrets) Password(user string) string { return s[usersSecret][user] }
 
-// As returns what makes a client that user, one that checks the brokers'
+// As returns client options that authenticate as a user, and check the brokers'
 // certificates.
 func (s Secrets) As(user string) []kgo.Opt {
 	trusted := x509.NewCertPool()
@@ -93,11 +94,11 @@ func (s Secrets) As(user string) []kgo.Opt {
 	}
 }
 
-// SetClientCertificate shows clients another key and certificate from now on;
-// empty, the node's own again. Nodes go on with theirs among themselves, as
-// connections that stand do when a certificate's time is over.
+// SetClientCertificate changes the key and certificate that clients are shown; if empty,
+// back to the node's own. Nodes keep using theirs among themselves, as existing
+// connections do when a certificate expires.
 func (c *Cluster) SetClientCertificate(ctx context.Context, combined string) error {
-	// Whoever changes a certificate that clients refuse can't be one of them.
+	// A client that refuses the certificate couldn't change it, so this one doesn't check it.
 	client, err := kgo.NewClient(append(c.options.Secrets.As(AdminUser), kgo.SeedBrokers(c.Address(0)),
 		kgo.DialTLSConfig(&tls.Config{InsecureSkipVerify: true}))...)
 	if err != nil {
@@ -128,10 +129,10 @@ func (c *Cluster) SetClientCertificate(ctx context.Context, combined string) err
 				return fmt.Errorf("changing node %d's certificate: %w: %s", i, answer.Err, answer.ErrMessage)
 			}
 		}
-		err = c.await(ctx, "the other certificate", func(context.Context, *kgo.Client) error {
+		err = c.await(ctx, "the new certificate", func(context.Context, *kgo.Client) error {
 			now, err := c.shown(ctx, i)
 			if err == nil && now.Equal(before) {
-				err = fmt.Errorf("node %d still shows the one before", i)
+				err = fmt.Errorf("node %d still shows the old one", i)
 			}
 			return err
 		})
@@ -142,17 +143,17 @@ func (c *Cluster) SetClientCertificate(ctx context.Context, combined string) err
 	return nil
 }
 
-// shown is the certificate that a node shows to clients.
+// shown returns the certificate that a node shows to clients.
 func (c *Cluster) shown(ctx context.Context, i int) (*x509.Certificate, error) {
-	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // it is looked at, not trusted
+	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // it is inspected, not trusted
 	conn, err := dialer.DialContext(ctx, "tcp", c.Address(i))
 	if err != nil {
-		return nil, fmt.Errorf("looking at node %d's certificate: %w", i, err)
+		return nil, fmt.Errorf("reading node %d's certificate: %w", i, err)
 	}
 	defer conn.Close()
 	secured, ok := conn.(*tls.Conn)
 	if !ok {
-		return nil, fmt.Errorf("looking at node %d's certificate: %T shows none", i, conn)
+		return nil, fmt.Errorf("reading node %d's certificate: %T shows none", i, conn)
 	}
 	return secured.ConnectionState().PeerCertificates[0], nil
 }
@@ -163,7 +164,7 @@ type Authority struct {
 	certificate *x509.Certificate
 }
 
-// NewAuthority makes one.
+// NewAuthority creates a certificate authority.
 func NewAuthority(name string) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -186,10 +187,10 @@ func NewAuthority(name string) (*Authority, error) {
 	return &Authority{key, certificate}, nil
 }
 
-// PEM is the authority's certificate, for those who shall trust it.
+// PEM returns the authority's certificate, for clients that trust it.
 func (a *Authority) PEM() string { return encode("CERTIFICATE", a.certificate.Raw) }
 
-// Issue makes a node's key and certificate for a host name or address.
+// Issue creates a node's key and certificate for a host name or address.
 func (a *Authority) Issue(host string, until time.Time) (combined string, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

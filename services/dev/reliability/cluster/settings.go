@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// checkSettings has every broker say what each of its settings is. A broker
-// starts with one that it doesn't know, such as a misspelt one, and keeps quiet.
+// checkSettings asks every broker for its settings. A broker silently ignores a setting that
+// it doesn't know, such as a misspelt one.
 func (c *Cluster) checkSettings(ctx context.Context) error {
 	client, err := c.connect()
 	if err != nil {
@@ -34,7 +34,7 @@ func (c *Cluster) checkSettings(ctx context.Context) error {
 		}
 		response, err := request.RequestWith(ctx, client.Broker(broker))
 		if err != nil {
-			return fmt.Errorf("asking broker %s for its settings: %w", id, err)
+			return fmt.Errorf("requesting the settings of broker %s: %w", id, err)
 		}
 		for _, described := range response.Resources {
 			for _, setting := range described.Configs {
@@ -47,5 +47,5 @@ func (c *Cluster) checkSettings(ctx context.Context) error {
 	return errors.Join(faults...)
 }
 
-// ofAuthorizer are read by the authorizer and not by the broker.
+// ofAuthorizer are settings of the authorizer, which the broker doesn't know.
 var ofAuthorizer = []string{"super.users", "allow.everyone.if.no.acl.found"}

@@ -11,8 +11,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Workload is what a manifest declares of some pods: the environment of their
-// container, and the Secrets that it sees as files.
+// Workload is what a manifest declares for some pods: the environment of their container,
+// and the Secrets that are mounted as files.
 type Workload struct {
 	name     string
 	replicas int
@@ -34,7 +34,7 @@ type envVar struct {
 	} `json:"valueFrom"`
 }
 
-// mount is a Secret in a folder.
+// mount is a Secret mounted in a folder.
 type mount struct{ secret, folder string }
 
 type declaration struct {
@@ -70,21 +70,20 @@ type declaration struct {
 
 var documents = regexp.MustCompile(`(?m)^---\s*$`)
 
-// declarations reads the documents of a file of manifests until found says
-// that it has what it looks for.
+// declarations reads the documents in a file of manifests until found returns true.
 func declarations(data []byte, found func(declaration) bool) error {
 	for _, document := range documents.Split(string(data), -1) {
 		var d declaration
-		// Most kinds have other specs, which is no fault of theirs.
+		// Other kinds have other specs, which is not an error.
 		if err := yaml.Unmarshal([]byte(document), &d); err == nil && found(d) {
 			return nil
 		}
 	}
-	return errors.New("no such manifest")
+	return errors.New("the manifest is missing")
 }
 
-// ParseWorkload finds the Deployment, StatefulSet or Job of that name in a file
-// of manifests. A Job's own name ends in a digest; its pods carry the plain one.
+// ParseWorkload finds the Deployment, StatefulSet or Job with that name in a file of
+// manifests. A Job's own name ends in a digest; its pods have the plain name.
 func ParseWorkload(data []byte, kind, name string) (Workload, error) {
 	var w Workload
 	var fault error
@@ -113,9 +112,9 @@ func ParseWorkload(data []byte, kind, name string) (Workload, error) {
 	return w, nil
 }
 
-// Environment resolves the variables of a pod as the kubelet would: what the
-// fields of the pod are, given; values out of secrets; files of secrets below
-// dir, where the variables then say that they are.
+// Environment resolves the variables of a pod as the kubelet does: from the given fields of
+// the pod, and from Secrets. It writes mounted Secrets to files below dir, and changes the
+// variables with their paths.
 func (w Workload) Environment(fields map[string]string, secrets Secrets, dir string) (map[string]string, error) {
 	env := map[string]string{}
 	for _, v := range w.env {
@@ -131,7 +130,7 @@ func (w Workload) Environment(fields map[string]string, secrets Secrets, dir str
 		case from.SecretKeyRef != nil:
 			known, ok := secrets[from.SecretKeyRef.Name][from.SecretKeyRef.Key]
 			if !ok {
-				return nil, fmt.Errorf("%s comes from Secret %q, key %q, which is not there", v.Name, from.SecretKeyRef.Name, from.SecretKeyRef.Key)
+				return nil, fmt.Errorf("%s comes from Secret %q, key %q, which doesn't exist", v.Name, from.SecretKeyRef.Name, from.SecretKeyRef.Key)
 			}
 			value = known
 		default:
@@ -144,7 +143,7 @@ func (w Workload) Environment(fields map[string]string, secrets Secrets, dir str
 			if known, ok := env[ref[2:len(ref)-1]]; ok {
 				return known
 			}
-			return ref // as the kubelet leaves what it doesn't know
+			return ref // the kubelet leaves unknown references as they are
 		})
 	}
 	return env, w.place(secrets, dir)
@@ -160,7 +159,7 @@ func (w Workload) place(secrets Secrets, dir string) error {
 			return fmt.Errorf("making the folder of Secret %q: %w", m.secret, err)
 		}
 		if len(secrets[m.secret]) == 0 {
-			return fmt.Errorf("mounting Secret %q: it is not there", m.secret)
+			return fmt.Errorf("mounting Secret %q: it doesn't exist", m.secret)
 		}
 		for key, value := range secrets[m.secret] {
 			if err := os.WriteFile(filepath.Join(folder, key), []byte(value), 0o600); err != nil {
