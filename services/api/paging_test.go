@@ -206,6 +206,38 @@ func TestACursorOfARecreatedTopicIsGone(t *testing.T) {
 	}
 }
 
+// A lagging broker returns the id of the deleted topic.
+func TestALaggingBrokerDoesNotInvalidateACursor(t *testing.T) {
+	k := brokertest.StartCluster(t, 3)
+	if k.Embedded == nil {
+		t.Skip("only an embedded broker can be told to lag behind")
+	}
+	topic := k.Topic(t, "anew", 1, nil)
+	ledByTheFirst := func() {
+		t.Helper()
+		if err := k.Embedded.Cluster.MoveTopicPartition(topic, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ledByTheFirst()
+	known := k.Knowledge(t, topic)
+	k.RecreateTopic(t, topic, 1, nil)
+	ledByTheFirst() // otherwise its metadata names a wrong leader, and the request is retried
+	write(t, writer(t, k), numbered(topic, "new", 0, 5)...)
+	s := start(t, k.BootstrapServers)
+	_, a := s.messages(t, "/messages?limit=2&topic="+topic)
+
+	lagging, release := k.LagBehind(t, known)
+	s = start(t, lagging)
+	for range 10 { // the requests go to different brokers
+		if next := s.get(t, a.next()); next.status != http.StatusOK && next.status != http.StatusServiceUnavailable {
+			t.Fatalf("the next page = %d %s", next.status, next.body)
+		}
+	}
+	release()
+	eventually(t, "the next page", func() bool { return s.get(t, a.next()).status == http.StatusOK })
+}
+
 func TestAStreamResumesInARecreatedTopic(t *testing.T) {
 	k := brokertest.Start(t)
 	s := start(t, k.BootstrapServers)

@@ -77,6 +77,12 @@ func (r *Reader) look(ctx context.Context) (brokers []int32, err error) {
 		r.leaderless(err)
 		return nil, fmt.Errorf("requesting the metadata of %q: %w", r.config.Topic, err)
 	}
+	if r.another(topic.TopicID) {
+		if err := Agreed(ctx, r.client, r.config.Topic, topic.TopicID); err != nil {
+			r.leaderless(err)
+			return nil, fmt.Errorf("requesting the metadata of %q: %w", r.config.Topic, err)
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.gone[topic.TopicID] {
@@ -96,6 +102,22 @@ func (r *Reader) look(ctx context.Context) (brokers []int32, err error) {
 	}
 	r.signal()
 	return brokers, nil
+}
+
+// another reports whether an id differs from the one in the positions or, if they have
+// none, from the last known one. The positions may be of a newer log than a lagging
+// broker knows.
+func (r *Reader) another(id [16]byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	named := false
+	for _, p := range r.partitions {
+		if p.at.Log != "" && p.at.Log != LogID(id) {
+			return true
+		}
+		named = named || p.at.Log != ""
+	}
+	return !named && r.known && r.id != id
 }
 
 // leaderless keeps an error for partitions whose leader was never known: they can't be

@@ -20,10 +20,15 @@ import (
 
 func newReader(t *testing.T, k *brokertest.Kafka, rc kafkax.ReaderConfig) *kafkax.Reader {
 	t.Helper()
+	return newReaderOf(t, k.BootstrapServers, rc)
+}
+
+func newReaderOf(t *testing.T, servers string, rc kafkax.ReaderConfig) *kafkax.Reader {
+	t.Helper()
 	if rc.Limits == (kafkax.Limits{}) {
 		rc.Limits = limits
 	}
-	r, err := kafkax.NewReader(kafkax.Config{BootstrapServers: k.BootstrapServers, SecurityProtocol: "plaintext"}, rc, "test", slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	r, err := kafkax.NewReader(kafkax.Config{BootstrapServers: servers, SecurityProtocol: "plaintext"}, rc, "test", slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,5 +351,73 @@ func TestWhatWasFetchedOfARecreatedTopicIsReadFirst(t *testing.T) {
 	}
 	if m := nextValue(t, r); string(m.Value) != "100" {
 		t.Errorf("reading continues with %s", m.Value)
+	}
+}
+
+// A position keeps its log, although the first broker that is asked still knows only the
+// deleted topic.
+func TestALaggingBrokerDoesNotChangeTheLog(t *testing.T) {
+	k := brokertest.StartCluster(t, 3)
+	topic := k.Topic(t, "recreated", 1, nil)
+	before := k.Knowledge(t, topic)
+	k.RecreateTopic(t, topic, 1, nil)
+	k.Produce(t, values(topic, 0, 0, 10)...)
+	first := newReader(t, k, kafkax.ReaderConfig{Topic: topic})
+	first.Assign(map[int32]kafkax.Position{0: kafkax.Beginning()})
+	position := kafkax.PositionOf(7, nextValue(t, first).TopicPartition.Metadata)
+
+	lagging, release := k.LagBehind(t, before)
+	second := newReaderOf(t, lagging, kafkax.ReaderConfig{Topic: topic})
+	second.Assign(map[int32]kafkax.Position{0: position})
+	for offset := kafka.Offset(7); offset < 10; offset++ {
+		if m := nextValue(t, second); m.TopicPartition.Offset != offset {
+			t.Fatalf("offset %d in place of %d", m.TopicPartition.Offset, offset)
+		}
+	}
+
+	release()
+	k.RecreateTopic(t, topic, 1, nil) // on which they agree
+	if change, ok := next(t, second).(*kafkax.LogChange); !ok || change.Kind != kafkax.LogRecreated {
+		t.Errorf("instead of the change comes %#v", change)
+	}
+}
+
+func TestAgreedWantsMostBrokersAndNoContradiction(t *testing.T) {
+	k := brokertest.StartCluster(t, 3)
+	topic := k.Topic(t, "agreed", 1, nil)
+	id := func() [16]byte {
+		t.Helper()
+		topics, err := k.Admin().ListTopics(t.Context(), topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return topics[topic].ID
+	}
+	before := id()
+	client, err := kafkax.Config{BootstrapServers: k.BootstrapServers, SecurityProtocol: "plaintext"}.Direct("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	agreed := func(id [16]byte) error { return kafkax.Agreed(t.Context(), client, topic, id) }
+	if err := agreed(before); err != nil {
+		t.Errorf("all say the same: %v", err)
+	}
+	known := k.Knowledge(t, topic)
+	k.RecreateTopic(t, topic, 1, nil)
+	after := id()
+	_, release := k.LagBehind(t, known)
+	if err := agreed(before); err == nil {
+		t.Error("one of three says so, and they agree")
+	}
+	if err := agreed(after); err == nil {
+		t.Error("one of three says another id, and they agree")
+	}
+	release()
+	if err := agreed(after); err != nil {
+		t.Errorf("all say the same again: %v", err)
+	}
+	if err := agreed(before); err == nil {
+		t.Error("the id of before is agreed on")
 	}
 }

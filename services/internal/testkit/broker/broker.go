@@ -13,9 +13,11 @@ import (
 
 // Options configure an embedded cluster.
 type Options struct {
-	// Ports to listen on at 127.0.0.1, one for each broker. If empty, there is one
-	// broker on a free port.
+	// Ports to listen on at 127.0.0.1, one for each broker. If empty, there are Brokers
+	// of them on free ports.
 	Ports []int
+	// Brokers is the number of brokers if Ports is empty; 0 means one.
+	Brokers int
 	// DataDir keeps the data over restarts. If empty, data is kept in memory.
 	DataDir string
 	// Config holds broker settings by their Kafka names, such as
@@ -41,7 +43,7 @@ func Start(o Options) (*Broker, error) {
 	if len(o.Ports) > 0 {
 		opts = append(opts, kfake.NumBrokers(len(o.Ports)), kfake.Ports(o.Ports...))
 	} else {
-		opts = append(opts, kfake.NumBrokers(1))
+		opts = append(opts, kfake.NumBrokers(max(o.Brokers, 1)))
 	}
 	if len(o.Config) > 0 {
 		opts = append(opts, kfake.BrokerConfigs(o.Config))

@@ -38,9 +38,16 @@ type Kafka struct {
 // Start returns a broker that stops with the test.
 func Start(t testing.TB) *Kafka {
 	t.Helper()
+	return StartCluster(t, 1)
+}
+
+// StartCluster returns as many brokers, which stop with the test. Outside ones are as
+// many as they are.
+func StartCluster(t testing.TB, brokers int) *Kafka {
+	t.Helper()
 	k := &Kafka{BootstrapServers: os.Getenv("KAFKA_BOOTSTRAP_SERVERS")}
 	if k.BootstrapServers == "" {
-		b, err := broker.Start(broker.Options{})
+		b, err := broker.Start(broker.Options{Brokers: brokers})
 		if err != nil {
 			t.Fatal(err)
 		}
