@@ -143,6 +143,7 @@ func (w *worker) offsets() []kafka.TopicPartition {
 func (w *worker) done(s sums, took time.Duration) {
 	for p, at := range w.next {
 		w.reader.Done(p, at.Offset)
+		w.ledgers[p].committed = at
 	}
 	w.metrics.transactions.WithLabelValues(outcomeCommitted).Inc()
 	w.metrics.duration.Observe(took.Seconds())

@@ -21,6 +21,8 @@ type ledger struct {
 	// recreated topic has another log, whose offsets are unrelated.
 	counted map[string]kafkax.Position
 	latest  event.Total // the last total written
+	// committed is the group's last known position.
+	committed kafkax.Position
 }
 
 func newLedger(partition int32, log string) *ledger {

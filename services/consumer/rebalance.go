@@ -104,7 +104,8 @@ func (w *worker) restore(ctx context.Context, partitions []int32) error {
 			continue
 		}
 		faults = append(faults, l.matches(tp.Metadata))
-		positions[tp.Partition] = w.positionIn(l, tp)
+		l.committed = w.positionIn(l, tp)
+		positions[tp.Partition] = l.committed
 	}
 	if err := errors.Join(faults...); err != nil {
 		return err

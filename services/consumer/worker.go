@@ -25,6 +25,11 @@ const (
 	maxBatchBytes = 16 << 20
 	// reportEvery is the time between log lines with the totals.
 	reportEvery = 30 * time.Second
+	// recommitAfter is how soon unchanged offsets are committed again. A coordinator
+	// deletes the offsets of a deleted topic some time later, including those committed
+	// since then for a recreated topic, and the offsets of a group that was empty for a
+	// week. Without them the lag is wrong until the next order, and so is the autoscaling.
+	recommitAfter = 10 * time.Second
 )
 
 // retries waits between transactions after one was aborted.
@@ -49,13 +54,14 @@ type worker struct {
 	log      *slog.Logger
 	metrics  *metrics
 
-	ledgers map[int32]*ledger // of the assigned partitions
-	batch   []item
-	bytes   int
-	since   time.Time                 // when the batch began
-	next    map[int32]kafkax.Position // to commit once the batch is counted
-	failure error                     // from a rebalance, which can't return it
-	report  report
+	ledgers  map[int32]*ledger // of the assigned partitions
+	batch    []item
+	bytes    int
+	since    time.Time                 // when the batch began
+	next     map[int32]kafkax.Position // to commit once the batch is counted
+	recommit time.Time                 // when to commit unchanged positions again
+	failure  error                     // from a rebalance, which can't return it
+	report   report
 }
 
 // item is an order, or an unreadable batch of orders.
@@ -124,6 +130,7 @@ func (w *worker) loop(ctx context.Context) error {
 		if err := w.collect(ctx); err != nil {
 			return err
 		}
+		w.commitAgain()
 		var again bool
 		switch {
 		case ctx.Err() != nil:
@@ -155,9 +162,10 @@ func (w *worker) collect(ctx context.Context) error {
 	for ctx.Err() == nil && !w.full() && !w.totalsRecreated() {
 		wait := idlePoll
 		if !w.since.IsZero() {
-			if wait = min(wait, w.cfg.BatchLinger-time.Since(w.since)); wait <= 0 {
-				return nil
-			}
+			wait = min(wait, w.cfg.BatchLinger-time.Since(w.since))
+		}
+		if wait <= 0 || w.since.IsZero() && time.Now().After(w.recommit) {
+			return nil
 		}
 		if err := w.attend(); err != nil {
 			return err
@@ -165,6 +173,21 @@ func (w *worker) collect(ctx context.Context) error {
 		w.read(wait)
 	}
 	return nil
+}
+
+// commitAgain adds the committed positions to the next transaction, every
+// recommitAfter.
+func (w *worker) commitAgain() {
+	if time.Now().Before(w.recommit) {
+		return
+	}
+	w.recommit = time.Now().Add(recommitAfter)
+	for p, l := range w.ledgers {
+		_, moves := w.next[p]
+		if !moves && l.committed.Log != "" { // without a log, the offset may belong to a deleted topic
+			w.next[p] = l.committed
+		}
+	}
 }
 
 func (w *worker) full() bool { return len(w.batch) >= w.cfg.BatchSize || w.bytes >= maxBatchBytes }
