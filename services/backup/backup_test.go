@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -151,6 +153,57 @@ func TestRestoreOverwritesNothing(t *testing.T) {
 	var kept struct{ Username string }
 	if err := c.FindOne(t.Context(), first).Decode(&kept); err != nil || kept.Username != "renamed" {
 		t.Errorf("the purchase that was there is now of %q, %v", kept.Username, err)
+	}
+}
+
+// interrupted is a folder whose dumps can be verified, and then read no further
+// than so many bytes.
+type interrupted struct {
+	folder
+	after int64
+	reads int
+}
+
+func (c *interrupted) get(ctx context.Context, name string) (io.ReadCloser, error) {
+	file, err := c.folder.get(ctx, name)
+	if !strings.HasSuffix(name, dataSuffix) {
+		return file, err
+	}
+	if c.reads++; err != nil || c.reads == 1 {
+		return file, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.LimitReader(file, c.after), iotest.ErrReader(errors.New("connection reset"))), file}, nil
+}
+
+// A restore that was interrupted is completed by the next one, and a further one
+// finds everything there.
+func TestAnInterruptedRestoreIsCompletedByTheNext(t *testing.T) {
+	s := newShop(t)
+	s.buy(t, 0, 4500)
+	m := s.mustDump(t)
+	c := s.purchases(s.cfg.Mongo.Database + "_new")
+	t.Cleanup(func() { _ = c.Database().Drop(context.Background()) })
+	whole, err := os.ReadFile(filepath.Join(s.dir, m.Name+dataSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, err := insert(t.Context(), &interrupted{folder: folder(s.dir), after: int64(len(whole) / 2)}, m, c)
+	if err == nil || !strings.Contains(err.Error(), "connection reset") || first == 0 || first >= 4500 {
+		t.Fatalf("%d inserted before the interruption: %v", first, err)
+	}
+	inserted, present, err := insert(t.Context(), s.dumps, m, c)
+	if err != nil || inserted != 4500-first || present != first {
+		t.Errorf("the second run inserts %d, and %d were there: want %d and %d: %v", inserted, present, 4500-first, first, err)
+	}
+	inserted, present, err = insert(t.Context(), s.dumps, m, c)
+	if err != nil || inserted != 0 || present != 4500 {
+		t.Errorf("the third run inserts %d, and %d were there: %v", inserted, present, err)
+	}
+	if got := s.contents(t, c.Database().Name()); got != m.content {
+		t.Errorf("restored %+v, want %+v", got, m.content)
 	}
 }
 

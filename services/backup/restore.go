@@ -177,7 +177,10 @@ func next(r io.Reader) (bson.Raw, error) {
 	document := make(bson.Raw, size)
 	copy(document, length[:])
 	if _, err := io.ReadFull(r, document[4:]); err != nil {
-		return nil, errors.Join(io.ErrUnexpectedEOF, errors.New("a document is truncated"))
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF // the dump doesn't end here
+		}
+		return nil, fmt.Errorf("a document is truncated: %w", err)
 	}
 	if err := document.Validate(); err != nil {
 		return nil, fmt.Errorf("a document is not BSON: %w", err)
