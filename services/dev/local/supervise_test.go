@@ -182,7 +182,7 @@ func TestAPortInUseIsNamed(t *testing.T) {
 	}
 	// All of them at once, each with its owner and its variable.
 	for variable, owner := range map[string]string{"API_ADDR": "api", "KAFKA_PORT": "the embedded broker", "MONGO_PORT": "the embedded database"} {
-		want := "port " + port(taken[variable]) + ", wanted by " + owner + ", is in use: end what listens there, or choose another with " + variable
+		want := "port " + port(taken[variable]) + " for " + owner + " is in use: stop the process that listens there, or choose another port with " + variable
 		if !strings.Contains(p.out.String(), want) {
 			t.Errorf("the output lacks %q", want)
 		}
@@ -209,7 +209,7 @@ func TestOnePortForTwoIsNamed(t *testing.T) {
 	if code := p.exit(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	if want := "port " + port(addr) + " is given to both"; !strings.Contains(p.out.String(), want) {
+	if want := "port " + port(addr) + " is configured for both"; !strings.Contains(p.out.String(), want) {
 		t.Errorf("the output lacks %q", want)
 	}
 }
