@@ -214,6 +214,37 @@ func TestDownRemovesWhatReleasesLeave(t *testing.T) {
 	m.set("cluster-wide", "ClusterRole keda-operator keda keda <none>\nClusterRole mine mine elsewhere <none>\n")
 	m.set("namespaces", "keda")
 	m.platform("down").did("-n shop patch scaledobject.keda.sh/consumer", "delete ClusterRole keda-operator").didNot("delete ClusterRole mine")
+	// Of one that the stack's file doesn't ask for any more.
+	m.set("state", withReleases("traefik/traefik"))
+	m.set("cluster-wide", "ClusterRole traefik traefik traefik <none>\nClusterRole another traefik another <none>\n")
+	m.platform("down").did("delete ClusterRole traefik").didNot("delete ClusterRole another")
+}
+
+// withReleases is a state that has these releases, each as namespace/name.
+func withReleases(releases ...string) string {
+	var resources []string
+	for _, release := range releases {
+		namespace, name, _ := strings.Cut(release, "/")
+		resources = append(resources, fmt.Sprintf(`{"urn":"urn:pulumi:dev::shopstream::kubernetes:helm.sh/v3:Release::%s","type":"kubernetes:helm.sh/v3:Release","inputs":{"namespace":%q,"name":%q}}`,
+			name, namespace, name))
+	}
+	return `{"version":3,"deployment":{"resources":[` + strings.Join(resources, ",") + `]}}`
+}
+
+func TestUpRemovesWhatAReplacedReleaseLeaves(t *testing.T) {
+	m := newMachine(t)
+	m.set("namespaces", "shop\n")
+	m.set("state", withReleases("traefik/traefik", "keda/keda"))
+	m.set("state-after", withReleases("ingress-nginx/ingress-nginx", "keda/keda"))
+	m.set("cluster-wide", "ClusterRole traefik traefik traefik <none>\nRole traefik traefik traefik shop\nRole traefik traefik traefik traefik\n"+
+		"ClusterRole keda-operator keda keda <none>\nClusterRole theirs traefik elsewhere <none>\n")
+	m.set("kinds", kind("v1.6.1", "shopstream/dev"))
+	m.platform("up").succeeds().
+		did("delete ClusterRole traefik --", "delete Role traefik --wait=false --ignore-not-found -n shop", "delete customresourcedefinitions --wait=false "+gateways).
+		didNot("-n traefik", "keda-operator", "theirs")
+	// With nothing replaced, nothing is removed.
+	m.set("kinds", "")
+	m.platform("up").succeeds().didNot("delete")
 }
 
 func TestDownSaysWhatIsLeft(t *testing.T) {

@@ -65,7 +65,7 @@ func (p *platform) down(ctx context.Context) error {
 	if err := p.removeGatewayAPI(ctx); err != nil {
 		return err
 	}
-	return p.checkGone(ctx, namespaces)
+	return p.checkGone(ctx, namespaces, slices.Concat(releases(before), p.declared(namespaces)))
 }
 
 // keepsVolumes reports whether this down keeps the data: KEEP_VOLUMES=false overrides the stack's file once.
@@ -88,7 +88,7 @@ func (p *platform) checkVolumes(ctx context.Context, stack *auto.Stack, state ap
 }
 
 // checkGone waits until nothing is left in the namespaces that the stack had, and reports what is.
-func (p *platform) checkGone(ctx context.Context, namespaces []string) error {
+func (p *platform) checkGone(ctx context.Context, namespaces []string, removed []release) error {
 	var left, volumes, kept []string
 	var err error
 	gone := within(ctx, p.patience, func(ctx context.Context) bool {
@@ -105,7 +105,7 @@ func (p *platform) checkGone(ctx context.Context, namespaces []string) error {
 		}
 		return len(left)+len(volumes) == 0
 	})
-	if err := p.removeClusterWide(ctx, namespaces); err != nil {
+	if err := p.removeLeftovers(ctx, removed); err != nil {
 		return err
 	}
 	if !gone {
@@ -137,35 +137,4 @@ func (p *platform) volumesOf(ctx context.Context, namespaces []string) ([]string
 		}
 	}
 	return volumes, err
-}
-
-// removeClusterWide deletes what the stack's Helm releases have created outside of their namespaces and left behind.
-func (p *platform) removeClusterWide(ctx context.Context, namespaces []string) error {
-	const kinds = "crd,apiservice,clusterrole,clusterrolebinding,ingressclass,validatingwebhookconfiguration,mutatingwebhookconfiguration,role,rolebinding"
-	rows, err := p.kube.rows(ctx, []string{
-		".kind", ".metadata.name", `.metadata.annotations.meta\.helm\.sh/release-name`,
-		`.metadata.annotations.meta\.helm\.sh/release-namespace`, ".metadata.namespace",
-	}, "-A", kinds)
-	for _, row := range rows {
-		kind, name, release, owner, inside := row[0], row[1], row[2], row[3], row[4]
-		// What is in a namespace of the stack goes with it.
-		if !p.installs(release) || !slices.Contains(namespaces, owner) || slices.Contains(namespaces, inside) {
-			continue
-		}
-		p.say("Deleting %s %s, which the release %s has left behind.", kind, name, release)
-		if _, err := p.kube.run(ctx, "delete", kind, name, "--wait=false", "-n", inside); err != nil {
-			return err
-		}
-	}
-	return err
-}
-
-// installs reports whether the stack installs a Helm release of that name.
-func (p *platform) installs(release string) bool {
-	for _, chart := range plan.Charts(p.config) {
-		if chart.Name == release {
-			return true
-		}
-	}
-	return false
 }

@@ -10,7 +10,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"golang.org/x/term"
 
 	"shopstream/infra/internal/config"
@@ -63,7 +65,27 @@ func (p *platform) up(ctx context.Context) error {
 	if err != nil {
 		return p.unfinished(ctx, stack, "up", before, err)
 	}
+	if err := p.removeReplaced(ctx, stack, before); err != nil {
+		return err
+	}
 	return p.showEntrance(ctx)
+}
+
+// removeReplaced removes what addons have left on the cluster that the stack had before and no longer has.
+func (p *platform) removeReplaced(ctx context.Context, stack *auto.Stack, before apitype.DeploymentV3) error {
+	after, err := exported(ctx, stack)
+	if err != nil {
+		return err
+	}
+	kept := releases(after)
+	replaced := slices.DeleteFunc(releases(before), func(r release) bool { return slices.Contains(kept, r) })
+	if err := p.removeLeftovers(ctx, replaced); err != nil {
+		return err
+	}
+	if p.config.Ingress.API == config.GatewayAPI {
+		return nil
+	}
+	return p.removeGatewayAPI(ctx)
 }
 
 func (p *platform) checkTools(ctx context.Context) error {

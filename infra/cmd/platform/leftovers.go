@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"shopstream/infra/internal/plan"
+)
+
+// release is a Helm release, as the objects that it has created name it.
+type release struct{ namespace, name string }
+
+// releases are those that the state of a stack has.
+func releases(state apitype.DeploymentV3) []release {
+	var found []release
+	for _, resource := range state.Resources {
+		if resource.Type.Name() == "Release" {
+			namespace, _ := resource.Inputs["namespace"].(string)
+			name, _ := resource.Inputs["name"].(string)
+			found = append(found, release{namespace, name})
+		}
+	}
+	return found
+}
+
+// declared are those that the stack's file asks for in these namespaces. After a run that was cut off, the state may no
+// longer have them.
+func (p *platform) declared(namespaces []string) []release {
+	var asked []release
+	for _, chart := range plan.Charts(p.config) {
+		if slices.Contains(namespaces, chart.Namespace) {
+			asked = append(asked, release{chart.Namespace, chart.Name})
+		}
+	}
+	return asked
+}
+
+// removeLeftovers deletes what removed releases have created outside of their namespaces and left behind.
+func (p *platform) removeLeftovers(ctx context.Context, removed []release) error {
+	if len(removed) == 0 {
+		return nil
+	}
+	const kinds = "crd,apiservice,clusterrole,clusterrolebinding,ingressclass,validatingwebhookconfiguration,mutatingwebhookconfiguration,role,rolebinding"
+	rows, err := p.kube.rows(ctx, []string{
+		".kind", ".metadata.name", `.metadata.annotations.meta\.helm\.sh/release-name`,
+		`.metadata.annotations.meta\.helm\.sh/release-namespace`, ".metadata.namespace",
+	}, "-A", kinds)
+	for _, row := range rows {
+		kind, name, owner, inside := row[0], row[1], release{namespace: row[3], name: row[2]}, row[4]
+		// What is in the release's own namespace goes with that.
+		if !slices.Contains(removed, owner) || inside == owner.namespace {
+			continue
+		}
+		p.say("Deleting %s %s, which the release %s has left behind.", kind, name, owner.name)
+		if _, err := p.kube.run(ctx, "delete", kind, name, "--wait=false", "--ignore-not-found", "-n", inside); err != nil {
+			return err
+		}
+	}
+	return err
+}
