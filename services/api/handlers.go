@@ -9,9 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
-	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -31,19 +29,6 @@ const (
 	maxStreams = 32
 	retryAfter = 2 * time.Second
 )
-
-// statusGone is the status in the metrics if the client has disconnected, as commonly
-// used by proxies.
-const statusGone = 499
-
-// topicName is Kafka's rule for topic names.
-var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
-
-const topicRule = "must be at most 249 letters, digits, dots, underscores or hyphens"
-
-// isInternal reports whether a topic is internal, by the naming convention of Kafka's
-// internal topics.
-func isInternal(topic string) bool { return strings.HasPrefix(topic, "__") }
 
 // server answers the API's requests.
 type server struct {
@@ -106,86 +91,6 @@ func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, lo
 	return s
 }
 
-// selection is the topic and partitions that a request asks for.
-type selection struct {
-	topic     string
-	partition int32 // -1: all
-	isolation kafka.IsolationLevel
-}
-
-// parseSelection reads a selection from the query. If it returns false, it has
-// answered the request.
-func (s *server) parseSelection(c *gin.Context, more ...*httpx.FieldError) (selection, bool) {
-	sel := selection{topic: c.Query("topic"), partition: -1, isolation: kafka.IsolationLevelReadCommitted}
-	if sel.topic == "" {
-		sel.topic = s.cfg.DefaultTopic
-	}
-	faults := more
-	if !topicName.MatchString(sel.topic) {
-		faults = append(faults, &httpx.FieldError{Field: "topic", Detail: topicRule})
-	}
-	partition, fault := httpx.QueryInt(c, "partition", -1, 0, 1<<31-1)
-	sel.partition = int32(partition)
-	faults = append(faults, fault)
-	switch level := c.DefaultQuery("isolation", "read_committed"); level {
-	case "read_committed":
-	case "read_uncommitted":
-		sel.isolation = kafka.IsolationLevelReadUncommitted
-	default:
-		faults = append(faults, &httpx.FieldError{Field: "isolation", Detail: fmt.Sprintf("must be read_committed or read_uncommitted, not %q", level)})
-	}
-
-	var list []httpx.FieldError
-	for _, f := range faults {
-		if f != nil {
-			list = append(list, *f)
-		}
-	}
-	if len(list) > 0 {
-		httpx.Abort(c, http.StatusBadRequest, "invalid query", list...)
-		return sel, false
-	}
-	return sel, s.shows(c, sel.topic)
-}
-
-// shows reports whether a topic may be shown. If it returns false, it has answered
-// the request.
-func (s *server) shows(c *gin.Context, topic string) bool {
-	if isInternal(topic) && !s.cfg.AllowInternal {
-		httpx.Abort(c, http.StatusForbidden, fmt.Sprintf("topic %q is internal to Kafka; ALLOW_INTERNAL_TOPICS=true lets this service read such topics", topic))
-		return false
-	}
-	return true
-}
-
-// cursorText matches every cursor, including those of later versions.
-var cursorText = regexp.MustCompile(`^[A-Za-z0-9_-]*$`)
-
-func checkCursor(field, text string) *httpx.FieldError {
-	if cursorText.MatchString(text) {
-		return nil
-	}
-	return &httpx.FieldError{Field: field, Detail: "must be letters, digits, underscores and hyphens: pass it as this service returned it"}
-}
-
-// cursorOf returns the parsed cursor, or nil if text is empty. If it returns false,
-// it has answered the request: the cursor doesn't belong to the selection.
-func (sel selection) cursorOf(c *gin.Context, field, text string) (*cursor, bool) {
-	if text == "" {
-		return nil, true
-	}
-	parsed, err := parseCursor(text)
-	if err == nil && parsed.belongs(sel) {
-		return parsed, true
-	}
-	detail := "was not returned by this service for this topic and partition"
-	if errors.Is(err, errOldCursor) {
-		detail = "was returned by another release of this service: request without it to start over"
-	}
-	httpx.Abort(c, http.StatusNotFound, "no such cursor", httpx.FieldError{Field: field, Detail: detail})
-	return nil, false
-}
-
 // messages answers GET /messages.
 func (s *server) messages(c *gin.Context) {
 	limit, limitFault := httpx.QueryInt(c, "limit", defaultLimit, 1, maxLimit)
@@ -244,8 +149,6 @@ type page struct {
 	searched *searched // nil if it was not a search
 	release  func()    // returns its room
 }
-
-var errTimeout = errors.New("no message could be read in time")
 
 // lastMessages reads the last limit messages of a selection, or the page at a cursor.
 func (s *server) lastMessages(ctx context.Context, sel selection, to seek, limit int, from *cursor) (page, error) {
@@ -347,65 +250,6 @@ func (s *server) acquire(ctx context.Context, isolation kafka.IsolationLevel) (*
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout/2)
 	defer cancel()
 	return s.readers.acquire(ctx, isolation)
-}
-
-var (
-	errLeaderless       = errors.New("no leader")
-	errUnknownPartition = errors.New("unknown partition")
-)
-
-// kafkaUp fails at once if the background probe found Kafka unreachable, so that the
-// request doesn't wait in vain.
-func (s *server) kafkaUp() error {
-	if _, _, states := s.health.Ready(); states["kafka"] != "up" {
-		return fmt.Errorf("%w: %s", errUnavailable, states["kafka"])
-	}
-	return nil
-}
-
-// fail answers a request with its error.
-func (s *server) fail(c *gin.Context, err error) {
-	switch {
-	case errors.Is(err, context.Canceled):
-		c.AbortWithStatus(statusGone) // the client has disconnected
-		return
-	case errors.Is(err, errUnknownTopic):
-		httpx.Abort(c, http.StatusNotFound, "no such topic")
-	case errors.Is(err, errUnknownPartition):
-		httpx.Abort(c, http.StatusNotFound, "the topic does not have this partition")
-	case errors.Is(err, errForbidden):
-		httpx.Abort(c, http.StatusForbidden, "Kafka's access list doesn't allow this service to read it")
-	case errors.Is(err, errSaturated):
-		httpx.AbortRetry(c, http.StatusServiceUnavailable, time.Second, "too many requests are reading at once; try again")
-	case errors.Is(err, errRecreated):
-		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "the topic was deleted and created again while it was read; try again")
-	case errors.Is(err, errOtherLog), errors.Is(err, errForgotten):
-		gone(c, err)
-	case errors.Is(err, errLeaderless):
-		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "a partition has no leader now; try again, or select a partition that has one with partition=")
-	case errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errUnavailable):
-		httpx.Abort(c, http.StatusGatewayTimeout, "no message could be read within the limits on time and bytes; try a smaller limit or a single partition")
-	case errors.Is(err, errUnavailable):
-		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter, "Kafka does not answer; try again")
-	default:
-		s.log.ErrorContext(c.Request.Context(), "request failed", "path", c.FullPath(), "error", err)
-		httpx.Abort(c, http.StatusInternalServerError, "internal error")
-		return
-	}
-	s.log.DebugContext(c.Request.Context(), "request refused", "path", c.FullPath(), "error", err)
-}
-
-// gone answers a request whose cursor is no longer valid.
-func gone(c *gin.Context, err error) {
-	what := map[error]string{
-		errOtherLog:  "the topic was deleted and created again after the cursor was returned",
-		errForgotten: "this process doesn't hold the cursor's positions: it was restarted, another pod returned the cursor, or newer cursors have replaced it",
-	}
-	for reason, text := range what {
-		if errors.Is(err, reason) {
-			httpx.Abort(c, http.StatusGone, text+". Request without cursor or Last-Event-ID to start over")
-		}
-	}
 }
 
 const jsonType = "application/json; charset=utf-8"

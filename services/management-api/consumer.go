@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -262,72 +260,6 @@ func (c *consumer) settle(wait time.Duration) error {
 	return nil
 }
 
-// storeOffsets passes the offsets to the client, which commits them five times a second, on
-// a rebalance and on leaving the group.
-func (c *consumer) storeOffsets(offsets []kafka.TopicPartition) error {
-	for _, p := range offsets {
-		c.reader.Done(p.Partition, int64(p.Offset))
-		c.unstored[p.Partition] = p
-	}
-	if len(c.unstored) == 0 {
-		return nil // every partition of the batch was revoked
-	}
-	var first []kafka.TopicPartition
-	results, err := c.client.StoreOffsets(slices.Collect(maps.Values(c.unstored)))
-	for _, p := range results {
-		switch code := kafkax.CodeOf(p.Error); {
-		case p.Error == nil && c.behind[p.Partition]:
-			first = append(first, c.unstored[p.Partition])
-		case p.Error == nil:
-			c.latest[p.Partition] = c.unstored[p.Partition]
-			delete(c.unstored, p.Partition)
-		case code == kafka.ErrState || code == kafka.ErrUnknownPartition:
-			// The client is still being assigned the partition, or has lost it. In
-			// that case the next owner reads the purchases again and finds them
-			// stored.
-			err = nil
-		default:
-			return fmt.Errorf("storing offset %s of partition %d: %w", p.Offset, p.Partition, p.Error)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("storing offsets: %w", err)
-	}
-	if len(first) == 0 || time.Now().Before(c.askAt) {
-		return nil
-	}
-	if err := kafkax.Commit(c.client, first); err != nil {
-		c.askAgain(err)
-		return nil
-	}
-	for _, p := range first {
-		c.latest[p.Partition] = p
-		delete(c.behind, p.Partition)
-		delete(c.unstored, p.Partition)
-	}
-	return nil
-}
-
-// commitAgain commits the latest offsets again every recommitAfter.
-func (c *consumer) commitAgain() {
-	if now := time.Now(); now.Before(c.recommit) || now.Before(c.askAt) {
-		return
-	}
-	c.recommit = time.Now().Add(recommitAfter)
-	if len(c.latest) == 0 {
-		return
-	}
-	if err := kafkax.Commit(c.client, slices.Collect(maps.Values(c.latest))); err != nil {
-		c.log.Warn("committing offsets again", "error", err, "retry_in", recommitAfter)
-	}
-}
-
-// askAgain delays the next question to the group's coordinator after a failure.
-func (c *consumer) askAgain(err error) {
-	c.askAt = time.Now().Add(askRetry)
-	c.log.Warn("asking the group's coordinator", "error", err, "retry_in", askRetry)
-}
-
 // pauseOrResume pauses reading while a write stalls or waits for its retry. A paused
 // member stays in the group and takes part in rebalances.
 func (c *consumer) pauseOrResume() {
@@ -352,65 +284,6 @@ func (c *consumer) patience() time.Duration {
 	return max(wait, time.Millisecond)
 }
 
-// attend handles the events of the group, waiting for one up to wait.
-func (c *consumer) attend(wait time.Duration) error {
-	switch e := c.client.Poll(int(wait.Milliseconds())).(type) {
-	case kafka.OffsetsCommitted:
-		if e.Error != nil && kafkax.CodeOf(e.Error) != kafka.ErrNoOffset {
-			// The next commit includes these offsets.
-			c.log.Warn("committing offsets", "error", e.Error)
-		}
-	case kafka.Error:
-		kafkax.LogError(c.log, e)
-		if e.IsFatal() {
-			return fmt.Errorf("the consumer failed for good: %w", e)
-		}
-	}
-	if c.failed != nil {
-		return c.failed
-	}
-	c.locate()
-	if err := c.storeOffsets(nil); err != nil {
-		return err
-	}
-	c.commitAgain()
-	return nil
-}
-
-// locate starts reading newly assigned partitions at their committed offsets.
-func (c *consumer) locate() {
-	if len(c.unlocated) == 0 || time.Now().Before(c.askAt) {
-		return
-	}
-	var asked []kafka.TopicPartition
-	for partition := range c.unlocated {
-		asked = append(asked, kafka.TopicPartition{Topic: &c.topic, Partition: partition})
-	}
-	committed, err := c.client.Committed(asked, int(kafkax.AnswerTimeout.Milliseconds()))
-	positions := map[int32]kafkax.Position{}
-	for _, p := range committed {
-		switch {
-		case err != nil:
-		case p.Error != nil:
-			err = p.Error
-		case p.Offset < 0:
-			positions[p.Partition] = kafkax.Beginning()
-		default:
-			positions[p.Partition] = kafkax.PositionOf(int64(p.Offset), p.Metadata)
-			if kafkax.LabelField(p.Metadata, "log") != "" { // else it may be of a log that is gone
-				c.latest[p.Partition] = p
-			}
-		}
-	}
-	for partition := range positions {
-		delete(c.unlocated, partition)
-	}
-	c.reader.Assign(positions)
-	if err != nil {
-		c.askAgain(fmt.Errorf("reading the committed offsets: %w", err))
-	}
-}
-
 // poll takes what the reader has read, waiting for it up to wait.
 func (c *consumer) poll(wait time.Duration) {
 	for range readAtOnce {
@@ -429,55 +302,6 @@ func (c *consumer) poll(wait time.Duration) {
 		}
 		wait = 0
 	}
-}
-
-// changeLog makes the position in the new log the one to commit. Records of the old
-// log that were read already are still written, since they may exist nowhere else,
-// but their offsets are not stored.
-func (c *consumer) changeLog(change *kafkax.LogChange) error {
-	c.filling.forget(change.Partition)
-	if c.current != nil {
-		c.current.forget(change.Partition)
-	}
-	c.behind[change.Partition] = true
-	label := change.To.Label()
-	return c.storeOffsets([]kafka.TopicPartition{{
-		Topic: &c.topic, Partition: change.Partition, Offset: kafka.Offset(change.To.Offset), Metadata: &label,
-	}})
-}
-
-// rebalance restricts the batches and the reader to the partitions of this member.
-func (c *consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
-	switch e := event.(type) {
-	case kafka.AssignedPartitions:
-		if len(e.Partitions) > 0 {
-			c.log.Info("partitions assigned", "partitions", numbers(e.Partitions))
-		}
-		c.failed = errors.Join(c.failed, kafkax.Hold(client, e.Partitions))
-		for _, p := range e.Partitions {
-			c.owned[p.Partition], c.unlocated[p.Partition], c.behind[p.Partition] = true, true, true
-		}
-		c.askAt = time.Time{}
-	case kafka.RevokedPartitions:
-		c.log.Info("partitions revoked", "partitions", numbers(e.Partitions), "lost", client.AssignmentLost())
-		if !client.AssignmentLost() {
-			// Offsets that are stored now are committed with the revocation.
-			c.failed = errors.Join(c.failed, c.settle(revokeWait))
-		}
-		c.reader.Remove(numbers(e.Partitions)...)
-		c.filling.drop(e.Partitions)
-		if c.current != nil {
-			c.current.drop(e.Partitions)
-		}
-		for _, p := range e.Partitions {
-			delete(c.owned, p.Partition)
-			delete(c.unlocated, p.Partition)
-			delete(c.unstored, p.Partition)
-			delete(c.behind, p.Partition)
-			delete(c.latest, p.Partition)
-		}
-	}
-	return nil
 }
 
 // drain writes what was polled and stores its offsets. After a failed write, or half
@@ -520,12 +344,4 @@ func (c *consumer) close() {
 	case <-time.After(c.bound / 3):
 		c.log.Warn("the group was not left in time")
 	}
-}
-
-func numbers(partitions []kafka.TopicPartition) []int32 {
-	list := make([]int32, 0, len(partitions))
-	for _, p := range partitions {
-		list = append(list, p.Partition)
-	}
-	return list
 }
