@@ -418,3 +418,16 @@ func TestTheEncodingOfABodyIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// The first character of a text is not enough to name its kind.
+func TestOnlyJSONIsNamedAfterItsKind(t *testing.T) {
+	for body, want := range map[string]string{
+		`null`: "is null", `true`: "is a JSON boolean", `"text"`: "is a JSON string", `12`: "is a JSON number", `[1]`: "is a JSON array",
+		`nothing`: "is not valid JSON", `first`: "is not valid JSON", `true story`: "is a JSON boolean", `"text`: "is not valid JSON", `-x`: "is not valid JSON",
+	} {
+		_, err := event.ParseBuyRequest([]byte(body), "USD")
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", body, err, want)
+		}
+	}
+}

@@ -42,12 +42,12 @@ func parseObject(data []byte, names ...string) (*fields, error) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(data)) // reads data in place
 	switch kind := dec.PeekKind(); kind {
 	case '{':
-	case '"', '0', '[', 'n', 't', 'f':
-		// The kind of value is the fault, not its contents.
-		return nil, malform("", "is %s: a JSON object is expected", kindNames[kind])
 	default:
-		_, err := dec.ReadToken()
-		return nil, explain(err, data)
+		// The first character suggests a kind, but "no" is not null and "fine" is no boolean.
+		if _, err := dec.ReadToken(); err != nil {
+			return nil, explain(err, data)
+		}
+		return nil, malform("", "is %s: a JSON object is expected", kindNames[kind])
 	}
 	f := newFields(names...)
 	if err := f.read(dec, data); err != nil {

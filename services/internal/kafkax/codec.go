@@ -24,6 +24,22 @@ const (
 // window size of zstd's usual levels.
 const largestBlock = 8 << 20
 
+// narrow lowers the window in the header of a zstd frame to largestBlock, which the
+// decoder would allocate. Levels above 19 set up to 128 MiB, however short the data. Data
+// that really refers back farther can't be decompressed.
+func narrow(frame []byte) []byte {
+	const (
+		singleSegment = 0x20    // the header has no window, but the size of the data
+		widest        = 13 << 3 // 1<<(10+13) bytes
+	)
+	if !bytes.HasPrefix(frame, []byte("\x28\xb5\x2f\xfd")) || len(frame) < 6 || frame[4]&singleSegment != 0 || frame[5] <= widest {
+		return frame
+	}
+	narrowed := bytes.Clone(frame)
+	narrowed[5] = widest
+	return narrowed
+}
+
 // inflate returns a reader of the decompressed data.
 func inflate(codec int16, data []byte) (io.Reader, error) {
 	switch codec {

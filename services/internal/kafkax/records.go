@@ -239,7 +239,7 @@ func (r *Records) inflate() (io.Reader, error) {
 	data := r.batch.header.Records
 	codec := r.batch.header.Attributes & codecBits
 	if codec == codecZstd {
-		decoder, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(largestBlock))
+		decoder, err := zstd.NewReader(bytes.NewReader(narrow(data)), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(largestBlock))
 		r.zstd = decoder
 		return decoder, err
 	}
