@@ -55,6 +55,8 @@ func Grants(c config.Config) []kafka.Grant {
 		// It shows every topic and every group, and changes none.
 		{User: API, Operations: []string{"Read", "Describe", "DescribeConfigs"}, Topic: "*"},
 		{User: API, Operations: []string{"Describe"}, Group: "*"},
+		// Which node leads the controllers is told to nobody with less; nothing can be changed with it.
+		{User: API, Operations: []string{"Describe"}, Cluster: true},
 
 		{User: KEDAUser, Operations: []string{"Describe"}, Topic: t.Purchases.Name},
 		{User: KEDAUser, Operations: []string{"Describe"}, Topic: t.Orders.Name},

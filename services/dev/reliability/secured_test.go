@@ -339,6 +339,11 @@ func (s *secured) testWork(t *testing.T) {
 	if len(messages) != 1 || len(topics) < 5 || len(groups) < 2 {
 		t.Errorf("%d messages, %d topics, %d groups", len(messages), len(topics), len(groups))
 	}
+	var brokers struct{ Controller *int }
+	must(t, s.get(ctx, api+"/brokers", &brokers))
+	if brokers.Controller == nil {
+		t.Error("api may not know which node is the controller")
+	}
 
 	// A dead letter is produced, and put back.
 	admin, err := s.brokers.Admin()
