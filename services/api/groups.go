@@ -18,6 +18,7 @@ import (
 type group struct {
 	Group      string           `json:"group"`
 	State      string           `json:"state"`
+	Protocol   string           `json:"protocol"` // classic, consumer (KIP-848), or unknown
 	Members    int              `json:"members"`
 	Lag        int64            `json:"lag"` // sum over the partitions with a known lag
 	Partitions []groupPartition `json:"partitions"`
@@ -136,7 +137,7 @@ func (c client) groups(ctx context.Context) ([]group, error) {
 	names := make([]string, len(listings))
 	for i, l := range listings {
 		names[i] = l.GroupID
-		groups[i] = group{Group: l.GroupID, State: l.State.String(), Partitions: []groupPartition{}, Consumers: []consumer{}}
+		groups[i] = group{Group: l.GroupID, State: l.State.String(), Protocol: strings.ToLower(l.Type.String()), Partitions: []groupPartition{}, Consumers: []consumer{}}
 	}
 	if len(groups) == 0 {
 		return groups, nil

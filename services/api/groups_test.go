@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"shopstream/services/internal/testkit/brokertest"
@@ -115,7 +116,7 @@ func TestGroupsShowMembersAndLag(t *testing.T) {
 		return nil
 	}
 	got := find()
-	if got == nil || got.State != "Stable" || got.Members != 1 || got.Lag != 4 || len(got.Partitions) != 2 {
+	if got == nil || got.State != "Stable" || got.Protocol != "classic" || got.Members != 1 || got.Lag != 4 || len(got.Partitions) != 2 {
 		t.Fatalf("got %+v", got)
 	}
 	if p := got.Partitions[0]; p.Topic != topic || *p.Committed != 6 || *p.End != 10 || *p.Lag != 4 {
@@ -143,5 +144,39 @@ func TestGroupsShowMembersAndLag(t *testing.T) {
 	}
 	if got := find(); got != nil && (got.Lag != 0 || len(got.Partitions) > 0 && got.Partitions[0].End != nil) {
 		t.Errorf("with its topic deleted: %s", asJSON(got))
+	}
+}
+
+func TestGroupsShowTheirProtocol(t *testing.T) {
+	k := brokertest.Start(t)
+	s := start(t, k.BootstrapServers)
+	topic := k.Topic(t, "shared", 2, nil)
+	name := brokertest.Unique("members")
+	// The client of the services: kgo's own support of the protocol is off by default.
+	member, err := kafka.NewConsumer(&kafka.ConfigMap{"bootstrap.servers": k.BootstrapServers, "group.id": name, "group.protocol": "consumer", "client.id": "member-0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer member.Close()
+	if err := member.Subscribe(topic, nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		member.Poll(100)
+		var groups []group
+		a := s.get(t, "/groups")
+		if err := json.Unmarshal(a.body, &groups); err != nil {
+			t.Fatalf("%d %s: %v", a.status, a.body, err)
+		}
+		for _, g := range groups {
+			if g.Group == name && g.Protocol == "consumer" && len(g.Consumers) == 1 && g.Consumers[0].ClientID == "member-0" && len(g.Consumers[0].Partitions) == 2 {
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("the group, its protocol and its member are not shown: %s", a.body)
+		}
 	}
 }

@@ -16,6 +16,7 @@ type config struct {
 	HTTP  httpx.Config
 	Log   telemetry.Config
 	Kafka kafkax.Config
+	Group kafkax.GroupConfig
 
 	OrdersTopic        string        `env:"ORDERS_TOPIC" envDefault:"orders" doc:"Topic of the orders."`
 	OrdersDLQTopic     string        `env:"ORDERS_DLQ_TOPIC" envDefault:"orders.dlq" doc:"Topic for orders that can't be decoded or are invalid."`

@@ -12,9 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/testkit/brokertest"
@@ -256,56 +254,31 @@ func header(r *kgo.Record, key string) string {
 	return ""
 }
 
-// expel removes members from the group, as the coordinator does with those that were silent
-// for the session timeout.
+// expel removes the members from the group without their knowing.
 func (w *world) expel(t testing.TB) int {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(w.BootstrapServers, ",")...))
+	n, err := w.Expel(t.Context(), w.group)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	group, err := w.Admin().DescribeGroups(t.Context(), w.group)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request := kmsg.NewPtrLeaveGroupRequest()
-	request.Group = w.group
-	for _, m := range group[w.group].Members {
-		member := kmsg.NewLeaveGroupRequestMember()
-		member.MemberID = m.MemberID
-		request.Members = append(request.Members, member)
-	}
-	if len(request.Members) == 0 {
-		return 0
-	}
-	if _, err := request.RequestWith(t.Context(), client); err != nil {
-		t.Fatal(err)
-	}
-	return len(request.Members)
+	return n
 }
 
 func (w *world) members(t testing.TB) int {
 	t.Helper()
-	group, err := w.Admin().DescribeGroups(t.Context(), w.group)
+	members, _, err := w.Members(t.Context(), w.group)
 	if err != nil {
 		return -1
 	}
-	return len(group[w.group].Members)
+	return len(members)
 }
 
 // stable reports whether the group has n members, each with partitions.
 func (w *world) stable(t testing.TB, n int) bool {
 	t.Helper()
-	groups, err := w.Admin().DescribeGroups(t.Context(), w.group)
-	if err != nil {
-		return false
-	}
-	group := groups[w.group]
-	return group.State == "Stable" && len(group.Members) == n && !slices.ContainsFunc(group.Members, func(m kadm.DescribedGroupMember) bool {
-		assigned, ok := m.Assigned.AsConsumer()
-		return !ok || len(assigned.Topics) == 0
-	})
+	members, stable, err := w.Members(t.Context(), w.group)
+	return err == nil && stable && len(members) == n &&
+		!slices.ContainsFunc(members, func(m brokertest.Member) bool { return m.Partitions == 0 })
 }
 
 func await(t testing.TB, what string, condition func() bool) {

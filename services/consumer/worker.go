@@ -47,7 +47,7 @@ var recordLimits = kafkax.Limits{Record: 8 << 20, Batch: 256 << 20}
 // partitions.
 type worker struct {
 	cfg      config
-	member   *kafka.Consumer
+	member   *kafka.Consumer // once it has joined
 	reader   *kafkax.Reader
 	txn      *transactor
 	restorer *restorer
@@ -79,13 +79,8 @@ func newWorker(cfg config, txn *transactor, log *slog.Logger, reg prometheus.Reg
 	if err != nil {
 		return nil, err
 	}
-	// Offsets are committed in transactions only.
-	member, err := kafkax.NewMember(cfg.Kafka, kafkax.MemberConfig{ClientID: "consumer", GroupID: cfg.GroupID, SessionTimeout: sessionTimeout}, log)
-	if err != nil {
-		return nil, err
-	}
 	return &worker{
-		cfg: cfg, member: member, reader: orders, txn: txn, log: log, metrics: newMetrics(reg, cfg.OrdersTopic),
+		cfg: cfg, reader: orders, txn: txn, log: log, metrics: newMetrics(reg, cfg.OrdersTopic),
 		restorer: &restorer{totals: totals, topic: cfg.TotalsTopic, log: log},
 		ledgers:  map[int32]*ledger{}, next: map[int32]kafkax.Position{},
 	}, nil
@@ -100,12 +95,15 @@ func (w *worker) run(ctx context.Context) error {
 	readers.Go(func() { w.restorer.totals.Run(reading) })
 	defer readers.Wait()
 	defer stop()
-	defer func() {
-		if err := w.member.Close(); err != nil {
-			w.log.Warn("leaving the group", "error", err)
-		}
-	}()
-	err := w.loop(ctx)
+	err := w.join(ctx)
+	if err == nil {
+		defer func() {
+			if err := w.member.Close(); err != nil {
+				w.log.Warn("leaving the group", "error", err)
+			}
+		}()
+		err = w.loop(ctx)
+	}
 	if err != nil && ctx.Err() != nil {
 		// Kafka or the next process aborts an open transaction, and the next owner
 		// of the partition counts its orders.
@@ -115,10 +113,18 @@ func (w *worker) run(ctx context.Context) error {
 	return err
 }
 
-func (w *worker) loop(ctx context.Context) error {
+func (w *worker) join(ctx context.Context) (err error) {
 	if err := w.txn.init(ctx); err != nil {
 		return err
 	}
+	// Offsets are committed in transactions only.
+	w.member, err = kafkax.NewMember(ctx, w.cfg.Kafka, kafkax.MemberConfig{
+		ClientID: "consumer", GroupID: w.cfg.GroupID, Group: w.cfg.Group, SessionTimeout: sessionTimeout,
+	}, w.log)
+	return err
+}
+
+func (w *worker) loop(ctx context.Context) error {
 	err := w.member.Subscribe(w.cfg.OrdersTopic, func(_ *kafka.Consumer, e kafka.Event) error {
 		w.rebalance(ctx, e)
 		return nil

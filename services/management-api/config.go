@@ -28,6 +28,7 @@ type config struct {
 	HTTP   httpx.Config
 	Log    telemetry.Config
 	Kafka  kafkax.Config
+	Group  kafkax.GroupConfig
 	Topics topics
 	Mongo  mongox.Config
 

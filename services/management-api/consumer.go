@@ -48,7 +48,8 @@ var recordLimits = kafkax.Limits{Record: 8 << 20, Batch: 256 << 20}
 // Poll. Only writes have a goroutine of their own, so that polling continues while
 // the database is slow or unreachable.
 type consumer struct {
-	client *kafka.Consumer
+	join   func(context.Context) (*kafka.Consumer, error)
+	client *kafka.Consumer // once it has joined
 	reader *kafkax.Reader
 	store  *store
 	writer *writer
@@ -86,16 +87,6 @@ type writing struct {
 }
 
 func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg prometheus.Registerer) (*consumer, error) {
-	client, err := kafkax.NewMember(cfg.Kafka, kafkax.MemberConfig{
-		ClientID: "management-api", GroupID: cfg.GroupID,
-		// The minimum that brokers allow, so that the partitions of a dead member
-		// are soon reassigned. A false alarm only costs repeated reads.
-		SessionTimeout: 6 * time.Second,
-		AutoCommit:     true,
-	}, log)
-	if err != nil {
-		return nil, err
-	}
 	reader, err := kafkax.NewReader(cfg.Kafka, kafkax.ReaderConfig{
 		Topic: cfg.Topics.Purchases, Committed: true, Limits: recordLimits,
 	}, "management-api", log, reg)
@@ -103,7 +94,16 @@ func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg promethe
 		return nil, err
 	}
 	return &consumer{
-		client: client, reader: reader, store: s, writer: w, log: log,
+		join: func(ctx context.Context) (*kafka.Consumer, error) {
+			return kafkax.NewMember(ctx, cfg.Kafka, kafkax.MemberConfig{
+				ClientID: "management-api", GroupID: cfg.GroupID, Group: cfg.Group,
+				// The minimum that brokers allow, so that the partitions of a dead member
+				// are soon reassigned. A false alarm only costs repeated reads.
+				SessionTimeout: 6 * time.Second,
+				AutoCommit:     true,
+			}, log)
+		},
+		reader: reader, store: s, writer: w, log: log,
 		topic: cfg.Topics.Purchases, size: cfg.BatchSize, linger: cfg.BatchLinger, bound: cfg.HTTP.ShutdownTimeout,
 		filling: newBatch(),
 		owned:   map[int32]bool{}, unlocated: map[int32]bool{}, unstored: map[int32]kafka.TopicPartition{}, behind: map[int32]bool{},
@@ -118,11 +118,17 @@ func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg promethe
 // run consumes until ctx ends, then finishes what it has polled and leaves the group.
 // It returns an error only if the process must be restarted.
 func (c *consumer) run(ctx context.Context) error {
-	defer c.close()
 	defer c.read(ctx)()
-	if ready, err := c.prepare(ctx); !ready {
+	if !c.prepare(ctx) {
+		return nil
+	}
+	var err error
+	if c.client, err = c.join(ctx); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
 		return err
 	}
+	defer c.close()
 	if err := c.client.Subscribe(c.topic, c.rebalance); err != nil {
 		return fmt.Errorf("subscribing to %q: %w", c.topic, err)
 	}
@@ -154,24 +160,19 @@ func (c *consumer) read(ctx context.Context) (stop func()) {
 
 // prepare creates the index before the first purchase is stored, however long the
 // database is unreachable. It reports false if ctx ended first.
-func (c *consumer) prepare(ctx context.Context) (ready bool, err error) {
+func (c *consumer) prepare(ctx context.Context) (ready bool) {
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		bounded, cancel := context.WithTimeout(ctx, indexTimeout)
 		err := c.store.createIndex(bounded)
 		cancel()
 		if err == nil {
-			return true, nil
+			return true
 		}
 		wait := retries.After(attempt)
 		c.log.Warn("database not ready, consumption waits", "error", err, "retry_in", wait)
-		// The client is polled already, so that its events don't accumulate.
-		for end := time.Now().Add(wait); time.Now().Before(end) && ctx.Err() == nil; {
-			if err := c.attend(100 * time.Millisecond); err != nil {
-				return false, err
-			}
-		}
+		retry.Sleep(ctx, wait)
 	}
-	return false, nil
+	return false
 }
 
 // step does what is due and polls once.

@@ -160,23 +160,15 @@ func TestAPauseEndsWithTheOwnership(t *testing.T) {
 // members returns how many members of the group have partitions; 0 while it rebalances.
 func (p *platform) members(t *testing.T) int {
 	t.Helper()
-	groups, err := p.kafka.Admin().DescribeGroups(t.Context(), p.group)
-	if err != nil {
-		return 0
-	}
-	g := groups[p.group]
-	if g.State != "Stable" {
+	members, stable, err := p.kafka.Members(t.Context(), p.group)
+	if err != nil || !stable {
 		return 0
 	}
 	n, partitions := 0, 0
-	for _, m := range g.Members {
-		if a, ok := m.Assigned.AsConsumer(); ok {
-			for _, topic := range a.Topics {
-				partitions += len(topic.Partitions)
-				if len(topic.Partitions) > 0 {
-					n++
-				}
-			}
+	for _, m := range members {
+		partitions += m.Partitions
+		if m.Partitions > 0 {
+			n++
 		}
 	}
 	if partitions != 3 {

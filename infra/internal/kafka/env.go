@@ -69,6 +69,14 @@ func (args ClusterArgs) environment(p pool) []pod.Env {
 		pod.Value("KAFKA_TRANSACTION_STATE_LOG_MIN_ISR", minISR),
 		pod.Value("KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR", replication),
 		pod.Value("KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR", minISR),
+		// How soon the partitions of a member of a consumer group that died are another's: five heartbeats are missed, and
+		// the next one of the others tells them. Kafka's defaults are 45 s and 5 s.
+		pod.Value("KAFKA_GROUP_CONSUMER_SESSION_TIMEOUT_MS", "5000"),
+		pod.Value("KAFKA_GROUP_CONSUMER_MIN_SESSION_TIMEOUT_MS", "5000"),
+		pod.Value("KAFKA_GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS", "1000"),
+		pod.Value("KAFKA_GROUP_CONSUMER_MIN_HEARTBEAT_INTERVAL_MS", "1000"),
+		// How soon a transaction that is over its time is aborted: what it wrote holds up its readers. Kafka's default is 10 s.
+		pod.Value("KAFKA_TRANSACTION_ABORT_TIMED_OUT_TRANSACTION_CLEANUP_INTERVAL_MS", "1000"),
 	)
 	if args.Zones {
 		env = append(env,

@@ -80,11 +80,10 @@ func Services(c config.Config) []Service {
 		},
 		{
 			Name: ManagementAPI, Key: "managementApi", Port: managementPort, Size: c.Services.ManagementAPI, Database: true,
-			Env: []pod.Env{
+			Env: append(membership(c, managementGroup),
 				pod.Value("PURCHASES_TOPIC", topics.Purchases.Name),
 				pod.Value("PURCHASES_DLQ_TOPIC", topics.PurchasesDLQ.Name),
-				pod.Value("GROUP_ID", managementGroup),
-			},
+			),
 			Scale: Scaling{Lag: &topics.Purchases, Group: managementGroup},
 		},
 		{
@@ -97,18 +96,27 @@ func Services(c config.Config) []Service {
 		},
 		{
 			Name: Consumer, Key: "consumer", Port: 3000, Size: c.Services.Consumer,
-			Env: []pod.Env{
+			Env: append(membership(c, consumerGroup),
 				pod.Value("ORDERS_TOPIC", topics.Orders.Name),
 				pod.Value("ORDERS_DLQ_TOPIC", topics.OrdersDLQ.Name),
 				pod.Value("TOTALS_TOPIC", topics.ProductTotals.Name),
-				pod.Value("GROUP_ID", consumerGroup),
-			},
+			),
 			Scale: Scaling{Lag: &topics.Orders, Group: consumerGroup},
 		},
 	}
 }
 
 const managementPort = 8080
+
+// membership makes a service a member of a group. On an external Kafka the members set the timeouts, as the classic protocol
+// lets them: its brokers may wait 45 s for one that died, which is the default.
+func membership(c config.Config, group string) []pod.Env {
+	env := []pod.Env{pod.Value("GROUP_ID", group)}
+	if c.Kafka.IsExternal() {
+		env = append(env, pod.Value("KAFKA_GROUP_PROTOCOL", "classic"))
+	}
+	return env
+}
 
 // Model is the arithmetic by which a service that reads a topic scales.
 func (s Service) Model() capacity.Model {

@@ -135,7 +135,8 @@ export class Groups {
       el('div', { class: 'group-head' },
         el('h2', { id: title }, el('i', { class: `swatch ${colourOf(this.#names.indexOf(group.group))}`, 'aria-hidden': 'true' }), group.group),
         el('span', { class: 'state' }, el('span', { class: 'dot', 'aria-hidden': 'true' }), el('span', { class: 'group-state' })),
-        el('span', { class: 'group-members muted' })),
+        el('span', { class: 'group-members muted' }),
+        el('span', { class: 'group-protocol muted' })),
       el('p', { class: 'group-lag' }, el('b', { class: 'num' }), ' ', el('span', { class: 'muted' })),
       el('details', { open: group.partitions.length <= openUpTo },
         el('summary', {}),
@@ -162,6 +163,10 @@ export class Groups {
     const stalled = members === 0 && group.lag > 0;
     setText(node.querySelector('.group-members'), stalled ? 'no members: no consumer is reducing this lag' : plural(members, 'member'));
     node.classList.toggle('stalled', stalled);
+    const protocol = node.querySelector('.group-protocol');
+    protocol.hidden = !['classic', 'consumer'].includes(group.protocol);
+    setText(protocol, `${group.protocol} protocol`);
+    protocol.title = group.protocol === 'consumer' ? 'The brokers assign the partitions (KIP-848)' : 'The members assign the partitions';
     setText(node.querySelector('.group-lag b'), number(group.lag));
     setText(node.querySelector('.group-lag span'), `${group.lag === 1 ? 'record' : 'records'} behind${this.#trendText(group)}`);
     const topics = [...new Set(group.partitions.map((p) => p.topic))];

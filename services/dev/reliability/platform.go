@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -280,6 +282,27 @@ func (p *platform) awaitReady(ctx context.Context, name string) error {
 		}
 	}
 }
+
+// assigned returns the partitions that an instance consumes, by its metrics.
+func (p *platform) assigned(ctx context.Context, name string) (partitions []int32) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url(name)+"/metrics", nil)
+	if err != nil {
+		return nil
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	for _, match := range lagMetric.FindAllSubmatch(body, -1) {
+		partition, _ := strconv.Atoi(string(match[1]))
+		partitions = append(partitions, int32(partition))
+	}
+	return partitions
+}
+
+var lagMetric = regexp.MustCompile(`kafka_consumer_lag\{partition="(\d+)",topic="(?:orders|purchases)"\}`)
 
 // resident returns an instance's resident memory in bytes; 0 if it is unknown.
 func (p *platform) resident(name string) int64 {

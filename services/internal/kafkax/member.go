@@ -1,6 +1,7 @@
 package kafkax
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,8 +14,10 @@ import (
 type MemberConfig struct {
 	ClientID string
 	GroupID  string
-	// SessionTimeout is how long the group waits for a silent member before it
-	// assigns its partitions to others. Brokers require at least 6 s.
+	Group    GroupConfig
+	// SessionTimeout is how long a group with the classic protocol waits for a silent
+	// member before it assigns its partitions to others. Brokers require at least 6 s.
+	// With the protocol "consumer" it is a setting of the brokers.
 	SessionTimeout time.Duration
 	// AutoCommit commits the stored offsets five times a second, on a rebalance and on
 	// leaving the group. Without it offsets are committed in transactions.
@@ -22,9 +25,14 @@ type MemberConfig struct {
 }
 
 // NewMember returns a client that joins a group but reads nothing: Hold keeps it
-// from fetching, which is a Reader's task.
-func NewMember(cfg Config, mc MemberConfig, log *slog.Logger) (*kafka.Consumer, error) {
-	return newConsumer(cfg, mc.ClientID, mc.settings(), log)
+// from fetching, which is a Reader's task. It waits until a broker has answered, or
+// ctx ends.
+func NewMember(ctx context.Context, cfg Config, mc MemberConfig, log *slog.Logger) (*kafka.Consumer, error) {
+	protocol, err := mc.Group.choose(ctx, cfg, mc.ClientID, log)
+	if err != nil {
+		return nil, fmt.Errorf("choosing the protocol of group %q: %w", mc.GroupID, err)
+	}
+	return newConsumer(cfg, mc.ClientID, mc.settings(protocol), log)
 }
 
 // Hold adds partitions to a member's assignment, as its rebalance callback must,

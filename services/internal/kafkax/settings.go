@@ -114,13 +114,10 @@ func (tc TransactionalConfig) settings() kafka.ConfigMap {
 	})
 }
 
-func (mc MemberConfig) settings() kafka.ConfigMap {
-	return kafka.ConfigMap{
-		"group.id": mc.GroupID,
-		// A rebalance revokes only the partitions that another member gets.
-		"partition.assignment.strategy": "cooperative-sticky",
-		"session.timeout.ms":            milliseconds(mc.SessionTimeout),
-		"heartbeat.interval.ms":         1000, // how soon a member learns of a rebalance
+func (mc MemberConfig) settings(protocol string) kafka.ConfigMap {
+	settings := kafka.ConfigMap{
+		"group.id":       mc.GroupID,
+		"group.protocol": protocol,
 		// Offsets are stored explicitly, once all records before them are finished.
 		"enable.auto.offset.store": false,
 		"enable.auto.commit":       mc.AutoCommit,
@@ -132,6 +129,15 @@ func (mc MemberConfig) settings() kafka.ConfigMap {
 		// How soon an added partition is assigned; by default after five minutes.
 		"topic.metadata.refresh.interval.ms": 5000,
 	}
+	if protocol == ProtocolConsumer {
+		return settings // the brokers assign, and set the timeouts
+	}
+	return *merge(settings, kafka.ConfigMap{
+		// A rebalance revokes only the partitions that another member gets.
+		"partition.assignment.strategy": "cooperative-sticky",
+		"session.timeout.ms":            milliseconds(mc.SessionTimeout),
+		"heartbeat.interval.ms":         1000, // how soon a member learns of a rebalance
+	})
 }
 
 func querierSettings(clientID string) kafka.ConfigMap {

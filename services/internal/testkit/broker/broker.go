@@ -38,6 +38,11 @@ func Start(o Options) (*Broker, error) {
 	opts := []kfake.Opt{
 		kfake.ClusterID("shopstream-local"),
 		kfake.DefaultNumPartitions(6),
+		// As infra sets them for the brokers of a stack, and a soon heartbeat.
+		kfake.BrokerConfigs(map[string]string{
+			"group.consumer.session.timeout.ms":    "5000",
+			"group.consumer.heartbeat.interval.ms": "500",
+		}),
 		kfake.ListenFn(listen),
 	}
 	if len(o.Ports) > 0 {
