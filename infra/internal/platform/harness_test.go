@@ -50,6 +50,7 @@ func testHost(t *testing.T) Host {
 		unlocker:       func(string) addon.Unlock { return nil },
 		namespaces:     func(string) ([]existingNamespace, error) { return nil, nil },
 		storageClasses: func(string) ([]storagev1.StorageClass, error) { return nil, nil },
+		compatibility:  func(string) (string, error) { return "8.0", nil },
 		random:         zeros{},
 	}
 }

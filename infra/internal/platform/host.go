@@ -48,6 +48,9 @@ type Host struct {
 	// storageClasses lists the storage classes of the cluster in that kubeconfig context.
 	storageClasses func(kubeContext string) ([]storagev1.StorageClass, error)
 
+	// compatibility returns the featureCompatibilityVersion of the database in that kubeconfig context.
+	compatibility func(kubeContext string) (string, error)
+
 	// hook has pulumi call a function before it changes a resource, also in a preview; nil where nothing is ever changed.
 	hook func(ctx *pulumi.Context, name string, call pulumi.ResourceHookFunction) (*pulumi.ResourceHook, error)
 
@@ -69,6 +72,7 @@ func ThisMachine() Host {
 		unlocker:       kubectlUnlocker,
 		namespaces:     kubectlNamespaces,
 		storageClasses: kubectlStorageClasses,
+		compatibility:  kubectlCompatibility,
 		hook:           beforeChanges,
 		random:         rand.Reader,
 	}

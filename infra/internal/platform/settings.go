@@ -62,7 +62,7 @@ func (p platform) refuseChanges(ctx *pulumi.Context, old, new resource.PropertyM
 	if err != nil {
 		return err
 	}
-	err = errors.Join(refuse.Changes(was, is, p.config.Accept), p.checkExpandable(ctx, refuse.Growths(was, is)))
+	err = errors.Join(refuse.Changes(was, is, p.config.Accept), p.checkExpandable(ctx, refuse.Growths(was, is)), p.checkCompatible(ctx, was, is))
 	if err != nil {
 		return fmt.Errorf("refused, and nothing was changed:\n%w", err)
 	}

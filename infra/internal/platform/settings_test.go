@@ -111,3 +111,36 @@ func TestNothingIsTouchedBeforeTheSettingsAreCompared(t *testing.T) {
 		}
 	}
 }
+
+// The data are asked before anything is changed, and a preview that can't ask says so.
+func TestAMongoDBThatCantOpenTheDataIsRefused(t *testing.T) {
+	was, _ := settingsOf(t, map[string]string{"mongo": `{"image": "mongo:7.0.4"}`})
+	is, _ := settingsOf(t, map[string]string{"mongo": `{"image": "mongo:8.0.1"}`})
+	for name, test := range map[string]struct {
+		answer  string
+		fault   error
+		preview bool
+		want    string
+	}{
+		"of the version before":         {"7.0", nil, false, ""},
+		"of an older one":               {"6.0", nil, false, "featureCompatibilityVersion is 6.0"},
+		"an up without an answer":       {"", errors.New("no such pod"), false, "no such pod"},
+		"a preview without an answer":   {"", errors.New("no such pod"), true, ""},
+		"a preview that gets an answer": {"6.0", nil, true, "featureCompatibilityVersion is 6.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, registered := testHost(t), hooks{}
+			h.hook = registered.register
+			h.compatibility = func(string) (string, error) { return test.answer, test.fault }
+			stack := testStack{file: "dev", settings: map[string]string{"mongo": `{"image": "mongo:8.0.1"}`}}
+			_, err := manifest.Run(Program(h, stack.config(t)), manifest.Stack{Project: config.Project, Name: stack.file, Preview: test.preview})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = registered["refuse-changes"](&pulumi.ResourceHookArgs{OldInputs: was, NewInputs: is})
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("err = %v, want %q", err, test.want)
+			}
+		})
+	}
+}
