@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -39,7 +40,7 @@ cp Pulumi.yaml "$fake/project"
 for file in Pulumi.*.yaml; do cp "$file" "$fake/stack"; done
 case "$1 $2" in
   "stack export") cat "$fake/state" ;;
-  "stack output") echo '{}' ;;
+  "stack output") if [ -e "$fake/outputs-$(grep -c 'pulumi up' "$fake/log")" ]; then cat "$fake/outputs-$(grep -c 'pulumi up' "$fake/log")"; else echo '{}'; fi ;;
   "stack history") echo '[]' ;;
 esac
 if [ "$1" = up ]; then
@@ -59,6 +60,15 @@ case "$*" in
   *"crd,"*) cat "$fake/cluster-wide" ;;
   *"persistentvolumes"*) cat "$fake/volumes" ;;
   *"get scaledobjects.keda.sh -o name"*) cat "$fake/scalers" ;;
+  *" create job "*)
+    echo "kubectl $*" >>"$fake/log"
+    [ -e "$fake/cronjob" ] || { echo 'cronjobs.batch "mongodb-backup" not found' >&2; exit 1; }
+    cat "$fake/cronjob" ;;
+  *" create -f -"*) cat >"$fake/created" ;;
+  *" get job "*) cat "$fake/job" ;;
+  *" get cronjobs "*) cat "$fake/cronjobs" ;;
+  *" logs -l batch.kubernetes.io/job-name="*) cat "$fake/job-log" ;;
+  *"get secret kafka-certificate"*) cat "$fake/certificate" ;;
   *" pods"*) cat "$fake/pods" ;;
   *" deployments") cat "$fake/deployments" ;;
   *"horizontalpodautoscalers"*) cat "$fake/autoscalers" ;;
@@ -91,7 +101,7 @@ func newMachine(t *testing.T) *machine {
 			t.Fatal(err)
 		}
 	}
-	for _, tool := range []string{"cat", "cp", "sleep"} {
+	for _, tool := range []string{"cat", "cp", "grep", "sleep"} {
 		path, err := exec.LookPath(tool)
 		if err != nil {
 			t.Fatal(err)
@@ -153,6 +163,12 @@ type outcome struct {
 // platform runs a command with NAME=VALUE… as its environment.
 func (m *machine) platform(command string, environment ...string) outcome {
 	m.t.Helper()
+	return m.within(m.t.Context(), command, environment...)
+}
+
+// within runs it until ctx ends.
+func (m *machine) within(ctx context.Context, command string, environment ...string) outcome {
+	m.t.Helper()
 	m.set("log", "")
 	var out bytes.Buffer
 	getenv := func(name string) string {
@@ -164,7 +180,7 @@ func (m *machine) platform(command string, environment ...string) outcome {
 		return ""
 	}
 	p := &platform{root: m.root, getenv: getenv, out: &out}
-	err := p.run(m.t.Context(), strings.Fields(command))
+	err := p.run(ctx, strings.Fields(command))
 	printed := out.String()
 	if err != nil {
 		printed += "ERROR: " + err.Error()
