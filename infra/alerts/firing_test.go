@@ -67,6 +67,16 @@ var cases = map[string]struct{ fires, rests [][]string }{
 			{},
 		},
 	},
+	"KafkaCertificateEnds": {
+		fires: [][]string{
+			{`kafka_certificate_expiry_timestamp_seconds{job="kafka",service="kafka",pod="kafka-0"} 2591000x60`},
+			{`kafka_certificate_expiry_timestamp_seconds{job="kafka",service="kafka",pod="kafka-0"} -1000x60`, `kafka_certificate_expiry_timestamp_seconds{job="kafka",service="kafka",pod="kafka-1"} 9000000x60`},
+		},
+		rests: [][]string{
+			{`kafka_certificate_expiry_timestamp_seconds{job="kafka",service="kafka",pod="kafka-0"} 2596000x60`},
+			{}, // not secured
+		},
+	},
 	"ServiceDown": {
 		fires: [][]string{{`kube_deployment_status_replicas_available{namespace="shop",deployment="api"} 1x10 0x50`}},
 		rests: [][]string{{deployed}, {`kube_deployment_status_replicas_available{namespace="elsewhere",deployment="api"} 0x60`}},

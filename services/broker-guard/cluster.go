@@ -24,18 +24,15 @@ const requestTimeout = 3 * time.Second
 // cluster reads the state of Kafka.
 type cluster struct{ client *kgo.Client }
 
-func connect(cfg config) (*cluster, error) {
+// connect makes the client; without a TLS configuration the connection is plain.
+func connect(cfg config, secured *tls.Config) (*cluster, error) {
 	options := []kgo.Opt{
 		kgo.SeedBrokers(strings.Split(strings.ReplaceAll(cfg.Servers, " ", ""), ",")...),
 		kgo.ClientID("broker-guard"),
 		kgo.DialTimeout(requestTimeout),
 		kgo.RetryTimeout(requestTimeout),
 	}
-	if cfg.CAFile != "" {
-		secured, err := tlsConfig(cfg.CAFile, cfg.Key)
-		if err != nil {
-			return nil, err
-		}
+	if secured != nil {
 		options = append(options, kgo.DialTLSConfig(secured))
 	}
 	client, err := kgo.NewClient(options...)
@@ -45,7 +42,11 @@ func connect(cfg config) (*cluster, error) {
 	return &cluster{client: client}, nil
 }
 
+// tlsConfig returns nil where the connection is plain.
 func tlsConfig(authorityFile, keyFile string) (*tls.Config, error) {
+	if authorityFile == "" {
+		return nil, nil
+	}
 	authority, err := os.ReadFile(authorityFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading KAFKA_TLS_CA_FILE: %w", err)

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 func (g *guard) routes() http.Handler {
@@ -11,6 +13,7 @@ func (g *guard) routes() http.Handler {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, g.turn.status()) })
 	mux.HandleFunc("GET /ready", g.ready)
 	mux.HandleFunc("GET /stop", g.stop)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(g.metrics, promhttp.HandlerOpts{}))
 	return mux
 }
 

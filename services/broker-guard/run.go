@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/telemetry"
 )
@@ -20,6 +22,7 @@ type guard struct {
 	cluster *cluster
 	guards  *guards
 	turn    *turn
+	metrics *prometheus.Registry
 }
 
 func run(ctx context.Context, environ []string, stdout io.Writer) error {
@@ -28,13 +31,23 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		return err
 	}
 	log := telemetry.NewLogger(stdout, cfg.Log, "broker-guard")
-	c, err := connect(cfg)
+	secured, err := tlsConfig(cfg.CAFile, cfg.Key)
+	if err != nil {
+		return err
+	}
+	c, err := connect(cfg, secured)
 	if err != nil {
 		return err
 	}
 	defer c.close()
+	metrics := telemetry.NewRegistry()
+	if secured != nil {
+		if err := metrics.Register(newCertificate(cfg.Listener, secured, log)); err != nil {
+			return fmt.Errorf("registering the certificate's metric: %w", err)
+		}
+	}
 
-	g := &guard{id: cfg.NodeID, role: cfg.Role, cluster: c, guards: newGuards(cfg.NodeID, cfg.peer)}
+	g := &guard{id: cfg.NodeID, role: cfg.Role, cluster: c, metrics: metrics, guards: newGuards(cfg.NodeID, cfg.peer)}
 	g.turn = &turn{
 		id: cfg.NodeID, every: cfg.Every, alone: cfg.Alone, look: g.look, peers: g.guards, log: log,
 		state: status{Node: cfg.NodeID, Phase: running},

@@ -19,7 +19,7 @@ func TestEnvironmentIsDocumented(t *testing.T) { envconftest.Golden[config](t) }
 
 func TestBadConfigurationEndsTheStart(t *testing.T) {
 	err := run(t.Context(), []string{"NODE_ROLE=both", "HTTP_ADDR=9095", "KAFKA_BOOTSTRAP_SERVERS=kafka", "PEERS=http://kafka:9095", "KAFKA_TLS_CA_FILE=x", "CHECK_INTERVAL=0s"}, io.Discard)
-	for _, want := range []string{"NODE_ID", "NODE_ROLE", "HTTP_ADDR", "KAFKA_BOOTSTRAP_SERVERS", "PEERS", "KAFKA_TLS_KEY_FILE", "CHECK_INTERVAL"} {
+	for _, want := range []string{"NODE_ID", "NODE_ROLE", "HTTP_ADDR", "KAFKA_BOOTSTRAP_SERVERS", "PEERS", "KAFKA_TLS_KEY_FILE", "LISTENER", "CHECK_INTERVAL"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %s: %v", want, err)
 		}

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"shopstream/infra/internal/secret"
 )
 
 func TestMissingToolsAreNamedAtOnce(t *testing.T) {
@@ -341,4 +345,31 @@ func TestEnvIsForCallingPulumi(t *testing.T) {
 	m := newMachine(t)
 	m.platform("env").succeeds().says("export PULUMI_BACKEND_URL='file://"+m.root+"/.pulumi-state'", "export PULUMI_CONFIG_PASSPHRASE='shopstream'")
 	m.platform("env", "PULUMI_CONFIG_PASSPHRASE=mine").succeeds().doesNotSay("PASSPHRASE")
+}
+
+// Each up makes one step of a renewal; make up makes all of them.
+func TestUpGoesOnWhileTheCertificateIsBeingRenewed(t *testing.T) {
+	m := newMachine(t)
+	m.set("outputs-1", `{"kafkaCertificateStep":1}`)
+	m.set("outputs-2", `{"kafkaCertificateStep":2}`)
+	m.platform("up").succeeds().says("step 1 of 3 is made", "step 2 of 3 is made")
+	if ups := strings.Count(m.read("log"), "pulumi up"); ups != 3 {
+		t.Errorf("%d runs of pulumi up, want 3:\n%s", ups, m.read("log"))
+	}
+}
+
+func TestStatusShowsTheEndOfTheCertificate(t *testing.T) {
+	m := newMachine(t)
+	pair, err := secret.Certificate("kafka", []string{"kafka"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.set("namespaces", "shop")
+	m.set("pods", "shop api-1 Running true 0\n")
+	m.set("certificate", base64.StdEncoding.EncodeToString([]byte(pair.Combined)))
+	m.platform("status").succeeds().doesNotSay("certificate") // of a stack that has none
+	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {context: minikube}\n  shopstream:kafka: {secure: true}\n")
+	m.platform("status", "STACK=mine").succeeds().says("ends on 20", "in 1824 days", "last 90 days")
+	m.set("certificate", "eA==")
+	m.platform("status", "STACK=mine").succeeds().says("unknown at the moment: Kafka's certificate")
 }

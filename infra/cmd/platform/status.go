@@ -16,13 +16,15 @@ import (
 
 // report is what status shows, and what it writes with --json.
 type report struct {
-	Stack    string      `json:"stack"`
-	Context  string      `json:"context"`
-	Pods     []pod       `json:"pods"`
-	Scalers  []scaler    `json:"scalers"`
-	Groups   []group     `json:"groups"`
-	Backups  []backupJob `json:"backups"`
-	Problems []string    `json:"problems"` // what could not be found out, and why
+	Stack   string      `json:"stack"`
+	Context string      `json:"context"`
+	Pods    []pod       `json:"pods"`
+	Scalers []scaler    `json:"scalers"`
+	Groups  []group     `json:"groups"`
+	Backups []backupJob `json:"backups"`
+	// CertificateEnd is when the certificate of Kafka's nodes ends (RFC 3339); empty where they have none.
+	CertificateEnd string   `json:"certificateEnd"`
+	Problems       []string `json:"problems"` // what could not be found out, and why
 }
 
 type pod struct {
@@ -69,6 +71,8 @@ func (p *platform) status(ctx context.Context) error {
 		note("lag", err)
 		r.Backups, err = p.backups(ctx)
 		note("backups", err)
+		r.CertificateEnd, err = p.certificateEnd(ctx)
+		note("Kafka's certificate", err)
 	}
 	if p.json {
 		encoder := json.NewEncoder(p.out)
@@ -93,6 +97,7 @@ func (p *platform) status(ctx context.Context) error {
 	}
 	p.table(rows)
 	p.printBackups(r.Backups)
+	p.printCertificate(r.CertificateEnd)
 	for _, problem := range r.Problems {
 		p.warn("unknown at the moment: %s", problem)
 	}

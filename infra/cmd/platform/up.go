@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
-	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"golang.org/x/term"
 
@@ -61,8 +60,7 @@ func (p *platform) up(ctx context.Context) error {
 	if err := p.ensureGatewayAPI(ctx); err != nil {
 		return err
 	}
-	_, err = stack.Up(ctx, optup.ProgressStreams(p.out), optup.ErrorProgressStreams(os.Stderr), optup.Color(p.color()))
-	if err != nil {
+	if err := p.bringUp(ctx, stack); err != nil {
 		return p.unfinished(ctx, stack, "up", before, err)
 	}
 	if err := p.removeReplaced(ctx, stack, before); err != nil {

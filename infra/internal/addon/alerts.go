@@ -93,6 +93,14 @@ func healthRules(args PrometheusArgs) []rule {
 			summary:  "{{ $labels.cronjob }} has not succeeded since its last schedule: the newest dump gets old, or can't be restored.",
 		},
 		{
+			// A month before clients refuse it: make up has renewed one that the stack made two months earlier.
+			name:     "KafkaCertificateEnds",
+			expr:     "kafka_certificate_expiry_timestamp_seconds - time() < 30 * 24 * 3600",
+			wait:     "10m",
+			severity: warning,
+			summary:  "The certificate of {{ $labels.pod }} ends in {{ $value | humanizeDuration }}: nobody can connect to it then. Run make up, or set a new kafkaCertificate (docs/operations.md).",
+		},
+		{
 			name:     "ServiceDown",
 			expr:     "kube_deployment_status_replicas_available" + services + " == 0",
 			wait:     "2m",

@@ -22,6 +22,10 @@ type PrometheusArgs struct {
 
 	// PortName is the name of the services' port, which serves their metrics too.
 	PortName string
+
+	// GuardPortName is that of the guards beside Kafka's nodes, which serve when the certificate ends; empty means that they
+	// aren't asked.
+	GuardPortName string
 }
 
 // Prometheus scrapes the services and the state of the cluster, and evaluates the platform's alert rules.
@@ -43,9 +47,12 @@ func Prometheus(args PrometheusArgs) Chart {
 	off := map[string]any{"enabled": false}
 
 	scrapeConfigs := map[string]any{
-		"shopstream":         args.servicesJob(),
+		"shopstream":         podsJob(args.AppNamespace, args.PortName),
 		"kube-state-metrics": stateJob(),
 		"kubernetes-nodes":   volumesJob(),
+	}
+	if args.GuardPortName != "" {
+		scrapeConfigs["kafka"] = podsJob(args.DataNamespace, args.GuardPortName)
 	}
 	for _, job := range unusedJobs() {
 		scrapeConfigs[job] = off
@@ -90,20 +97,20 @@ func unusedJobs() []string {
 	}
 }
 
-// servicesJob finds the services' pods by their label and their one port by its name. Jobs, which have none, are left
-// out.
-func (args PrometheusArgs) servicesJob() map[string]any {
+// podsJob finds the platform's pods in a namespace by their label, and the one port that serves metrics by its name. Pods
+// without it, such as those of Jobs, are left out.
+func podsJob(namespace, portName string) map[string]any {
 	return map[string]any{
 		"kubernetes_sd_configs": []any{map[string]any{
 			"role":       "pod",
-			"namespaces": map[string]any{"names": []any{args.AppNamespace}},
+			"namespaces": map[string]any{"names": []any{namespace}},
 		}},
 		"relabel_configs": []any{
 			map[string]any{
 				"source_labels": []any{
 					"__meta_kubernetes_pod_label_app_kubernetes_io_part_of", "__meta_kubernetes_pod_container_port_name",
 				},
-				"regex":  label.PartOf + ";" + args.PortName,
+				"regex":  label.PartOf + ";" + portName,
 				"action": "keep",
 			},
 			map[string]any{

@@ -15,7 +15,7 @@ type Secrets struct {
 	// KafkaCertificate is the key of the Kafka nodes followed by their certificate, both PEM, for every name in
 	// `*.kafka-nodes.shop-data.svc.cluster.local`, `*.kafka-controller-nodes.shop-data.svc.cluster.local` and
 	// `kafka.shop-data.svc.cluster.local`, with the common name `kafka`, for servers and clients. With `kafka.secure`, one is
-	// made that lasts five years when it is not set.
+	// made when it is not set, and renewed before its end.
 	KafkaCertificate string `json:"kafkaCertificate"`
 
 	// KafkaAuthority is the certificate authority that signed `kafkaCertificate`; several, one after the other, while one

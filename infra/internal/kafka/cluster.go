@@ -91,6 +91,15 @@ func Brokers(namespace string) netpol.Peer {
 	return netpol.Peer{Name: Name, Namespace: namespace, Labels: label.Selector(Name)}
 }
 
+// Nodes are all nodes of the cluster, as ends of calls: those of the brokers, and those of controllers of their own.
+func (t Topology) Nodes(namespace string) []netpol.Peer {
+	var nodes []netpol.Peer
+	for _, p := range t.pools() {
+		nodes = append(nodes, netpol.Peer{Name: p.name, Namespace: namespace, Labels: label.Selector(p.name)})
+	}
+	return nodes
+}
+
 // Calls returns who calls whom inside the cluster.
 func (t Topology) Calls(namespace string) []netpol.Call {
 	brokers := Brokers(namespace)

@@ -15,8 +15,9 @@ const (
 	// GuardName is the container beside each node that holds up the node's end until the cluster can do without it.
 	GuardName = "broker-guard"
 
-	// GuardPort is where the kubelet and the other nodes' guards ask it.
-	GuardPort = 9095
+	// GuardPort is where the kubelet, the other nodes' guards and Prometheus ask it.
+	GuardPort     = 9095
+	GuardPortName = "guard"
 
 	// seeds is how many brokers a guard starts from: with as many as a partition has copies, one of them is there.
 	seeds = 3
@@ -68,6 +69,7 @@ func (args ClusterArgs) guardEnvironment(p pool) []pod.Env {
 		env = append(env,
 			pod.Value("KAFKA_TLS_CA_FILE", AuthorityFile),
 			pod.Value("KAFKA_TLS_KEY_FILE", certificateFolder+"/"+CombinedKey),
+			pod.Value("LISTENER", fmt.Sprintf("%s:%d", node(p, "$(POD_INDEX)"), p.entrance())),
 		)
 	}
 	return env
@@ -86,7 +88,7 @@ func (args ClusterArgs) guard(p pool) corev1.ContainerArgs {
 		RestartPolicy:   pulumi.String("Always"),
 		Env:             pod.EnvVars(args.guardEnvironment(p)),
 		Ports: corev1.ContainerPortArray{corev1.ContainerPortArgs{
-			Name: pulumi.String("guard"), ContainerPort: pulumi.Int(GuardPort),
+			Name: pulumi.String(GuardPortName), ContainerPort: pulumi.Int(GuardPort),
 		}},
 		Resources:       args.Guard.Resources.Requirements(),
 		SecurityContext: pod.ContainerSecurity(),

@@ -69,11 +69,6 @@ func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
 			})
 		}
 	}
-	probed := ClientPort
-	if !p.has(roleBroker) {
-		probed = ControllerPort
-	}
-
 	return &corev1.PodSpecArgs{
 		// A Service named kafka would set KAFKA_PORT and others in every pod, which the image would take for broker settings.
 		EnableServiceLinks:            pulumi.Bool(false),
@@ -94,8 +89,8 @@ func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
 			SecurityContext: pod.ContainerSecurity(),
 			VolumeMounts:    mounts,
 			// Open ports, not the command line tools: each of those starts a JVM with the broker's own heap settings.
-			StartupProbe:  probe(probed, 10, 30),
-			LivenessProbe: probe(probed, 20, 6),
+			StartupProbe:  probe(p.entrance(), 10, 30),
+			LivenessProbe: probe(p.entrance(), 20, 6),
 			// A StatefulSet restarts the next node when this one is ready, and a disruption budget lets the next one go then.
 			ReadinessProbe: guardProbe("/ready", 5, 3),
 			Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{

@@ -93,6 +93,14 @@ func (p pool) has(role string) bool {
 	return false
 }
 
+// entrance is the port that a pool's nodes serve others on first of all.
+func (p pool) entrance() int {
+	if p.has(roleBroker) {
+		return ClientPort
+	}
+	return ControllerPort
+}
+
 func (p pool) nodeID(index int) int {
 	id, _ := strconv.Atoi(p.idPrefix + strconv.Itoa(index))
 	return id

@@ -8,6 +8,14 @@ import (
 	"shopstream/infra/internal/mongo"
 )
 
+// guardPortName is the port of Kafka's nodes whose metrics are read; empty where there is nothing to read.
+func guardPortName(c config.Config) string {
+	if !c.Kafka.Secure {
+		return ""
+	}
+	return kafka.GuardPortName
+}
+
 // Charts returns the addons that the stack installs.
 func Charts(c config.Config) []addon.Chart {
 	var charts []addon.Chart
@@ -39,6 +47,7 @@ func Charts(c config.Config) []addon.Chart {
 			Broker:        kafka.Name,
 			Database:      mongo.Name,
 			PortName:      app.PortName,
+			GuardPortName: guardPortName(c),
 		}))
 	}
 	source := addon.Source{

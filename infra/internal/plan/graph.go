@@ -181,6 +181,13 @@ func addonCalls(c config.Config) []netpol.Call {
 				From: places.PrometheusServer(), To: app.Pods(s.Name, AppNamespace), Ports: netpol.TCP(s.Port), Why: "metrics",
 			})
 		}
+		if c.Kafka.Secure {
+			for _, nodes := range Topology(c).Nodes(DataNamespace) {
+				calls = append(calls, netpol.Call{
+					From: places.PrometheusServer(), To: nodes, Ports: netpol.TCP(kafka.GuardPort), Why: "the certificate's end",
+				})
+			}
+		}
 	}
 	return calls
 }

@@ -23,26 +23,29 @@ const apiSecret = "api-token"
 func (p platform) declareServices(
 	ctx *pulumi.Context, shop *namespace.Namespace, images *image.Images, installed addons, d data,
 	opts ...pulumi.ResourceOption,
-) error {
+) ([]pulumi.Resource, error) {
 	if keda := d.credentials.keda; keda.Secret != "" {
 		_, err := scale.NewKafkaAuthentication(ctx, keda.Secret, shop.Ref, keda, append(slices.Clone(opts), installed.after("keda"))...)
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
+	var workloads []pulumi.Resource
 	for _, s := range plan.Services(p.config) {
-		if err := p.declareService(ctx, shop, s, images, installed, d, opts...); err != nil {
-			return err
+		workload, err := p.declareService(ctx, shop, s, images, installed, d, opts...)
+		if err != nil {
+			return nil, err
 		}
+		workloads = append(workloads, workload)
 	}
-	return nil
+	return workloads, nil
 }
 
 // declareService makes a service of the table, with what the table says that it needs, and its autoscaler.
 func (p platform) declareService(
 	ctx *pulumi.Context, shop *namespace.Namespace, s plan.Service, images *image.Images, installed addons, d data,
 	opts ...pulumi.ResourceOption,
-) error {
+) (*app.Workload, error) {
 	opts = append(opts, pulumi.DependsOn(append([]pulumi.Resource{images, d.topics}, d.database.resources...)))
 	connections := d.kafka.EnvVars(p.login(s.Name))
 	secrets := slices.Clone(d.credentials.clients)
@@ -53,7 +56,7 @@ func (p platform) declareService(
 	if s.Token {
 		token, err := p.declareToken(ctx, shop, opts...)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if token != nil {
 			connections = append(connections, pod.Secret("API_TOKEN", apiSecret, "token"))
@@ -74,9 +77,9 @@ func (p platform) declareService(
 		Options:   images.LoadFirst(),
 	}, opts...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return p.declareScaler(ctx, shop, s, workload, installed, d, opts...)
+	return workload, p.declareScaler(ctx, shop, s, workload, installed, d, opts...)
 }
 
 // declareToken makes the Secret with api's bearer token, where one is set. A preview of a production stack may lack the

@@ -1,8 +1,6 @@
 package platform
 
 import (
-	"time"
-
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"shopstream/infra/internal/kafka"
@@ -42,6 +40,10 @@ type kafkaCredentials struct {
 	// runs again then.
 	clients, topics []*secret.Secret
 
+	// certificate is the nodes' own, and renewal how far a generated one is on its way to its successor.
+	certificate *secret.Secret
+	renewal     secret.Renewal
+
 	// keda is what KEDA authenticates with; without a Secret it needs nothing. Its TriggerAuthentication has that Secret's name.
 	keda scale.KafkaAuthentication
 }
@@ -71,13 +73,11 @@ func (p platform) declareCredentials(
 	if err != nil {
 		return kafkaCredentials{}, err
 	}
-	node, authority, err := p.certificate()
+	values, renewal, err := p.certificate(ctx)
 	if err != nil {
 		return kafkaCredentials{}, err
 	}
-	certificate, err := newSecret(plan.DataNamespace, kafka.CertificateSecret, map[string]secret.Value{
-		kafka.CombinedKey: node, kafka.AuthorityKey: authority,
-	})
+	certificate, err := newSecret(plan.DataNamespace, kafka.CertificateSecret, values)
 	if err != nil {
 		return kafkaCredentials{}, err
 	}
@@ -105,15 +105,13 @@ func (p platform) declareCredentials(
 		return kafkaCredentials{}, err
 	}
 
-	readByBrokers, readByClients := []*secret.Secret{users}, []*secret.Secret{clients}
-	if p.secrets.KafkaCertificate != "" { // a generated one never changes
-		readByBrokers, readByClients = append(readByBrokers, certificate), append(readByClients, trusted)
-	}
 	return kafkaCredentials{
-		secrets:  []pulumi.Resource{users, certificate, clients, admin, trusted},
-		checksum: secret.Checksum(readByBrokers...),
-		files:    []pod.File{kafka.Authority(kafkaAuthority)},
-		clients:  readByClients,
+		secrets:     []pulumi.Resource{users, certificate, clients, admin, trusted},
+		checksum:    secret.Checksum(users, certificate),
+		files:       []pod.File{kafka.Authority(kafkaAuthority)},
+		clients:     []*secret.Secret{clients, trusted},
+		certificate: certificate,
+		renewal:     renewal,
 		keda: scale.KafkaAuthentication{
 			Secret: kafkaSecret, UsernameKey: usernameKey, PasswordKey: plan.KEDAUser,
 			AuthoritySecret: kafkaAuthority, AuthorityKey: kafka.AuthorityKey,
@@ -138,14 +136,4 @@ func (p platform) kafkaPasswords() (map[string]secret.Value, error) {
 		}
 	}
 	return passwords, nil
-}
-
-// certificate returns the nodes' key and certificate, and the authority that signed it: those that the stack sets, or
-// generated ones.
-func (p platform) certificate() (node, authority secret.Value, err error) {
-	if p.secrets.KafkaCertificate != "" {
-		return secret.Given(pulumi.String(p.secrets.KafkaCertificate)), secret.Given(pulumi.String(p.secrets.KafkaAuthority)), nil
-	}
-	hosts := kafka.Hosts(plan.DataNamespace, p.config.Cluster.Domain)
-	return secret.Certificate(kafka.NodeName, hosts, time.Now())
 }

@@ -23,15 +23,8 @@ import (
 	"shopstream/infra/internal/manifest"
 	"shopstream/infra/internal/mongo"
 	"shopstream/infra/internal/plan"
+	"shopstream/infra/internal/secret"
 )
-
-// zeros is a source of randomness that always says the same.
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
-}
 
 // testHost has sources that never change and a Docker daemon that answers, and touches nothing outside the test.
 func testHost(t *testing.T) Host {
@@ -52,6 +45,9 @@ func testHost(t *testing.T) Host {
 		storageClasses: func(string) ([]storagev1.StorageClass, error) { return nil, nil },
 		compatibility:  func(string) (string, error) { return "8.0", nil },
 		random:         zeros{},
+
+		kafkaCertificate: func(string) (storedCertificate, error) { return storedCertificate{}, nil },
+		issue:            func([]string) (secret.Pair, error) { return secret.Pair{}, nil },
 	}
 }
 

@@ -11,12 +11,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	storagev1 "k8s.io/api/storage/v1"
 
 	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/image"
+	"shopstream/infra/internal/kafka"
+	"shopstream/infra/internal/secret"
 )
 
 // Host is what the program needs of the machine that it runs on. Tests and render replace it.
@@ -54,8 +57,14 @@ type Host struct {
 	// hook has pulumi call a function before it changes a resource, also in a preview; nil where nothing is ever changed.
 	hook func(ctx *pulumi.Context, name string, call pulumi.ResourceHookFunction) (*pulumi.ResourceHook, error)
 
+	// kafkaCertificate reads what the cluster in that kubeconfig context has of a generated certificate.
+	kafkaCertificate func(kubeContext string) (storedCertificate, error)
+
 	// random is where generated secrets come from.
 	random io.Reader
+
+	// issue makes a key and a certificate for these host names, and the authority that signs it.
+	issue func(hosts []string) (secret.Pair, error)
 }
 
 // ThisMachine is the host of a program that pulumi runs.
@@ -75,7 +84,21 @@ func ThisMachine() Host {
 		compatibility:  kubectlCompatibility,
 		hook:           beforeChanges,
 		random:         rand.Reader,
+
+		kafkaCertificate: kubectlCertificate,
+		issue: func(hosts []string) (secret.Pair, error) {
+			return secret.Certificate(kafka.NodeName, hosts, time.Now())
+		},
 	}
+}
+
+// zeros is a source of randomness that always says the same, for secrets that nobody gets to see.
+type zeros struct{}
+
+// Read implements io.Reader.
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 func beforeChanges(ctx *pulumi.Context, name string, call pulumi.ResourceHookFunction) (*pulumi.ResourceHook, error) {
@@ -124,7 +147,7 @@ func unlockArguments(kubeContext, namespace, release string) []string {
 var errNotAsked = errors.New("manifests need no images")
 
 // ForManifests is the host of a program that only shows what it would declare: it reads the services' sources to name
-// the images, and needs neither Docker nor a cluster nor the charts.
+// the images, and needs neither Docker nor a cluster nor the charts. It makes no secrets, so that two runs say the same.
 func ForManifests() Host {
 	h := ThisMachine()
 	h.services = func(root string) fs.FS { return os.DirFS(filepath.Join(root, "services")) }
@@ -134,6 +157,9 @@ func ForManifests() Host {
 	h.loader = func([]string) image.Load { return nil }
 	h.unlocker = func(string) addon.Unlock { return nil }
 	h.namespaces = func(string) ([]existingNamespace, error) { return nil, nil }
+	h.kafkaCertificate = func(string) (storedCertificate, error) { return storedCertificate{}, nil }
 	h.hook = nil
+	h.random = zeros{}
+	h.issue = func([]string) (secret.Pair, error) { return secret.Pair{}, nil }
 	return h
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -75,7 +76,12 @@ func kubectlNamespaces(kubeContext string) ([]existingNamespace, error) {
 
 // kubectlList reads all objects of a kind that belongs to no namespace.
 func kubectlList(kubeContext, kind string, into any) error {
-	arguments := []string{"get", kind, "--output", "json", "--request-timeout", "10s"}
+	return kubectlGet(kubeContext, into, kind)
+}
+
+// kubectlGet reads what kubectl gets with these arguments. One object that doesn't exist leaves into as it is.
+func kubectlGet(kubeContext string, into any, what ...string) error {
+	arguments := append([]string{"get", "--output", "json", "--request-timeout", "10s", "--ignore-not-found"}, what...)
 	if kubeContext != "" {
 		arguments = append(arguments, "--context", kubeContext)
 	}
@@ -85,10 +91,13 @@ func kubectlList(kubeContext, kind string, into any) error {
 		if errors.As(err, &exit) {
 			err = fmt.Errorf("%w: %s", err, exit.Stderr)
 		}
-		return fmt.Errorf("listing %s: %w", kind, err)
+		return fmt.Errorf("getting %s: %w", strings.Join(what, " "), err)
+	}
+	if len(output) == 0 {
+		return nil
 	}
 	if err := json.Unmarshal(output, into); err != nil {
-		return fmt.Errorf("reading the list of %s: %w", kind, err)
+		return fmt.Errorf("reading %s: %w", strings.Join(what, " "), err)
 	}
 	return nil
 }

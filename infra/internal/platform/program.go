@@ -91,7 +91,11 @@ func (p platform) declare(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.declareServices(ctx, namespaces[plan.AppNamespace], images, installed, data, cluster); err != nil {
+	workloads, err := p.declareServices(ctx, namespaces[plan.AppNamespace], images, installed, data, cluster)
+	if err != nil {
+		return err
+	}
+	if err := p.noteStarted(ctx, data.credentials, namespaces[plan.DataNamespace].Ref, workloads, cluster); err != nil {
 		return err
 	}
 	if err := p.declareIngress(ctx, namespaces[plan.AppNamespace], installed, cluster); err != nil {

@@ -10,22 +10,17 @@ import (
 	"fmt"
 	"math/big"
 	"time"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// certificateLife is long because nothing renews a generated certificate. A stack that needs renewal sets a certificate of
-// its own: docs/decisions/0007-own-secrets-and-certificate.md.
+// certificateLife is long because every renewal restarts all nodes and clients three times.
 const certificateLife = 5 * 365 * 24 * time.Hour
 
 // Certificate generates a key and a certificate for these host names, and the certificate authority that signs it, whose
-// key is discarded. Like a generated value, the first one is kept.
-//
-// Combined is the key followed by the certificate; authority is the certificate that clients verify it with.
-func Certificate(commonName string, hosts []string, now time.Time) (combined, authority Value, err error) {
+// key is discarded.
+func Certificate(commonName string, hosts []string, now time.Time) (Pair, error) {
 	authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return Value{}, Value{}, fmt.Errorf("generating the authority's key: %w", err)
+		return Pair{}, fmt.Errorf("generating the authority's key: %w", err)
 	}
 	root := template(commonName+" authority", now)
 	root.IsCA = true
@@ -33,12 +28,12 @@ func Certificate(commonName string, hosts []string, now time.Time) (combined, au
 	root.KeyUsage = x509.KeyUsageCertSign
 	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, authorityKey.Public(), authorityKey)
 	if err != nil {
-		return Value{}, Value{}, fmt.Errorf("signing the authority: %w", err)
+		return Pair{}, fmt.Errorf("signing the authority: %w", err)
 	}
 
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return Value{}, Value{}, fmt.Errorf("generating the key of %q: %w", commonName, err)
+		return Pair{}, fmt.Errorf("generating the key of %q: %w", commonName, err)
 	}
 	leaf := template(commonName, now)
 	leaf.DNSNames = hosts
@@ -47,13 +42,16 @@ func Certificate(commonName string, hosts []string, now time.Time) (combined, au
 	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, root, key.Public(), authorityKey)
 	if err != nil {
-		return Value{}, Value{}, fmt.Errorf("signing the certificate of %q: %w", commonName, err)
+		return Pair{}, fmt.Errorf("signing the certificate of %q: %w", commonName, err)
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return Value{}, Value{}, fmt.Errorf("encoding the key of %q: %w", commonName, err)
+		return Pair{}, fmt.Errorf("encoding the key of %q: %w", commonName, err)
 	}
-	return once(encodePEM("PRIVATE KEY", keyDER) + encodePEM("CERTIFICATE", leafDER)), once(encodePEM("CERTIFICATE", rootDER)), nil
+	return Pair{
+		Combined:  encodePEM("PRIVATE KEY", keyDER) + encodePEM("CERTIFICATE", leafDER),
+		Authority: encodePEM("CERTIFICATE", rootDER),
+	}, nil
 }
 
 func template(commonName string, now time.Time) *x509.Certificate {
@@ -69,5 +67,3 @@ func template(commonName string, now time.Time) *x509.Certificate {
 func encodePEM(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
-
-func once(text string) Value { return Value{text: pulumi.String(text), once: true} }

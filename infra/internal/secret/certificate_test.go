@@ -5,22 +5,16 @@ import (
 	"crypto/x509"
 	"testing"
 	"time"
-
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
 func TestCertificate(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	combined, authority, err := Certificate("kafka", []string{"kafka.data.svc", "*.kafka-nodes.data.svc"}, now)
+	made, err := Certificate("kafka", []string{"kafka.data.svc", "*.kafka-nodes.data.svc"}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !combined.once || !authority.once {
-		t.Error("a later run would make new ones")
-	}
-	text := func(v Value) []byte { return []byte(v.text.(pulumi.String)) }
 
-	pair, err := tls.X509KeyPair(text(combined), text(combined))
+	pair, err := tls.X509KeyPair([]byte(made.Combined), []byte(made.Combined))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +23,7 @@ func TestCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text(authority)) {
+	if !roots.AppendCertsFromPEM([]byte(made.Authority)) {
 		t.Fatal("the authority is no certificate")
 	}
 	for host, trusted := range map[string]bool{

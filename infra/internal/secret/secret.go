@@ -36,8 +36,11 @@ func Generated(random io.Reader, bytes int) (Value, error) {
 	if _, err := io.ReadFull(random, raw); err != nil {
 		return Value{}, fmt.Errorf("generating a secret: %w", err)
 	}
-	return Value{text: pulumi.String(hex.EncodeToString(raw)), once: true}, nil
+	return Once(hex.EncodeToString(raw)), nil
 }
+
+// Once is a value that is generated in every run, and of which the first one is kept.
+func Once(text string) Value { return Value{text: pulumi.String(text), once: true} }
 
 // Secret is a Kubernetes Secret.
 type Secret struct {
@@ -82,16 +85,24 @@ func Checksum(secrets ...*Secret) pulumi.StringOutput {
 		contents = append(contents, s.Data)
 	}
 	sum := pulumi.All(contents...).ApplyT(func(all []any) string {
-		digest := sha256.New()
-		for _, content := range all {
-			data, _ := content.(map[string]string)
-			for _, key := range slices.Sorted(maps.Keys(data)) {
-				fmt.Fprintln(digest, key, data[key])
-			}
+		data := make([]map[string]string, len(all))
+		for i, content := range all {
+			data[i], _ = content.(map[string]string)
 		}
-		return hex.EncodeToString(digest.Sum(nil)[:8])
+		return ChecksumOf(data...)
 	}).(pulumi.StringOutput)
 	return pulumi.Unsecret(sum).(pulumi.StringOutput)
+}
+
+// ChecksumOf is the checksum of Secrets whose data, in base64, are these.
+func ChecksumOf(contents ...map[string]string) string {
+	digest := sha256.New()
+	for _, data := range contents {
+		for _, key := range slices.Sorted(maps.Keys(data)) {
+			fmt.Fprintln(digest, key, data[key])
+		}
+	}
+	return hex.EncodeToString(digest.Sum(nil)[:8])
 }
 
 func encode(text pulumi.StringInput) pulumi.StringInput {
