@@ -8,7 +8,7 @@ import (
 // TestTopicsOfOthersAreVerified runs the topics Job on an external cluster, as a user that
 // may describe every topic and change none.
 func TestTopicsOfOthersAreVerified(t *testing.T) {
-	s := startSecured(t)
+	s := startSecured(t, nil)
 	if _, err := s.authorize(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}

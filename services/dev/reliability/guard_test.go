@@ -16,6 +16,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"shopstream/services/dev/reliability/cluster"
 	"shopstream/services/internal/retry"
 )
 
@@ -122,23 +123,33 @@ func guardedStage(t *testing.T) *stage {
 // loopback address, so that they find one another as in a cluster.
 func startGuards(t *testing.T, s *stage) []string {
 	t.Helper()
+	return guardsBeside(t, s.platform, s.brokers, s.brokers.Address, nil)
+}
+
+// guardsBeside starts the guards with where they find the brokers, and what else
+// each is told.
+func guardsBeside(t *testing.T, p *platform, brokers *cluster.Cluster, address func(node int) string, more func(node int) []string) []string {
+	t.Helper()
 	free, err := freeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := free[strings.LastIndex(free, ":")+1:]
 	var servers, urls []string
-	for node := range s.brokers.Nodes() {
-		servers = append(servers, s.brokers.Address(node))
+	for node := range brokers.Nodes() {
+		servers = append(servers, address(node))
 	}
-	for node := range s.brokers.Nodes() {
+	for node := range brokers.Nodes() {
 		addr := fmt.Sprintf("127.0.1.%d:%s", node, port)
-		name := "broker-guard-" + strconv.Itoa(node)
-		if err := s.platform.start(name, "broker-guard", "HTTP_ADDR="+addr, "NODE_ID="+strconv.Itoa(node),
-			"KAFKA_BOOTSTRAP_SERVERS="+strings.Join(servers, ","), "PEERS=http://127.0.1.{index}:"+port); err != nil {
+		environ := []string{"HTTP_ADDR=" + addr, "NODE_ID=" + strconv.Itoa(node),
+			"KAFKA_BOOTSTRAP_SERVERS=" + strings.Join(servers, ","), "PEERS=http://127.0.1.{index}:" + port}
+		if more != nil {
+			environ = append(environ, more(node)...)
+		}
+		if err := p.start(guardOf(node), "broker-guard", environ...); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = s.platform.end(name, syscall.SIGTERM) })
+		t.Cleanup(func() { _ = p.end(guardOf(node), syscall.SIGTERM) })
 		urls = append(urls, "http://"+addr)
 	}
 	for _, url := range urls {
@@ -146,6 +157,8 @@ func startGuards(t *testing.T, s *stage) []string {
 	}
 	return urls
 }
+
+func guardOf(node int) string { return "broker-guard-" + strconv.Itoa(node) }
 
 func askGuard(ctx context.Context, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

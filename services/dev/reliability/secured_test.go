@@ -39,7 +39,8 @@ type secured struct {
 const loopback = "127.0.0.1"
 
 // `make test-kafka` sets KAFKA_SECURED_MANIFEST to a secured stack as infra renders it.
-func startSecured(t *testing.T) *secured {
+// given are further variables of the brokers.
+func startSecured(t *testing.T, given map[string]string) *secured {
 	t.Helper()
 	path := os.Getenv("KAFKA_SECURED_MANIFEST")
 	if path == "" {
@@ -51,7 +52,7 @@ func startSecured(t *testing.T) *secured {
 	defer cancel()
 	manifest, err := cluster.ParseManifest(s.manifests)
 	must(t, err)
-	s.brokers, err = cluster.Start(starting, cluster.Options{Manifest: manifest, Dir: filepath.Join(s.dir, "brokers"), Secrets: s.secrets})
+	s.brokers, err = cluster.Start(starting, cluster.Options{Manifest: manifest, Dir: filepath.Join(s.dir, "brokers"), Secrets: s.secrets, Env: given})
 	must(t, err)
 	t.Cleanup(s.brokers.Close)
 
@@ -103,12 +104,13 @@ func (s *secured) environ(kind, name string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	env, err := w.Environment(nil, s.secrets, filepath.Join(s.dir, name))
+	fields := map[string]string{"metadata.labels['topology.kubernetes.io/zone']": "zone-0"}
+	env, err := w.Environment(fields, s.secrets, filepath.Join(s.dir, name))
 	if err != nil {
 		return nil, fmt.Errorf("resolving the environment of %s: %w", name, err)
 	}
 	maps.DeleteFunc(env, func(key, _ string) bool {
-		return slices.Contains([]string{"HTTP_ADDR", "KAFKA_BOOTSTRAP_SERVERS", "MONGO_URI", "MANAGEMENT_API_URL", "DRAIN_DELAY", "LOG_LEVEL"}, key)
+		return slices.Contains([]string{"HTTP_ADDR", "KAFKA_BOOTSTRAP_SERVERS", "MONGO_URI", "MANAGEMENT_API_URL", "DRAIN_DELAY", "LOG_LEVEL", "API_TOKEN"}, key)
 	})
 	return env, nil
 }
@@ -244,7 +246,7 @@ func (s *secured) log(instance string) string {
 // The platform on brokers with TLS and authentication. They are started once: each part
 // leaves them as it found them.
 func TestSecured(t *testing.T) {
-	s := startSecured(t)
+	s := startSecured(t, nil)
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T)

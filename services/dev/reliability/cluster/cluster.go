@@ -215,6 +215,9 @@ func (c *Cluster) Nodes() int { return len(c.nodes) }
 // Address returns the address where node i listens, not that of a proxy.
 func (c *Cluster) Address(i int) string { return c.ports[[2]int{i, c.client}] }
 
+// Listener returns the address where node i listens for a port of the manifest.
+func (c *Cluster) Listener(i, port int) string { return c.ports[[2]int{i, port}] }
+
 // BootstrapServers returns the nodes' advertised addresses, for clients.
 func (c *Cluster) BootstrapServers() string {
 	var servers []string

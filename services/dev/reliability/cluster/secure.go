@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"net"
 	"os"
@@ -68,16 +69,33 @@ func (s Secrets) Fill(authority *Authority, combined string) error {
 			if password, ok := s[usersSecret][key]; ok && name != usersSecret {
 				values[key] = password
 			}
-			if key == authorityKey {
-				values[key] = authority.PEM()
-			}
 		}
 	}
 	if s[certificateSecret] == nil || s[usersSecret] == nil {
 		return errors.New("the manifests declare no secured brokers")
 	}
-	s[certificateSecret][combinedKey] = combined
+	maps.Copy(s, s.WithCertificate(combined, authority.PEM()))
 	return nil
+}
+
+// WithCertificate returns a copy of the Secrets with another key and certificate
+// for the nodes, and other authorities.
+func (s Secrets) WithCertificate(combined, authorities string) Secrets {
+	changed := Secrets{}
+	for name, values := range s {
+		changed[name] = maps.Clone(values)
+		if _, ok := values[authorityKey]; ok {
+			changed[name][authorityKey] = authorities
+		}
+	}
+	changed[certificateSecret][combinedKey] = combined
+	return changed
+}
+
+// Mount writes the files that a node reads from the Secrets when it starts.
+func (c *Cluster) Mount(i int, secrets Secrets) error {
+	_, err := c.options.Manifest.environment(i, secrets, c.nodes[i].dir)
+	return err
 }
 
 // Password returns a user's password.
