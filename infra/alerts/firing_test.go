@@ -24,9 +24,9 @@ const (
 	noneIsGone = `kube_statefulset_replicas{namespace="shop-data",statefulset="kafka"} 3x60`
 )
 
-// Each rule, with series that must make it fire within an hour and series that must not. The notation is promtool's: a
-// sample a minute. Counters of the services begin as the services serve them when they start, and a case says how they
-// go on: one that no service starts with is a fault, unless it is said to appear later (_).
+// Each rule, with series that must make it fire within an hour and series that must not. The notation is promtool's: one
+// sample per minute. Counters of the services begin with the values that the services start with, and a case adds what
+// follows: a series that no service starts with is an error, unless it is marked as appearing later (_).
 var cases = map[string]struct{ fires, rests [][]string }{
 	"KafkaUnreachable": {
 		fires: [][]string{{}, {`dependency_up{dependency="kafka",pod="a"} 1x10 0x50`, `dependency_up{dependency="kafka",pod="b"} 1x20 0x40`}},
@@ -62,7 +62,7 @@ var cases = map[string]struct{ fires, rests [][]string }{
 		},
 		rests: [][]string{
 			{`kube_cronjob_status_last_schedule_time{namespace="shop-data",cronjob="mongodb-backup"} -80000x60`, `kube_cronjob_status_last_successful_time{namespace="shop-data",cronjob="mongodb-backup"} -79000x60`, `kube_cronjob_next_schedule_time{namespace="shop-data",cronjob="mongodb-backup"} 6400x60`},
-			{`kube_cronjob_status_last_schedule_time{namespace="shop-data",cronjob="mongodb-backup"} -5000x60`}, // at work
+			{`kube_cronjob_status_last_schedule_time{namespace="shop-data",cronjob="mongodb-backup"} -5000x60`}, // running
 			{`kube_cronjob_status_last_schedule_time{namespace="elsewhere",cronjob="report"} -14000x60`},
 			{},
 		},
@@ -106,7 +106,7 @@ var cases = map[string]struct{ fires, rests [][]string }{
 		fires: [][]string{{`kafka_consumer_lag{service="consumer",topic="orders",partition="0"} 0x20 5x40`}, {`kafka_consumer_lag{service="consumer",topic="orders",partition="0"} 0+1x60`}},
 		rests: [][]string{
 			{`kafka_consumer_lag{service="consumer",topic="orders",partition="0"} 0x60`},
-			{`kafka_consumer_lag{service="consumer",topic="orders",partition="0"} 9 8 7 9 8 9 7 8 9 8 7 9 8 9 7 8 9 8 7 9 8 9 7 8 9 8 7 9 8 9 7 8`}, // it is worked on
+			{`kafka_consumer_lag{service="consumer",topic="orders",partition="0"} 9 8 7 9 8 9 7 8 9 8 7 9 8 9 7 8 9 8 7 9 8 9 7 8 9 8 7 9 8 9 7 8`}, // it is consumed
 			{`kafka_consumer_lag{service="consumer",topic="orders",partition="0",pod="a"} 3x9`, `kafka_consumer_lag{service="consumer",topic="orders",partition="0",pod="b"} _x9 2 0x50`},
 		},
 	},
@@ -192,7 +192,7 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 	}
 }
 
-// fires evaluates a rule every minute, and says whether for any labels it held as long as it has to.
+// fires evaluates a rule every minute, and reports whether it held for its duration with any labels.
 func fires(t *testing.T, expr string, wait model.Duration, notations []string) bool {
 	t.Helper()
 	engine := promql.NewEngine(promql.EngineOpts{
@@ -229,7 +229,7 @@ func fires(t *testing.T, expr string, wait model.Duration, notations []string) b
 	return false
 }
 
-// samples is series in memory.
+// samples are series in memory.
 type samples []storage.Series
 
 func load(t *testing.T, notations []string) samples {

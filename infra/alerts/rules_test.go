@@ -14,7 +14,7 @@ import (
 
 var language = parser.NewParser(parser.Options{})
 
-// release is the part of Prometheus's release that is looked at.
+// release is the part of Prometheus's Helm release that is read here.
 type release struct {
 	Chart  string
 	Values struct {

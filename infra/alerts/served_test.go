@@ -18,10 +18,10 @@ import (
 	promql "github.com/prometheus/prometheus/promql/parser"
 )
 
-// scraped is the labels that Prometheus itself puts on what it reads from the services.
+// scraped are the labels that Prometheus itself adds to the services' metrics.
 var scraped = []string{"job", "instance", "service", "pod"}
 
-// others is what the rules look at that is not the services': the labels by metric.
+// others are the metrics in the rules that are not the services' own: their labels by metric.
 var others = map[string][]string{
 	"up":                                                   {"job", "instance"},
 	"kubelet_volume_stats_available_bytes":                 {"namespace", "persistentvolumeclaim"},
@@ -36,7 +36,7 @@ var others = map[string][]string{
 	"kube_horizontalpodautoscaler_status_current_replicas": {"namespace", "horizontalpodautoscaler"},
 }
 
-// source is what is known of the services from their source: their metrics with the labels, and every text in it.
+// source is what is known of the services from their source code: their metrics with the labels, and every text in it.
 type source struct {
 	metrics map[string][]string
 	texts   map[string]bool
@@ -62,7 +62,7 @@ func readServices(t *testing.T) source {
 	return found
 }
 
-// note keeps a text, and a metric with its labels: a call with prometheus.…Opts as its first argument, or of
+// note records a text, and a metric with its labels: a call with prometheus.…Opts as its first argument, or of
 // prometheus.NewDesc.
 func (s source) note(node ast.Node) bool {
 	if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
@@ -106,7 +106,7 @@ func (s source) note(node ast.Node) bool {
 	return true
 }
 
-// listed returns the texts that lists hold, and the keys of maps.
+// listed returns the texts in lists, and the keys of maps.
 func listed(arguments ...ast.Expr) []string {
 	var texts []string
 	for _, argument := range arguments {
@@ -133,10 +133,10 @@ func text(node ast.Node) string {
 	return value
 }
 
-// cluster is the label values that come from the cluster and not from the services.
+// cluster are the label values that come from the cluster, not from the services.
 var cluster = []string{"shop", "shop-data", "kafka(-.+)?", "mongodb", "web-server"}
 
-// says whether a matcher's value is one that there can be.
+// says reports whether a matcher's value can occur.
 func (s source) says(m *labels.Matcher) bool {
 	if slices.Contains(cluster, m.Value) {
 		return true
@@ -158,7 +158,7 @@ func (s source) says(m *labels.Matcher) bool {
 	return true
 }
 
-// TestAlertsLookAtWhatIsServed holds every metric, label and value in the rules against the sources of the services.
+// TestAlertsLookAtWhatIsServed compares every metric, label and value in the rules with the sources of the services.
 func TestAlertsLookAtWhatIsServed(t *testing.T) {
 	services := readServices(t)
 	for name, rule := range rules(t) {

@@ -25,17 +25,17 @@ import (
 	promql "github.com/prometheus/prometheus/promql/parser"
 )
 
-// started is every series of a counter that the services serve as they start, with the labels that Prometheus adds.
+// started is every series of a counter that the services have when they start, with the labels that Prometheus adds.
 type started []labels.Labels
 
-// has says whether one of the series has these labels.
+// has reports whether one of the series has these labels.
 func (s started) has(matchers []*labels.Matcher) bool {
 	return slices.ContainsFunc(s, func(l labels.Labels) bool { return matches(l, matchers) })
 }
 
 var scrapeOnce = sync.OnceValues(scrape)
 
-// atStart returns what the real services serve before anything has happened: no broker and no database is there.
+// atStart returns the metrics of the real services before anything has happened: there is no broker and no database.
 func atStart(t *testing.T) started {
 	t.Helper()
 	series, err := scrapeOnce()
@@ -74,7 +74,7 @@ func scrape() (started, error) {
 	return all, nil
 }
 
-// scrapeService starts a service, reads its metrics, and ends it.
+// scrapeService starts a service, reads its metrics, and stops it.
 func scrapeService(binary string) (map[string]*dto.MetricFamily, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -141,7 +141,7 @@ func counters(service string, family *dto.MetricFamily) started {
 	return all
 }
 
-// isCounter tells the counters and histograms of the services from gauges and from what others serve.
+// isCounter distinguishes the services' counters and histograms from gauges and from other programs' metrics.
 func isCounter(metric string) bool {
 	if _, ok := others[metric]; ok {
 		return false
@@ -149,8 +149,8 @@ func isCounter(metric string) bool {
 	return slices.ContainsFunc([]string{"_total", "_count", "_sum", "_bucket"}, func(end string) bool { return strings.HasSuffix(metric, end) })
 }
 
-// TestCountersExistBeforeTheyCount holds every counter that an alert reads against the services as they start: the
-// increase from nothing to the first value is none, so a counter that appears with its first error hides it.
+// TestCountersExistBeforeTheyCount compares every counter in an alert with the services' metrics at their start. There is
+// no increase from nothing to a first value, so a counter that appears with its first error would hide it.
 func TestCountersExistBeforeTheyCount(t *testing.T) {
 	series := atStart(t)
 	for name, rule := range rules(t) {
@@ -167,7 +167,7 @@ func TestCountersExistBeforeTheyCount(t *testing.T) {
 	}
 }
 
-// TestEveryLabelValueExistsBeforeItCounts finds in the sources what the labels of those counters can be.
+// TestEveryLabelValueExistsBeforeItCounts finds the possible label values of those counters in the sources.
 func TestEveryLabelValueExistsBeforeItCounts(t *testing.T) {
 	series := atStart(t)
 	for _, c := range []struct{ service, metric, label, folder, constants string }{
@@ -215,7 +215,7 @@ func matchersOf(pairs ...string) []*labels.Matcher {
 	return all
 }
 
-// constants returns the values of a package's text constants whose names begin like this.
+// constants returns the values of a package's text constants whose names have this prefix.
 func constants(t *testing.T, folder, prefix string) []string {
 	t.Helper()
 	var values []string
@@ -235,7 +235,7 @@ func constants(t *testing.T, folder, prefix string) []string {
 	return values
 }
 
-// failures returns the status codes from 500 on that each service's sources name.
+// failures returns the status codes from 500 on that occur in each service's sources.
 func failures(t *testing.T) map[string][]string {
 	t.Helper()
 	codes := map[string][]string{}

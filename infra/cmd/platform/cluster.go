@@ -67,7 +67,7 @@ func (p *platform) startCluster(ctx context.Context) error {
 	return err
 }
 
-// checkVersion refuses a cluster that is too old, and warns of one that is newer than any that was tested.
+// checkVersion refuses a cluster that is too old, and warns of one that is newer than the tested versions.
 func (p *platform) checkVersion(ctx context.Context) error {
 	text, err := p.kube.run(ctx, "version", "-o", "json")
 	if err != nil {
@@ -75,7 +75,7 @@ func (p *platform) checkVersion(ctx context.Context) error {
 	}
 	var versions struct{ ServerVersion struct{ GitVersion string } }
 	if err := json.Unmarshal([]byte(text), &versions); err != nil {
-		return fmt.Errorf("reading what kubectl version printed: %w", err)
+		return fmt.Errorf("reading the output of kubectl version: %w", err)
 	}
 	warning, err := config.CheckKubernetes(versions.ServerVersion.GitVersion, p.config.Cluster)
 	if err != nil && p.onMinikube(ctx) {
@@ -90,7 +90,7 @@ func (p *platform) checkVersion(ctx context.Context) error {
 
 var enforcers = regexp.MustCompile(`calico|canal|cilium|anetd|antrea|kube-router|weave|ovn`)
 
-// checkNetwork warns where no network plugin runs that is known to enforce network policies. Only make e2e can prove it.
+// checkNetwork warns if no network plugin runs that is known to enforce network policies. Only make e2e can verify it.
 func (p *platform) checkNetwork(ctx context.Context) {
 	if text, _ := p.kube.run(ctx, "get", "daemonsets", "-A", "-o", "name"); enforcers.MatchString(text) {
 		return

@@ -24,7 +24,7 @@ func TestMissingToolsAreNamedAtOnce(t *testing.T) {
 }
 
 func TestUnknownStackNamesThoseThatThereAre(t *testing.T) {
-	newMachine(t).platform("up", "STACK=mine").fails().says("There are: dev prod small")
+	newMachine(t).platform("up", "STACK=mine").fails().says("Set STACK to one of: dev prod small")
 }
 
 func TestUpNeedsADockerDaemon(t *testing.T) {
@@ -75,7 +75,7 @@ func TestUpNamesAWrongPassphrase(t *testing.T) {
 	m.platform("up").fails().says("PULUMI_CONFIG_PASSPHRASE")
 }
 
-// TestRunsChangeNoFileOfTheRepository: what pulumi writes into the project goes into a copy.
+// TestRunsChangeNoFileOfTheRepository: pulumi works on a copy of the project.
 func TestRunsChangeNoFileOfTheRepository(t *testing.T) {
 	m := newMachine(t)
 	m.write(filepath.Join(m.root, "Pulumi.dev.yaml"), "config:\n  shopstream:profile: default\n  shopstream:cluster: {context: minikube}\nencryptionsalt: v1:mine\n")
@@ -96,7 +96,7 @@ func TestRunsChangeNoFileOfTheRepository(t *testing.T) {
 	if backend := m.read("backend"); backend != "file://"+m.root+"/.pulumi-state shopstream\n" {
 		t.Errorf("the state is at %q", backend)
 	}
-	// With secrets in it, the file is of that passphrase.
+	// If it contains secrets, the file belongs to that passphrase.
 	m.write(filepath.Join(m.root, "Pulumi.dev.yaml"), "config:\n  shopstream:apiToken: {secure: v1:abc}\nencryptionsalt: v1:mine\n")
 	m.platform("up").succeeds()
 	if stack := m.read("stack"); !strings.Contains(stack, "v1:mine") || !strings.Contains(stack, "v1:abc") {
@@ -123,11 +123,11 @@ func TestStackFilesOfEveryStyle(t *testing.T) {
 	}
 }
 
-func TestFaultsOfTheConfigurationAreToldAtOnce(t *testing.T) {
+func TestConfigFaultsAreListedAllAtOnce(t *testing.T) {
 	m := newMachine(t)
 	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {contxt: a}\n  shopstream:kafka: {brokers: three}\n")
 	m.platform("up", "STACK=mine").fails().says("cluster.contxt", "kafka.brokers").doesNotSay("again").didNot("pulumi")
-	// What can't be read, a value that is wrong by itself, and values that don't fit each other.
+	// Unreadable values, wrong values, and values that contradict each other.
 	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {contxt: a}\n  shopstream:logLevel: loud\n  shopstream:addons: {kedaNamespace: shop}\n  shopstream:services: {consumer: {max: 9}}\n")
 	for _, command := range []string{"up", "preview"} {
 		m.platform(command, "STACK=mine").fails().says("cluster.contxt", "logLevel", "addons.kedaNamespace", "services.consumer.max").didNot("pulumi", "minikube")
@@ -144,7 +144,7 @@ func TestLocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const nobody = 4194305 // more than any process has
+	const nobody = 4194305 // greater than any process id
 	t.Run("of a run that was killed", func(t *testing.T) {
 		m := newMachine(t)
 		lock(m, nobody, here)
@@ -179,11 +179,11 @@ elsewhere   secret-other    other           pending-install
 		didNot("secret-metrics", "secret-mine", "secret-other")
 }
 
-// Such as one that a colleague has brought up under the same name, from a backend of their own.
-func TestUpLeavesAPlatformAloneThatItsStateDoesNotKnow(t *testing.T) {
+// Such as one that a colleague has created under the same name, from another backend.
+func TestUpLeavesAnUnknownPlatformAlone(t *testing.T) {
 	m := newMachine(t)
 	m.set("namespaces", "shop\nshop-data\n")
-	m.platform("up").fails().says("namespaces shop, shop-data", "the state of stack dev knows nothing").didNot("pulumi up", "delete")
+	m.platform("up").fails().says("namespaces shop, shop-data", "which is missing from the state of stack dev").didNot("pulumi up", "delete")
 }
 
 const withNamespace = `{"version":3,"deployment":{"resources":[{"urn":"urn:pulumi:dev::shopstream::kubernetes:core/v1:Namespace::shop","type":"kubernetes:core/v1:Namespace"}]}}`
@@ -198,7 +198,7 @@ func TestUpShowsWhatItDoes(t *testing.T) {
 		doesNotSay("mine-1")
 }
 
-func TestUpThatFailsSaysWhetherThereIsSomethingToGoOnFrom(t *testing.T) {
+func TestAFailedUpSaysWhetherAnythingWasChanged(t *testing.T) {
 	m := newMachine(t)
 	m.set("pulumi-up", "boom")
 	m.platform("up").fails().says("up has changed nothing", "boom").doesNotSay("again")
@@ -325,7 +325,7 @@ func TestPreviewOfProductionNeedsNoSecret(t *testing.T) {
 	}
 }
 
-// TestStatusShowsTheRest: a port-forward that fails is no reason to show nothing.
+// TestStatusShowsTheRest: if a port-forward fails, everything else is still shown.
 func TestStatusShowsTheRest(t *testing.T) {
 	m := newMachine(t)
 	m.set("namespaces", "shop")

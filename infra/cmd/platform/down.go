@@ -73,7 +73,7 @@ func (p *platform) keepsVolumes() bool {
 	return p.config.KeepVolumes && p.getenv("KEEP_VOLUMES") != "false"
 }
 
-// checkVolumes refuses to delete volumes that are to be kept, and unprotects those that are not.
+// checkVolumes refuses to delete volumes that should be kept, and unprotects those that should not.
 func (p *platform) checkVolumes(ctx context.Context, stack *auto.Stack, state apitype.DeploymentV3, namespaces []string) error {
 	protected := slices.ContainsFunc(state.Resources, func(r apitype.ResourceV3) bool { return r.Protect })
 	switch {
@@ -87,7 +87,7 @@ func (p *platform) checkVolumes(ctx context.Context, stack *auto.Stack, state ap
 	return nil
 }
 
-// checkGone waits until nothing is left in the namespaces that the stack had, and reports what is.
+// checkGone waits until the stack's namespaces and volumes are gone, and reports what is left.
 func (p *platform) checkGone(ctx context.Context, namespaces []string, removed []release) error {
 	var left, volumes, kept []string
 	var err error

@@ -19,7 +19,7 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// trial is one run of the smoke test: it buys something from outside and finds it again, looks whether orders are counted,
+// trial is one run of the smoke test: it buys something from outside and finds it again, checks that orders are counted,
 // and tries connections that the network policies must allow or refuse. Every wait is bounded, and it deletes its pods.
 type trial struct {
 	*platform
@@ -83,7 +83,7 @@ func (t *trial) report(what string, err error) {
 	t.say("  ok     %s", what)
 }
 
-// check tries until there is no error, and reports the last one.
+// check retries until there is no error or the time is over, and reports the result.
 func (t *trial) check(ctx context.Context, limit time.Duration, what string, try func(context.Context) error) bool {
 	var err error
 	if within(ctx, limit, func(ctx context.Context) bool {
@@ -97,7 +97,7 @@ func (t *trial) check(ctx context.Context, limit time.Duration, what string, try
 	return false
 }
 
-// enter reaches the services as their clients do, through the ingress controller; or directly, where the stack installs
+// enter connects to the services as their clients do, through the ingress controller; or directly, if the stack installs
 // none.
 func (t *trial) enter(ctx context.Context) error {
 	open := func(namespace, service string, port int, url string) (visitor, error) {
@@ -143,7 +143,7 @@ func (t *trial) buy(ctx context.Context) error {
 	return nil
 }
 
-// finds looks for a text in an answer.
+// finds looks for a text in a response.
 func (t *trial) finds(v visitor, path string, text *string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		body, err := v.get(ctx, path)

@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// platformUp is a machine whose platform is up; stored is the event that is found there.
+// platformUp is a machine whose platform is running; stored is the event that is found there.
 func platformUp(t *testing.T, stored string) *machine {
 	t.Helper()
-	// A company's proxy, which nothing on this machine may be asked through.
+	// A company's proxy, which must not be used for anything on this machine.
 	t.Setenv("http_proxy", "http://127.0.0.1:1")
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	m := newMachine(t)
@@ -46,7 +46,7 @@ func TestSmokeTestOfAPlatformThatWorks(t *testing.T) {
 	m.platform("e2e").succeeds().says("Through port-forwards")
 }
 
-func TestSmokeTestSaysWhichDoorIsOpen(t *testing.T) {
+func TestSmokeTestNamesAnOpenConnection(t *testing.T) {
 	m := platformUp(t, "e-1")
 	m.set("stranger", "kafka.shop-data:9092=open\n")
 	m.platform("e2e").fails().says("FAILED a pod without an edge to kafka.shop-data:9092: refused", "kafka.shop-data:9092=open", "checks failed")

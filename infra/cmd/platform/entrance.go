@@ -16,8 +16,8 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// entrance is how the services are reached from outside: the Service of the ingress controller, where the stack installs
-// one, and the URL, where it can be known.
+// entrance says how the services are reached from outside: the Service of the ingress controller, if the stack installs
+// one, and the URL, if it is known.
 type entrance struct {
 	namespace, service, url string
 	scheme                  string
@@ -95,11 +95,11 @@ func (p *platform) showEntrance(ctx context.Context) error {
 // visitor calls the platform's HTTP interfaces.
 type visitor struct {
 	http         *http.Client
-	address, url string // the address is empty where it is the URL's own host
-	token        string // that api requires; empty where it requires none
+	address, url string // the address is empty if it is the URL's own host
+	token        string // that api requires; empty if it requires none
 }
 
-// newVisitor connects to an address whatever the URL names, or to the URL's own host where the address is empty. It uses
+// newVisitor connects to an address whatever the URL names, or to the URL's own host if the address is empty. It uses
 // no proxy, since it calls this machine or the cluster, and accepts any certificate, since it tests what is behind it.
 func newVisitor(address, url, token string) visitor {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // see above
@@ -111,7 +111,7 @@ func newVisitor(address, url, token string) visitor {
 	return visitor{http: &http.Client{Timeout: 15 * time.Second, Transport: transport}, address: address, url: url, token: token}
 }
 
-// visitor has the token of api, where it requires one.
+// visitor returns a visitor with the token of api, if it requires one.
 func (p *platform) visitor(ctx context.Context, address, url string) visitor {
 	encoded, _ := p.kube.run(ctx, "-n", plan.AppNamespace, "get", "secret", "api-token", "--ignore-not-found", "-o", "jsonpath={.data.token}")
 	token, _ := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))

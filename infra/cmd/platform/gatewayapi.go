@@ -15,7 +15,7 @@ import (
 	"shopstream/infra/internal/label"
 )
 
-// gatewayModule has the kinds of the Gateway API as its project releases them, in the version of infra/go.mod.
+// gatewayModule contains the released kinds of the Gateway API, in the version of infra/go.mod.
 const gatewayModule = "sigs.k8s.io/gateway-api"
 
 // gatewayKind is a kind of the Gateway API that the cluster knows.
@@ -34,7 +34,7 @@ func (p *platform) gatewayKinds(ctx context.Context) ([]gatewayKind, error) {
 	return kinds, err
 }
 
-// ensureGatewayAPI installs the kinds of the Gateway API where the cluster knows none, and renews those that this stack
+// ensureGatewayAPI installs the kinds of the Gateway API if the cluster has none, and updates those that this stack
 // has installed. They belong to the whole cluster, so what somebody else has installed is left as it is.
 func (p *platform) ensureGatewayAPI(ctx context.Context) error {
 	if p.config.Ingress.API != config.GatewayAPI {
@@ -73,7 +73,7 @@ func (p *platform) ensureGatewayAPI(ctx context.Context) error {
 	return err
 }
 
-// owner is what the objects that the stack makes for the whole cluster are marked with.
+// owner is the annotation of objects that the stack creates for the whole cluster.
 func (p *platform) owner() string { return config.Project + "/" + p.stack }
 
 // gatewayRelease returns the folder of the kinds and their version. Go's module proxy serves them, and Go checks them
@@ -85,7 +85,7 @@ func (p *platform) gatewayRelease(ctx context.Context) (dir, version string, err
 	}
 	var module struct{ Dir, Version string }
 	if err := json.Unmarshal([]byte(text), &module); err != nil {
-		return "", "", fmt.Errorf("reading what go mod download printed: %w", err)
+		return "", "", fmt.Errorf("reading the output of go mod download: %w", err)
 	}
 	return filepath.Join(module.Dir, "config", "crd", "standard"), module.Version, nil
 }
@@ -123,7 +123,7 @@ func gatewayManifests(dir, owner string) ([]byte, error) {
 	return json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
 }
 
-// removeGatewayAPI removes the kinds that this stack has installed, unless somebody has objects of them: those would go
+// removeGatewayAPI removes the kinds that this stack has installed, unless there are objects of them, which would be deleted
 // with them.
 func (p *platform) removeGatewayAPI(ctx context.Context) error {
 	kinds, err := p.gatewayKinds(ctx)

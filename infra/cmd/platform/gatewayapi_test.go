@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// throughAGateway has a stack whose requests come in through the Gateway API.
+// throughAGateway has a stack that uses the Gateway API.
 func throughAGateway(t *testing.T) *machine {
 	t.Helper()
 	m := newMachine(t)
@@ -62,7 +62,7 @@ func TestDownRemovesOnlyItsOwnGatewayAPI(t *testing.T) {
 	m.platform("down", "STACK=mine").succeeds().didNot("delete customresourcedefinitions")
 }
 
-func TestUpSaysWhatCarriesTheRequests(t *testing.T) {
+func TestUpNamesTheIngressController(t *testing.T) {
 	m := throughAGateway(t)
 	m.platform("up").succeeds().says("archived in March 2026", "CVE-2026-42945", "CVE-2026-42533", "ingress.controller")
 	m.platform("up", "STACK=mine").succeeds().doesNotSay("CVE")

@@ -1,4 +1,4 @@
-// Command platform is what the make targets that deploy call: it prepares the cluster and the state, runs pulumi through
+// Command platform implements the make targets that deploy: it prepares the cluster and the state, runs pulumi through
 // its Automation API, repairs what an interrupted run has left, and shows what is running.
 package main
 
@@ -30,7 +30,7 @@ const usage = `platform COMMAND, with STACK=dev (default), small, prod or one of
   e2e       smoke-test the running stack
   status    pods, autoscalers, lag, backups --json, or JSON=1
   backup    dump the purchases now
-  restore   list the dumps, or insert what a database lacks of one   BACKUP=name, INTO=database
+  restore   list the dumps, or insert what is missing from one       BACKUP=name, INTO=database
   load      put a load on it, and judge     RATE=200 or PHASES=steady=200x90s,quiet=0x30s; OUT=build/load.html
   plan      what a load needs             RATE=1000 SIZE=300 RETENTION=168h KEPT=8760h CATCH_UP=30s DRAIN=5000 FAILS=zone, JSON=1
   logs      the services' logs              SERVICE=api, SINCE=10m, TAIL=20, FOLLOW=0
@@ -107,7 +107,7 @@ func (p *platform) load(ctx context.Context, check bool) error {
 		p.stack = "dev"
 	}
 	if _, err := os.Stat(p.stackFile()); err != nil {
-		return fmt.Errorf("there is no stack %q, since there is no Pulumi.%s.yaml. There are: %s. Set one with STACK=…", p.stack, p.stack, p.stacks())
+		return fmt.Errorf("there is no stack %q: Pulumi.%s.yaml does not exist. Set STACK to one of: %s", p.stack, p.stack, p.stacks())
 	}
 	var err error
 	if p.settings, err = config.ReadStackFile(p.stackFile()); err != nil {
@@ -136,7 +136,7 @@ func (p *platform) stacks() string {
 	return strings.Join(files, " ")
 }
 
-// is reports whether a switch is on.
+// is reports whether a variable is set to 1.
 func (p *platform) is(variable string) bool { return p.getenv(variable) == "1" }
 
 func (p *platform) isProduction() bool { return p.config.Profile == config.Production }

@@ -13,8 +13,7 @@ import (
 	"shopstream/infra/internal/config"
 )
 
-// machine is one on which the tools only pretend: shell scripts that do what the files in fake tell them, and write what
-// they are asked for into its log.
+// machine has fake tools only: shell scripts that do what the files in the folder fake say, and log their arguments.
 type machine struct {
 	t    *testing.T
 	root string // the repository, with its stacks
@@ -87,7 +86,7 @@ case "$*" in
 esac`,
 }
 
-// newMachine has everything installed and a cluster that answers.
+// newMachine has all tools installed, and a cluster that answers.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	shell, err := exec.LookPath("sh")
@@ -140,7 +139,7 @@ func (m *machine) write(path, content string) {
 	}
 }
 
-// set decides what a pretender says.
+// set sets the output of a fake tool.
 func (m *machine) set(name, content string) {
 	m.t.Helper()
 	m.write(filepath.Join(m.fake, name), content)

@@ -22,8 +22,8 @@ import (
 // stateFolder holds what make writes for pulumi; nothing in it is committed.
 const stateFolder = ".pulumi-state"
 
-// localPassphrase encrypts the state of the stacks that one machine tries out, which need no account. It is no secret:
-// what it protects is worth as little as the password of a laptop's test database.
+// localPassphrase encrypts the state of stacks that are tried on one machine and need no account. It is not a secret:
+// it protects nothing more than the passwords of a test database.
 const localPassphrase = "shopstream"
 
 // backend is where pulumi keeps the state, and the project and the stack's file that it reads.
@@ -98,7 +98,7 @@ func (p *platform) open(ctx context.Context, b backend) (*auto.Stack, error) {
 	env := map[string]string{
 		"PULUMI_BACKEND_URL":       b.url,
 		"PULUMI_SKIP_UPDATE_CHECK": "true",
-		// Where the stack's file has no salt, the one in the state is used.
+		// If the stack's file has no salt, the one in the state is used.
 		"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
 	}
 	if b.passphrase != "" {
@@ -172,7 +172,7 @@ func exported(ctx context.Context, stack *auto.Stack) (apitype.DeploymentV3, err
 	return deployment, nil
 }
 
-// unfinished is the error of up or down. It says whether anything was changed since before, and how to go on.
+// unfinished is the error of up or down. It says whether anything was changed, and how to continue.
 func (p *platform) unfinished(ctx context.Context, stack *auto.Stack, command string, before apitype.DeploymentV3, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s was interrupted. Run make %s again: it continues where it stopped", command, command)

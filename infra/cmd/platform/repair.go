@@ -20,7 +20,7 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// unlock removes the lock of a run that was killed, and no other. Only a backend that is a folder has locks that name the
+// unlock removes the lock of a killed run, and no other. Only in a backend that is a folder do locks name the
 // process.
 func (p *platform) unlock(ctx context.Context, stack *auto.Stack, b backend) error {
 	folder, ok := strings.CutPrefix(b.url, "file://")
@@ -69,9 +69,9 @@ func isAlive(pid int) bool {
 	return err != nil || !strings.Contains(string(state), ") Z ")
 }
 
-// repair lets an interrupted run be run again, and returns the state before that run. Helm refuses a release whose last
-// operation never finished, and one that pulumi doesn't know because it was killed before it could record it. Without
-// Helm's record, the release is installed again, over the objects that exist.
+// repair makes it possible to run up again after an interruption, and returns the present state. Helm refuses a release
+// whose last operation never finished, and one that pulumi doesn't know because it was killed before it could record it.
+// Without Helm's record, the release is installed again, over the objects that exist.
 func (p *platform) repair(ctx context.Context, stack *auto.Stack) (apitype.DeploymentV3, error) {
 	state, err := exported(ctx, stack)
 	if err != nil {
@@ -91,8 +91,8 @@ func (p *platform) repair(ctx context.Context, stack *auto.Stack) (apitype.Deplo
 		return state, err
 	}
 	if len(state.Resources) == 0 && len(pending) == 0 && len(namespaces) > 0 {
-		return state, fmt.Errorf("the cluster at the context %q has a shopstream (namespaces %s) that the state of stack %s knows nothing of, so nothing was changed: "+
-			"use the backend that it was brought up with, or another cluster; if that state is lost for good, delete these namespaces first",
+		return state, fmt.Errorf("the cluster at the context %q already has a shopstream (namespaces %s), which is missing from the state of stack %s, so nothing was changed: "+
+			"use the backend that it was created with, or another cluster; if that state is lost, delete these namespaces first",
 			p.kube.context, strings.Join(namespaces, ", "), p.stack)
 	}
 	releases, err := p.kube.rows(ctx, []string{".metadata.namespace", ".metadata.name", ".metadata.labels.name", ".metadata.labels.status"},
@@ -121,7 +121,7 @@ func (p *platform) repair(ctx context.Context, stack *auto.Stack) (apitype.Deplo
 	return state, nil
 }
 
-// releaseScalers removes the finalizers of ScaledObjects where KEDA is no longer there to do it: their namespace could
+// releaseScalers removes the finalizers of ScaledObjects if KEDA is no longer there to do it: otherwise their namespace could
 // never be deleted.
 func (p *platform) releaseScalers(ctx context.Context) error {
 	if _, err := p.kube.run(ctx, "get", "crd", "scaledobjects.keda.sh"); err != nil {

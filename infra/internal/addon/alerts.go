@@ -43,7 +43,7 @@ func healthRules(args PrometheusArgs) []rule {
 	database := fmt.Sprintf("{namespace=%q,statefulset=%q}", args.DataNamespace, args.Database)
 	data := fmt.Sprintf("{namespace=%q}", args.DataNamespace)
 	services := fmt.Sprintf("{namespace=%q}", args.AppNamespace)
-	// Without the kubelet's requests: a probe that answers "not ready" is not an error, and the many others would hide one.
+	// Without the kubelet's requests: a failed readiness probe is not an error, and their number would hide real ones.
 	const requests = `http_requests_total{route!~"/-/.*|/health|/metrics"`
 	return []rule{
 		{
@@ -72,7 +72,7 @@ func healthRules(args PrometheusArgs) []rule {
 			expr:     "kube_statefulset_status_replicas_ready" + database + " < kube_statefulset_replicas" + database,
 			wait:     "5m",
 			severity: warning,
-			summary:  "A member of the database is not ready. Of three, two go on; if one more fails, nothing is stored.",
+			summary:  "A member of the database is not ready. Two of three still work; if one more fails, nothing is stored.",
 		},
 		{
 			name:     "VolumeFillsUp",
@@ -82,8 +82,8 @@ func healthRules(args PrometheusArgs) []rule {
 			summary:  "{{ $labels.persistentvolumeclaim }} is nearly full: a broker or a database that can't write stops.",
 		},
 		{
-			// A dump or a drill that was due more than 4 hours ago, as long as it may take, and has not succeeded since; or that was
-			// never started. The restore's CronJob is suspended, and never due.
+			// A dump or a drill that was due more than 4 hours ago, which is the longest it may take, and has not succeeded since;
+			// or that was never started. The restore's CronJob is suspended, and never due.
 			name: "BackupFails",
 			expr: "time() - kube_cronjob_status_last_schedule_time" + data + " > 15000" +
 				" unless kube_cronjob_status_last_successful_time" + data + " >= kube_cronjob_status_last_schedule_time" + data +
@@ -120,7 +120,7 @@ func healthRules(args PrometheusArgs) []rule {
 			expr:     `absent(kube_deployment_status_replicas_available` + services + `)`,
 			wait:     "5m",
 			severity: warning,
-			summary:  "Nobody tells which pods are there: kube-state-metrics is missing.",
+			summary:  "The state of the pods is unknown: kube-state-metrics is missing.",
 		},
 		{
 			name: "ErrorRate",
@@ -138,7 +138,7 @@ func healthRules(args PrometheusArgs) []rule {
 			summary:  "{{ $labels.service }} is {{ $value }} records behind on {{ $labels.topic }} and does not catch up.",
 		},
 		{
-			// Whatever the size of the lag: a partition that is consumed reaches zero from time to time.
+			// Whatever the size of the lag: the lag of a partition that is consumed reaches zero from time to time.
 			name: "ConsumerStuck",
 			expr: `sum by (service, topic, partition) (kafka_consumer_lag and kafka_consumer_lag offset 10m` +
 				` and min_over_time(kafka_consumer_lag[10m]) > 0 and resets(kafka_consumer_lag[10m]) == 0)`,
@@ -154,12 +154,12 @@ func healthRules(args PrometheusArgs) []rule {
 			summary:  "{{ $labels.service }} set records of {{ $labels.topic }} aside: {{ $labels.reason }}.",
 		},
 		{
-			// Services go on by themselves; somebody has deleted a topic, or a leader lacked what another had.
+			// Services continue by themselves. A topic was deleted, or a leader lacked records of the one before.
 			name:     "LogChanged",
 			expr:     `sum by (service, topic, kind) (increase(kafka_log_changes_total[10m])) > 0`,
 			wait:     "0m",
 			severity: warning,
-			summary:  "{{ $labels.service }} could not go on where it stood in {{ $labels.topic }}: {{ $labels.kind }}. For purchases, run management-api store-again (docs/operations.md).",
+			summary:  "{{ $labels.service }} could not continue at its position in {{ $labels.topic }}: {{ $labels.kind }}. For purchases, run management-api store-again (docs/operations.md).",
 		},
 		{
 			name: "AutoscalerAtItsLimit",
@@ -167,7 +167,7 @@ func healthRules(args PrometheusArgs) []rule {
 				" >= kube_horizontalpodautoscaler_spec_max_replicas" + services,
 			wait:     "15m",
 			severity: warning,
-			summary:  "{{ $labels.horizontalpodautoscaler }} has as many pods as it may have: raise its max.",
+			summary:  "{{ $labels.horizontalpodautoscaler }} has reached its maximum number of pods: raise its max.",
 		},
 	}
 }
@@ -177,29 +177,29 @@ func promiseRules() []rule {
 	const buy = `{service="web-server",route=~".*/buy"}`
 	return []rule{
 		{
-			// 202 is answered after Kafka has acknowledged, within a bounded time.
+			// 202 is answered once Kafka has acknowledged, within a time limit.
 			name: "BuyIsSlow",
 			expr: `histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket` + buy + `[5m]))) > 1`,
 			wait: "5m", severity: warning,
 			summary: "One buyer in a hundred waits more than a second for an answer.",
 		},
 		{
-			// The buyer gets an error for what Kafka refuses; each one is a purchase that did not happen.
+			// If Kafka refuses a purchase, the buyer gets an error: the purchase did not happen.
 			name: "EventsRefused",
 			expr: `sum by (service, topic, reason) (increase(kafka_produce_errors_total[5m])) > 0`,
 			wait: "0m", severity: critical,
-			summary: "Kafka does not take what {{ $labels.service }} sends to {{ $labels.topic }}: {{ $labels.reason }}.",
+			summary: "Kafka does not accept records from {{ $labels.service }} for {{ $labels.topic }}: {{ $labels.reason }}.",
 		},
 		{
-			// Nothing lost: what was accepted gets stored.
+			// Nothing is lost: what was accepted is stored.
 			name: "PurchasesAreNotStored",
 			expr: `sum(increase(http_requests_total{service="web-server",route=~".*/buy",code="202"}[10m])) > 0` +
 				` unless sum(increase(purchases_stored_total[10m])) > 0`,
 			wait: "5m", severity: critical,
-			summary: "Purchases are accepted, and none has been stored for ten minutes.",
+			summary: "Purchases are accepted, but none has been stored for ten minutes.",
 		},
 		{
-			// What was deleted before its reader came to it is gone.
+			// Records that were deleted before they were read are lost.
 			name: "RecordsUnread",
 			expr: `sum by (service, topic) (increase(kafka_records_unread_total[10m])) > 0`,
 			wait: "0m", severity: critical,
@@ -218,10 +218,10 @@ func promiseRules() []rule {
 			expr: `sum(rate(transactions_total{outcome!="committed"}[10m]))` +
 				` / sum(rate(transactions_total[10m])) > 0.05`,
 			wait: "10m", severity: warning,
-			summary: "More than one transaction in twenty is aborted: totals are right, and late.",
+			summary: "More than one transaction in twenty is aborted: totals are right, but late.",
 		},
 		{
-			// The last records of a topic, all of them, at once.
+			// The last records of a topic, complete and at once.
 			name: "MessagesAreSlow",
 			expr: `histogram_quantile(0.99, sum by (le) (rate(messages_read_duration_seconds_bucket[5m]))) > 2`,
 			wait: "5m", severity: warning,
@@ -232,7 +232,7 @@ func promiseRules() []rule {
 			expr: `sum(rate(messages_read_duration_seconds_count{complete="false"}[10m]))` +
 				` / sum(rate(messages_read_duration_seconds_count[10m])) > 0.1`,
 			wait: "10m", severity: warning,
-			summary: "One read of a topic in ten ends before it has everything that was asked for.",
+			summary: "One read of a topic in ten ends before it has all requested records.",
 		},
 	}
 }

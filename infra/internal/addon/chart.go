@@ -12,26 +12,26 @@ type Chart struct {
 	Version   string
 	Namespace string
 
-	// Repository is where the chart comes from. With Folder set it comes from there instead.
+	// Repository is where the chart comes from, unless Folder is set.
 	Repository string
 	Folder     string
 
 	Values map[string]any
 
-	// SkipCRDs leaves out what is in the chart's folder crds, which no release ever takes away again.
+	// SkipCRDs skips the definitions in the chart's folder crds, which Helm never removes again.
 	SkipCRDs bool
 
-	// Rights is what its pods may do with the objects of the API server, where the chart itself grants nothing.
+	// Rights is what its pods may do with objects of the API server, if the chart itself grants nothing.
 	Rights Rights
 
-	// Unknown charts can't be reached. A preview shows them, and can't tell whether they would change.
+	// Unknown charts are unreachable. A preview shows them, but not whether they would change.
 	Unknown bool
 
-	// Demands is what its pods request.
+	// Demands are the resources that its pods request.
 	Demands []Demand
 }
 
-// Source is where charts come from instead of their own repositories, and what is changed about them.
+// Source is where charts come from instead of their own repositories, and which of their values are overridden.
 type Source struct {
 	Repository, Folder string
 	Values             map[string]any

@@ -8,12 +8,12 @@ import (
 	"shopstream/infra/internal/pod"
 )
 
-// Demand is what one kind of pod of a chart requests.
+// Demand is the resource request of one kind of pod of a chart.
 type Demand struct {
 	Name      string
 	Resources pod.Resources
 
-	// More is how many pods there are beyond one.
+	// More is the number of pods beyond one.
 	More int
 }
 
@@ -34,14 +34,14 @@ func values(r pod.Resources) map[string]any {
 	}
 }
 
-// KEDAArgs is what a stack chooses about KEDA.
+// KEDAArgs configures KEDA.
 type KEDAArgs struct {
 	Namespace string
 
-	// Watched is the namespace whose workloads it scales, and the only one beside its own that it reads.
+	// Watched is the namespace whose workloads it scales, and the only one besides its own that it reads.
 	Watched string
 
-	// ReadsSecrets lets it read the Secrets there, for what it authenticates to the brokers with.
+	// ReadsSecrets lets it read the Secrets there, with its credentials for the brokers.
 	ReadsSecrets bool
 }
 
@@ -72,7 +72,7 @@ func KEDA(args KEDAArgs) Chart {
 	}
 }
 
-// MetricsServer serves the CPU use that autoscalers look at.
+// MetricsServer provides the CPU usage that autoscalers need.
 func MetricsServer(namespace string, kubeletInsecureTLS bool) Chart {
 	server := Demand{Name: "metrics-server", Resources: resources("50m", "100Mi")}
 	settings := map[string]any{"resources": values(server.Resources)}
@@ -87,7 +87,7 @@ func MetricsServer(namespace string, kubeletInsecureTLS bool) Chart {
 	}
 }
 
-// merge lays one chart's values over another's, key by key.
+// merge overrides one chart's values by another's, key by key.
 func merge(base, over map[string]any) map[string]any {
 	merged := maps.Clone(base)
 	for key, value := range over {

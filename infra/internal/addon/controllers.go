@@ -1,6 +1,6 @@
 package addon
 
-// ControllerArgs is what a stack chooses about what carries requests in.
+// ControllerArgs configures the ingress controller.
 type ControllerArgs struct {
 	Namespace   string
 	Class       string
@@ -8,12 +8,12 @@ type ControllerArgs struct {
 	Replicas    int
 	Zones       bool
 
-	// Routed is the namespace of the routes, their services and their certificate: the only one beside its own that it
-	// reads.
+	// Routed is the namespace of the routes, their services and their certificate: the only one besides its own that the
+	// controller reads.
 	Routed string
 }
 
-// IngressNginx is the controller of ingress-nginx. Its project has ended, and the chart is the last one.
+// IngressNginx is the ingress-nginx controller. Its project has ended, and this chart is the last one.
 func IngressNginx(args ControllerArgs) Chart {
 	controller := Demand{Name: "ingress-nginx", Resources: resources("50m", "160Mi"), More: args.Replicas - 1}
 	return Chart{
@@ -27,10 +27,10 @@ func IngressNginx(args ControllerArgs) Chart {
 				"ingressClass":            args.Class,
 				"resources":               values(controller.Resources),
 				"service":                 map[string]any{"type": args.ServiceType},
-				// Of two and more the chart lets one be taken away at a time.
+				// With two or more pods, the chart lets one be evicted at a time.
 				"replicaCount":              args.Replicas,
 				"topologySpreadConstraints": spread("ingress-nginx", args.Zones),
-				// The chart's defaults let it read every Secret of the cluster, and have it judge everybody's Ingress.
+				// The chart's defaults let it read every Secret of the cluster, and validate every Ingress of the cluster.
 				"scope": map[string]any{"enabled": true, "namespace": args.Routed},
 				"admissionWebhooks": map[string]any{
 					"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": args.Routed}},
@@ -55,18 +55,18 @@ func IngressNginx(args ControllerArgs) Chart {
 	}
 }
 
-// The ports of Traefik's pods. It knows a Gateway's listener by the port that it listens on itself.
+// The ports of Traefik's pods. It maps a Gateway's listener to its own by the port.
 const (
 	TraefikHTTP  = 8000
 	TraefikHTTPS = 8443
 )
 
-// Traefik carries requests by the Gateway API, whose kinds have to be on the cluster before it is. Its own kinds are
-// left out: nothing here uses them.
+// Traefik implements the Gateway API, whose kinds must be in the cluster first. Its own kinds are skipped: nothing
+// here uses them.
 func Traefik(args ControllerArgs) Chart {
 	controller := Demand{Name: "traefik", Resources: resources("50m", "128Mi"), More: args.Replicas - 1}
 	off := map[string]any{"enabled": false}
-	// While a pod stops, requests still come until everybody knows.
+	// While a pod stops, it gets requests until its address is removed everywhere.
 	lifecycle := map[string]any{"lifeCycle": map[string]any{"requestAcceptGraceTimeout": "5s"}}
 	read := []Rule{
 		{Resources: []string{"configmaps", "secrets", "services"}, Verbs: reading()},
@@ -114,7 +114,7 @@ func Traefik(args ControllerArgs) Chart {
 				{Group: gatewayGroup, Resources: []string{"gatewayclasses/status"}, Verbs: []string{"update"}},
 			},
 			Namespaces: map[string][]Rule{
-				// Its own has the Service whose address it writes into the Gateway's status.
+				// Its own namespace has the Service whose address it writes into the Gateway's status.
 				args.Namespace: read,
 				args.Routed: append(read[:len(read):len(read)], Rule{
 					Group: gatewayGroup, Verbs: []string{"update"}, Resources: []string{
@@ -128,7 +128,7 @@ func Traefik(args ControllerArgs) Chart {
 
 const gatewayGroup = "gateway.networking.k8s.io"
 
-// spread keeps a chart's pods on different nodes and in different zones, where that is possible.
+// spread puts a chart's pods on different nodes and in different zones, if possible.
 func spread(name string, zones bool) []any {
 	constraint := func(key string) any {
 		return map[string]any{

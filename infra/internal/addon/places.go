@@ -4,24 +4,24 @@ import (
 	"shopstream/infra/internal/netpol"
 )
 
-// Places is where the addons run.
+// Places says in which namespaces the addons run.
 type Places struct {
 	Ingress, KEDA, Monitoring string
 }
 
-// IngressNginx is the pods of ingress-nginx that carry requests.
+// IngressNginx are the pods of ingress-nginx that serve requests.
 func (p Places) IngressNginx() netpol.Peer {
 	return chartPeer(p.Ingress, "ingress-nginx", map[string]string{
 		"app.kubernetes.io/name": "ingress-nginx", "app.kubernetes.io/component": "controller",
 	})
 }
 
-// Traefik is the pods of Traefik.
+// Traefik are the pods of Traefik.
 func (p Places) Traefik() netpol.Peer {
 	return chartPeer(p.Ingress, "traefik", map[string]string{"app.kubernetes.io/name": "traefik"})
 }
 
-// KEDAOperator is the pod that asks the brokers for lag.
+// KEDAOperator is the pod that reads lag from the brokers.
 func (p Places) KEDAOperator() netpol.Peer {
 	return chartPeer(p.KEDA, "keda-operator", map[string]string{"app": "keda-operator"})
 }
@@ -37,15 +37,15 @@ func chartPeer(namespace, name string, labels map[string]string) netpol.Peer {
 	return netpol.Peer{Name: name, Namespace: namespace, Labels: labels}
 }
 
-// The API server calls webhooks and extension APIs from an address that no selector matches, so those ports are open to all,
-// like the ports for clients outside of the cluster.
+// The API server calls webhooks and extension APIs from an address that no selector matches, so those ports are open to
+// everyone, like the ports for clients outside of the cluster.
 func anywhere(name string) netpol.Peer { return netpol.Peer{Name: name} }
 
 func apiServer(from netpol.Peer, ports []int) netpol.Call {
 	return netpol.Call{From: from, To: anywhere("api server"), Ports: netpol.TCP(ports...), Why: "watches the cluster"}
 }
 
-// IngressNginxCalls is what ingress-nginx needs for itself.
+// IngressNginxCalls are the calls that ingress-nginx needs for itself.
 func (p Places) IngressNginxCalls(apiServerPorts []int) []netpol.Call {
 	controller := p.IngressNginx()
 	hook := chartPeer(p.Ingress, "ingress-nginx-admission", map[string]string{
@@ -59,7 +59,7 @@ func (p Places) IngressNginxCalls(apiServerPorts []int) []netpol.Call {
 	}
 }
 
-// TraefikCalls is what Traefik needs for itself.
+// TraefikCalls are the calls that Traefik needs for itself.
 func (p Places) TraefikCalls(apiServerPorts []int) []netpol.Call {
 	return []netpol.Call{
 		{From: anywhere("clients"), To: p.Traefik(), Ports: netpol.TCP(TraefikHTTP, TraefikHTTPS), Why: "requests"},
@@ -67,7 +67,7 @@ func (p Places) TraefikCalls(apiServerPorts []int) []netpol.Call {
 	}
 }
 
-// KEDACalls is what KEDA needs for itself.
+// KEDACalls are the calls that KEDA needs for itself.
 func (p Places) KEDACalls(apiServerPorts []int) []netpol.Call {
 	operator := p.KEDAOperator()
 	metrics := chartPeer(p.KEDA, "keda-metrics-apiserver", map[string]string{"app": "keda-operator-metrics-apiserver"})
@@ -82,7 +82,7 @@ func (p Places) KEDACalls(apiServerPorts []int) []netpol.Call {
 	}
 }
 
-// MetricsServerCalls is what the metrics server needs.
+// MetricsServerCalls are the calls that the metrics server needs.
 func (p Places) MetricsServerCalls(apiServerPorts []int) []netpol.Call {
 	server := chartPeer(p.Monitoring, "metrics-server", map[string]string{"app.kubernetes.io/name": "metrics-server"})
 	return []netpol.Call{
@@ -92,7 +92,7 @@ func (p Places) MetricsServerCalls(apiServerPorts []int) []netpol.Call {
 	}
 }
 
-// PrometheusCalls is what Prometheus needs beside the platform's metrics.
+// PrometheusCalls are the calls that Prometheus needs besides those for the platform's metrics.
 func (p Places) PrometheusCalls(apiServerPorts []int) []netpol.Call {
 	server := p.PrometheusServer()
 	state := chartPeer(p.Monitoring, "kube-state-metrics",

@@ -6,21 +6,21 @@ import (
 	"shopstream/infra/internal/label"
 )
 
-// PrometheusArgs is what a stack chooses about Prometheus, and where it finds what it monitors.
+// PrometheusArgs configures Prometheus, and says where it finds what it monitors.
 type PrometheusArgs struct {
 	Namespace string
 	Retention string
 
-	// Storage is the size of the volume; zero means none.
+	// Storage is the size of the volume; zero means no volume.
 	Storage resource.Quantity
 
-	// AppNamespace holds the services, DataNamespace the brokers.
+	// AppNamespace contains the services, DataNamespace the brokers.
 	AppNamespace, DataNamespace string
 
-	// Broker is the name of the brokers' StatefulSet, and the beginning of the controllers'; Database is the database's.
+	// Broker is the name of the brokers' StatefulSet, and the prefix of the controllers'; Database is the database's.
 	Broker, Database string
 
-	// PortName is the name of the services' port, which serves their metrics too.
+	// PortName is the name of the services' port, which serves their metrics.
 	PortName string
 
 	// GuardPortName is that of the guards beside Kafka's nodes, which serve when the certificate ends; empty means that they
@@ -72,7 +72,7 @@ func Prometheus(args PrometheusArgs) Chart {
 				},
 			},
 			"kube-state-metrics": map[string]any{
-				// It may list what it collects and no more: the chart's own choice has it list every Secret of the cluster.
+				// It may list what it collects and no more: by default the chart lets it list every Secret of the cluster.
 				"collectors": []any{"cronjobs", "deployments", "horizontalpodautoscalers", "statefulsets"},
 				"resources":  values(state.Resources),
 			},
@@ -88,7 +88,7 @@ func Prometheus(args PrometheusArgs) Chart {
 	}
 }
 
-// unusedJobs are scrape jobs of the chart that would read what no rule here looks at, or need more rights.
+// unusedJobs are scrape jobs of the chart whose metrics no rule here uses, or that need more rights.
 func unusedJobs() []string {
 	return []string{
 		"kubernetes-api-servers", "kubernetes-nodes-cadvisor",
@@ -131,7 +131,7 @@ func stateJob() map[string]any {
 	}
 }
 
-// volumesJob is the chart's own job for the kubelets, of which only how full the volumes are is kept.
+// volumesJob is the chart's own job for the kubelets. Only the usage of volumes is kept.
 func volumesJob() map[string]any {
 	return map[string]any{
 		"metric_relabel_configs": []any{map[string]any{

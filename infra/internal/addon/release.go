@@ -73,7 +73,7 @@ func NewRelease(
 		args.SkipCrds = pulumi.Bool(true)
 	}
 	if chart.Unknown {
-		// The provider reads the chart even in a preview, and fails without it, unless one of its properties is unknown.
+		// The provider reads the chart even in a preview, and fails if it can't, unless one of its properties is unknown.
 		args.Version = pulumi.UnsafeUnknownOutput(nil).ApplyT(func(any) string { return "" }).(pulumi.StringOutput)
 	}
 	if chart.Repository != "" && !chart.InRegistry() {
@@ -96,7 +96,7 @@ func UnlockFirst(ctx *pulumi.Context, unlock Unlock) ([]pulumi.ResourceOption, e
 	}
 	hook, err := ctx.RegisterResourceHook("unlock-release", func(release *pulumi.ResourceHookArgs) error {
 		return unlock(release.NewInputs["namespace"].StringValue(), release.Name)
-		// If unlocking fails, Helm's own error says what is wrong.
+		// If unlocking fails, Helm's own error explains what is wrong.
 	}, &pulumi.ResourceHookOptions{IgnoreErrors: true})
 	if err != nil {
 		return nil, fmt.Errorf("registering the hook that unlocks releases: %w", err)

@@ -11,15 +11,15 @@ import (
 	"shopstream/infra/internal/label"
 )
 
-// Rights is what the service account of a chart may do: on the cluster, and in each namespace.
+// Rights are the rights of a chart's service account: in the cluster, and in each namespace.
 type Rights struct {
 	Account    string
 	Cluster    []Rule
 	Namespaces map[string][]Rule
 }
 
-// Rule allows verbs on resources of one API group; the empty group is Kubernetes's own. With names, on these objects
-// alone.
+// Rule allows verbs on resources of one API group; the empty group is Kubernetes's own. With names, it applies to these
+// objects only.
 type Rule struct {
 	Group     string
 	Resources []string
@@ -27,14 +27,14 @@ type Rule struct {
 	Verbs     []string
 }
 
-// reading returns the verbs of whoever only looks.
+// reading returns the verbs that only read.
 func reading() []string { return []string{"get", "list", "watch"} }
 
 // grantor is the API group of roles.
 const grantor = "rbac.authorization.k8s.io"
 
-// NewRights grants a chart its rights, and returns what has to be there before its pods start. Objects of the cluster have
-// the platform's name in theirs, so that nobody else's are taken over.
+// NewRights grants a chart its rights, and returns the resources that must exist before its pods start. Objects of the
+// cluster have the platform's name as a prefix, so that nobody else's are taken over.
 func NewRights(
 	ctx *pulumi.Context, chart Chart, namespaces map[string]pulumi.StringInput, opts ...pulumi.ResourceOption,
 ) ([]pulumi.Resource, error) {

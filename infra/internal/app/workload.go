@@ -19,14 +19,14 @@ import (
 	"shopstream/infra/internal/secret"
 )
 
-// User is who the service images run as: "nonroot" of the distroless images.
+// User is the user of the service images: "nonroot" of the distroless images.
 const User = 65532
 
-// PortName is the name of the one port that a service has.
+// PortName is the name of a service's only port.
 const PortName = "http"
 
-// ShutdownSteps is the most steps that a service takes to stop, each with a time limit: requests, consumer, producer,
-// database, and the listener for probes.
+// ShutdownSteps is the maximum number of steps in which a service stops, each with a time limit: requests, consumer,
+// producer, database, and the listener for probes.
 const ShutdownSteps = 5
 
 // WorkloadArgs describes a service.
@@ -38,17 +38,17 @@ type WorkloadArgs struct {
 	Resources pod.Resources
 	Zones     bool
 
-	// Drain is how long the service goes on serving after it has reported not ready; Step is the time limit of each step
-	// after that.
+	// Drain is how long the service continues to serve after it has reported not ready; Step is the time limit of each
+	// step after that.
 	Drain, Step time.Duration
 
 	// Files are the Secrets that the service reads as files.
 	Files []pod.File
 
-	// Options are further resource options of the Deployment.
+	// Options are additional resource options of the Deployment.
 	Options []pulumi.ResourceOption
 
-	// Secrets are those that the environment refers to: changed content restarts the pods.
+	// Secrets are those that the environment refers to: if their content changes, the pods restart.
 	Secrets []*secret.Secret
 }
 
@@ -61,7 +61,7 @@ type Workload struct {
 	Deployment *appsv1.Deployment
 }
 
-// NewWorkload makes a service.
+// NewWorkload declares a service.
 func NewWorkload(
 	ctx *pulumi.Context, name string, args *WorkloadArgs, opts ...pulumi.ResourceOption,
 ) (*Workload, error) {
@@ -75,7 +75,7 @@ func NewWorkload(
 	return w, ctx.RegisterResourceOutputs(w, pulumi.Map{"deployment": pulumi.String(name)})
 }
 
-// Pods returns the pods of a service as an end of a call.
+// Pods returns the pods of a service as one end of a call.
 func Pods(name, namespace string) netpol.Peer {
 	return netpol.Peer{Name: name, Namespace: namespace, Labels: label.Selector(name)}
 }
@@ -163,8 +163,8 @@ func (args WorkloadArgs) deployment(name string) *appsv1.DeploymentSpecArgs {
 					Resources:       args.Resources.Requirements(),
 					SecurityContext: pod.ContainerSecurity(),
 					VolumeMounts:    pod.FileMounts(args.Files),
-					// A service is alive as long as it answers. Its dependencies only affect readiness, since a restart repairs
-					// none of them.
+					// A service is alive as long as it answers. Its dependencies affect only readiness, since a restart doesn't repair
+					// them.
 					StartupProbe:   probe("/-/healthy", 2, 30),
 					LivenessProbe:  probe("/-/healthy", 10, 3),
 					ReadinessProbe: probe("/-/ready", 5, 2),
@@ -174,7 +174,7 @@ func (args WorkloadArgs) deployment(name string) *appsv1.DeploymentSpecArgs {
 	}
 }
 
-// environment adds what follows from running in Kubernetes.
+// environment adds variables that follow from running in Kubernetes.
 func (args WorkloadArgs) environment() []pod.Env {
 	return append([]pod.Env{
 		pod.Value("HTTP_ADDR", fmt.Sprintf(":%d", args.Port)),

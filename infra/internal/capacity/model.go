@@ -15,48 +15,48 @@ const (
 	// PollInterval is how often KEDA asks the brokers for lag.
 	PollInterval = 10 * time.Second
 
-	// Reaction is how long it takes at worst until a further pod works: KEDA's poll, the autoscaler's own interval of
+	// Reaction is how long it takes at most until an additional pod works: KEDA's poll, the autoscaler's own interval of
 	// 15 s (`--horizontal-pod-autoscaler-sync-period`), and 5 s to start and to join the group.
 	Reaction = PollInterval + 20*time.Second
 
-	// ShrinkAfter is how long fewer pods must have been enough before any is removed, and ShrinkEvery how often half of them
-	// then are.
+	// ShrinkAfter is how long fewer pods must have been enough before any is removed, and ShrinkEvery is the interval at
+	// which half of them are removed then.
 	ShrinkAfter = 2 * time.Minute
 	ShrinkEvery = time.Minute
 )
 
-// Model is a service that reads a topic as a consumer group, each pod some of its partitions.
+// Model describes a service that reads a topic as a consumer group, with some of the partitions for each pod.
 type Model struct {
-	// PerPod is how many records per second one pod finishes, for as long as it takes.
+	// PerPod is how many records per second one pod finishes under sustained load.
 	PerPod float64
 
-	// CatchUp is the time in which a backlog may be caught up. Less than Reaction asks for pods that come too late.
+	// CatchUp is how long catching up with a backlog may take. If it is less than Reaction, additional pods come too late.
 	CatchUp time.Duration
 
-	// Min and Max are the fewest and the most pods.
+	// Min and Max are the minimum and maximum number of pods.
 	Min, Max int
 
 	Partitions int
 }
 
-// Threshold is the lag per pod above which another one is needed: what a pod finishes in the time for catching up.
+// Threshold is the lag per pod above which another one is needed: what a pod finishes within CatchUp.
 func (m Model) Threshold() int {
 	return max(1, int(m.PerPod*m.CatchUp.Seconds()))
 }
 
-// SteadyLag is the lag that pods show which keep up with that many records per second.
+// SteadyLag is the lag of pods that keep up with that many records per second.
 func SteadyLag(rate float64) int { return int(rate * Staleness.Seconds()) }
 
-// Pods is how many pods the autoscaler sets for that many records per second and that backlog.
+// Pods is the number of pods that the autoscaler sets for that many records per second and that backlog.
 func (m Model) Pods(rate float64, backlog int) int {
-	// With too few pods for what arrives lag grows until there are enough.
+	// If there are too few pods, lag grows until there are enough.
 	arriving := ceil(rate / m.PerPod)
 	behind := ceil(float64(backlog) / float64(m.Threshold()))
 	return min(max(m.even(max(arriving, behind)), m.Min), m.Max, m.Partitions)
 }
 
-// Rate is how many records per second that many pods finish, records being spread evenly over the partitions. The pod
-// with the most partitions is the last to finish: four pods do no more of six partitions than three.
+// Rate is how many records per second that many pods finish, if records are spread evenly over the partitions. The pod
+// with the most partitions finishes last: with six partitions, four pods do no more than three.
 func (m Model) Rate(pods int) float64 {
 	pods = min(pods, m.Partitions)
 	if pods < 1 {
@@ -65,8 +65,8 @@ func (m Model) Rate(pods int) float64 {
 	return m.PerPod * float64(m.Partitions) / float64(ceil(float64(m.Partitions)/float64(pods)))
 }
 
-// DrainTime is how long that many pods take to finish a backlog while records go on arriving at a rate per second. It is
-// false if they never do.
+// DrainTime is how long that many pods take to finish a backlog while records keep arriving at a rate per second. It
+// returns false if they never do.
 func (m Model) DrainTime(pods int, rate float64, backlog int) (time.Duration, bool) {
 	spare := m.Rate(pods) - rate
 	if spare <= 0 {
@@ -75,8 +75,8 @@ func (m Model) DrainTime(pods int, rate float64, backlog int) (time.Duration, bo
 	return time.Duration(float64(backlog) / spare * float64(time.Second)), true
 }
 
-// even is the next number of pods that get equally many partitions, as KEDA's `ensureEvenDistributionOfPartitions` chooses
-// it.
+// even is the next number of pods that gives all of them equally many partitions, as KEDA's
+// `ensureEvenDistributionOfPartitions` does.
 func (m Model) even(pods int) int {
 	for n := max(1, pods); n < m.Partitions; n++ {
 		if m.Partitions%n == 0 {
@@ -86,5 +86,5 @@ func (m Model) even(pods int) int {
 	return m.Partitions
 }
 
-// ceil rounds up, unless it is a rounding error that is above the whole number.
+// ceil rounds up, but ignores a rounding error above the whole number.
 func ceil(x float64) int { return int(math.Ceil(x - 1e-9)) }

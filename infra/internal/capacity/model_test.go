@@ -38,7 +38,7 @@ func TestPods(t *testing.T) {
 	}
 }
 
-// TestSteadyTrafficNeedsNoPodForItsLag fails if what is not committed yet alone asked for another pod.
+// TestSteadyTrafficNeedsNoPodForItsLag fails if uncommitted offsets alone would require another pod.
 func TestSteadyTrafficNeedsNoPodForItsLag(t *testing.T) {
 	for pods := 1; pods <= model.Partitions; pods++ {
 		rate := float64(pods) * model.PerPod
@@ -73,7 +73,7 @@ func TestDrainTime(t *testing.T) {
 	}
 }
 
-// TestABacklogIsCaughtUpInTime: the pods that a backlog calls for finish it in the time for catching up.
+// TestABacklogIsCaughtUpInTime: the pods for a backlog finish it within CatchUp.
 func TestABacklogIsCaughtUpInTime(t *testing.T) {
 	for backlog := 1; backlog <= model.Partitions*model.Threshold(); backlog += 997 {
 		pods := model.Pods(0, backlog)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What a plan rests on. What was measured was measured on two shared cores: put your own in its place.
+// The assumptions of a plan. The measurements were made on two shared cores: replace them by your own.
 const (
 	// webPerPod is how many purchases per second a pod of web-server takes at 70 % of 200m of CPU: 55 µs each
 	// (BenchmarkBuy, 64 and 256 clients, those included).
@@ -15,23 +15,23 @@ const (
 	// storedPerPrimary is how many purchases per second one primary stores. The embedded database stored 7,500 to 9,700.
 	storedPerPrimary = 7500
 
-	// partitionsPerBroker is what Amazon MSK recommends at most for its kraft.m7g.large and xlarge, replicas included:
+	// partitionsPerBroker is the maximum that Amazon MSK recommends for its kraft.m7g.large and xlarge, including replicas:
 	// https://docs.aws.amazon.com/msk/latest/developerguide/bestpractices.html.
 	partitionsPerBroker = 1000
 
 	// brokersPerCluster is Amazon MSK's limit with KRaft: https://docs.aws.amazon.com/msk/latest/developerguide/limits.html.
 	brokersPerCluster = 60
 
-	// Assumed, not published: what one broker writes per second, and what one database holds before its copies and backups
-	// take too long.
+	// Assumed, not published: what one broker writes per second, and what one database holds before replicating it and
+	// backing it up takes too long.
 	bytesPerBroker   = 50e6
 	bytesPerDatabase = 2e12
 
 	replicas = 3   // of each partition and of the database
-	full     = 0.7 // the part of a disk that is used
+	full     = 0.7 // the share of a disk that may be used
 )
 
-// Load is what a plan is made for.
+// Load is the load that a plan is made for.
 type Load struct {
 	Rate      float64       `json:"purchasesPerSecond"`
 	Size      int           `json:"bytes"` // of one purchase in Kafka
@@ -39,7 +39,7 @@ type Load struct {
 	Kept      time.Duration `json:"keptNs"` // how long the database keeps a purchase
 	CatchUp   time.Duration `json:"catchUpNs"`
 	PerPod    float64       `json:"drainPerSecond"` // of a pod of management-api
-	Fails     string        `json:"fails"`          // what may be lost without a refusal: "none", "broker" or "zone", of three
+	Fails     string        `json:"fails"`          // what may fail without refused requests: "none", "broker" or "zone" (one of three)
 }
 
 // Plan is what a load needs. Sizes are in bytes, rates in bytes per second.
@@ -48,28 +48,28 @@ type Plan struct {
 	Brokers       int      `json:"brokers"`
 	Partitions    int      `json:"partitions"` // of purchases
 	BrokerDisk    float64  `json:"diskPerBroker"`
-	BrokerIn      float64  `json:"networkInPerBroker"` // when what may fail has failed
+	BrokerIn      float64  `json:"networkInPerBroker"` // after the failure in Fails
 	BrokerOut     float64  `json:"networkOutPerBroker"`
 	WebServer     int      `json:"webServerPods"`
-	ManagementAPI int      `json:"managementApiPods"` // that keep up
+	ManagementAPI int      `json:"managementApiPods"` // enough to keep up
 	CatchingUp    int      `json:"managementApiPodsCatchingUp"`
 	Shards        int      `json:"databaseShards"`
 	Database      float64  `json:"databasePerMember"`
 	Changes       []string `json:"whereTheDesignChanges"`
 }
 
-// For plans a load. It reports every fault of the load at once.
+// For makes a plan for a load. It reports all invalid values of the load at once.
 func For(l Load) (Plan, error) {
 	if err := l.check(); err != nil {
 		return Plan{}, err
 	}
 	p := Plan{Load: l, WebServer: ceil(l.Rate / webPerPod)}
 
-	// A member that is lost is noticed after some Reaction; what has arrived meanwhile is to be caught up.
+	// A failed member is noticed after about Reaction; the backlog until then has to be caught up.
 	backlog := l.Rate * Reaction.Seconds()
 	p.ManagementAPI = ceil(l.Rate / l.PerPod)
 	p.CatchingUp = ceil((l.Rate + backlog/l.CatchUp.Seconds()) / l.PerPod)
-	p.Partitions = 6 * ceil(float64(p.CatchingUp)/6) // equally many for 1, 2, 3 and 6 pods
+	p.Partitions = 6 * ceil(float64(p.CatchingUp)/6) // divides evenly among 1, 2, 3 and 6 pods
 	p.CatchingUp = Model{Partitions: p.Partitions}.even(p.CatchingUp)
 
 	written := l.Rate * float64(l.Size)
@@ -78,7 +78,7 @@ func For(l Load) (Plan, error) {
 	case "none":
 		p.Brokers = remaining
 	case "broker":
-		// Two of three go on taking purchases: one more than three is needed only for what they have to write.
+		// Two of three still accept purchases: more than three are needed only for the amount written.
 		p.Brokers = max(3, ceil(written*replicas/bytesPerBroker)+1, remaining)
 	case "zone":
 		third := max(1, ceil(max(written*replicas/bytesPerBroker, float64(p.Partitions*replicas)/partitionsPerBroker)/2))
@@ -96,7 +96,7 @@ func For(l Load) (Plan, error) {
 	return p, nil
 }
 
-// changes says where the design as it is no longer does.
+// changes says where the present design no longer suffices.
 func (p Plan) changes() []string {
 	var list []string
 	if p.Shards > 1 {

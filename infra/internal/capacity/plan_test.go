@@ -46,7 +46,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestThePlanWorks tries each plan: what is left of the brokers writes everything, and the pods catch up in time.
+// TestThePlanWorks checks each plan: the remaining brokers write everything, and the pods catch up in time.
 func TestThePlanWorks(t *testing.T) {
 	for rate := 10.0; rate <= 1e6; rate *= 1.7 {
 		for _, fails := range []string{"none", "broker", "zone"} {

@@ -43,7 +43,7 @@ func checkCluster(c Cluster) []error {
 	)
 	if len(c.APIServerPorts) == 0 {
 		faults = append(faults, Fault("cluster.apiServerPorts",
-			"is empty: KEDA and the ingress controller need the API server; set [443, 6443, 8443]"))
+			"is empty, but KEDA and the ingress controller need the API server: set [443, 6443, 8443]"))
 	}
 	return faults
 }
@@ -61,11 +61,11 @@ func checkImages(c Images, s Secrets, preview bool) []error {
 	}
 	if c.RegistryUsername != "" && s.RegistryPassword == "" && !preview {
 		faults = append(faults, Fault("registryPassword",
-			"is not set, and images.registryUsername is: run pulumi config set --secret registryPassword"))
+			"is not set, but images.registryUsername is: run pulumi config set --secret registryPassword"))
 	}
 	if c.Registry != "" && len(c.Load) > 0 {
 		faults = append(faults, Fault("images.load",
-			"is set, and images.registry too, from which the nodes pull: set one of the two"))
+			"is set, but images.registry is too, from which the nodes pull: set one of the two"))
 	}
 	return faults
 }
@@ -76,11 +76,11 @@ func checkKafka(c Kafka, s Secrets, preview bool) []error {
 	}
 	var faults []error
 	if s.KafkaCredentials != "" {
-		faults = append(faults, Fault("kafkaCredentials", "is set, and kafka.external is not: set it, or remove the credentials"))
+		faults = append(faults, Fault("kafkaCredentials", "is set, but kafka.external is not: set it, or remove the credentials"))
 	}
 	return slices.Concat(faults,
 		pinnedImage("kafka.image", c.Image),
-		between("kafka.brokers", c.Brokers, 0, 200), // none at all is told with the quorum
+		between("kafka.brokers", c.Brokers, 0, 200), // zero is reported with the quorum
 		between("kafka.controllers", c.Controllers, 0, 5),
 		between("kafka.voters", c.Voters, 0, 5),
 		bytes("kafka.heap", c.Heap, quantity("256Mi")),
@@ -92,7 +92,7 @@ func checkKafka(c Kafka, s Secrets, preview bool) []error {
 
 func checkTopics(c Topics) []error {
 	var faults []error
-	// In metric names a dot becomes an underscore, so the brokers refuse two topics that differ in nothing else.
+	// In metric names a dot becomes an underscore, so the brokers refuse two topics that differ only in that.
 	seen := map[string]NamedTopic{}
 	for _, t := range c.All() {
 		key := "topics." + t.Key
@@ -106,7 +106,7 @@ func checkTopics(c Topics) []error {
 				"set names that differ in more than dots and underscores", t.Name, other.Name, other.Key))
 		}
 		seen[inMetrics] = t
-		// The brokers create no more in one request.
+		// The brokers create at most this many in one request.
 		faults = append(faults, between(key+".partitions", t.Partitions, 1, 10_000)...)
 		switch {
 		case t.Compacted && t.Retention != 0:
@@ -131,7 +131,7 @@ func checkMongo(c Mongo, s Secrets, preview bool) []error {
 		databaseName("mongo.database", c.Database),
 	)
 	if s.MongoURI != "" {
-		faults = append(faults, Fault("mongoUri", "is set, and mongo.external is not: set it to true, or remove the address"))
+		faults = append(faults, Fault("mongoUri", "is set, but mongo.external is not: set it to true, or remove the address"))
 	}
 	if c.Members != 1 && c.Members != 3 {
 		faults = append(faults, Fault("mongo.members", "%d: set 1 or 3", c.Members))
@@ -164,7 +164,7 @@ func checkBackup(c Backup, s Secrets, preview bool) []error {
 	)
 	for key, value := range map[string]string{"backupAccessKey": s.BackupAccessKey, "backupSecretKey": s.BackupSecretKey} {
 		if value == "" && !preview {
-			faults = append(faults, Fault(key, "is not set, and mongo.backup.s3.bucket is: run pulumi config set --secret %s", key))
+			faults = append(faults, Fault(key, "is not set, but mongo.backup.s3.bucket is: run pulumi config set --secret %s", key))
 		}
 	}
 	return faults
@@ -184,7 +184,7 @@ func checkExternalMongo(c Mongo, s Secrets, preview bool) []error {
 	case s.MongoURI != "":
 		faults = append(faults, mongoURI("mongoUri", s.MongoURI)...)
 	case !preview:
-		faults = append(faults, Fault("mongoUri", "is not set, and mongo.external is: run pulumi config set --secret mongoUri"))
+		faults = append(faults, Fault("mongoUri", "is not set, but mongo.external is: run pulumi config set --secret mongoUri"))
 	}
 	return faults
 }
@@ -210,7 +210,7 @@ func checkServices(c Services) []error {
 	return faults
 }
 
-// checkTarget checks what the autoscaler aims at.
+// checkTarget checks the autoscaler's targets.
 func checkTarget(key string, s namedService) []error {
 	if s.key == "managementApi" || s.key == "consumer" {
 		return slices.Concat(
@@ -221,7 +221,7 @@ func checkTarget(key string, s namedService) []error {
 	}
 	faults := between(key+".target", s.Target, 1, 1<<31-1)
 	if s.DrainPerSecond != 0 || s.CatchUp != 0 {
-		faults = append(faults, Fault(key+".drainPerSecond", "%s reads no topic as a group, and scales on CPU alone: "+
+		faults = append(faults, Fault(key+".drainPerSecond", "%s reads no topic as a group, so it scales on CPU only: "+
 			"leave drainPerSecond and catchUp out", s.key))
 	}
 	return faults
@@ -235,7 +235,7 @@ func checkAddons(c Addons) []error {
 		bytes("addons.prometheusStorage", c.PrometheusStorage, quantity("0")),
 	)
 	if c.Repository != "" && c.Folder != "" {
-		faults = append(faults, Fault("addons.folder", "is set, and addons.repository too: set one of the two"))
+		faults = append(faults, Fault("addons.folder", "is set, but addons.repository is too: set one of the two"))
 	}
 	if c.Prometheus {
 		faults = append(faults, span("addons.prometheusRetention", c.PrometheusRetention, time.Second)...)
@@ -246,7 +246,7 @@ func checkAddons(c Addons) []error {
 	return faults
 }
 
-// checkProduction checks what production requires and other profiles leave open.
+// checkProduction checks what the production profile requires in addition.
 func checkProduction(c Config, s Secrets, preview bool) []error {
 	faults := slices.Concat(
 		notEmpty("images.registry", c.Images.Registry, "set the registry that the nodes pull from"),

@@ -24,32 +24,32 @@ type Config struct {
 	// a plain `pulumi destroy` refuses.
 	KeepVolumes bool `json:"keepVolumes"`
 
-	// Accept names the settings whose change somebody has said yes to, such as `kafka.brokers`, where a refusal says that
-	// this makes it. Take them out again afterwards.
+	// Accept are the keys, such as `kafka.brokers`, of refused changes to make anyway, if the refusal offers that. Remove
+	// them again afterwards.
 	Accept []string `json:"accept"`
 
-	// Cluster is the Kubernetes cluster that the stack runs on.
+	// Cluster is the Kubernetes cluster that the stack runs in.
 	Cluster Cluster `json:"cluster"`
 
-	// Images is how the images of the services are built and where they go.
+	// Images says how the images of the services are built and where they are pushed.
 	Images Images `json:"images"`
 
 	// Kafka is the Kafka cluster.
 	Kafka Kafka `json:"kafka"`
 
-	// Topics is the topics of the platform.
+	// Topics are the topics of the platform.
 	Topics Topics `json:"topics"`
 
 	// Mongo is the document database.
 	Mongo Mongo `json:"mongo"`
 
-	// Services is the five services.
+	// Services are the five services.
 	Services Services `json:"services"`
 
 	// Ingress is the access from outside.
 	Ingress Ingress `json:"ingress"`
 
-	// Addons is what is installed beside the platform.
+	// Addons are installed beside the platform.
 	Addons Addons `json:"addons"`
 }
 
@@ -61,29 +61,29 @@ type Cluster struct {
 	// Domain is the cluster's DNS domain.
 	Domain string `json:"domain"`
 
-	// Nodes is how many nodes there are. A preview fails when the platform requests more than they have.
+	// Nodes is the number of nodes. A preview fails if the platform requests more resources than they have.
 	Nodes int `json:"nodes"`
 
-	// NodeCPU is how many CPUs each node has.
+	// NodeCPU is the number of CPUs of each node.
 	NodeCPU resource.Quantity `json:"nodeCpu"`
 
-	// NodeMemory is how much memory each node has.
+	// NodeMemory is the memory of each node.
 	NodeMemory resource.Quantity `json:"nodeMemory"`
 
-	// Zones spreads the pods, and the replicas of partitions, over the zones of the cluster, and has consumers read from the
+	// Zones spreads pods and replicas of partitions over the zones of the cluster, and lets consumers read from the
 	// replica in their own zone (Kubernetes 1.35 or later).
 	Zones bool `json:"zones"`
 
-	// APIServerPorts is the ports on which pods reach the API server, after address translation.
+	// APIServerPorts are the ports on which pods reach the API server, after address translation.
 	APIServerPorts []int `json:"apiServerPorts"`
 
-	// DNSAddresses is the CIDR blocks of name servers that are not pods of kube-system, such as a node-local cache.
+	// DNSAddresses are the CIDR blocks of name servers that are not pods in kube-system, such as a node-local cache.
 	DNSAddresses []string `json:"dnsAddresses"`
 }
 
 // Images describes how the images of the services are built.
 type Images struct {
-	// Build builds the images. Without it they must be where their names say already.
+	// Build builds the images. Without it they must already exist under their names.
 	Build bool `json:"build"`
 
 	// Registry is where the images are pushed to, such as `registry.example.com/team`. Empty means that they are not
@@ -97,10 +97,10 @@ type Images struct {
 	// the nodes pull from the registry or share the Docker daemon.
 	Load []string `json:"load"`
 
-	// Platform is what the images are built for, `linux/amd64` or `linux/arm64`. Empty means the machine that builds.
+	// Platform is the platform of the images, `linux/amd64` or `linux/arm64`. Empty means that of the machine that builds.
 	Platform string `json:"platform"`
 
-	// DockerHost is the address of the Docker daemon. Empty means what `DOCKER_HOST` or the Docker context says.
+	// DockerHost is the address of the Docker daemon. Empty means that of `DOCKER_HOST` or the Docker context.
 	DockerHost string `json:"dockerHost"`
 
 	// GoImage is the image that the services are compiled in.
@@ -112,29 +112,29 @@ type Images struct {
 
 // Kafka describes the Kafka cluster.
 type Kafka struct {
-	// External is an existing cluster to use, in place of one of the stack's own. No other key of `kafka` goes with it.
+	// External is an existing cluster to use instead of one of the stack's own. No other key of `kafka` may be set with it.
 	External ExternalKafka `json:"external"`
 
 	// Image is the Kafka image.
 	Image string `json:"image"`
 
-	// Brokers is how many brokers there are.
+	// Brokers is the number of brokers.
 	Brokers int `json:"brokers"`
 
-	// Controllers is how many nodes form a quorum of their own. 0 makes brokers controllers too.
+	// Controllers is the number of separate controllers. With 0, brokers are controllers too.
 	Controllers int `json:"controllers"`
 
-	// Voters is how many brokers are controllers too, where there are no controllers of their own: the first ones. 0 is 3, or
-	// 1 where there are fewer than 3 brokers. It can't be changed once the cluster has been made.
+	// Voters is how many brokers, the first ones, are controllers too if there are no separate controllers. 0 stands for
+	// 3, or for 1 with fewer than 3 brokers. It can't be changed once the cluster exists.
 	Voters int `json:"voters"`
 
 	// Heap is the size of each node's Java heap. Its container gets twice as much.
 	Heap resource.Quantity `json:"heap"`
 
-	// CPU is the request of each node.
+	// CPU is the CPU request of each node.
 	CPU resource.Quantity `json:"cpu"`
 
-	// CPULimit is the limit of each node.
+	// CPULimit is the CPU limit of each node.
 	CPULimit resource.Quantity `json:"cpuLimit"`
 
 	// Storage is the size of each node's volume.
@@ -143,26 +143,26 @@ type Kafka struct {
 	// StorageClass is the class of the volumes. Empty means the cluster's default.
 	StorageClass string `json:"storageClass"`
 
-	// Secure encrypts every connection, authenticates every client by a password of its own (SASL PLAIN inside TLS), and
-	// gives each only the rights that it needs. Decide before the first start: a running cluster can't be switched over.
+	// Secure encrypts every connection, authenticates every client with its own password (SASL PLAIN inside TLS), and
+	// grants each only the rights that it needs. Decide before the first start: a running cluster can't be switched.
 	Secure bool `json:"secure"`
 }
 
 // Topics describes the topics. Replication follows from the number of brokers.
 type Topics struct {
-	// Purchases holds what was bought.
+	// Purchases contains the purchases.
 	Purchases Topic `json:"purchases"`
 
-	// PurchasesDLQ holds the purchases that could not be stored.
+	// PurchasesDLQ contains the purchases that could not be stored.
 	PurchasesDLQ Topic `json:"purchasesDlq"`
 
-	// Orders holds the demo orders.
+	// Orders contains the demo orders.
 	Orders Topic `json:"orders"`
 
-	// OrdersDLQ holds the orders that could not be counted.
+	// OrdersDLQ contains the orders that could not be counted.
 	OrdersDLQ Topic `json:"ordersDlq"`
 
-	// ProductTotals holds the running total of each product; it is compacted, and never deleted.
+	// ProductTotals contains the running total of each product; it is compacted, and never deleted.
 	ProductTotals Topic `json:"productTotals"`
 }
 
@@ -171,7 +171,7 @@ type Topic struct {
 	// Name is the topic's name.
 	Name string `json:"name"`
 
-	// Partitions is how many partitions it has. It can grow, and never shrink.
+	// Partitions is the number of partitions. It can grow, but never shrink.
 	Partitions int `json:"partitions"`
 
 	// Retention is how long records are kept.
@@ -183,7 +183,7 @@ type Mongo struct {
 	// External uses an existing database, at the address in the secret `mongoUri`, and declares none.
 	External bool `json:"external"`
 
-	// ExternalAddresses is the CIDR blocks of the external database.
+	// ExternalAddresses are the CIDR blocks of the external database.
 	ExternalAddresses []string `json:"externalAddresses"`
 
 	// ExternalPort is the port of the external database.
@@ -195,13 +195,13 @@ type Mongo struct {
 	// Members is the size of the replica set: 1 or 3.
 	Members int `json:"members"`
 
-	// CPU is the request of each member.
+	// CPU is the CPU request of each member.
 	CPU resource.Quantity `json:"cpu"`
 
-	// CPULimit is the limit of each member.
+	// CPULimit is the CPU limit of each member.
 	CPULimit resource.Quantity `json:"cpuLimit"`
 
-	// Memory is what each member gets.
+	// Memory is the memory of each member.
 	Memory resource.Quantity `json:"memory"`
 
 	// Storage is the size of each member's volume.
@@ -213,7 +213,7 @@ type Mongo struct {
 	// Database is the name of the database.
 	Database string `json:"database"`
 
-	// Backup is the dumps of the purchases. An external database is backed up where it runs.
+	// Backup describes the dumps of the purchases. An external database is backed up where it runs.
 	Backup Backup `json:"backup"`
 }
 
@@ -225,35 +225,35 @@ type Backup struct {
 	// Drill is when to restore the newest dump into a scratch database and compare it.
 	Drill string `json:"drill"`
 
-	// Keep is how many dumps are kept.
+	// Keep is how many dumps to keep.
 	Keep int `json:"keep"`
 
-	// Storage is the size of the volume that holds the dumps, unless a bucket does.
+	// Storage is the size of the volume for the dumps, unless a bucket is used.
 	Storage resource.Quantity `json:"storage"`
 
 	// StorageClass is the class of that volume. Empty means the cluster's default.
 	StorageClass string `json:"storageClass"`
 
-	// S3 is an S3-compatible object store, in place of the volume.
+	// S3 is an S3-compatible object store to use instead of the volume.
 	S3 S3 `json:"s3"`
 }
 
 // S3 describes an object store.
 type S3 struct {
-	// Bucket is the bucket that holds the dumps. Empty means that a volume does. Its keys are the secrets `backupAccessKey`
+	// Bucket is the bucket for the dumps. Empty means that a volume is used. Its keys are the secrets `backupAccessKey`
 	// and `backupSecretKey`.
 	Bucket string `json:"bucket"`
 
 	// Endpoint is the address of the object store.
 	Endpoint string `json:"endpoint"`
 
-	// Region is the region of the bucket. Empty means that the object store is asked.
+	// Region is the region of the bucket. If it is empty, the object store is asked for it.
 	Region string `json:"region"`
 
-	// Prefix is what the names of the dumps begin with, such as `shop/`.
+	// Prefix is the prefix of the dumps' names, such as `shop/`.
 	Prefix string `json:"prefix"`
 
-	// Addresses is the CIDR blocks of the object store. Empty means anywhere.
+	// Addresses are the CIDR blocks of the object store. Empty means anywhere.
 	Addresses []string `json:"addresses"`
 }
 
@@ -280,86 +280,86 @@ type Services struct {
 
 // Service describes one service.
 type Service struct {
-	// Min is the fewest pods.
+	// Min is the minimum number of pods.
 	Min int `json:"min"`
 
-	// Max is the most pods. A consumer can't have more than its topic has partitions.
+	// Max is the maximum number of pods. A consumer can't have more than its topic has partitions.
 	Max int `json:"max"`
 
-	// Target is the use of CPU by one pod that the autoscaler aims at: percent of its request, or of its limit where it
+	// Target is the CPU usage of a pod that the autoscaler aims at, in percent: of its request, or of its limit if it
 	// scales on lag too.
 	Target int `json:"target"`
 
-	// DrainPerSecond is how many records per second one pod finishes for as long as it takes, where it scales on lag.
-	// On two cores shared with three brokers that replicate, `management-api` finished 5,100 (with the embedded database) and
+	// DrainPerSecond is how many records per second one pod finishes under sustained load, if it scales on lag. On two
+	// cores shared with three brokers that replicate, `management-api` finished 5,100 (with the embedded database) and
 	// `consumer` 6,300 to 7,500. Measure your own with `make load`.
 	DrainPerSecond int `json:"drainPerSecond"`
 
-	// CatchUp is the time in which a backlog may be caught up, where it scales on lag. Another pod is added for each
-	// `drainPerSecond` × `catchUp` records of lag. A further pod works after some 30 s, so less than that adds pods that come
-	// too late.
+	// CatchUp is how long catching up with a backlog may take, if it scales on lag. Another pod is added for each
+	// `drainPerSecond` × `catchUp` records of lag. An additional pod works after about 30 s, so a shorter time adds pods
+	// that come too late.
 	CatchUp Duration `json:"catchUp"`
 
-	// CPU is the request of each pod.
+	// CPU is the CPU request of each pod.
 	CPU resource.Quantity `json:"cpu"`
 
-	// CPULimit is the limit of each pod.
+	// CPULimit is the CPU limit of each pod.
 	CPULimit resource.Quantity `json:"cpuLimit"`
 
-	// Memory is what each pod gets. Half of it is for Go's heap (`GOMEMLIMIT`), half for what Kafka's client holds; how
-	// much `api` reads at once (`READ_CONCURRENCY`, `READ_BYTES_LIMIT`) follows from it.
+	// Memory is the memory of each pod. Half of it is for Go's heap (`GOMEMLIMIT`), half for Kafka's client; how much
+	// `api` reads at once (`READ_CONCURRENCY`, `READ_BYTES_LIMIT`) follows from it.
 	Memory resource.Quantity `json:"memory"`
 
-	// Env is further environment variables of the service, such as `RATE` of the producer.
+	// Env are additional environment variables of the service, such as `RATE` of the producer.
 	Env map[string]string `json:"env"`
 }
 
 // Ingress describes the access from outside.
 type Ingress struct {
-	// Controller is what is installed to carry requests in: `traefik`, `nginx` (ingress-nginx, which nobody mends any
-	// more: keep it to minikube), or `none` where the cluster has a controller.
+	// Controller is the ingress controller to install: `traefik`, `nginx` (ingress-nginx, which is no longer maintained:
+	// use it with minikube only), or `none` if the cluster has one.
 	Controller string `json:"controller"`
 
-	// API is what the routes are declared with: `gateway` (a Gateway and HTTPRoutes) or `ingress` (an Ingress). It follows
-	// from the controller, and is to be chosen with `none` alone.
+	// API is the API of the routes: `gateway` (a Gateway and HTTPRoutes) or `ingress` (an Ingress). It follows from the
+	// controller; choose it only with `none`.
 	API string `json:"api"`
 
-	// Class is the class of the Ingress or of the Gateway. With `none` it names the controller that is there.
+	// Class is the class of the Ingress or of the Gateway. With `none` it names the existing controller.
 	Class string `json:"class"`
 
 	// Namespace is where the controller runs.
 	Namespace string `json:"namespace"`
 
-	// Replicas is how many pods the installed controller has. With two or more they are spread, and one stays when nodes
-	// are drained.
+	// Replicas is the number of pods of the installed controller. Two or more are spread over nodes, and one of them stays
+	// when nodes are drained.
 	Replicas int `json:"replicas"`
 
-	// Host is the host name that the routes answer to. Empty means every name.
+	// Host is the host name of the routes. Empty means every name.
 	Host string `json:"host"`
 
-	// TLSSecret is the name of the secret, in the namespace of the services, that holds the certificate. Empty means
-	// plain HTTP.
+	// TLSSecret is the name of the secret with the certificate, in the namespace of the services. Empty means plain
+	// HTTP.
 	TLSSecret string `json:"tlsSecret"`
 
 	// ClusterIssuer is the cert-manager issuer that fills that secret. Empty means that something else does.
 	ClusterIssuer string `json:"clusterIssuer"`
 
-	// Annotations is put on the Ingress or on the Gateway.
+	// Annotations are added to the Ingress or the Gateway.
 	Annotations map[string]string `json:"annotations"`
 
 	// ServiceType is the type of the installed controller's service: `NodePort` or `LoadBalancer`.
 	ServiceType string `json:"serviceType"`
 }
 
-// Addons says what is installed beside the platform.
+// Addons describes what is installed beside the platform.
 type Addons struct {
-	// KEDA installs KEDA. Without it the cluster must have it already.
+	// KEDA installs KEDA. Without it, the cluster must have it already.
 	KEDA bool `json:"keda"`
 
 	// KEDANamespace is where KEDA runs.
 	KEDANamespace string `json:"kedaNamespace"`
 
-	// MetricsServer installs the metrics server. Without it the cluster must have one already.
+	// MetricsServer installs the metrics server. Without it, the cluster must have one already.
 	MetricsServer bool `json:"metricsServer"`
 
 	// MonitoringNamespace is where the metrics server and Prometheus are installed.
@@ -374,17 +374,17 @@ type Addons struct {
 	// PrometheusRetention is how long metrics are kept.
 	PrometheusRetention Duration `json:"prometheusRetention"`
 
-	// PrometheusStorage is the size of Prometheus's volume. 0 keeps the metrics as long as the pod lives.
+	// PrometheusStorage is the size of Prometheus's volume. With 0, metrics are lost with the pod.
 	PrometheusStorage resource.Quantity `json:"prometheusStorage"`
 
-	// Repository is where all charts come from, in place of each one's own: a chart repository (`https://…`), or a
+	// Repository is where all charts come from instead of their own repositories: a chart repository (`https://…`), or a
 	// folder of an OCI registry (`oci://…`).
 	Repository string `json:"repository"`
 
 	// Folder is a folder that all charts come from, for a closed network. Use a path relative to `infra/`.
 	Folder string `json:"folder"`
 
-	// Values is merged over a chart's values, by the chart's name.
+	// Values are values that override a chart's own, by the chart's name.
 	Values map[string]any `json:"values"`
 }
 

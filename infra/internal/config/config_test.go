@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestSettingsAreLaidOverTheProfile(t *testing.T) {
+func TestSettingsOverrideTheProfile(t *testing.T) {
 	c, secrets, err := Load(map[string]string{
 		"profile":  "small",
 		"logLevel": "debug",
@@ -32,7 +32,7 @@ func TestSettingsAreLaidOverTheProfile(t *testing.T) {
 	}
 }
 
-func TestAllFaultsAreToldAtOnce(t *testing.T) {
+func TestAllFaultsAreListedAtOnce(t *testing.T) {
 	_, _, err := Load(map[string]string{
 		"kafka": `{"broker": 1, "heap": "x"}`, "mongo": `[]`, "nonsense": "",
 	})
@@ -43,7 +43,7 @@ func TestAllFaultsAreToldAtOnce(t *testing.T) {
 	}
 }
 
-func TestSettingsAreWhatPulumiHandsOver(t *testing.T) {
+func TestSettingsFromPulumi(t *testing.T) {
 	got, err := FromPulumi(`{"shopstream:kafka": "{}", "shopstream:profile": "small", "kubernetes:context": "x"}`)
 	if want := map[string]string{"kafka": "{}", "profile": "small"}; err != nil || !maps.Equal(got, want) {
 		t.Errorf("got %q, %v, want %q", got, err, want)

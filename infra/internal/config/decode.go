@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// decode reads JSON over target, which holds the defaults, and returns every fault in it. encoding/json stops at the first
-// one, and doesn't say where an unknown key is.
+// decode reads JSON into target, which contains the defaults, and returns every fault in it. encoding/json would stop at
+// the first one, and doesn't say where an unknown key is.
 func decode(path string, data json.RawMessage, target reflect.Value) []error {
 	if u, ok := target.Addr().Interface().(json.Unmarshaler); ok {
 		if err := u.UnmarshalJSON(data); err != nil {

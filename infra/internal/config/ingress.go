@@ -5,20 +5,20 @@ import (
 	"slices"
 )
 
-// The controllers that a stack can install to carry requests in.
+// The ingress controllers that a stack can install.
 const (
 	Nginx        = "nginx"
 	Traefik      = "traefik"
 	NoController = "none"
 )
 
-// The APIs that routes can be declared with.
+// The APIs for routes.
 const (
 	IngressAPI = "ingress"
 	GatewayAPI = "gateway"
 )
 
-// complete fills in what follows from the controller.
+// complete sets what follows from the controller.
 func (i *Ingress) complete() {
 	switch i.Controller {
 	case Nginx:
@@ -33,7 +33,7 @@ func (i *Ingress) complete() {
 	i.Namespace = cmp.Or(i.Namespace, i.Release())
 }
 
-// Release is the name of the controller's chart and of its release; empty where none is installed.
+// Release is the name of the controller's chart and of its release; empty if none is installed.
 func (i Ingress) Release() string {
 	switch i.Controller {
 	case Nginx:
@@ -44,12 +44,12 @@ func (i Ingress) Release() string {
 	return ""
 }
 
-// Installed says whether the stack installs the controller.
+// Installed reports whether the stack installs the controller.
 func (i Ingress) Installed() bool { return i.Release() != "" }
 
-// NginxCaveat is what whoever runs ingress-nginx has to know.
-const NginxCaveat = "ingress-nginx carries the requests. Its project was archived in March 2026, and the nginx in it has " +
-	"CVE-2026-42945 and CVE-2026-42533, which nobody will mend there. Keep it to a cluster of your own; where others come in, " +
+// NginxCaveat is a warning for users of ingress-nginx.
+const NginxCaveat = "requests go through ingress-nginx. Its project was archived in March 2026, and the nginx in it has " +
+	"CVE-2026-42945 and CVE-2026-42533, which will not be fixed. Use it only in a cluster of your own; if others have access, " +
 	"set ingress.controller to traefik."
 
 func checkIngress(c Ingress) []error {
@@ -67,15 +67,15 @@ func checkIngress(c Ingress) []error {
 		OneOf("ingress.serviceType", c.ServiceType, "NodePort", "LoadBalancer", "ClusterIP"),
 	)
 	if c.Controller == Nginx && c.API == GatewayAPI || c.Controller == Traefik && c.API == IngressAPI {
-		faults = append(faults, Fault("ingress.api", "%q is not what %s is installed for: leave it out, or set ingress.controller to none",
+		faults = append(faults, Fault("ingress.api", "%q does not fit the controller %s: leave it out, or set ingress.controller to none",
 			c.API, c.Controller))
 	}
 	if c.TLSSecret != "" && c.Host == "" {
-		faults = append(faults, Fault("ingress.host", "is empty, and ingress.tlsSecret is set: set the host name that the certificate is for"))
+		faults = append(faults, Fault("ingress.host", "is empty, but ingress.tlsSecret is set: set the host name that the certificate is for"))
 	}
 	if c.ClusterIssuer != "" && c.TLSSecret == "" {
 		faults = append(faults, Fault("ingress.tlsSecret",
-			"is empty, and ingress.clusterIssuer is set: set the name of the secret for its certificate"))
+			"is empty, but ingress.clusterIssuer is set: set the name of the secret for its certificate"))
 	}
 	return faults
 }

@@ -12,32 +12,32 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// ExternalKafka describes a Kafka cluster that others run, and how the platform reaches it.
+// ExternalKafka describes a Kafka cluster that others run, and how to connect to it.
 type ExternalKafka struct {
-	// BootstrapServers is the brokers to connect to first, such as `b-1.example.com:9096`. With them the stack declares no
-	// Kafka of its own.
+	// BootstrapServers are the brokers to connect to first, such as `b-1.example.com:9096`. If they are set, the stack
+	// declares no Kafka of its own.
 	BootstrapServers []string `json:"bootstrapServers"`
 
-	// Addresses is the CIDR blocks of all brokers.
+	// Addresses are the CIDR blocks of all brokers.
 	Addresses []string `json:"addresses"`
 
-	// Namespace is where the brokers run, if that is in the same Kubernetes cluster. It can stand in place of addresses.
+	// Namespace is where the brokers run, if that is in the same Kubernetes cluster. It can be set instead of addresses.
 	Namespace string `json:"namespace"`
 
-	// Ports is further ports of brokers, where they advertise others than those of the bootstrap servers.
+	// Ports are additional ports of brokers, if they advertise others than those of the bootstrap servers.
 	Ports []int `json:"ports"`
 
 	// TLS encrypts the connections. The production profile requires it.
 	TLS bool `json:"tls"`
 
-	// Authority is the certificate authorities that sign the brokers' certificates, in PEM. Empty means the public ones.
+	// Authority is the certificate authorities that sign the brokers' certificates, in PEM. Empty means the system's.
 	Authority string `json:"authority"`
 
-	// SASL is the mechanism to authenticate with, by the secret `kafkaCredentials`: `PLAIN`, `SCRAM-SHA-256` or
-	// `SCRAM-SHA-512`. Empty means that the brokers ask for none. The production profile requires one.
+	// SASL is the mechanism for authentication with the secret `kafkaCredentials`: `PLAIN`, `SCRAM-SHA-256` or
+	// `SCRAM-SHA-512`. Empty means no authentication. The production profile requires one.
 	SASL string `json:"sasl"`
 
-	// ReplicationFactor is how many copies every partition has. All but one of them must have a record before it is
+	// ReplicationFactor is the number of replicas of every partition. All but one of them must have a record before it is
 	// acknowledged.
 	ReplicationFactor int `json:"replicationFactor"`
 }
@@ -45,7 +45,7 @@ type ExternalKafka struct {
 // IsExternal reports whether others run the Kafka cluster.
 func (k Kafka) IsExternal() bool { return len(k.External.BootstrapServers) > 0 }
 
-// complete leaves nothing of the brokers that an external cluster replaces.
+// complete removes the settings of the brokers that an external cluster replaces.
 func (k *Kafka) complete() {
 	if k.IsExternal() {
 		*k = Kafka{External: k.External}
@@ -65,20 +65,20 @@ func (e ExternalKafka) BrokerPorts() []int {
 	return slices.Compact(ports)
 }
 
-// besideExternal returns a fault for each key that describes a Kafka or a database of the stack's own where an external
-// one is set, and for an external Kafka without an address. It reads what the stack sets: afterwards nothing tells a
-// setting from a default.
+// besideExternal returns a fault for each key that describes the stack's own Kafka or database although an external one is
+// set, and for an external Kafka without an address. It reads what the stack sets: after the defaults are applied, a
+// setting can't be told from a default.
 func besideExternal(values map[string]string) []error {
 	set := func(section string) map[string]json.RawMessage {
 		var keys map[string]json.RawMessage
-		_ = json.Unmarshal([]byte(values[section]), &keys) // a fault of its own, told by decode
+		_ = json.Unmarshal([]byte(values[section]), &keys) // decode reports faults
 		return keys
 	}
 	given := func(keys map[string]json.RawMessage, section, external string, fits ...string) []error {
 		var faults []error
 		for key := range keys {
 			if !slices.Contains(fits, key) {
-				faults = append(faults, Fault(section+"."+key, "is set, and %s too, which others run: remove one of the two", external))
+				faults = append(faults, Fault(section+"."+key, "is set, but %s is too, which others run: remove one of the two", external))
 			}
 		}
 		slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
@@ -94,7 +94,7 @@ func besideExternal(values map[string]string) []error {
 	case len(servers) > 0:
 		faults = append(faults, given(kafka, "kafka", "kafka.external", "external")...)
 	case len(external) > 0:
-		faults = append(faults, Fault("kafka.external.bootstrapServers", "is empty, and other keys of kafka.external are set: name the brokers, or remove kafka.external"))
+		faults = append(faults, Fault("kafka.external.bootstrapServers", "is empty, but other keys of kafka.external are set: name the brokers, or remove kafka.external"))
 	}
 	mongo := set("mongo")
 	if string(mongo["external"]) == "true" {
@@ -118,13 +118,13 @@ func checkExternalKafka(e ExternalKafka, s Secrets, preview bool) []error {
 		faults = append(faults, namespaceName(key+"namespace", e.Namespace)...)
 	}
 	if len(e.Addresses) == 0 && e.Namespace == "" {
-		faults = append(faults, Fault(key+"addresses", "is empty, and the network policies would refuse the brokers: set their CIDR blocks, or "+
-			"kafka.external.namespace where they run in this cluster"))
+		faults = append(faults, Fault(key+"addresses", "is empty, so the network policies would refuse the brokers: set their CIDR blocks, or "+
+			"kafka.external.namespace if they run in this cluster"))
 	}
 	if e.Authority != "" {
 		faults = append(faults, authorities(key+"authority", e.Authority)...)
 		if !e.TLS {
-			faults = append(faults, Fault(key+"authority", "is set, and kafka.external.tls is not: set it to true, or remove the authority"))
+			faults = append(faults, Fault(key+"authority", "is set, but kafka.external.tls is not: set it to true, or remove the authority"))
 		}
 	}
 	if e.SASL == "PLAIN" && !e.TLS {
@@ -132,9 +132,9 @@ func checkExternalKafka(e ExternalKafka, s Secrets, preview bool) []error {
 	}
 	switch {
 	case e.SASL == "" && s.KafkaCredentials != "":
-		faults = append(faults, Fault("kafkaCredentials", "is set, and kafka.external.sasl is not: set the mechanism, or remove the credentials"))
+		faults = append(faults, Fault("kafkaCredentials", "is set, but kafka.external.sasl is not: set the mechanism, or remove the credentials"))
 	case e.SASL != "" && s.KafkaCredentials == "" && !preview:
-		faults = append(faults, Fault("kafkaCredentials", "is not set, and kafka.external.sasl is: run pulumi config set --secret kafkaCredentials"))
+		faults = append(faults, Fault("kafkaCredentials", "is not set, but kafka.external.sasl is: run pulumi config set --secret kafkaCredentials"))
 	}
 	return faults
 }

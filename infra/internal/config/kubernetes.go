@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// KubernetesVersion is what minikube is started with. Its minor version is the newest that the platform is tested on.
+// KubernetesVersion is the version for minikube. Its minor version is the newest that the platform is tested with.
 //
 // renovate: datasource=github-releases depName=kubernetes/kubernetes
 const KubernetesVersion = "v1.35.4"
 
-// The oldest minor versions of Kubernetes 1 that the platform works on.
+// The oldest minor versions of Kubernetes 1 that the platform works with.
 const (
-	// oldestMinor is the oldest that KEDA 2.20 is tested on, which says 1.33 to 1.35: https://keda.sh/docs/2.20/operate/cluster
+	// oldestMinor is the oldest that KEDA 2.20 is tested with, which is 1.33 to 1.35: https://keda.sh/docs/2.20/operate/cluster
 	oldestMinor = 33
 
-	// oldestMinorWithZones is the first that tells a pod its node's zone without further rights (KEP-4742).
+	// oldestMinorWithZones is the first that tells a pod its node's zone without additional rights (KEP-4742).
 	oldestMinorWithZones = 35
 )
 
-// CheckKubernetes judges the version of an API server, such as v1.35.4 or v1.34.2-eks-1: an error where the platform
-// does not work on it, a warning where that has not been tested, and neither where it has.
+// CheckKubernetes checks the version of an API server, such as v1.35.4 or v1.34.2-eks-1. It returns an error if the
+// platform does not work with it, and a warning if that is untested.
 func CheckKubernetes(version string, c Cluster) (warning string, err error) {
 	minor, err := minorOf(version)
 	if err != nil {
@@ -39,7 +39,7 @@ func CheckKubernetes(version string, c Cluster) (warning string, err error) {
 		return "", fmt.Errorf("the cluster has Kubernetes %s, and cluster.zones needs 1.%d: upgrade the cluster, or set cluster.zones to false",
 			version, oldestMinorWithZones)
 	case minor > newest:
-		return fmt.Sprintf("the cluster has Kubernetes %s, and %s. Newer versions mostly work; what fails first is KEDA, so look at make status.",
+		return fmt.Sprintf("the cluster has Kubernetes %s, and %s. Newer versions usually work; KEDA fails first, so check make status.",
 			version, tested), nil
 	}
 	return "", nil

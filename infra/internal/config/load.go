@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// Project is the name in Pulumi.yaml, with which every key of a stack's configuration begins.
+// Project is the name in Pulumi.yaml, which is the prefix of every key of a stack's configuration.
 const Project = "shopstream"
 
-// Load reads the configuration of a stack: the profile's defaults, overridden by what the stack sets. The keys of values
-// are without the project's name; objects, numbers and booleans are JSON, as pulumi passes them. It returns every
-// fault at once, and a configuration that holds the default wherever a value could not be read.
+// Load reads the configuration of a stack: the profile's defaults, overridden by the stack's settings. Keys are without
+// the project's name; objects, numbers and booleans are JSON, as pulumi passes them. It returns all faults at once, and a
+// configuration with defaults for the values that could not be read.
 func Load(values map[string]string) (Config, Secrets, error) {
 	profile, set := values["profile"]
 	if !set {
@@ -46,7 +46,7 @@ func Load(values map[string]string) (Config, Secrets, error) {
 	return c, secrets, errors.Join(faults...)
 }
 
-// raw makes JSON of a value as pulumi passes it: objects, numbers and booleans are JSON already, text is not.
+// raw returns a value as JSON: objects, numbers and booleans are JSON already, text is not.
 func raw(text string, field reflect.Value) json.RawMessage {
 	if field.Kind() == reflect.String {
 		quoted, err := json.Marshal(text)
@@ -57,8 +57,8 @@ func raw(text string, field reflect.Value) json.RawMessage {
 	return json.RawMessage(text)
 }
 
-// FromPulumi returns the settings of a stack from what pulumi passes to its program: the value of PULUMI_CONFIG, a JSON
-// object. All of it is read at once: a program that reads one key at a time doesn't notice a misspelt one.
+// FromPulumi returns the settings of a stack from PULUMI_CONFIG, a JSON object. They are read all at once: a program that
+// reads one key at a time doesn't notice a misspelt one.
 func FromPulumi(encoded string) (map[string]string, error) {
 	if encoded == "" {
 		return nil, nil

@@ -17,8 +17,8 @@ const (
 
 func Profiles() []string { return []string{Small, Default, Production} }
 
-// Defaults returns the configuration of a stack that sets nothing but its profile. In production,
-// what depends on the cluster (registry, host, certificate) has no default and must be set.
+// Defaults returns the configuration of a stack that sets only its profile. In production, what depends on the cluster
+// (registry, host, certificate) has no default and must be set.
 func Defaults(profile string) (Config, error) {
 	if !slices.Contains(Profiles(), profile) {
 		return Config{}, fmt.Errorf("profile %q: set one of %s", profile, strings.Join(Profiles(), ", "))
@@ -28,7 +28,7 @@ func Defaults(profile string) (Config, error) {
 	return config, nil
 }
 
-// profileDefaults returns the same, without what follows from other settings.
+// profileDefaults returns the same, without settings that follow from others.
 func profileDefaults(profile string) Config {
 	config := defaultProfile()
 	switch profile {
@@ -41,7 +41,7 @@ func profileDefaults(profile string) Config {
 	return config
 }
 
-// defaultProfile fits a minikube of 4 CPUs and 6 GiB.
+// defaultProfile fits a minikube with 4 CPUs and 6 GiB.
 func defaultProfile() Config {
 	return Config{
 		LogLevel: "info",
@@ -107,7 +107,7 @@ func defaultProfile() Config {
 	}
 }
 
-// shrink makes the default profile fit a minikube of 2 CPUs and 4 GiB.
+// shrink makes the default profile fit a minikube with 2 CPUs and 4 GiB.
 func shrink(c *Config) {
 	c.Cluster.NodeCPU = quantity("2")
 	c.Cluster.NodeMemory = quantity("4Gi")
@@ -185,7 +185,7 @@ type namedService struct {
 	key string
 }
 
-// all returns every service's settings, to read or to change.
+// all returns every service's settings, for reading or changing.
 func (s *Services) all() []namedService {
 	return []namedService{
 		{&s.WebServer, "webServer"}, {&s.ManagementAPI, "managementApi"}, {&s.API, "api"},

@@ -1,6 +1,6 @@
 package config
 
-// NamedTopic is a topic of the configuration, with what can't be configured.
+// NamedTopic is a topic of the configuration, with properties that can't be configured.
 type NamedTopic struct {
 	Topic
 

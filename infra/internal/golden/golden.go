@@ -1,4 +1,4 @@
-// Package golden compares what tests make with committed files, for tests only.
+// Package golden compares generated content with committed files. It is for tests only.
 package golden
 
 import (
@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write golden files and generated pages anew")
+var update = flag.Bool("update", false, "rewrite golden files and generated pages")
 
-// Compare compares with a file in testdata, or writes it with -update.
+// Compare compares content with a file in testdata, or writes the file with -update.
 func Compare(t *testing.T, name string, got []byte) {
 	t.Helper()
 	if *update {
@@ -34,7 +34,7 @@ func Compare(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if string(want) != string(got) {
-		t.Errorf("%s is stale; look at the difference with: go test -run %q -update && git diff\n%s",
+		t.Errorf("%s is stale; see the difference with: go test -run %q -update && git diff\n%s",
 			name, t.Name(), firstDifference(string(want), string(got)))
 	}
 }

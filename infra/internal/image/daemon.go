@@ -55,7 +55,7 @@ func Daemon(ctx context.Context, host string) error {
 	if host = os.Getenv("DOCKER_HOST"); host != "" {
 		return dial(ctx, host)
 	}
-	// Where the provider looks: the usual socket, then those of Docker Desktop.
+	// The addresses that the provider tries: the usual socket, then those of Docker Desktop.
 	candidates := []string{usualSocket}
 	if home, err := os.UserHomeDir(); err == nil {
 		for _, socket := range []string{".docker/run/docker.sock", ".docker/desktop/docker.sock"} {
@@ -86,14 +86,14 @@ func dial(ctx context.Context, host string) error {
 		network = "tcp"
 	case "tcp":
 	default:
-		// ssh and Windows pipes: the provider finds out.
+		// For ssh and Windows pipes, the provider itself finds out.
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	connection, err := (&net.Dialer{}).DialContext(ctx, network, target)
 	if err != nil {
-		return fmt.Errorf("asking the Docker daemon at %s: %w", host, err)
+		return fmt.Errorf("calling the Docker daemon at %s: %w", host, err)
 	}
 	return connection.Close()
 }

@@ -66,7 +66,7 @@ func TestSourcesAreWhatGoesIn(t *testing.T) {
 	}
 }
 
-// TestTagsChangeWithWhatGoesIn is what makes an unchanged service keep its image, and its pods.
+// TestTagsChangeWithWhatGoesIn: an unchanged service keeps its image, and its pods.
 func TestTagsChangeWithWhatGoesIn(t *testing.T) {
 	before := references(t, tree(), nil)
 	for name, test := range map[string]struct {
@@ -105,7 +105,7 @@ func TestTagsChangeWithWhatGoesIn(t *testing.T) {
 	}
 }
 
-// TestSourcesAreWhatGoBuilds holds what is read from the import lines against the Go tool's own answer.
+// TestSourcesAreWhatGoBuilds compares what is read from the import lines with the Go tool's own answer.
 func TestSourcesAreWhatGoBuilds(t *testing.T) {
 	services := os.DirFS("../../../services")
 	for _, service := range []string{"web-server", "management-api", "api", "producer", "consumer", "topics", "broker-guard", "backup"} {

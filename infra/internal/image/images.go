@@ -17,22 +17,22 @@ type Load func(reference string) error
 
 // Args describes the images.
 type Args struct {
-	// Services is the folder of the services, and Names is those to build.
+	// Services is the folder of the services; Names are those to build.
 	Services fs.FS
 	Names    []string
 
-	// Build builds the images; without it only their names are computed.
+	// Build builds the images; if false, only their names are computed.
 	Build bool
 
-	// NoDaemon means that no Docker daemon answers. A preview shows the images, and can't tell whether they would be built.
+	// NoDaemon means that no Docker daemon answers. A preview then shows the images, but not whether they would be built.
 	NoDaemon bool
 
 	// Staging is the folder where the build context of each image is assembled. Pulumi compares its name, so it must be the
 	// same on every machine.
 	Staging string
 
-	// Registry is where they are pushed to; empty means nowhere. Username and Password are for Docker's own stored
-	// credentials to be left out of it.
+	// Registry is where images are pushed to; if empty, they aren't. Username and Password may be empty if Docker has
+	// stored credentials.
 	Registry string
 	Username string
 	Password pulumi.StringInput
@@ -41,11 +41,11 @@ type Args struct {
 	GoImage, BaseImage string
 	DockerHost         string
 
-	// Load runs before a workload gets its image. It is nil where the nodes pull their images.
+	// Load runs before a workload gets its image. It is nil if the nodes pull their images.
 	Load Load
 }
 
-// Images is the images of the services.
+// Images are the images of the services.
 type Images struct {
 	pulumi.ResourceState
 
@@ -54,7 +54,7 @@ type Images struct {
 	loadFirst  []pulumi.ResourceOption
 }
 
-// After returns what is there only once the image of a service is: nothing where the images aren't built here.
+// After returns the resources that exist once the image of a service does: none if images aren't built here.
 func (i *Images) After(service string) []pulumi.Resource {
 	if built, ok := i.built[service]; ok {
 		return []pulumi.Resource{built}
@@ -123,8 +123,8 @@ func (i *Images) provision(ctx *pulumi.Context, name string, args *Args) error {
 				return err
 			}
 		}
-		// One after the other: the images share most of what is compiled, and each finds what the one before it left in
-		// the cache. At the same time, every one of them would compile it all.
+		// One after the other: the images share most of what is compiled, and each finds the previous one's results in the
+		// cache. In parallel, each of them would compile everything.
 		built, err := docker.NewImage(ctx, service, args.image(service, folder, i.references[service]),
 			pulumi.Parent(i), pulumi.Provider(provider), pulumi.DependsOn(previous))
 		if err != nil {
@@ -176,8 +176,8 @@ func (args Args) buildArguments(service string) map[string]string {
 	}
 }
 
-// hook loads the images of a workload before the workload is created or updated. It belongs to the workload and not to the
-// build, so that the next run loads them again where loading has failed or the nodes are new.
+// hook loads the images of a workload before the workload is created or updated. It belongs to the workload and not to
+// the build, so that the next run repeats it if it failed or if the nodes are new.
 func (i *Images) hook(ctx *pulumi.Context, load Load) ([]pulumi.ResourceOption, error) {
 	if load == nil {
 		return nil, nil

@@ -17,7 +17,7 @@ import (
 	"strings"
 )
 
-// dockerfile is the one that builds every service.
+// dockerfile builds every service.
 const dockerfile = "Dockerfile"
 
 // module is the import path of what the services share.
@@ -89,7 +89,7 @@ func sharedImports(services fs.FS, name string) ([]string, error) {
 	return folders, nil
 }
 
-// walk calls visit with every file in a folder that ships.
+// walk calls visit for every file in a folder that is part of an image.
 func walk(services fs.FS, folder string, visit func(name string) error) error {
 	return fs.WalkDir(services, folder, func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -129,8 +129,8 @@ func digest(services fs.FS, files []string, arguments map[string]string) (string
 	return hex.EncodeToString(sum.Sum(nil))[:16], nil
 }
 
-// stage makes folder hold those files and nothing else. The folder, and not the tree of all services, is what Docker
-// gets: so a change to one service is no change to the others' images. A file that is as it should be is left alone.
+// stage makes folder contain exactly those files. Docker gets this folder, not all services, so that a change to one
+// service doesn't change the others' images. Unchanged files are left alone.
 func stage(services fs.FS, files []string, folder string) error {
 	wanted := map[string]bool{}
 	for _, name := range files {
@@ -165,7 +165,7 @@ func removeOthers(folder string, wanted map[string]bool) error {
 	})
 }
 
-// reference is the full name of an image.
+// reference returns the full name of an image.
 func reference(registry, service, tag string) string {
 	return path.Join(registry, "shopstream", service) + ":" + tag
 }

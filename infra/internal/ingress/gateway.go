@@ -10,13 +10,13 @@ import (
 	"shopstream/infra/internal/label"
 )
 
-// Listeners is the ports of a Gateway. HTTPS is listened to where there is a certificate.
+// Listeners are the ports of a Gateway. HTTPS is used if there is a certificate.
 type Listeners struct{ HTTP, HTTPS int }
 
-// strictTransport keeps browsers from ever asking for the host without TLS again; ingress-nginx sends the same.
+// strictTransport makes browsers use TLS for the host from then on; ingress-nginx sends the same.
 const strictTransport = "max-age=31536000; includeSubDomains"
 
-// NewGateway makes the Gateway and its HTTPRoutes.
+// NewGateway declares the Gateway and its HTTPRoutes.
 func NewGateway(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {
 	gateway, err := object(ctx, "Gateway", name, args, gatewaySpec(args), args.Annotations, opts...)
 	if err != nil {
@@ -73,7 +73,7 @@ func gatewaySpec(args *Args) map[string]any {
 	return map[string]any{"gatewayClassName": args.Class, "listeners": listeners}
 }
 
-// routeSpec has one rule for each service, with all the paths that lead there.
+// routeSpec has one rule for each service, with all the paths that lead to it.
 func routeSpec(gateway string, args *Args) map[string]any {
 	var targets []Route
 	matches := map[string][]any{}
@@ -110,7 +110,7 @@ func routeSpec(gateway string, args *Args) map[string]any {
 	return attached(gateway, listener, args, rules)
 }
 
-// redirectSpec sends whoever comes without TLS to the same address with it.
+// redirectSpec redirects requests without TLS to the same address with it.
 func redirectSpec(gateway string, args *Args) map[string]any {
 	return attached(gateway, "http", args, []any{map[string]any{"filters": []any{map[string]any{
 		"type":            "RequestRedirect",

@@ -8,7 +8,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// as decodes a spec into the type that the API has for it, which knows no field beside its own.
+// as decodes a spec into the API's type, and refuses unknown fields.
 func as[T any](t *testing.T, spec map[string]any) T {
 	t.Helper()
 	encoded, err := json.Marshal(spec)
@@ -37,7 +37,7 @@ func args(change func(*Args)) *Args {
 
 func withTLS(a *Args) { a.Host, a.TLSSecret = "shop.example.com", "shop-tls" }
 
-func TestGatewayListensToHTTPSWhereThereIsACertificate(t *testing.T) {
+func TestGatewayListensToHTTPSIfThereIsACertificate(t *testing.T) {
 	plain := as[gatewayv1.GatewaySpec](t, gatewaySpec(args(func(*Args) {})))
 	if l := plain.Listeners; len(l) != 1 || l[0].Protocol != gatewayv1.HTTPProtocolType || l[0].Port != 8000 || l[0].Hostname != nil {
 		t.Errorf("without one it listens to %+v", l)
@@ -65,7 +65,7 @@ func TestRoutesHaveOneRuleForEachService(t *testing.T) {
 	}
 }
 
-func TestWhoComesWithoutTLSIsSentToIt(t *testing.T) {
+func TestRequestsWithoutTLSAreRedirected(t *testing.T) {
 	spec := as[gatewayv1.HTTPRouteSpec](t, redirectSpec("door", args(withTLS)))
 	redirect := spec.Rules[0].Filters[0].RequestRedirect
 	if *spec.ParentRefs[0].SectionName != "http" || *redirect.Scheme != "https" || *redirect.StatusCode != 308 || spec.Hostnames[0] != "shop.example.com" {

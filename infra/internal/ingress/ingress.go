@@ -1,5 +1,5 @@
-// Package ingress declares the routes from outside to the services, as an Ingress or as a Gateway with HTTPRoutes. They
-// use no feature of a single controller.
+// Package ingress declares the routes from outside to the services, as an Ingress or as a Gateway with HTTPRoutes. It uses
+// no feature of a particular controller.
 package ingress
 
 import (
@@ -18,7 +18,7 @@ type Route struct {
 	Service string
 	Port    int
 
-	// Exact leaves out what is below.
+	// Exact excludes paths below it.
 	Exact bool
 }
 
@@ -31,15 +31,15 @@ type Args struct {
 	Host   string
 	Routes []Route
 
-	// Listeners is where a Gateway listens; an Ingress has no say in it.
+	// Listeners are the ports of a Gateway; an Ingress doesn't set them.
 	Listeners Listeners
 
-	// TLSSecret holds the certificate. Empty means plain HTTP.
+	// TLSSecret contains the certificate. Empty means plain HTTP.
 	TLSSecret   string
 	Annotations map[string]string
 }
 
-// New makes the Ingress.
+// New declares the Ingress.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) error {
 	paths := networkingv1.HTTPIngressPathArray{}
 	for _, route := range args.Routes {

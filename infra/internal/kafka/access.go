@@ -5,13 +5,13 @@ type Grant struct {
 	User       string   `json:"-"`
 	Operations []string `json:"operations"`
 
-	// Exactly one of these is set. "*" is every topic or group.
+	// Exactly one of these is set. "*" means every topic or group.
 	Topic           string `json:"topic,omitempty"`
 	Group           string `json:"group,omitempty"`
 	TransactionalID string `json:"transactionalId,omitempty"`
 	Cluster         bool   `json:"cluster,omitempty"`
 
-	// Prefixed makes the name the beginning of one.
+	// Prefixed means that the name is a prefix.
 	Prefixed bool `json:"prefixed,omitempty"`
 }
 
@@ -21,7 +21,7 @@ type Access struct {
 	Grants []Grant `json:"grants"`
 }
 
-// everyone is the wildcard principal. It is listed without grants, so the Job removes whatever was granted to it by hand.
+// everyone is the wildcard principal. It is listed without grants, so that the Job revokes grants that were made by hand.
 const everyone = "*"
 
 // accessList groups grants by user.

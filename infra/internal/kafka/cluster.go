@@ -31,8 +31,8 @@ type ClusterArgs struct {
 	// ClusterID is 22 characters, the same on every node.
 	ClusterID string
 
-	// Heap is the size of each broker's heap. The container gets twice as much: for what the JVM needs outside of the heap,
-	// and for page cache, from which Kafka serves consumers.
+	// Heap is the size of each broker's heap. The container gets twice as much: for the JVM's memory outside of the heap,
+	// and for the page cache, from which Kafka serves consumers.
 	Heap     resource.Quantity
 	CPU      resource.Quantity
 	CPULimit resource.Quantity
@@ -46,8 +46,8 @@ type ClusterArgs struct {
 	Security Security
 	Guard    Guard
 
-	// Zones spreads the brokers over the zones of the cluster, and the replicas with them. Consumers then read from the
-	// replica in their own zone.
+	// Zones spreads brokers and replicas over the zones of the cluster. Consumers then read from the replica in their
+	// own zone.
 	Zones bool
 }
 
@@ -58,7 +58,7 @@ type Cluster struct {
 	args ClusterArgs
 }
 
-// NewCluster makes a Kafka cluster.
+// NewCluster declares a Kafka cluster.
 func NewCluster(
 	ctx *pulumi.Context, name string, args *ClusterArgs, opts ...pulumi.ResourceOption,
 ) (*Cluster, error) {
@@ -86,7 +86,7 @@ func Hosts(namespace, domain string) []string {
 	}
 }
 
-// Brokers returns the brokers as an end of a call.
+// Brokers returns the brokers as one end of a call.
 func Brokers(namespace string) netpol.Peer {
 	return netpol.Peer{Name: Name, Namespace: namespace, Labels: label.Selector(Name)}
 }
@@ -106,7 +106,7 @@ func (t Topology) Calls(namespace string) []netpol.Call {
 	if t.Controllers == 0 {
 		return []netpol.Call{
 			{From: brokers, To: brokers, Ports: netpol.TCP(ControllerPort, InternalPort), Why: "quorum and replication"},
-			{From: brokers, To: brokers, Ports: netpol.TCP(GuardPort), Why: "whose turn it is to restart"},
+			{From: brokers, To: brokers, Ports: netpol.TCP(GuardPort), Why: "the turn to restart"},
 		}
 	}
 	controllers := netpol.Peer{Name: ControllerName, Namespace: namespace, Labels: label.Selector(ControllerName)}
@@ -114,8 +114,8 @@ func (t Topology) Calls(namespace string) []netpol.Call {
 		{From: brokers, To: brokers, Ports: netpol.TCP(InternalPort), Why: "replication"},
 		{From: brokers, To: controllers, Ports: netpol.TCP(ControllerPort), Why: "registration and metadata"},
 		{From: controllers, To: controllers, Ports: netpol.TCP(ControllerPort), Why: "quorum"},
-		{From: brokers, To: brokers, Ports: netpol.TCP(GuardPort), Why: "whose turn it is to restart"},
-		{From: controllers, To: controllers, Ports: netpol.TCP(GuardPort), Why: "whose turn it is to restart"},
+		{From: brokers, To: brokers, Ports: netpol.TCP(GuardPort), Why: "the turn to restart"},
+		{From: controllers, To: controllers, Ports: netpol.TCP(GuardPort), Why: "the turn to restart"},
 		{From: controllers, To: brokers, Ports: netpol.TCP(InternalPort), Why: "the state of the quorum, for a restart"},
 	}
 }
@@ -198,8 +198,8 @@ func (c *Cluster) provision(ctx *pulumi.Context, p pool) error {
 	return nil
 }
 
-// rollTimeouts is how long an update waits for all nodes to be restarted. A roll that waits for a node that is down goes
-// on by itself once that is back; the update that looks on ends in an error meanwhile.
+// rollTimeouts is how long an update waits for all nodes to restart. A roll that waits for a node that is down continues
+// by itself once the node is back, but the update ends with an error before.
 func rollTimeouts() pulumi.ResourceOption {
 	return pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "10m", Update: "20m"})
 }

@@ -6,12 +6,12 @@ import (
 	"shopstream/infra/internal/pod"
 )
 
-// Connection is how clients reach a cluster: the stack's own, or an external one.
+// Connection says how clients connect to a cluster: the stack's own, or an external one.
 type Connection struct {
-	// BootstrapServers is the brokers to connect to first, host:port, separated by commas.
+	// BootstrapServers are the brokers to connect to first, host:port, separated by commas.
 	BootstrapServers string
 
-	// TLS encrypts. Authority says that clients verify the brokers with AuthorityFile, and not with the public authorities.
+	// TLS encrypts. Authority means that clients verify the brokers with AuthorityFile, not with the system's authorities.
 	TLS, Authority bool
 
 	// Mechanism is SASL's; empty means no authentication.
@@ -21,14 +21,14 @@ type Connection struct {
 	Zone bool
 }
 
-// Login says where a client finds its username and its password: in a Secret of its namespace. The stack's own cluster
-// has usernames that it knows; they stand in Username.
+// Login says where a client finds its username and password: in a Secret of its namespace. With the stack's own
+// cluster, the usernames are known, and Username contains them.
 type Login struct {
 	Secret, UsernameKey, PasswordKey string
 	Username                         string
 }
 
-// EnvVars is what a client needs to connect.
+// EnvVars returns what a client needs to connect.
 func (c Connection) EnvVars(login Login) []pod.Env {
 	env := []pod.Env{pod.Value("KAFKA_BOOTSTRAP_SERVERS", c.BootstrapServers)}
 	if c.Zone {
@@ -51,7 +51,7 @@ func (c Connection) EnvVars(login Login) []pod.Env {
 	return env
 }
 
-// protocol is the security protocol, as the services read it.
+// protocol returns the security protocol in the services' notation.
 func (c Connection) protocol() string {
 	switch {
 	case c.TLS && c.Mechanism != "":
@@ -64,7 +64,7 @@ func (c Connection) protocol() string {
 	return "plaintext"
 }
 
-// Connection returns how clients reach the cluster.
+// Connection says how clients connect to this cluster.
 func (c *Cluster) Connection() Connection {
 	connection := Connection{BootstrapServers: BootstrapServers(c.args.Namespace.Name, c.args.ClusterDomain), Zone: c.args.Zones}
 	if c.args.Security.Enabled {
@@ -73,8 +73,8 @@ func (c *Cluster) Connection() Connection {
 	return connection
 }
 
-// BootstrapServers is the address of the stack's own cluster in a namespace. It is fully qualified, since KEDA connects from
-// another namespace.
+// BootstrapServers returns the address of the stack's own cluster in a namespace. It is fully qualified, since KEDA
+// connects from another namespace.
 func BootstrapServers(namespace, domain string) string {
 	return fmt.Sprintf("%s.%s.svc.%s:%d", Name, namespace, domain, ClientPort)
 }

@@ -10,8 +10,8 @@ import (
 	"shopstream/infra/internal/pod"
 )
 
-// dataDirectory is a folder of the volume and not its root, where Kafka would take a file system's lost+found for a broken
-// partition.
+// dataDirectory is a folder of the volume and not its root, where Kafka would take a file system's lost+found for a
+// corrupt partition.
 const dataDirectory = "/var/lib/kafka/data/kraft"
 
 // podIndex is the field with a pod's number in its StatefulSet.
@@ -57,7 +57,7 @@ func (args ClusterArgs) environment(p pool) []pod.Env {
 		return env
 	}
 	if p.has(roleController) {
-		// What a broker without a vote listens on.
+		// The listeners of a broker without a vote.
 		withoutVote, _, _ := listenerValues(listeners(args.Security), pool{roles: []string{roleBroker}}, host)
 		env = append(env, pod.Value("BROKER_LISTENERS", withoutVote))
 	}
@@ -80,9 +80,9 @@ func (args ClusterArgs) environment(p pool) []pod.Env {
 	)
 	if args.Zones {
 		env = append(env,
-			// The replicas of a partition are placed in different zones.
+			// Replicas of a partition are placed in different zones.
 			pod.Zone("KAFKA_BROKER_RACK"),
-			// A consumer that names its zone reads from the replica there: traffic between zones is slower and costs money.
+			// A consumer that names its zone reads from the replica there: traffic between zones is slower, and costs money.
 			pod.Value("KAFKA_REPLICA_SELECTOR_CLASS", "org.apache.kafka.common.replica.RackAwareReplicaSelector"),
 		)
 	}

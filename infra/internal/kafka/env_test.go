@@ -36,14 +36,14 @@ func lookup(env []pod.Env, name string) string {
 	return ""
 }
 
-// TestSettingsAreKnownToKafka matters because Kafka takes any setting, and ignores those that it does not know.
+// TestSettingsAreKnownToKafka is needed because Kafka accepts any setting, and ignores unknown ones.
 func TestSettingsAreKnownToKafka(t *testing.T) {
 	data, err := os.ReadFile("testdata/broker-settings-4.3.1.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	known := append(strings.Fields(string(data)),
-		// These two are read by the authorizer and not by the broker.
+		// The authorizer reads these two, not the broker.
 		"super.users", "allow.everyone.if.no.acl.found")
 	for _, topology := range []Topology{{Brokers: 1}, {Brokers: 3}, {Brokers: 4, Controllers: 3}} {
 		args := testArgs(topology)
@@ -61,11 +61,11 @@ func TestSettingsAreKnownToKafka(t *testing.T) {
 	}
 }
 
-// settingOf is how the image makes a setting of a variable: one underscore is a dot, two are one, three are a dash.
+// settingOf converts a variable to a setting as the image does: one underscore is a dot, two are one, three are a dash.
 func settingOf(variable string) string {
 	name := strings.ToLower(strings.TrimPrefix(variable, "KAFKA_"))
 	setting := strings.NewReplacer("___", "-", "__", "_", "_", ".").Replace(name)
-	// A setting can be of one listener, and of one mechanism of it.
+	// A setting can be specific to a listener, and to one of its mechanisms.
 	for _, prefix := range []string{"listener.name.client.plain.", "listener.name.internal.", "listener.name.controller."} {
 		setting = strings.TrimPrefix(setting, prefix)
 	}
@@ -106,7 +106,7 @@ func TestSecureEnvironment(t *testing.T) {
 	}
 }
 
-func TestTheAccessListNamesEveryUserAndTakesFromEveryone(t *testing.T) {
+func TestTheAccessListNamesEveryUserAndEveryone(t *testing.T) {
 	env, err := TopicsArgs{Users: []string{"a", "b"}, Grants: []Grant{
 		{User: "a", Operations: []string{"Read", "Describe"}, Topic: "t"},
 		{User: "a", Operations: []string{"Write"}, TransactionalID: "x-", Prefixed: true},
@@ -145,8 +145,8 @@ func TestEnvironmentOfCombinedNodes(t *testing.T) {
 	}
 }
 
-// TestMoreBrokersChangeNothingForThoseThatAreThere: a running node that is given other voters is lost to its quorum.
-func TestMoreBrokersChangeNothingForThoseThatAreThere(t *testing.T) {
+// TestMoreBrokersDontChangeTheOthers: a running node with other voters would be lost to its quorum.
+func TestMoreBrokersDontChangeTheOthers(t *testing.T) {
 	declared := func(topology Topology) string {
 		args, p := testArgs(topology), topology.pools()[0]
 		return fmt.Sprint(args.environment(p), args.guardEnvironment(p), args.command(p))
@@ -160,7 +160,7 @@ func TestMoreBrokersChangeNothingForThoseThatAreThere(t *testing.T) {
 	}
 }
 
-// TestBrokersWithoutAVote runs what the container runs, up to where the image's own script takes over.
+// TestBrokersWithoutAVote runs the container's command, up to the image's own script.
 func TestBrokersWithoutAVote(t *testing.T) {
 	topology := Topology{Brokers: 5}
 	args, p := testArgs(topology), topology.pools()[0]
@@ -229,7 +229,7 @@ func TestTopology(t *testing.T) {
 		{Topology{Brokers: 5, Voters: 5}, 3, 2, ""},
 		{Topology{Brokers: 3, Voters: 2}, 3, 2, "quorum is odd"},
 		{Topology{Brokers: 3, Voters: 5}, 3, 2, "at most as many voters"},
-		{Topology{Brokers: 3, Controllers: 3, Voters: 3}, 3, 2, "set one of the two"},
+		{Topology{Brokers: 3, Controllers: 3, Voters: 3}, 3, 2, "set only one of the two"},
 		{Topology{Brokers: 0}, 0, 1, "at least 1"},
 		{Topology{Brokers: 3, Controllers: 4}, 3, 2, "quorum is odd"},
 		{Topology{Brokers: 7, Voters: 7}, 3, 2, "1, 3 or 5"},

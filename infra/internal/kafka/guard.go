@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// GuardName is the container beside each node that holds up the node's end until the cluster can do without it.
+	// GuardName is the container beside each node that delays the node's stop until the cluster can do without it.
 	GuardName = "broker-guard"
 
 	// GuardPort is where the kubelet, the other nodes' guards and Prometheus ask it.
 	GuardPort     = 9095
 	GuardPortName = "guard"
 
-	// seeds is how many brokers a guard starts from: with as many as a partition has copies, one of them is there.
+	// seeds is how many brokers a guard connects to first: as many as a partition has replicas, so that one of them is up.
 	seeds = 3
 
-	// endGrace is how long a node may wait for its end, in seconds: a day, so that whoever has to repair another node
-	// has the time for it.
+	// endGrace is how long a node may wait before it stops, in seconds: a day, so that there is time to repair another
+	// node first.
 	endGrace = 24 * 60 * 60
 )
 
@@ -33,13 +33,13 @@ type Guard struct {
 	Resources pod.Resources
 	LogLevel  string
 
-	// Options are further ones of the StatefulSets.
+	// Options are additional options of the StatefulSets.
 	Options []pulumi.ResourceOption
 }
 
-// guardEnvironment is what the guard beside a pool's nodes is told. On a secured cluster it is known by the node's own
-// certificate: an identity with fewer rights would get them from the access list, which is written once the brokers are
-// ready, and they are ready only when their guards have seen them.
+// guardEnvironment is the environment of the guard beside a pool's nodes. On a secured cluster it uses the node's own
+// certificate: an identity with fewer rights would get them from the access list, which is written only once the brokers
+// are ready, and they become ready only with their guards.
 func (args ClusterArgs) guardEnvironment(p pool) []pod.Env {
 	node := func(p pool, index string) string {
 		return fmt.Sprintf("%s-%s.%s", p.name, index, args.domain(p.headless()))
@@ -55,7 +55,7 @@ func (args ClusterArgs) guardEnvironment(p pool) []pod.Env {
 	}
 	env := []pod.Env{
 		pod.Value("LOG_LEVEL", args.Guard.LogLevel),
-		// Go collects its garbage before the container's limit is met, and not after.
+		// Go collects garbage before the container's limit is reached, not after.
 		pod.Value("GOMEMLIMIT", fmt.Sprintf("%dMiB", args.Guard.Resources.Memory.Value()*3/4>>20)),
 		pod.Field("POD_INDEX", podIndex),
 		pod.Value("HTTP_ADDR", fmt.Sprintf(":%d", GuardPort)),
@@ -75,7 +75,7 @@ func (args ClusterArgs) guardEnvironment(p pool) []pod.Env {
 	return env
 }
 
-// guard is a native sidecar: it starts before the node, and ends after it.
+// guard is a native sidecar: it starts before the node, and stops after it.
 func (args ClusterArgs) guard(p pool) corev1.ContainerArgs {
 	var mounts corev1.VolumeMountArray
 	if args.Security.Enabled {
@@ -97,7 +97,7 @@ func (args ClusterArgs) guard(p pool) corev1.ContainerArgs {
 	}
 }
 
-// guardProbe asks the guard. It may ask brokers in turn, each for some seconds.
+// guardProbe probes the guard, which may ask several brokers, each for some seconds.
 func guardProbe(path string, period, failures int) *corev1.ProbeArgs {
 	return &corev1.ProbeArgs{
 		HttpGet:          &corev1.HTTPGetActionArgs{Path: pulumi.String(path), Port: pulumi.Int(GuardPort)},

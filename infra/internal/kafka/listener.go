@@ -25,7 +25,7 @@ const (
 	controllerListener = "CONTROLLER"
 )
 
-// listeners returns every listener of the cluster. None is named like a protocol: where a listener is called SSL, the
+// listeners returns every listener of the cluster. None has the name of a protocol: if a listener is called SSL, the
 // image's start script looks for Java key stores.
 func listeners(s Security) []listener {
 	clients, nodes := s.protocols()

@@ -28,8 +28,8 @@ func (args ClusterArgs) statefulSet(p pool) *appsv1.StatefulSetSpecArgs {
 		ServiceName: pulumi.String(p.headless()),
 		Replicas:    pulumi.Int(p.count),
 		Selector:    &metav1.LabelSelectorArgs{MatchLabels: pulumi.ToStringMap(label.Selector(p.name))},
-		// The first start is of all nodes at once: a lone first node would wait for its quorum for ever. Updates still go one
-		// by one.
+		// At first all nodes start at once: a single first node would wait forever for its quorum. Updates still go one by
+		// one.
 		PodManagementPolicy: pulumi.String("Parallel"),
 		PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicyArgs{
 			WhenDeleted: pulumi.String(retention),
@@ -100,8 +100,8 @@ func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
 	}
 }
 
-// command makes those brokers that have no vote brokers and nothing else, before it runs what the image runs by itself.
-// It is the same however many brokers there are, so that one more starts none of the others anew.
+// command makes brokers without a vote brokers only, before it runs the image's own command. It is the same for any
+// number of brokers, so that adding one restarts none of the others.
 func (args ClusterArgs) command(p pool) pulumi.StringArrayInput {
 	if !p.has(roleBroker) || !p.has(roleController) {
 		return nil

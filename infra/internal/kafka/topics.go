@@ -41,25 +41,25 @@ type TopicsArgs struct {
 	Users  []string
 	Grants []Grant
 
-	// External says that others run the cluster: what the Job may not change there, it only compares.
+	// External means that others run the cluster: what the Job may not change there, it only compares.
 	External bool
 
-	// Env and Files are what the Job needs to connect. Secrets are those that Env refers to: with changed content the Job
-	// runs again.
+	// Env and Files are what the Job needs to connect. Secrets are those that Env refers to: if their content changes, the
+	// Job runs again.
 	Env     []pod.Env
 	Files   []pod.File
 	Secrets []*secret.Secret
 
-	// Options are further ones of the Job.
+	// Options are additional options of the Job.
 	Options []pulumi.ResourceOption
 }
 
-// Topics is the finished Job: what depends on it finds the topics.
+// Topics is the finished Job: resources that depend on it find the topics.
 type Topics struct {
 	pulumi.ResourceState
 }
 
-// NewTopics makes the Job. Its name holds a digest of its image and environment: a Job is immutable, so a changed
+// NewTopics declares the Job. Its name contains a digest of its image and environment: a Job is immutable, so a changed
 // declaration is a new Job, and an unchanged one runs none.
 func NewTopics(ctx *pulumi.Context, name string, args *TopicsArgs, opts ...pulumi.ResourceOption) (*Topics, error) {
 	t := &Topics{}

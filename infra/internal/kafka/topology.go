@@ -19,21 +19,21 @@ const (
 	InternalPort   = 9094
 )
 
-// Topology is how many nodes there are and which roles they have. Everything that must agree with it (voters, ids,
-// replication) is derived from it.
+// Topology is the number and the roles of the nodes. Everything that must agree with it (voters, ids, replication) is
+// derived from it.
 type Topology struct {
 	Brokers int
 
-	// Controllers is the size of a quorum of its own. Zero means that the first brokers are controllers as well, which is
-	// simpler and smaller, but rolls the quorum whenever the brokers roll.
+	// Controllers is the number of separate controllers. If it is zero, the first brokers are controllers as well, which
+	// is simpler and smaller, but rolls the quorum whenever the brokers roll.
 	Controllers int
 
-	// Voters is how many of the brokers are controllers as well, where there are no others; zero is the largest odd number
-	// of them up to three. It stays what it was when the cluster was made: all nodes have to know the same voters.
+	// Voters is how many of the brokers are controllers as well, without separate controllers; zero stands for the largest
+	// odd number of brokers up to three. It must stay what it was at first: all nodes have to know the same voters.
 	Voters int
 }
 
-// Quorum is how many controllers have a vote.
+// Quorum is the number of controllers with a vote.
 func (t Topology) Quorum() int {
 	switch {
 	case t.Controllers > 0:
@@ -53,7 +53,7 @@ func (t Topology) Check() error {
 		errs = append(errs, fmt.Errorf("%d brokers: set at least 1", t.Brokers))
 	}
 	if t.Controllers != 0 && t.Voters != 0 {
-		errs = append(errs, errors.New("voters and controllers: the controllers are the voters, so set one of the two"))
+		errs = append(errs, errors.New("voters and controllers are both set: separate controllers are the voters, so set only one of the two"))
 	}
 	if t.Controllers == 0 && t.Brokers > 0 && t.Quorum() > t.Brokers {
 		errs = append(errs, fmt.Errorf("%d voters of %d brokers: set at most as many voters as brokers", t.Quorum(), t.Brokers))
@@ -64,14 +64,14 @@ func (t Topology) Check() error {
 	return errors.Join(errs...)
 }
 
-// ReplicationFactor is how many copies every partition has.
+// ReplicationFactor is the number of replicas of every partition.
 func (t Topology) ReplicationFactor() int { return min(t.Brokers, 3) }
 
-// MinInSyncReplicas is how many copies must have a record before it is acknowledged.
+// MinInSyncReplicas is how many replicas must have a record before it is acknowledged.
 func (t Topology) MinInSyncReplicas() int { return MinInSyncReplicas(t.ReplicationFactor()) }
 
-// MinInSyncReplicas is how many of so many copies must have a record before it is acknowledged: all but one, so that one
-// broker may be down, for a restart or for good, without loss and without refused writes.
+// MinInSyncReplicas is how many of so many replicas must have a record before it is acknowledged: all but one, so that
+// one broker may be down, for a restart or for good, without loss and without refused writes.
 func MinInSyncReplicas(replicationFactor int) int { return max(replicationFactor-1, 1) }
 
 // pool is a set of nodes with the same roles, one StatefulSet.
@@ -80,7 +80,7 @@ type pool struct {
 	roles []string
 	count int
 
-	// idPrefix is put before the pod's index to make the node id. No two pools may get the same id.
+	// idPrefix is put before the pod's index to make the node id. Ids of two pools must differ.
 	idPrefix string
 }
 
@@ -118,13 +118,13 @@ func (t Topology) pools() []pool {
 	}
 	return []pool{
 		{name: Name, roles: []string{roleBroker}, count: t.Brokers},
-		// Controllers are 1000, 1001 …: brokers keep the low ids, which people see in every listing.
+		// Controllers are 1000, 1001 …: brokers have the low ids, which appear in every listing.
 		{name: ControllerName, roles: []string{roleController}, count: t.Controllers, idPrefix: "100"},
 	}
 }
 
-// voters is the static quorum. The container image formats its storage without naming initial controllers, so the
-// voters can't be dynamic; and a static list must be the same on all nodes, in the same order.
+// voters is the static quorum. The container image formats its storage without initial controllers, so the voters can't
+// be dynamic. A static list must be the same on all nodes, in the same order.
 func (t Topology) voters(address func(service, pod string) string) string {
 	pools := t.pools()
 	quorum := pools[len(pools)-1]

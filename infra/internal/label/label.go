@@ -11,20 +11,20 @@ import (
 // PartOf is the value of app.kubernetes.io/part-of on every object of the platform.
 const PartOf = "shopstream"
 
-// Stack is the annotation of a namespace with the stack that has made it. It is not a label, since the names of stacks may
-// be longer than a label's value.
+// Stack is the annotation of a namespace with the stack that created it. It is not a label, since names of stacks may be
+// longer than the value of a label.
 const Stack = "shopstream/stack"
 
-// StackOf returns what that annotation holds in this run.
+// StackOf returns the value of that annotation in this run.
 func StackOf(ctx *pulumi.Context) string { return ctx.Project() + "/" + ctx.Stack() }
 
-// Ours reports whether an object with these labels was made by a stack of this program.
+// Ours reports whether an object with these labels was created by a stack of this program.
 func Ours(labels map[string]string) bool {
 	return labels["app.kubernetes.io/part-of"] == PartOf && labels["app.kubernetes.io/managed-by"] == "pulumi"
 }
 
-// Selector returns the labels that select a workload's pods. Selectors are immutable in Kubernetes, so they hold nothing
-// that a later release may change: no version, no stack, no component.
+// Selector returns the labels that select a workload's pods. Selectors are immutable in Kubernetes, so they contain
+// nothing that a later release may change: no version, no stack, no component.
 func Selector(name string) map[string]string {
 	return map[string]string{
 		"app.kubernetes.io/name":    name,
@@ -32,7 +32,7 @@ func Selector(name string) map[string]string {
 	}
 }
 
-// Standard returns the labels of an object: its selector, what kind of thing it is, and who manages it.
+// Standard returns the labels of an object: its selector, its component, and who manages it.
 func Standard(name, component string) map[string]string {
 	labels := map[string]string{
 		"app.kubernetes.io/component":  component,

@@ -1,4 +1,4 @@
-// Package manifest runs the program without pulumi, a provider or a cluster, and writes what it declares as manifests.
+// Package manifest runs the program without pulumi, a provider or a cluster, and writes the declared resources as manifests.
 package manifest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Manifest is one file that render writes.
+// Manifest is one file.
 type Manifest struct {
 	Path   string
 	Object map[string]any
@@ -23,7 +23,7 @@ type Manifest struct {
 
 // Render writes what a program declares for a stack as plain Kubernetes manifests to a folder, which must be empty or not
 // exist. Secrets are written without their values, and Helm releases as the chart, version and values to install. It
-// returns how many it wrote.
+// returns the number of files.
 func Render(program pulumi.RunFunc, stack Stack, out string) (int, error) {
 	resources, err := Run(program, stack)
 	if err != nil {
@@ -37,7 +37,7 @@ func Render(program pulumi.RunFunc, stack Stack, out string) (int, error) {
 func Of(resources []Resource) []Manifest {
 	var list []Manifest
 	for _, r := range resources {
-		// A patch is no object of its own, and changes nothing of one that has just been made.
+		// A patch is not an object of its own, and an object that was just created needs none.
 		if !r.Custom || !strings.HasPrefix(r.Type, "kubernetes:") || strings.HasSuffix(r.Type, "Patch") {
 			continue
 		}
@@ -64,7 +64,7 @@ func plain(v resource.PropertyValue) (any, bool) {
 	return nil, false
 }
 
-// objectPath sorts namespaces first, and releases, which install custom resource definitions, before what uses them.
+// objectPath sorts namespaces first, and releases, which install custom resource definitions, before their users.
 func objectPath(object map[string]any) string {
 	kind, _ := object["kind"].(string)
 	metadata, _ := object["metadata"].(map[string]any)

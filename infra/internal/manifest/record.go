@@ -24,11 +24,11 @@ type Resource struct {
 	Protected    bool
 }
 
-// Stack is what a program learns about the stack that it runs for.
+// Stack is what a program knows about its stack.
 type Stack struct {
 	Project, Name string
 
-	// Config is the stack's configuration; its keys begin with the project's name.
+	// Config is the stack's configuration; its keys have the project's name as a prefix.
 	Config  map[string]string
 	Preview bool
 	Root    string

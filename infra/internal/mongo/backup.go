@@ -16,14 +16,14 @@ import (
 	"shopstream/infra/internal/secret"
 )
 
-// The CronJobs of the dumps, and what they run.
+// The CronJobs of the dumps, and their program.
 const (
-	BackupProgram = "backup"          // its image and its container
+	BackupProgram = "backup"          // name of its image and its container
 	BackupName    = "mongodb-backup"  // dumps; also the name of all three's pods
 	DrillName     = "mongodb-drill"   // restores the newest dump and compares it
-	RestoreName   = "mongodb-restore" // suspended: what `make restore` makes its Jobs from
+	RestoreName   = "mongodb-restore" // suspended: the template for the Jobs of `make restore`
 
-	// BackupVolume is the claim that holds the dumps.
+	// BackupVolume is the volume claim of the dumps.
 	BackupVolume = "mongodb-backups"
 
 	backupUser   = "backup"
@@ -42,15 +42,15 @@ type BackupArgs struct {
 	Schedule, Drill string
 	Keep            int
 
-	// StorageClass and StorageSize are of the volume that holds the dumps, unless a bucket does.
+	// StorageClass and StorageSize describe the volume of the dumps, unless a bucket is used.
 	StorageClass string
 	StorageSize  resource.Quantity
 	Bucket       *Bucket
 
-	// Password is of the database's user that dumps.
+	// Password is that of the database user that dumps.
 	Password secret.Value
 
-	// Options are further ones of what runs the image.
+	// Options are additional options of the workloads that run the image.
 	Options []pulumi.ResourceOption
 }
 
@@ -60,15 +60,15 @@ type Bucket struct {
 	AccessKey, SecretKey           secret.Value
 }
 
-// BackupPods are all pods that make, try and restore dumps, as an end of a call.
+// BackupPods are all pods that make, test and restore dumps, as one end of a call.
 func BackupPods(namespace string) netpol.Peer {
 	return netpol.Peer{Name: BackupName, Namespace: namespace, Labels: label.Selector(BackupName)}
 }
 
-// scratchDatabase is what a drill restores into.
+// scratchDatabase is the database that a drill restores into.
 func (args DatabaseArgs) scratchDatabase() string { return args.Database + "_drill" }
 
-// backup makes the place for the dumps and the CronJobs.
+// backup declares the place for the dumps and the CronJobs.
 func (d *Database) backup(ctx *pulumi.Context) error {
 	b := d.args.Backup
 	if b == nil {
@@ -80,7 +80,7 @@ func (d *Database) backup(ctx *pulumi.Context) error {
 	for _, job := range []cronJob{
 		{name: BackupName, schedule: b.Schedule, command: "dump", user: backupUser, key: backupKey, writes: true},
 		{name: DrillName, schedule: b.Drill, command: "drill", user: backupUser, key: backupKey},
-		// Whoever restores may write to any database.
+		// A restore may write to any database.
 		{name: RestoreName, schedule: b.Schedule, suspended: true, command: "list", user: rootUser, key: passwordKey},
 	} {
 		_, err := batchv1.NewCronJob(ctx, job.name, &batchv1.CronJobArgs{
@@ -94,8 +94,8 @@ func (d *Database) backup(ctx *pulumi.Context) error {
 	return nil
 }
 
-// dumps makes the volume claim, or the Secret with the bucket's keys. Like the database's volumes, the dumps are kept
-// with the namespace.
+// dumps declares the volume claim, or the Secret with the bucket's keys. Like the database's volumes, the dumps are kept
+// together with the namespace.
 func (d *Database) dumps(ctx *pulumi.Context) error {
 	b := d.args.Backup
 	if b.Bucket != nil {
@@ -104,7 +104,7 @@ func (d *Database) dumps(ctx *pulumi.Context) error {
 		return err
 	}
 	meta := label.Meta(BackupVolume, d.args.Namespace.Ref, label.Standard(BackupName, "volume"))
-	// A claim whose class waits for a first pod is bound by the first dump, not before.
+	// If the class waits for a first pod, the claim is bound by the first dump, not before.
 	meta.Annotations = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
 	spec := &corev1.PersistentVolumeClaimSpecArgs{
 		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
@@ -129,7 +129,7 @@ type cronJob struct {
 	suspended      bool
 	command        string
 	user, key      string
-	writes         bool // to the place of the dumps
+	writes         bool // whether it writes dumps
 }
 
 // deadline is the time limit of a Job, with all its attempts. The program gives up before.
@@ -137,7 +137,7 @@ const deadline = 4 * 60 * 60
 
 func (args DatabaseArgs) cronJob(job cronJob) *batchv1.CronJobSpecArgs {
 	spec := &corev1.PodSpecArgs{
-		RestartPolicy:                pulumi.String("Never"), // a pod for each attempt, so that its log stays
+		RestartPolicy:                pulumi.String("Never"), // a pod for each attempt, so that its log is kept
 		EnableServiceLinks:           pulumi.Bool(false),
 		AutomountServiceAccountToken: pulumi.Bool(false),
 		SecurityContext:              pod.Security(args.Backup.User),

@@ -63,13 +63,14 @@ type DatabaseArgs struct {
 	DeleteVolumes bool
 	Zones         bool
 
-	// Database is the one that the application may read and write.
+	// Database is the database that the application may read and write.
 	Database string
 
-	// Backup dumps the purchases; nil doesn't.
+	// Backup dumps the purchases; nil means no dumps.
 	Backup *BackupArgs
 
-	// RootPassword and AppPassword are of the two users; KeyFile is the shared secret by which the members authenticate each other.
+	// RootPassword and AppPassword are those of the two users; KeyFile is the shared secret with which the members
+	// authenticate each other.
 	RootPassword, AppPassword, KeyFile secret.Value
 }
 
@@ -81,7 +82,7 @@ type Database struct {
 	admin *secret.Secret
 }
 
-// NewDatabase makes a replica set.
+// NewDatabase declares a replica set.
 func NewDatabase(
 	ctx *pulumi.Context, name string, args *DatabaseArgs, opts ...pulumi.ResourceOption,
 ) (*Database, error) {
@@ -98,12 +99,12 @@ func NewDatabase(
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{"members": pulumi.Int(args.Members)})
 }
 
-// Members returns the members as an end of a call.
+// Members returns the members as one end of a call.
 func Members(namespace string) netpol.Peer {
 	return netpol.Peer{Name: Name, Namespace: namespace, Labels: label.Selector(Name)}
 }
 
-// Initiate is the Job that initiates the replica set, as an end of a call.
+// Initiate is the Job that initiates the replica set, as one end of a call.
 func Initiate(namespace string) netpol.Peer {
 	return netpol.Peer{Name: InitiateName, Namespace: namespace, Labels: label.Selector(InitiateName)}
 }
@@ -111,7 +112,7 @@ func Initiate(namespace string) netpol.Peer {
 // AppPassword returns the password of the application's user, as the cluster has it.
 func (d *Database) AppPassword() secret.Value { return d.admin.Value(appKey) }
 
-// hosts is the address of each member.
+// hosts returns the address of each member.
 func (args DatabaseArgs) hosts() []string {
 	hosts := make([]string, args.Members)
 	for i := range hosts {
@@ -121,8 +122,8 @@ func (args DatabaseArgs) hosts() []string {
 	return hosts
 }
 
-// EnvVars returns what the application needs to connect. The password comes from a Secret in its own namespace, and is put
-// into the address only inside the container.
+// EnvVars returns what the application needs to connect. The password comes from a Secret in its own namespace, and is
+// inserted into the address only inside the container.
 func (d *Database) EnvVars(secret, key string) []pod.Env {
 	return d.args.connection(AppUser, secret, key)
 }

@@ -16,11 +16,11 @@ import (
 	"shopstream/infra/internal/secret"
 )
 
-// initiate runs the script that initiates the replica set and makes the users. The Job's name holds a
-// digest of what it does, so a changed number of members is a new Job; a changed password is one by its checksum.
+// initiate runs the script that initiates the replica set and creates the users. The Job's name contains a digest of
+// what it does, so a changed number of members is a new Job, and so is a changed password, by its checksum.
 func (d *Database) initiate(ctx *pulumi.Context, set pulumi.Resource) error {
 	hosts := d.args.hosts()
-	// Only the first member: the set can't be addressed as one before it exists.
+	// Only the first member: the replica set can't be addressed before it exists.
 	address := fmt.Sprintf("mongodb://%s:$(ROOT_PASSWORD)@%s/admin?authSource=admin&directConnection=true",
 		rootUser, hosts[0])
 	env := []pod.Env{

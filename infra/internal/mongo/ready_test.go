@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestMemberIsReadyWhereItMayServe(t *testing.T) {
+func TestMemberIsReadyIfItMayServe(t *testing.T) {
 	for state, test := range map[string]struct {
 		hello []byte
 		ready bool
@@ -29,7 +29,7 @@ func TestMemberIsReadyWhereItMayServe(t *testing.T) {
 	}
 }
 
-func TestMemberIsNotReadyWhereNobodyListens(t *testing.T) {
+func TestMemberIsNotReadyIfNothingListens(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func TestMemberIsNotReadyWhereNobodyListens(t *testing.T) {
 	}
 }
 
-// member listens at the port that it returns, and answers one hello with a document.
+// member listens on the returned port, and answers one hello with a document.
 func member(t *testing.T, hello []byte) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -78,7 +78,7 @@ func member(t *testing.T, hello []byte) string {
 	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 
-// document encodes pairs of a name and a boolean as BSON.
+// document encodes pairs of names and booleans as BSON.
 func document(pairs ...any) []byte {
 	var fields []byte
 	for i := 0; i < len(pairs); i += 2 {

@@ -84,8 +84,8 @@ func (args DatabaseArgs) podSpec() *corev1.PodSpecArgs {
 			Resources:       args.Resources.Requirements(),
 			SecurityContext: pod.ContainerSecurity(),
 			VolumeMounts:    mounts,
-			// An open port at the pod's address, which the server of the first start, in which the root user is made, doesn't
-			// have. A member that copies the data lives, and is not ready: a disruption budget must not count it.
+			// An open port at the pod's address: the temporary server of the first start, which creates the root user, doesn't
+			// listen there. A member that copies the data is alive, but not ready: a disruption budget must not count it.
 			StartupProbe:   portProbe(5, 60),
 			ReadinessProbe: helloProbe(10, 3),
 			LivenessProbe:  portProbe(20, 6),

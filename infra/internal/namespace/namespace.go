@@ -1,5 +1,5 @@
-// Package namespace makes namespaces that are closed from the start: Pod Security "restricted" is enforced, and no pod
-// may send or receive anything until a policy allows it.
+// Package namespace declares namespaces that are closed from the start: Pod Security "restricted" is enforced, and no
+// pod may send or receive anything until a policy allows it.
 package namespace
 
 import (
@@ -20,11 +20,11 @@ type Namespace struct {
 	// Name is the plain name, for addresses.
 	Name string
 
-	// Ref is the same name as an output: what uses it is created after the namespace and deleted before it.
+	// Ref is the same name as an output: whatever uses it is created after the namespace and deleted before it.
 	Ref pulumi.StringOutput
 }
 
-// New makes the namespace of that name.
+// New declares the namespace with that name.
 func New(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*Namespace, error) {
 	ns := &Namespace{Name: name}
 	if err := ctx.RegisterComponentResource("shopstream:namespace:Namespace", name, ns, opts...); err != nil {

@@ -1,5 +1,5 @@
-// Package netpol turns one list of calls, who opens connections to whom on which port, into network policies. Each
-// call gives both halves: the caller may send and the callee may receive.
+// Package netpol turns one list of calls (who opens connections to whom, on which port) into network policies. Each call
+// gives both halves: the caller may send and the callee may receive.
 package netpol
 
 import (
@@ -16,12 +16,12 @@ type Peer struct {
 	Namespace string
 	Labels    map[string]string
 
-	// Addresses are CIDR blocks, for a peer that is not a pod. A peer with neither namespace nor addresses is anywhere: nodes
-	// and control planes have no address known in advance in every cluster, so only the port is restricted.
+	// Addresses are CIDR blocks, for a peer that is not a pod. A peer with neither namespace nor addresses can be anywhere:
+	// addresses of nodes and control planes are not known in advance in every cluster, so only the port is restricted.
 	Addresses []string
 }
 
-// Port is a port of the callee's pod (not of a Service: policies are judged after address translation).
+// Port is a port of the callee's pod (not of a Service: policies apply after address translation).
 type Port struct {
 	Number   int
 	Protocol string // TCP when empty
@@ -43,7 +43,7 @@ type Call struct {
 	Why      string
 }
 
-// Graph is every call of the platform. Only the closed namespaces get policies; other namespaces are left to their owners.
+// Graph is every call of the platform. Only closed namespaces get policies; other namespaces are left to their owners.
 type Graph struct {
 	Closed []string
 	Calls  []Call
@@ -55,7 +55,7 @@ type Rule struct {
 	Ports []Port
 }
 
-// Policy is all that one peer may receive and send.
+// Policy is everything that one peer may receive and send.
 type Policy struct {
 	Name      string
 	Namespace string

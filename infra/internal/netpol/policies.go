@@ -19,12 +19,12 @@ type PoliciesArgs struct {
 	Namespaces map[string]pulumi.StringInput
 }
 
-// Policies is the graph as NetworkPolicy objects.
+// Policies are the NetworkPolicy objects of a graph.
 type Policies struct {
 	pulumi.ResourceState
 }
 
-// NewPolicies makes the network policies of a graph.
+// NewPolicies declares the network policies of a graph.
 func NewPolicies(
 	ctx *pulumi.Context, name string, args *PoliciesArgs, opts ...pulumi.ResourceOption,
 ) (*Policies, error) {
@@ -71,7 +71,7 @@ func spec(p Policy) *networkingv1.NetworkPolicySpecArgs {
 	return s
 }
 
-// peers returns nil for a peer that is anywhere: a rule without peers admits all of them.
+// peers returns nil for a peer that can be anywhere: a rule without peers allows all of them.
 func peers(p Peer) networkingv1.NetworkPolicyPeerArray {
 	var list networkingv1.NetworkPolicyPeerArray
 	for _, cidr := range p.Addresses {
@@ -83,7 +83,7 @@ func peers(p Peer) networkingv1.NetworkPolicyPeerArray {
 		return list
 	}
 	peer := networkingv1.NetworkPolicyPeerArgs{
-		// One peer with both selectors is "and"; two peers would be "or" and let the whole namespace in.
+		// One peer with both selectors means "and"; two peers would mean "or" and allow the whole namespace.
 		NamespaceSelector: &metav1.LabelSelectorArgs{
 			MatchLabels: pulumi.StringMap{"kubernetes.io/metadata.name": pulumi.String(p.Namespace)},
 		},

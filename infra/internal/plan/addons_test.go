@@ -7,7 +7,7 @@ import (
 	"shopstream/infra/internal/config"
 )
 
-// chart returns the chart of that name as a stack of these settings installs it.
+// chart returns the chart with that name as a stack with these settings installs it.
 func chart(t *testing.T, name string, settings map[string]string) addon.Chart {
 	t.Helper()
 	c, _, err := config.Load(settings)
@@ -23,7 +23,7 @@ func chart(t *testing.T, name string, settings map[string]string) addon.Chart {
 	return addon.Chart{}
 }
 
-// value returns what is at a path of a chart's values.
+// value returns the value at a path of a chart's values.
 func value(c addon.Chart, path ...string) any {
 	var at any = c.Values
 	for _, key := range path {
@@ -33,7 +33,7 @@ func value(c addon.Chart, path ...string) any {
 	return at
 }
 
-// TestKEDAReadsWhatItScales: its operator would otherwise read every Secret of the cluster.
+// TestKEDAReadsWhatItScales: otherwise its operator could read every Secret of the cluster.
 func TestKEDAReadsWhatItScales(t *testing.T) {
 	for secure, restricted := range map[string]bool{"false": true, "true": false} {
 		keda := chart(t, "keda", map[string]string{"kafka": `{"secure": ` + secure + `}`})

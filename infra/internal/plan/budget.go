@@ -11,15 +11,15 @@ import (
 	"shopstream/infra/internal/pod"
 )
 
-// Demand is what a number of equal pods request.
+// Demand is the resource request of a number of equal pods.
 type Demand struct {
 	Name      string
 	Pods      int
 	Resources pod.Resources
 }
 
-// Demands returns what the pods request when nothing is scaled up, and what an update or a first start requests on top:
-// one more pod of a service, and the two Jobs.
+// Demands returns what the pods request at their minimum numbers, and what an update or a first start requests in
+// addition: one more pod of a service, and the Jobs.
 func Demands(c config.Config) []Demand {
 	node := pod.Resources{CPU: c.Kafka.CPU, CPULimit: c.Kafka.CPULimit, Memory: kafka.Memory(c.Kafka.Heap)}
 	node.CPU.Add(GuardResources().CPU)
@@ -61,7 +61,7 @@ func MongoResources(c config.Config) pod.Resources {
 	return pod.Resources{CPU: c.Mongo.CPU, CPULimit: c.Mongo.CPULimit, Memory: c.Mongo.Memory}
 }
 
-// Total adds up demands.
+// Total sums up demands.
 func Total(list []Demand) (cpu, memory resource.Quantity) {
 	for _, d := range list {
 		cpu.Add(times(d.Resources.CPU, d.Pods))
@@ -70,7 +70,7 @@ func Total(list []Demand) (cpu, memory resource.Quantity) {
 	return cpu, memory
 }
 
-// allocatable returns what the nodes have for the platform: all but what Kubernetes itself needs on each.
+// allocatable returns the nodes' resources for the platform: all but what Kubernetes itself needs on each.
 func allocatable(c config.Cluster) (cpu, memory resource.Quantity) {
 	cpu, memory = c.NodeCPU.DeepCopy(), c.NodeMemory.DeepCopy()
 	cpu.Sub(resource.MustParse("750m"))
@@ -84,26 +84,26 @@ func times(q resource.Quantity, n int) resource.Quantity {
 	return q
 }
 
-// checkBudget compares what the platform requests with what the nodes have: a platform that can't fit fails in preview,
-// and not with pods that stay pending.
+// checkBudget compares what the platform requests with what the nodes have, so that a platform that doesn't fit fails in
+// preview, and not with pending pods.
 func checkBudget(c config.Config) []error {
 	needCPU, needMemory := Total(Demands(c))
 	haveCPU, haveMemory := allocatable(c.Cluster)
 	var faults []error
 	if needCPU.Cmp(haveCPU) > 0 {
 		faults = append(faults, config.Fault("cluster.nodeCpu",
-			"the platform requests %s CPUs, and %d nodes of %s leave %s: use larger or more nodes, or the profile %q",
+			"the platform requests %s CPUs, but %d nodes of %s leave %s: use larger or more nodes, or the profile %q",
 			needCPU.String(), c.Cluster.Nodes, c.Cluster.NodeCPU.String(), haveCPU.String(), config.Small))
 	}
 	if needMemory.Cmp(haveMemory) > 0 {
 		faults = append(faults, config.Fault("cluster.nodeMemory",
-			"the platform requests %dMi of memory, and %d nodes of %s leave %dMi: use larger or more nodes, or the profile %q",
+			"the platform requests %dMi of memory, but %d nodes of %s leave %dMi: use larger or more nodes, or the profile %q",
 			mebibytes(needMemory), c.Cluster.Nodes, c.Cluster.NodeMemory.String(), mebibytes(haveMemory), config.Small))
 	}
 	if largest := slices.MaxFunc(Demands(c), func(a, b Demand) int {
 		return a.Resources.Memory.Cmp(b.Resources.Memory)
 	}); largest.Resources.Memory.Cmp(c.Cluster.NodeMemory) > 0 {
-		faults = append(faults, config.Fault("cluster.nodeMemory", "a pod of %s requests %s, and a node has %s: use larger nodes, or lower its memory",
+		faults = append(faults, config.Fault("cluster.nodeMemory", "a pod of %s requests %s, but a node has %s: use larger nodes, or lower its memory",
 			largest.Name, largest.Resources.Memory.String(), c.Cluster.NodeMemory.String()))
 	}
 	return faults

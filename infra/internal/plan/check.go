@@ -32,18 +32,18 @@ func checkScaling(c config.Config) []error {
 	for _, s := range Services(c) {
 		if s.Scale.Lag != nil && s.Size.Max > s.Scale.Lag.Partitions {
 			faults = append(faults, config.Fault("services."+s.Key+".max",
-				"%d is more than the partitions of topic %q, %d: the further pods would get no partition; "+
+				"%d is more than the partitions of topic %q, %d: the additional pods would get no partition; "+
 					"lower max or raise the partitions", s.Size.Max, s.Scale.Lag.Name, s.Scale.Lag.Partitions))
 		}
 	}
 	return faults
 }
 
-// checkNamespaces reports namespaces that two parts share, and Kubernetes's own.
+// checkNamespaces reports namespaces that two parts share, or that Kubernetes uses.
 func checkNamespaces(c config.Config) []error {
 	var faults []error
 	if name := c.Kafka.External.Namespace; c.Kafka.IsExternal() && slices.Contains(ClosedNamespaces(c), name) {
-		faults = append(faults, config.Fault("kafka.external.namespace", "%q is one that the stack makes: name the namespace where the brokers run", name))
+		faults = append(faults, config.Fault("kafka.external.namespace", "%q is created by the stack: name the namespace where the brokers run", name))
 	}
 	used := map[string]string{AppNamespace: "the services", DataNamespace: "Kafka and MongoDB"}
 	for _, place := range []struct {
@@ -68,7 +68,7 @@ func checkNamespaces(c config.Config) []error {
 	return faults
 }
 
-// protectedNamespaces returns those that every cluster has, which no stack may take over.
+// protectedNamespaces are those that every cluster has, which no stack may take over.
 func protectedNamespaces() []string {
 	return []string{"default", "kube-node-lease", "kube-public", "kube-system"}
 }

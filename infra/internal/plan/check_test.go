@@ -10,7 +10,7 @@ import (
 )
 
 func TestEveryProfileIsValid(t *testing.T) {
-	// What production can't guess.
+	// Settings that production requires.
 	production := map[string]string{
 		"images": `{"registry": "registry.example.com"}`, "ingress": `{"host": "shop.example.com", "tlsSecret": "shop"}`,
 		"apiToken": "token",
@@ -33,7 +33,7 @@ func TestEveryProfileIsValid(t *testing.T) {
 	}
 }
 
-// TestFaults gives one broken setting at a time, and wants to be told its key and what to do.
+// TestFaults sets one invalid setting at a time, and expects its key and the fix in the error.
 func TestFaults(t *testing.T) {
 	for name, test := range map[string]struct {
 		set   map[string]string
@@ -85,15 +85,15 @@ func TestFaults(t *testing.T) {
 		"no broker's address":       {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["sasl://b-1:9096", "b-2", "b-3:0"], "namespace": "kafka"}}`}, wants: []string{`"sasl://b-1:9096" is not the address of a broker`, `"b-2" is not`, `"b-3:0" is not`}},
 		"no blocks of brokers":      {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"]}}`}, wants: []string{"kafka.external.addresses: is empty"}},
 		"brokers' block":            {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "addresses": ["10.0.0.7/8"], "ports": [0]}}`}, wants: []string{"kafka.external.addresses", "10.0.0.0/8", "kafka.external.ports: 0"}},
-		"brokers in the shop":       {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "shop"}}`}, wants: []string{`kafka.external.namespace: "shop" is one that the stack makes`}},
-		"brokers of two":            {set: map[string]string{"kafka": `{"brokers": 3, "storage": "5Gi", "external": {"bootstrapServers": ["b:9092"], "namespace": "kafka"}}`}, wants: []string{"kafka.brokers: is set, and kafka.external too", "kafka.storage: is set"}},
-		"a database of two":         {set: map[string]string{"mongo": `{"external": true, "members": 3, "externalAddresses": ["10.0.0.0/8"]}`, "mongoUri": "mongodb://db"}, wants: []string{"mongo.members: is set, and mongo.external too"}},
+		"brokers in the shop":       {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "shop"}}`}, wants: []string{`kafka.external.namespace: "shop" is created by the stack`}},
+		"brokers of two":            {set: map[string]string{"kafka": `{"brokers": 3, "storage": "5Gi", "external": {"bootstrapServers": ["b:9092"], "namespace": "kafka"}}`}, wants: []string{"kafka.brokers: is set, but kafka.external is too", "kafka.storage: is set"}},
+		"a database of two":         {set: map[string]string{"mongo": `{"external": true, "members": 3, "externalAddresses": ["10.0.0.0/8"]}`, "mongoUri": "mongodb://db"}, wants: []string{"mongo.members: is set, but mongo.external is too"}},
 		"external without brokers":  {set: map[string]string{"kafka": `{"external": {"sasl": "PLAIN"}}`}, wants: []string{"kafka.external.bootstrapServers: is empty"}},
 		"mechanism":                 {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "kafka", "sasl": "GSSAPI"}}`}, wants: []string{`kafka.external.sasl: "GSSAPI": set one of PLAIN`}},
 		"plain in the open":         {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "kafka", "sasl": "PLAIN", "tls": false}}`}, wants: []string{"kafka.external.sasl: PLAIN sends the password", "kafkaCredentials: is not set"}},
-		"authority":                 {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "kafka", "tls": false, "authority": "x"}}`}, wants: []string{"kafka.external.authority: is not a certificate", "kafka.external.authority: is set, and kafka.external.tls is not"}},
-		"credentials for nobody":    {set: map[string]string{"kafkaCredentials": "{}"}, wants: []string{"kafkaCredentials: is set, and kafka.external is not"}},
-		"credentials unused":        {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "kafka"}}`, "kafkaCredentials": "{}", "kafkaPasswords": "{}"}, wants: []string{"kafkaCredentials: is set, and kafka.external.sasl is not", "kafkaPasswords: is set, and kafka.external too"}},
+		"authority":                 {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "kafka", "tls": false, "authority": "x"}}`}, wants: []string{"kafka.external.authority: is not a certificate", "kafka.external.authority: is set, but kafka.external.tls is not"}},
+		"credentials for nobody":    {set: map[string]string{"kafkaCredentials": "{}"}, wants: []string{"kafkaCredentials: is set, but kafka.external is not"}},
+		"credentials unused":        {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:9092"], "namespace": "kafka"}}`, "kafkaCredentials": "{}", "kafkaPasswords": "{}"}, wants: []string{"kafkaCredentials: is set, but kafka.external.sasl is not", "kafkaPasswords: is set, but kafka.external is too"}},
 		"credentials that are none": {set: map[string]string{"kafka": scram, "kafkaCredentials": "secret"}, wants: []string{"kafkaCredentials: is not a JSON object"}},
 		"credentials of some":       {set: map[string]string{"kafka": scram, "kafkaCredentials": `{"shop": {"username": "a", "password": " b"}}`}, wants: []string{`"shop": set one of default, web-server`, `"shop" needs a username and a password`, "has no user for topics", "has no user for keda"}},
 		"weak password":             {set: map[string]string{"mongoPassword": "a@b"}, wants: []string{"mongoPassword"}},
@@ -188,7 +188,7 @@ func TestPreviewToleratesMissingSecretsOnly(t *testing.T) {
 	}
 }
 
-// scram is an external Kafka that asks for credentials.
+// scram is an external Kafka that requires credentials.
 const scram = `{"external": {"bootstrapServers": ["b:9096"], "namespace": "kafka", "sasl": "SCRAM-SHA-512"}}`
 
 func TestAnExternalKafkaInProductionIsSecured(t *testing.T) {

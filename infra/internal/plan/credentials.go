@@ -27,7 +27,7 @@ func KafkaPasswords(s config.Secrets) (map[string]string, error) {
 	return passwords, nil
 }
 
-// CheckCredentials returns the faults of given credentials with which brokers could not start, or clients not connect.
+// CheckCredentials returns the faults of given credentials that would keep brokers from starting, or clients from connecting.
 func CheckCredentials(c config.Config, s config.Secrets, now time.Time) []error {
 	var faults []error
 	for _, given := range []struct{ key, value string }{
@@ -35,9 +35,9 @@ func CheckCredentials(c config.Config, s config.Secrets, now time.Time) []error 
 	} {
 		switch {
 		case given.value != "" && c.Kafka.IsExternal():
-			faults = append(faults, config.Fault(given.key, "is set, and kafka.external too, which has credentials of its own (kafkaCredentials): remove it"))
+			faults = append(faults, config.Fault(given.key, "is set, but kafka.external is too, which has its own credentials (kafkaCredentials): remove it"))
 		case given.value != "" && !c.Kafka.Secure:
-			faults = append(faults, config.Fault(given.key, "is set, and kafka.secure is not: set it to true, or remove what is set"))
+			faults = append(faults, config.Fault(given.key, "is set, but kafka.secure is not: set it to true, or remove this"))
 		}
 	}
 	if c.Kafka.IsExternal() {

@@ -18,10 +18,10 @@ type Credential struct {
 	Password string `json:"password"`
 }
 
-// defaultCredential is the name of the credential of all clients that have none of their own.
+// defaultCredential is the name of the credential for all clients without one of their own.
 const defaultCredential = "default"
 
-// ExternalClients returns the names of everything that connects to an external Kafka.
+// ExternalClients returns the names of all clients of an external Kafka.
 func ExternalClients(c config.Config) []string { return append(Clients(c), TopicsJob) }
 
 // KafkaCredentials returns the credential of each client of an external Kafka. Those of a preview may be empty.
@@ -54,14 +54,14 @@ func givenCredentials(s config.Secrets) (map[string]Credential, error) {
 	return given, nil
 }
 
-// checkKafkaCredentials returns the faults of credentials with which some client could not connect.
+// checkKafkaCredentials returns the faults of credentials that would keep a client from connecting.
 func checkKafkaCredentials(c config.Config, s config.Secrets) []error {
 	given, err := givenCredentials(s)
 	if err != nil {
 		return []error{err}
 	}
 	if given == nil {
-		return nil // told with kafka.external.sasl, or a preview
+		return nil // reported with kafka.external.sasl, or a preview
 	}
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -81,7 +81,7 @@ func checkKafkaCredentials(c config.Config, s config.Secrets) []error {
 	return faults
 }
 
-// usable reports whether every client takes a text as it is: KEDA removes spaces around it.
+// usable reports whether every client uses a text unchanged: KEDA trims spaces.
 func usable(text string) bool {
 	return text != "" && strings.TrimSpace(text) == text && !strings.ContainsFunc(text, unicode.IsControl)
 }

@@ -19,7 +19,7 @@ const (
 	DataNamespace = "shop-data"
 )
 
-// ClosedNamespaces returns the namespaces that the stack makes. Traffic in them is denied unless the graph allows it.
+// ClosedNamespaces returns the namespaces that the stack creates. Traffic in them is denied unless the graph allows it.
 func ClosedNamespaces(c config.Config) []string {
 	names := []string{AppNamespace, DataNamespace}
 	if c.Ingress.Installed() {
@@ -41,9 +41,9 @@ func Graph(c config.Config) netpol.Graph {
 	brokers, clientPorts := Brokers(c)
 
 	var calls []netpol.Call
-	making := "makes the topics"
+	making := "creates the topics"
 	if !c.Kafka.IsExternal() {
-		calls, making = Topology(c).Calls(DataNamespace), "makes the topics and the access list"
+		calls, making = Topology(c).Calls(DataNamespace), "creates the topics and the access list"
 	}
 	add := func(from, to netpol.Peer, ports []netpol.Port, why string) {
 		calls = append(calls, netpol.Call{From: from, To: to, Ports: ports, Why: why})
@@ -70,7 +70,7 @@ func Graph(c config.Config) netpol.Graph {
 	return netpol.Graph{Closed: closed, Calls: calls}
 }
 
-// Brokers returns the brokers that clients connect to, and on which ports.
+// Brokers returns the brokers that clients connect to, and their ports.
 func Brokers(c config.Config) (netpol.Peer, []netpol.Port) {
 	if !c.Kafka.IsExternal() {
 		return kafka.Brokers(DataNamespace), netpol.TCP(kafka.ClientPort)
@@ -119,7 +119,7 @@ func databaseCalls(c config.Config) []netpol.Call {
 	)
 }
 
-// portOf returns the port of an address that has been checked.
+// portOf returns the port of an address that was checked before.
 func portOf(address string) int {
 	u, err := url.Parse(address)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"shopstream/infra/internal/pod"
 )
 
-// Half of a service's memory is for Go's heap. The other half is for memory outside of it, above all the records that
+// Half of a service's memory is for Go's heap. The other half is for memory outside of it, above all for the records that
 // Kafka's client, a C library, buffers.
 
 const (
@@ -18,14 +18,14 @@ const (
 	// memory outside of Go's heap.
 	readingCopies = 6
 
-	// leastRead is how many bytes one request should be able to read: a few of the largest records that brokers accept.
-	// Where memory doesn't suffice for two of them, there is one reader.
+	// leastRead is how many bytes one request should be able to read: a few of the largest records that brokers accept. If
+	// the memory doesn't suffice for two such readers, there is one.
 	leastRead = 4 << 20
 
 	// restOfHeap is the heap of an idle service.
 	restOfHeap = 16 << 20
 
-	// mostReaders is how many readers at once are of any use on half a CPU.
+	// mostReaders is the number of simultaneous readers beyond which half a CPU does no more.
 	mostReaders = 4
 )
 

@@ -6,7 +6,7 @@ import (
 	"shopstream/infra/internal/ingress"
 )
 
-// Listeners returns the ports on which requests come in through a Gateway.
+// Listeners returns the ports of the Gateway.
 func Listeners(c config.Config) ingress.Listeners {
 	if c.Ingress.Controller == config.Traefik {
 		return ingress.Listeners{HTTP: addon.TraefikHTTP, HTTPS: addon.TraefikHTTPS}
@@ -14,8 +14,8 @@ func Listeners(c config.Config) ingress.Listeners {
 	return ingress.Listeners{HTTP: 80, HTTPS: 443}
 }
 
-// Routes returns what is reachable from outside: the shop, and what people use of the API. It names every path, since
-// a route for all of them would let the services' metrics and probes out too.
+// Routes returns what is reachable from outside: the shop, and the public part of the API. It lists every path, since a
+// route for all of them would expose the services' metrics and probes too.
 func Routes(c config.Config) []ingress.Route {
 	ports := map[string]int{}
 	for _, s := range Services(c) {

@@ -32,7 +32,7 @@ const (
 )
 
 const (
-	// DrainDelay is how long a stopping pod goes on serving, since its address is still in use for a moment.
+	// DrainDelay is how long a stopping pod continues to serve, since its address is still in use for a moment.
 	DrainDelay = 5 * time.Second
 
 	// ShutdownStep is the time limit of each step of a service's shutdown.
@@ -50,8 +50,8 @@ type Service struct {
 	// are declared.
 	Env []pod.Env
 
-	// Database gives it the address and the password of the document database. Token gives it the bearer token that it
-	// requires of its callers.
+	// Database gives it the address and the password of the document database. Token gives it the bearer token that its
+	// callers must send.
 	Database, Token bool
 
 	Scale Scaling
@@ -62,7 +62,7 @@ type Scaling struct {
 	Lag   *config.Topic
 	Group string
 
-	// KEDA scales on CPU with a ScaledObject in place of a HorizontalPodAutoscaler.
+	// KEDA scales on CPU with a ScaledObject instead of a HorizontalPodAutoscaler.
 	KEDA bool
 }
 
@@ -126,7 +126,7 @@ func (s Service) Model() capacity.Model {
 	}
 }
 
-// Images returns the names of everything that is built, what others wait for first.
+// Images returns the names of all images that are built, those that others wait for first.
 func Images(c config.Config) []string {
 	names := []string{TopicsJob}
 	if !c.Kafka.IsExternal() {
@@ -142,7 +142,7 @@ func Images(c config.Config) []string {
 }
 
 // Environment returns the environment of a service: the log level, memory settings, connections, its line of the table,
-// and what the stack sets under `env`, which wins.
+// and what the stack sets under `env`, which takes precedence.
 func (s Service) Environment(logLevel string, connections ...pod.Env) []pod.Env {
 	env := append([]pod.Env{pod.Value("LOG_LEVEL", logLevel)}, allocators(s.Size.Memory)...)
 	env = append(env, connections...)
@@ -159,17 +159,17 @@ func (s Service) Resources() pod.Resources {
 	return pod.Resources{CPU: s.Size.CPU, CPULimit: s.Size.CPULimit, Memory: s.Size.Memory}
 }
 
-// GuardResources returns the requests and limits of the guard beside each node of Kafka.
+// GuardResources returns the requests and limits of the guard beside each Kafka node.
 func GuardResources() pod.Resources {
 	return pod.Resources{CPU: resource.MustParse("10m"), CPULimit: resource.MustParse("200m"), Memory: resource.MustParse("48Mi")}
 }
 
-// TopicsResources returns the requests and limits of the Job that makes the topics.
+// TopicsResources returns the requests and limits of the Job that creates the topics.
 func TopicsResources() pod.Resources {
 	return pod.Resources{CPU: resource.MustParse("50m"), CPULimit: resource.MustParse("500m"), Memory: resource.MustParse("64Mi")}
 }
 
-// BackupResources returns the requests and limits of the Jobs that dump, try and restore.
+// BackupResources returns the requests and limits of the Jobs that dump, drill and restore.
 func BackupResources() pod.Resources {
 	return pod.Resources{CPU: resource.MustParse("50m"), CPULimit: resource.MustParse("1"), Memory: resource.MustParse("128Mi")}
 }

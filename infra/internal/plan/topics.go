@@ -32,7 +32,7 @@ func Topics(c config.Config) []kafka.Topic {
 	return list
 }
 
-// replicationFactor is how many copies every partition has.
+// replicationFactor is the number of replicas of every partition.
 func replicationFactor(c config.Config) int {
 	if c.Kafka.IsExternal() {
 		return c.Kafka.External.ReplicationFactor
@@ -40,7 +40,7 @@ func replicationFactor(c config.Config) int {
 	return Topology(c).ReplicationFactor()
 }
 
-// Topology is how many nodes the stack's own Kafka has.
+// Topology returns the topology of the stack's own Kafka.
 func Topology(c config.Config) kafka.Topology {
 	return kafka.Topology{Brokers: c.Kafka.Brokers, Controllers: c.Kafka.Controllers, Voters: c.Kafka.Voters}
 }

@@ -13,8 +13,8 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// TestGrantsAreWhatServicesNeed wants every client to be able to do its work, and nobody to be able to do more to a
-// topic than read it unless it is the topic's writer.
+// TestGrantsAreWhatServicesNeed requires that every client can do its work, and that nobody can do more with a topic than
+// read it unless it writes to the topic.
 func TestGrantsAreWhatServicesNeed(t *testing.T) {
 	c, err := config.Defaults(config.Production)
 	if err != nil {
@@ -61,7 +61,7 @@ func TestGrantsAreWhatServicesNeed(t *testing.T) {
 	}
 }
 
-// TestAccessPage generates docs/infra-access.md from the grants, and fails when the page is stale.
+// TestAccessPage generates docs/infra-access.md from the grants, and fails if the page is stale.
 func TestAccessPage(t *testing.T) {
 	c, err := config.Defaults(config.Production)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // addons are the releases that the stack installs, by chart.
 type addons map[string]pulumi.Resource
 
-// after returns an option that creates a resource after these charts, where they are installed, and deletes it before them.
+// after returns an option that creates a resource after these charts, if they are installed, and deletes it before them.
 func (a addons) after(names ...string) pulumi.ResourceOption {
 	var installed []pulumi.Resource
 	for _, name := range names {

@@ -41,7 +41,7 @@ func (p platform) declareServices(
 	return workloads, nil
 }
 
-// declareService makes a service of the table, with what the table says that it needs, and its autoscaler.
+// declareService declares a service of the table, with what its line says that it needs, and its autoscaler.
 func (p platform) declareService(
 	ctx *pulumi.Context, shop *namespace.Namespace, s plan.Service, images *image.Images, installed addons, d data,
 	opts ...pulumi.ResourceOption,
@@ -82,8 +82,8 @@ func (p platform) declareService(
 	return workload, p.declareScaler(ctx, shop, s, workload, installed, d, opts...)
 }
 
-// declareToken makes the Secret with api's bearer token, where one is set. A preview of a production stack may lack the
-// token, and shows the Secret all the same.
+// declareToken declares the Secret with api's bearer token, if one is set. A preview of a production stack may lack the
+// token, but still shows the Secret.
 func (p platform) declareToken(
 	ctx *pulumi.Context, shop *namespace.Namespace, opts ...pulumi.ResourceOption,
 ) (*secret.Secret, error) {
@@ -157,7 +157,7 @@ func (p platform) export(ctx *pulumi.Context, d data) error {
 	if p.config.Ingress.TLSSecret != "" {
 		scheme = "https"
 	}
-	// Without a host name the address is the ingress controller's, which only the cluster knows: then there is no URL.
+	// Without a host name the address is that of the ingress controller, which only the cluster knows: then there is no URL.
 	if host != "" {
 		ctx.Export("shopUrl", pulumi.String(scheme+"://"+host+"/"))
 		ctx.Export("apiUrl", pulumi.String(scheme+"://"+host+"/viewer"))

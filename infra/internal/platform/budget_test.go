@@ -10,9 +10,8 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// TestDemandsAreWhatThePodsAskFor holds the numbers that are checked before anything is made against the pods that are
-// made then.
-func TestDemandsAreWhatThePodsAskFor(t *testing.T) {
+// TestDemandsMatchThePods compares the demands, which are checked beforehand, with the declared pods.
+func TestDemandsMatchThePods(t *testing.T) {
 	eachStack(t, func(t *testing.T, stack testStack, declared resources) {
 		c, _ := stack.parsed(t)
 		replicas := map[string]int{}
@@ -52,8 +51,8 @@ func TestDemandsAreWhatThePodsAskFor(t *testing.T) {
 	})
 }
 
-// TestChartsAskForWhatTheyDemand finds each demand's resources in the values that the chart gets.
-func TestChartsAskForWhatTheyDemand(t *testing.T) {
+// TestDemandsMatchTheCharts finds each demand's resources in the values of the chart.
+func TestDemandsMatchTheCharts(t *testing.T) {
 	c, err := config.Defaults(config.Default)
 	if err != nil {
 		t.Fatal(err)

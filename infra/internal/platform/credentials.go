@@ -14,18 +14,18 @@ import (
 
 // Secrets in the services' namespace.
 const (
-	// kafkaSecret holds the password of every Kafka client, and KEDA's SASL settings under usernameKey and the keys of scale.
+	// kafkaSecret contains the password of every Kafka client, and KEDA's SASL settings under usernameKey and the keys of scale.
 	kafkaSecret = "kafka-clients"
 	usernameKey = "keda-username"
 
-	// kafkaAuthority holds the certificate authority that clients verify the brokers with.
+	// kafkaAuthority contains the certificate authority that clients verify the brokers with.
 	kafkaAuthority = "kafka-authority"
 
-	// kafkaAdminSecret holds the administrator's password. It is a Secret of its own because only the topics Job may read it.
+	// kafkaAdminSecret contains the administrator's password. It is a separate Secret because only the topics Job may read it.
 	kafkaAdminSecret = "kafka-admin"
 )
 
-// kafkaCredentials is how the nodes and the clients of Kafka authenticate. The zero value is for a Kafka without security.
+// kafkaCredentials says how the nodes and the clients of Kafka authenticate. The zero value is for a Kafka without security.
 type kafkaCredentials struct {
 	// secrets are all Secrets: the brokers start after them.
 	secrets []pulumi.Resource
@@ -36,8 +36,8 @@ type kafkaCredentials struct {
 	// files are what a client mounts.
 	files []pod.File
 
-	// clients are the Secrets that a client reads when it starts: changed content restarts it. topics is that of the Job, which
-	// runs again then.
+	// clients are the Secrets that a client reads when it starts: if their content changes, it restarts. topics are those of
+	// the Job, which then runs again.
 	clients, topics []*secret.Secret
 
 	// certificate is the nodes' own, and renewal how far a generated one is on its way to its successor.
@@ -48,9 +48,9 @@ type kafkaCredentials struct {
 	keda scale.KafkaAuthentication
 }
 
-// declareCredentials makes the Secrets of a secured Kafka: all credentials in the brokers' namespace, and in the
+// declareCredentials declares the Secrets of a secured Kafka: all credentials in the brokers' namespace, and in the
 // services' namespace those that clients need. A generated password is generated once, in the brokers' namespace, and
-// copied from there as the cluster has it.
+// copied from the cluster.
 func (p platform) declareCredentials(
 	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, opts ...pulumi.ResourceOption,
 ) (kafkaCredentials, error) {

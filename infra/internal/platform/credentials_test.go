@@ -18,7 +18,7 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// signed returns a certificate that an authority of its own has signed, with changes, and that authority.
+// signed returns a certificate, with changes, and the new authority that has signed it.
 func signed(t *testing.T, now time.Time, change func(*x509.Certificate)) (combined, authority string) {
 	t.Helper()
 	encode := func(kind string, der []byte) string {
@@ -49,7 +49,7 @@ func signed(t *testing.T, now time.Time, change func(*x509.Certificate)) (combin
 		encode("CERTIFICATE", must(x509.CreateCertificate(rand.Reader, root, root, key.Public(), key)))
 }
 
-func TestAGivenCertificateHasToBeOneThatNodesAndClientsTake(t *testing.T) {
+func TestAGivenCertificateMustSuitNodesAndClients(t *testing.T) {
 	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	c, err := config.Defaults(config.Production)
 	if err != nil {
@@ -91,8 +91,8 @@ func TestAGivenCertificateHasToBeOneThatNodesAndClientsTake(t *testing.T) {
 	}
 }
 
-// TestGivenCredentialsReachTheBrokers wants a password or a certificate that the stack gives to be what is in the
-// Secrets, and a change of it to start the nodes anew.
+// TestGivenCredentialsReachTheBrokers: a password or a certificate that the stack sets is in the Secrets, and a change of
+// it restarts the nodes.
 func TestGivenCredentialsReachTheBrokers(t *testing.T) {
 	combined, authority := signed(t, time.Now(), func(*x509.Certificate) {})
 	stack := testStack{file: "prod", settings: map[string]string{

@@ -19,7 +19,7 @@ import (
 // mongoSecret is the Secret, in the services' namespace, with the address or the password of the database.
 const mongoSecret = "mongodb"
 
-// data is what the services build on.
+// data is what the services need of Kafka and the database.
 type data struct {
 	kafka       kafka.Connection
 	topics      *kafka.Topics
@@ -34,8 +34,8 @@ func (p platform) declareData(
 	if err != nil {
 		return data{}, err
 	}
-	// The database comes before Kafka so that both start at the same time: a component that waits for another one holds
-	// up everything that is declared after it.
+	// The database comes before Kafka so that both start at the same time: a component that waits for another one delays
+	// everything that is declared after it.
 	database, err := p.declareDatabase(ctx, namespaces, images, opts...)
 	if err != nil {
 		return data{}, err
@@ -107,11 +107,11 @@ type database struct {
 	env    []pod.Env
 	secret *secret.Secret
 
-	// resources is the Secret, and the database unless it is external: a service starts after them.
+	// resources are the Secret, and the database unless it is external: a service starts after them.
 	resources []pulumi.Resource
 }
 
-// declareDatabase makes the database and the Secret that the services connect with, or only the Secret for an external
+// declareDatabase declares the database and the Secret that the services connect with, or only the Secret for an external
 // database.
 func (p platform) declareDatabase(
 	ctx *pulumi.Context, namespaces map[string]*namespace.Namespace, images *image.Images, opts ...pulumi.ResourceOption,
@@ -188,7 +188,7 @@ func (p platform) databaseArgs(ns *namespace.Namespace, images *image.Images) (*
 	}, nil
 }
 
-// backupArgs describes the dumps; nil where there are none.
+// backupArgs describes the dumps; nil if there are none.
 func (p platform) backupArgs(images *image.Images) (*mongo.BackupArgs, error) {
 	if !p.config.Mongo.Backups() {
 		return nil, nil

@@ -20,8 +20,8 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// TestConfigurationPage generates docs/infra-configuration.md from the structs of the configuration and their
-// comments, and fails when the page is stale.
+// TestConfigurationPage generates docs/infra-configuration.md from the configuration's structs and their comments, and
+// fails if the page is stale.
 func TestConfigurationPage(t *testing.T) {
 	comments := fieldComments(t, "../config/config.go", "../config/kafka.go", "../config/secrets.go")
 
@@ -72,7 +72,7 @@ anything is made.
 	golden.Compare(t, "../../../docs/infra-configuration.md", page.Bytes())
 }
 
-// isSection says whether a type is an object with keys of its own.
+// isSection reports whether a type is an object with its own keys.
 func isSection(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t != reflect.TypeFor[resource.Quantity]()
 }
@@ -127,7 +127,7 @@ func writeRow(
 		strings.Join(cells, " | "), commentOf(t, comments, section, field))
 }
 
-// cell is a default as a reader would write it.
+// cell formats a default for the page.
 func cell(v reflect.Value) string {
 	switch value := v.Interface().(type) {
 	case resource.Quantity:
@@ -158,9 +158,10 @@ func commentOf(t *testing.T, comments map[string]string, section reflect.Type, f
 	return withoutSubject(comment, field.Name)
 }
 
-// withoutSubject drops the field's Go name, with which its comment begins: "Host is the name" becomes "The name".
+// withoutSubject removes the field's Go name, with which its comment begins: "Host is the name" becomes "The name".
 func withoutSubject(comment, name string) string {
-	rest := strings.TrimPrefix(strings.TrimPrefix(comment, name+" "), "is ")
+	rest := strings.TrimPrefix(comment, name+" ")
+	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "is "), "are ")
 	if rest == "" {
 		return comment
 	}
@@ -195,7 +196,7 @@ func fieldComments(t *testing.T, files ...string) map[string]string {
 	return comments
 }
 
-// TestNetworkPage generates docs/infra-network.md from the calls, and fails when the page is stale.
+// TestNetworkPage generates docs/infra-network.md from the calls, and fails if the page is stale.
 func TestNetworkPage(t *testing.T) {
 	c, err := config.Defaults(config.Default)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// variable is one line of what a service says that it reads.
+// variable is one variable that a service reads.
 type variable struct {
 	Name     string `json:"name"`
 	Required bool   `json:"required"`
 	Secret   bool   `json:"secret"`
 }
 
-// TestServicesReadWhatTheyAreGiven holds each service's environment against the list that the service itself keeps.
+// TestServicesReadWhatTheyAreGiven compares each service's environment with the list of variables that it reads.
 func TestServicesReadWhatTheyAreGiven(t *testing.T) {
 	eachStack(t, func(t *testing.T, stack testStack, declared resources) {
 		c, _ := stack.parsed(t)
@@ -53,7 +53,7 @@ func TestServicesReadWhatTheyAreGiven(t *testing.T) {
 	})
 }
 
-// isReferenced says whether a variable is there only for another one to refer to.
+// isReferenced reports whether a variable exists only because another one refers to it.
 func isReferenced(t *testing.T, declared resources, workload, key string) bool {
 	t.Helper()
 	for _, e := range environment(t, declared, workload) {

@@ -10,8 +10,8 @@ import (
 	"shopstream/infra/internal/refuse"
 )
 
-// checkExpandable refuses larger volumes where their class can't make them. A preview without a cluster goes on and says
-// what it could not check.
+// checkExpandable refuses larger volumes if their storage class can't expand them. A preview without a cluster continues and
+// says what it could not check.
 func (p platform) checkExpandable(ctx *pulumi.Context, growths []refuse.Growth) error {
 	if len(growths) == 0 {
 		return nil
@@ -21,20 +21,20 @@ func (p platform) checkExpandable(ctx *pulumi.Context, growths []refuse.Growth) 
 		return ctx.Log.Warn(fmt.Sprintf("No cluster answers, so this preview can't tell whether its volumes can grow: %v", err), nil)
 	}
 	if err != nil {
-		return fmt.Errorf("looking whether volumes can grow: %w", err)
+		return fmt.Errorf("checking whether volumes can grow: %w", err)
 	}
 	var faults []error
 	for _, g := range growths {
 		class := classOf(g.Class, classes)
 		if class == nil || class.AllowVolumeExpansion == nil || !*class.AllowVolumeExpansion {
 			faults = append(faults, fmt.Errorf("%s: the volumes can't grow: storage class %q has no allowVolumeExpansion. Instead: set that on "+
-				"the class where its driver can do it, or set %s back", g.Key, orDefault(g.Class), g.Key))
+				"the class if its driver supports it, or set %s back", g.Key, orDefault(g.Class), g.Key))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// classOf finds a class by its name, or the cluster's default one.
+// classOf finds a class by name, or the cluster's default one.
 func classOf(name string, classes []storagev1.StorageClass) *storagev1.StorageClass {
 	for i := range classes {
 		isDefault := classes[i].Annotations["storageclass.kubernetes.io/is-default-class"] == "true"

@@ -14,7 +14,7 @@ import (
 	"shopstream/infra/internal/secret"
 )
 
-// externalConnection is how clients reach the Kafka that others run.
+// externalConnection says how clients connect to the external Kafka.
 func (p platform) externalConnection() kafka.Connection {
 	external := p.config.Kafka.External
 	return kafka.Connection{
@@ -45,8 +45,8 @@ func (p platform) login(client string) kafka.Login {
 func externalUsername(client string) string { return client + ".username" }
 func externalPassword(client string) string { return client + ".password" }
 
-// declareExternalCredentials makes the Secrets that the clients of an external Kafka need, in their namespace: those of the
-// services and KEDA, that of the topics Job, and the authority, as far as the cluster asks for each.
+// declareExternalCredentials declares the Secrets that the clients of an external Kafka need, in their namespace: those of
+// the services and KEDA, that of the topics Job, and the certificate authority, as far as the cluster requires each.
 func (p platform) declareExternalCredentials(
 	ctx *pulumi.Context, shop *namespace.Namespace, opts ...pulumi.ResourceOption,
 ) (kafkaCredentials, error) {

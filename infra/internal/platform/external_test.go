@@ -59,7 +59,7 @@ func TestAnExternalKafkaReplacesTheStacksOwn(t *testing.T) {
 	}
 }
 
-func TestClientsOfAnExternalKafkaComeInWithTheirCredential(t *testing.T) {
+func TestClientsOfAnExternalKafkaUseTheirCredential(t *testing.T) {
 	declared := stackNamed(t, "prod with an external kafka").run(t)
 	given := map[string]string{}
 	for _, r := range declared {
@@ -109,7 +109,7 @@ func TestClientsOfAnExternalKafkaComeInWithTheirCredential(t *testing.T) {
 	}
 }
 
-// TestOnlyBrokersAreReachedOutside has the declared policies judged for addresses outside of the cluster.
+// TestOnlyBrokersAreReachedOutside evaluates the declared policies for addresses outside of the cluster.
 func TestOnlyBrokersAreReachedOutside(t *testing.T) {
 	stack := stackNamed(t, "prod with an external kafka")
 	declared := stack.run(t)

@@ -51,14 +51,14 @@ func testHost(t *testing.T) Host {
 	}
 }
 
-// testStack is a configuration to try the program with.
+// testStack is a configuration to test the program with.
 type testStack struct {
 	name     string
 	file     string
-	settings map[string]string // over the file's; objects are written as JSON
+	settings map[string]string // override the file's; objects are written as JSON
 }
 
-// testStacks is every committed stack, and what can be configured differently enough to be another platform.
+// testStacks are all committed stacks, and configurations that declare a considerably different platform.
 func testStacks() []testStack {
 	token := map[string]string{"apiToken": "0123456789abcdef"}
 	external := maps.Clone(token)
@@ -81,7 +81,7 @@ func testStacks() []testStack {
 			"backupAccessKey": "AKIDEXAMPLE0", "backupSecretKey": "wJalrXUtnFEMI0"}},
 		{name: "dev through a gateway", file: "dev", settings: map[string]string{"ingress": `{"controller": "traefik"}`}},
 		{name: "dev without addons", file: "dev", settings: map[string]string{"addons": noAddons, "ingress": noController}},
-		// The tests on real brokers start these.
+		// The tests on real brokers use these.
 		{name: "dev secured", file: "dev", settings: map[string]string{"addons": noAddons, "ingress": noController, "kafka": `{"secure": true}`}},
 	}
 }
@@ -94,7 +94,7 @@ const (
 	noController = `{"controller": "none", "class": "nginx", "namespace": "ingress-nginx"}`
 )
 
-// authorityOfNobody is a certificate as JSON has it, valid for a hundred years.
+// authorityOfNobody is a certificate in JSON, valid for a hundred years.
 const authorityOfNobody = `-----BEGIN CERTIFICATE-----\n` +
 	`MIIBijCCATGgAwIBAgIUYxF3qVIZbGlEee4Q+QlXhKCfn1owCgYIKoZIzj0EAwIw\n` +
 	`GjEYMBYGA1UEAwwPa2Fma2EgYXV0aG9yaXR5MCAXDTI2MTEyNTE1MDMyMVoYDzIx\n` +
@@ -147,7 +147,7 @@ func eachStack(t *testing.T, test func(t *testing.T, stack testStack, declared r
 
 type resources []manifest.Resource
 
-// objects returns the Kubernetes objects of one kind, as their typed form.
+// objects returns the Kubernetes objects of one kind, with their type.
 func objects[T any](t *testing.T, declared resources, kind string) map[string]T {
 	t.Helper()
 	found := map[string]T{}
@@ -161,7 +161,7 @@ func objects[T any](t *testing.T, declared resources, kind string) map[string]T 
 		}
 		var object T
 		decoder := json.NewDecoder(strings.NewReader(string(encoded)))
-		// The recorder takes anything; the API server would not.
+		// The recorder accepts anything; the API server would not.
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&object); err != nil {
 			t.Fatalf("%s: %v", m.Path, err)
@@ -173,7 +173,7 @@ func objects[T any](t *testing.T, declared resources, kind string) map[string]T 
 	return found
 }
 
-// podTemplate is the pods of one workload.
+// podTemplate is the pod template of one workload.
 type podTemplate struct {
 	kind, name, namespace string
 	meta                  metav1.ObjectMeta
@@ -181,12 +181,12 @@ type podTemplate struct {
 	replicas              int
 }
 
-// containers returns those that run as long as the pod does: its own, and its sidecars.
+// containers returns those that run as long as the pod does: regular ones and sidecars.
 func (p podTemplate) containers() []corev1.Container {
 	return append(slices.Clone(p.spec.InitContainers), p.spec.Containers...)
 }
 
-// podTemplates returns every pod that the program itself declares.
+// podTemplates returns the templates of all pods that the program itself declares.
 func podTemplates(t *testing.T, declared resources) []podTemplate {
 	t.Helper()
 	var found []podTemplate

@@ -33,10 +33,10 @@ type Host struct {
 	// dockerHost returns the address of the Docker daemon, given the configured one; empty leaves it to the provider.
 	dockerHost func(configured string) string
 
-	// daemon returns nil when a Docker daemon answers at that address.
+	// daemon returns nil if a Docker daemon answers at that address.
 	daemon func(host string) error
 
-	// chart returns nil when a chart's folder or repository is there.
+	// chart returns nil if a chart's folder or repository exists.
 	chart func(addon.Chart) error
 
 	// loader returns a function that loads an image into the nodes with that command.
@@ -119,8 +119,8 @@ func commandLoader(command []string) image.Load {
 	}
 }
 
-// kubectlUnlocker deletes Helm's record of an operation that never finished, which locks the release. The revision before
-// it, if there is one, is then the latest again.
+// kubectlUnlocker deletes Helm's record of an unfinished operation, which locks the release. The revision before it, if
+// there is one, then becomes the latest again.
 func kubectlUnlocker(kubeContext string) addon.Unlock {
 	return func(namespace, release string) error {
 		arguments := unlockArguments(kubeContext, namespace, release)

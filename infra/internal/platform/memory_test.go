@@ -10,7 +10,7 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// TestServicesStayWithinTheirMemory holds what each service may take at its worst against what its container gets.
+// TestServicesStayWithinTheirMemory compares the maximum memory of each service with the limit of its container.
 func TestServicesStayWithinTheirMemory(t *testing.T) {
 	eachStack(t, func(t *testing.T, _ testStack, declared resources) {
 		for _, p := range podTemplates(t, declared) {

@@ -16,7 +16,7 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// existingNamespace is a namespace as the cluster has it.
+// existingNamespace is a namespace in the cluster.
 type existingNamespace struct {
 	Metadata struct {
 		Name        string            `json:"name"`
@@ -25,9 +25,9 @@ type existingNamespace struct {
 	} `json:"metadata"`
 }
 
-// checkOwned returns an error where a namespace of the stack exists already and another owner has made it. The provider
-// would take it over, deny all traffic in it, and delete it with everything in it when the stack is destroyed. A preview
-// without a cluster warns that it could not check.
+// checkOwned returns an error if a namespace of the stack already exists and has another owner. The provider would take it
+// over, deny all traffic in it, and delete it with everything in it when the stack is destroyed. A preview without a
+// cluster warns that it could not check.
 func (h Host) checkOwned(ctx *pulumi.Context, c config.Config) error {
 	existing, err := h.namespaces(c.Cluster.Context)
 	if err != nil && ctx.DryRun() {
@@ -38,13 +38,13 @@ func (h Host) checkOwned(ctx *pulumi.Context, c config.Config) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("looking for namespaces with another owner: %w", err)
+		return fmt.Errorf("checking for namespaces with another owner: %w", err)
 	}
 	return foreign(existing, plan.ClosedNamespaces(c), label.StackOf(ctx))
 }
 
-// foreign returns an error for each wanted namespace that exists and was not made by that stack. Namespaces from before
-// the annotation was introduced have the labels alone.
+// foreign returns an error for each wanted namespace that exists and was not created by that stack. Namespaces from before
+// the annotation was introduced have only the labels.
 func foreign(existing []existingNamespace, wanted []string, stack string) error {
 	var faults []error
 	for _, ns := range existing {
@@ -55,10 +55,10 @@ func foreign(existing []existingNamespace, wanted []string, stack string) error 
 		owner, annotated := ns.Metadata.Annotations[label.Stack]
 		switch {
 		case !label.Ours(ns.Metadata.Labels):
-			faults = append(faults, fmt.Errorf("namespace %q exists, and no stack of this program has made it: the stack would deny all traffic in it, and delete it on destroy; "+
+			faults = append(faults, fmt.Errorf("namespace %q exists, but no stack of this program has created it: the stack would deny all traffic in it, and delete it on destroy; "+
 				"configure another name, turn off the addon that uses it, or delete the namespace", name))
 		case annotated && owner != stack:
-			faults = append(faults, fmt.Errorf("namespace %q belongs to the stack %q, this one is %q: "+
+			faults = append(faults, fmt.Errorf("namespace %q belongs to the stack %q, and this one is %q: "+
 				"take that stack down first, or use another cluster", name, owner, stack))
 		}
 	}
@@ -74,7 +74,7 @@ func kubectlNamespaces(kubeContext string) ([]existingNamespace, error) {
 	return list.Items, err
 }
 
-// kubectlList reads all objects of a kind that belongs to no namespace.
+// kubectlList reads all objects of a kind without a namespace.
 func kubectlList(kubeContext, kind string, into any) error {
 	return kubectlGet(kubeContext, into, kind)
 }

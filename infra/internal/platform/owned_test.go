@@ -14,14 +14,14 @@ func TestForeignNamespaces(t *testing.T) {
 	const ours = `"labels": {"app.kubernetes.io/part-of": "shopstream", "app.kubernetes.io/managed-by": "pulumi"}`
 	for name, test := range map[string]struct {
 		metadata string
-		refused  string // what the error says; empty where it is none
+		refused  string // in the error; empty if there is none
 	}{
 		"another name":                   {`"name": "default"`, ""},
 		"made by this stack":             {`"name": "monitoring", ` + ours + `, "annotations": {"shopstream/stack": "shopstream/dev"}`, ""},
 		"made before stacks were noted":  {`"name": "monitoring", ` + ours, ""},
 		"made by another stack":          {`"name": "monitoring", ` + ours + `, "annotations": {"shopstream/stack": "shopstream/prod"}`, `belongs to the stack "shopstream/prod"`},
-		"made by hand":                   {`"name": "monitoring"`, "no stack of this program has made it"},
-		"made by another pulumi program": {`"name": "monitoring", "labels": {"app.kubernetes.io/managed-by": "pulumi"}`, "no stack of this program has made it"},
+		"made by hand":                   {`"name": "monitoring"`, "no stack of this program has created it"},
+		"made by another pulumi program": {`"name": "monitoring", "labels": {"app.kubernetes.io/managed-by": "pulumi"}`, "no stack of this program has created it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var ns existingNamespace
@@ -52,7 +52,7 @@ func TestNothingIsDeclaredBesideAForeignNamespace(t *testing.T) {
 	}
 }
 
-func TestOnlyAPreviewGoesOnWithoutACluster(t *testing.T) {
+func TestOnlyAPreviewContinuesWithoutACluster(t *testing.T) {
 	h := testHost(t)
 	h.namespaces = func(string) ([]existingNamespace, error) { return nil, fmt.Errorf("nobody answers") }
 	settings := testStacks()[0].config(t)

@@ -21,14 +21,14 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// cluster judges connections by the declared policies, with an engine that is not ours.
+// cluster evaluates connections by the declared policies, with an independent engine.
 type cluster struct {
 	engine *networkpolicy.PolicyEngine
 	pods   map[string]*corev1.Pod // by address
 	byName map[string]string      // address by peer
 }
 
-// GetPodInfoByIP tells the engine whose address it sees.
+// GetPodInfoByIP returns the pod with an address to the engine.
 func (c *cluster) GetPodInfoByIP(ip string) (*policyapi.PodInfo, bool) {
 	pod, ok := c.pods[ip]
 	if !ok {
@@ -94,8 +94,8 @@ func (c *cluster) allows(t *testing.T, from, to string, port netpol.Port) bool {
 	return allowed
 }
 
-// podPeers returns the pods that take part: those that the program declares with the labels that they really get,
-// those of the charts with the labels that the calls name, and a stranger.
+// podPeers returns the pods that take part: those that the program declares, with their actual labels, those of the charts
+// with the labels in the calls, and one without any call.
 func podPeers(t *testing.T, c config.Config, declared resources) []netpol.Peer {
 	t.Helper()
 	var peers []netpol.Peer
@@ -116,7 +116,7 @@ func podPeers(t *testing.T, c config.Config, declared resources) []netpol.Peer {
 	return append(peers, netpol.Peer{Name: "stranger", Namespace: "default", Labels: map[string]string{"app": "stranger"}})
 }
 
-// TestPoliciesAllowTheCallsAndNothingElse tries every pair of peers on every port that anybody listens on.
+// TestPoliciesAllowTheCallsAndNothingElse tests every pair of peers on every port that anything listens on.
 func TestPoliciesAllowTheCallsAndNothingElse(t *testing.T) {
 	eachStack(t, func(t *testing.T, stack testStack, declared resources) {
 		c, _ := stack.parsed(t)
@@ -138,7 +138,7 @@ func TestPoliciesAllowTheCallsAndNothingElse(t *testing.T) {
 			for _, to := range world {
 				for port := range ports {
 					if from.Name == to.Name {
-						continue // a pod can't be kept from itself
+						continue // policies don't apply to a pod's own address
 					}
 					want := permitted(graph, from, to, port)
 					if got := judge.allows(t, from.Name, to.Name, port); got != want {
@@ -156,8 +156,8 @@ func TestPoliciesAllowTheCallsAndNothingElse(t *testing.T) {
 	})
 }
 
-// permitted says what the calls say: the caller, if it is closed, needs a call that leads there, and the callee, if it
-// is closed, one that comes from there.
+// permitted says what the calls allow: if the caller is in a closed namespace, it needs a call to the callee, and if the
+// callee is, it needs a call from the caller.
 func permitted(graph netpol.Graph, from, to netpol.Peer, port netpol.Port) bool {
 	covers := func(declared, actual netpol.Peer) bool {
 		switch {
@@ -188,7 +188,7 @@ func permitted(graph netpol.Graph, from, to netpol.Peer, port netpol.Port) bool 
 
 func outsidePeer(p netpol.Peer) bool { return p.Namespace == "" }
 
-// TestForbiddenCalls names what must never work, whatever the list of calls says.
+// TestForbiddenCalls lists what must never work, whatever the calls say.
 func TestForbiddenCalls(t *testing.T) {
 	stack := testStacks()[0]
 	declared := stack.run(t)
@@ -242,7 +242,7 @@ func TestForbiddenCalls(t *testing.T) {
 	}
 }
 
-// TestEnvironmentsAndCallsAgree holds what services are told to connect to against what they may connect to.
+// TestEnvironmentsAndCallsAgree compares the addresses in the services' environments with their allowed calls.
 func TestEnvironmentsAndCallsAgree(t *testing.T) {
 	eachStack(t, func(t *testing.T, stack testStack, declared resources) {
 		c, _ := stack.parsed(t)

@@ -64,7 +64,7 @@ func (p platform) declare(ctx *pulumi.Context) error {
 	for _, name := range plan.ClosedNamespaces(p.config) {
 		opts := []pulumi.ResourceOption{cluster}
 		if name == plan.DataNamespace {
-			// Deleting the namespace deletes its volume claims, and the data is unusable without the passwords kept here.
+			// Deleting the namespace deletes its volume claims, and the data is useless without the passwords kept here.
 			opts = append(opts, pulumi.Protect(p.config.KeepVolumes))
 		}
 		if namespaces[name], err = namespace.New(ctx, name, opts...); err != nil {
@@ -126,7 +126,7 @@ func (p platform) imageArgs(ctx *pulumi.Context) *image.Args {
 func (p platform) providerArgs() *kubernetes.ProviderArgs {
 	args := &kubernetes.ProviderArgs{
 		EnableServerSideApply: pulumi.Bool(true),
-		// A field that was changed by hand is owned by another field manager. The stack takes it back.
+		// A field that was changed by hand is owned by another field manager. The stack takes it over again.
 		EnablePatchForce: pulumi.Bool(true),
 		// After an interrupted run, objects may exist that are not in the state.
 		UpsertExistingObjects: pulumi.Bool(true),

@@ -181,7 +181,7 @@ func TestOneAutoscalerForEachDeploymentAndNoReplicasBesideIt(t *testing.T) {
 	})
 }
 
-// scaledObject is the part of KEDA's object that the program writes.
+// scaledObject is the part of KEDA's object that the program sets.
 type scaledObject struct {
 	APIVersion string         `json:"apiVersion"`
 	Kind       string         `json:"kind"`
@@ -258,7 +258,7 @@ func declaredTopics(t *testing.T, declared resources) []kafka.Topic {
 	return topics
 }
 
-// environment returns the variables of a workload by name; a Job is found by the beginning of its name.
+// environment returns the variables of a workload by name; a Job is found by the prefix of its name.
 func environment(t *testing.T, declared resources, workload string) map[string]corev1.EnvVar {
 	t.Helper()
 	for _, p := range podTemplates(t, declared) {
@@ -397,7 +397,7 @@ func TestGeneratedSecretsAreKept(t *testing.T) {
 	t.Error("there is no secret mongodb-admin")
 }
 
-// TestAnotherVolumeSizeReplacesNoStatefulSet: the provider would delete the StatefulSet first, and all its volumes with it.
+// TestAnotherVolumeSizeReplacesNoStatefulSet: the provider would delete the StatefulSet first, with all its volumes.
 func TestAnotherVolumeSizeReplacesNoStatefulSet(t *testing.T) {
 	eachStack(t, func(t *testing.T, _ testStack, declared resources) {
 		for _, r := range declared {
@@ -408,7 +408,7 @@ func TestAnotherVolumeSizeReplacesNoStatefulSet(t *testing.T) {
 	})
 }
 
-// TestEveryClaimGrows: what a claim is made from can't be changed, so each is given its size afterwards.
+// TestEveryClaimGrows: the template of the claims can't be changed, so each claim is resized afterwards.
 func TestEveryClaimGrows(t *testing.T) {
 	eachStack(t, func(t *testing.T, _ testStack, declared resources) {
 		sizes := map[string]string{}
@@ -441,7 +441,7 @@ func TestDestroyGoesInOrder(t *testing.T) {
 			if !strings.HasPrefix(r.Type, "kubernetes:") || r.Type == "kubernetes:core/v1:Namespace" {
 				continue
 			}
-			// pulumi deletes a resource before whatever it depends on.
+			// pulumi deletes a resource before those that it depends on.
 			for _, other := range declared {
 				needed := other.Type == "kubernetes:core/v1:Namespace" && namespaceOf(r) == other.Name ||
 					other.Name == "keda" && other.Type == releaseToken && strings.Contains(r.Type, "keda.sh") ||
@@ -457,8 +457,8 @@ func TestDestroyGoesInOrder(t *testing.T) {
 	})
 }
 
-// TestVolumesAreKeptWithWhatTheyNeed: whoever keeps the volumes keeps their namespace and the passwords of what is in
-// them, and nothing else: pulumi spares what a protected resource depends on, too.
+// TestVolumesAreKeptWithWhatTheyNeed: with the volumes, their namespace and the passwords for their content are kept, and
+// nothing else: pulumi also keeps what a protected resource depends on.
 func TestVolumesAreKeptWithWhatTheyNeed(t *testing.T) {
 	eachStack(t, func(t *testing.T, stack testStack, declared resources) {
 		c, _ := stack.parsed(t)
@@ -506,7 +506,7 @@ func namespaceOf(r manifest.Resource) string {
 	return ""
 }
 
-// dependencies returns, for each resource, all that it depends on: directly, through its parents, and through theirs.
+// dependencies returns, for each resource, everything that it depends on: directly, through its parents, and through theirs.
 func dependencies(declared resources) map[string]map[string]bool {
 	direct := map[string][]string{}
 	for _, r := range declared {
@@ -565,7 +565,7 @@ func TestPreviewNeedsNoSecretsNoDaemonAndNoCharts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range declared {
-		// What is not known yet is left out of what a provider is given here.
+		// The recorder omits values that are not known yet.
 		if r.Type == "pulumi:providers:docker" && r.Inputs["host"].IsString() {
 			t.Errorf("%s %q would dial the daemon", r.Type, r.Name)
 		}
@@ -579,7 +579,7 @@ func TestPreviewNeedsNoSecretsNoDaemonAndNoCharts(t *testing.T) {
 	}
 }
 
-func TestUpNamesAllThatIsUnreachable(t *testing.T) {
+func TestUpNamesEverythingUnreachable(t *testing.T) {
 	stack := testStacks()[0]
 	settings := stack.config(t)
 	w := testHost(t)
@@ -608,7 +608,7 @@ func TestImagesAreBuiltOnceForEachService(t *testing.T) {
 		for _, p := range podTemplates(t, declared) {
 			for _, c := range p.containers() {
 				if p.namespace != plan.AppNamespace && c.Name != kafka.GuardName && c.Name != mongo.BackupProgram {
-					continue // another's image
+					continue // the image of another service
 				}
 				used[c.Image] = true
 				if built[c.Image] == "" {
@@ -658,7 +658,7 @@ func TestProbesAndMetricsStayInside(t *testing.T) {
 	})
 }
 
-// servedPaths returns the paths of the Ingress, or of the HTTPRoutes that lead to services.
+// servedPaths returns the paths of the Ingress, or of the HTTPRoutes to services.
 func servedPaths(t *testing.T, declared resources) []ingress.Route {
 	t.Helper()
 	var routes []ingress.Route
@@ -677,7 +677,7 @@ func servedPaths(t *testing.T, declared resources) []ingress.Route {
 	return routes
 }
 
-// TestOnlyNamespacesGrantSecrets: whoever reads the Secrets of a whole cluster, owns it.
+// TestOnlyNamespacesGrantSecrets: a right to read all Secrets of a cluster is a right to everything.
 func TestOnlyNamespacesGrantSecrets(t *testing.T) {
 	eachStack(t, func(t *testing.T, _ testStack, declared resources) {
 		for name, role := range objects[rbacv1.ClusterRole](t, declared, "ClusterRole") {

@@ -19,16 +19,16 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// unreachable is what a run needs and can't reach. A preview goes on: it warns, and shows what depends on it as unknown.
-// An up stops before it has made anything.
+// unreachable is what a run needs but can't reach. A preview continues: it warns, and shows what depends on it as unknown.
+// An up stops before it has created anything.
 type unreachable struct {
 	daemon bool
 
-	// charts are the names of those whose folder or repository is not there.
+	// charts are the names of those whose folder or repository is unreachable.
 	charts []string
 }
 
-// checkReachable finds out what is unreachable.
+// checkReachable determines what is unreachable.
 func (h Host) checkReachable(ctx *pulumi.Context, c config.Config) (unreachable, error) {
 	var missing unreachable
 	var faults []error
@@ -63,7 +63,7 @@ func (h Host) checkReachable(ctx *pulumi.Context, c config.Config) (unreachable,
 	return missing, nil
 }
 
-// findAll looks for all charts at the same time, since an unreachable repository takes as long as its timeout.
+// findAll checks all charts at the same time, since an unreachable repository takes as long as its timeout.
 func findAll(charts []addon.Chart, look func(addon.Chart) error) []error {
 	found := make([]error, len(charts))
 	var all sync.WaitGroup
@@ -74,7 +74,7 @@ func findAll(charts []addon.Chart, look func(addon.Chart) error) []error {
 	return found
 }
 
-// mark returns the charts, with those that a run can't reach marked as unknown.
+// mark returns the charts, with unreachable ones marked as unknown.
 func (u unreachable) mark(charts []addon.Chart) []addon.Chart {
 	marked := slices.Clone(charts)
 	for i := range marked {
@@ -83,7 +83,7 @@ func (u unreachable) mark(charts []addon.Chart) []addon.Chart {
 	return marked
 }
 
-// findChart returns nil where a chart is in its folder, or its repository answers.
+// findChart returns nil if a chart is in its folder, or its repository answers.
 func findChart(chart addon.Chart) error {
 	if chart.Folder != "" {
 		if _, err := os.Stat(filepath.Join(chart.Folder, chart.Name, "Chart.yaml")); err != nil {
@@ -99,14 +99,14 @@ func findChart(chart addon.Chart) error {
 	index := strings.TrimSuffix(chart.Repository, "/") + "/index.yaml"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, index, http.NoBody)
 	if err != nil {
-		return fmt.Errorf("asking the chart repository: %w", err)
+		return fmt.Errorf("calling the chart repository: %w", err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("asking the chart repository: %w", err)
+		return fmt.Errorf("calling the chart repository: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("asking the chart repository: %s answers %s", index, response.Status)
+		err = fmt.Errorf("calling the chart repository: %s answers %s", index, response.Status)
 	}
 	return errors.Join(err, response.Body.Close())
 }

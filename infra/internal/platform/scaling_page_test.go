@@ -12,8 +12,8 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// TestScalingPage generates docs/infra-scaling.md from the model that the autoscalers' targets come from, and fails when the
-// page is stale.
+// TestScalingPage generates docs/infra-scaling.md from the model behind the autoscalers' targets, and fails if the page is
+// stale.
 func TestScalingPage(t *testing.T) {
 	var page bytes.Buffer
 	page.WriteString(`<!-- Generated from infra/internal/capacity: go test -trimpath ./internal/platform -run TestScalingPage -update -->
@@ -55,7 +55,7 @@ them was needed for two minutes. Within a tenth above or below its target an aut
 	golden.Compare(t, "../../../docs/infra-scaling.md", page.Bytes())
 }
 
-// expected is how many pods a steady rate keeps, and whether they keep up.
+// expected is the number of pods for a steady rate, and whether they keep up.
 func expected(m capacity.Model, rate float64) string {
 	pods := m.Pods(rate, capacity.SteadyLag(rate))
 	if m.Rate(pods) < rate {

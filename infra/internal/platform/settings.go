@@ -10,11 +10,11 @@ import (
 	"shopstream/infra/internal/refuse"
 )
 
-// settingsName is the name in the stack's state of the settings that it was last brought up with.
+// settingsName is the name, in the stack's state, of the settings of the last up.
 const settingsName = "settings"
 
-// rememberSettings writes the settings down in the stack's state, and stops a change of them that would harm, in a
-// preview as in an up. What comes after the resource that it returns is not touched then.
+// rememberSettings records the settings in the stack's state, and refuses a harmful change of them, in a preview as in an
+// up. Resources that depend on the returned one are then not changed.
 func (p platform) rememberSettings(ctx *pulumi.Context) (pulumi.Resource, error) {
 	text, err := refuse.Of(p.config).Text()
 	if err != nil {
@@ -32,11 +32,11 @@ func (p platform) rememberSettings(ctx *pulumi.Context) (pulumi.Resource, error)
 			if !ctx.DryRun() {
 				return nil
 			}
-			return ctx.Log.Info("Nothing is written down of an up with this stack, so this preview can't tell whether a change of its "+
-				"settings would harm what is there.", nil)
+			return ctx.Log.Info("No settings of an earlier up are recorded, so this preview can't tell whether a change of the "+
+				"settings would be harmful.", nil)
 		})
 		if err != nil {
-			return nil, fmt.Errorf("registering the hook that says what is not known: %w", err)
+			return nil, fmt.Errorf("registering the hook that reports missing settings: %w", err)
 		}
 		opts = append(opts, pulumi.ResourceHooks(&pulumi.ResourceHookBinding{
 			BeforeCreate: []*pulumi.ResourceHook{first}, BeforeUpdate: []*pulumi.ResourceHook{refusing},
@@ -44,7 +44,7 @@ func (p platform) rememberSettings(ctx *pulumi.Context) (pulumi.Resource, error)
 	}
 	settings, err := pulumi.NewStash(ctx, settingsName, &pulumi.StashArgs{Input: pulumi.String(text)}, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("writing down the settings: %w", err)
+		return nil, fmt.Errorf("encoding the settings: %w", err)
 	}
 	return settings, nil
 }

@@ -15,7 +15,7 @@ import (
 	"shopstream/infra/internal/refuse"
 )
 
-// hooks are what a program has registered, by name.
+// hooks are the hooks that a program has registered, by name.
 type hooks map[string]pulumi.ResourceHookFunction
 
 func (h hooks) register(_ *pulumi.Context, name string, call pulumi.ResourceHookFunction) (*pulumi.ResourceHook, error) {
@@ -23,7 +23,7 @@ func (h hooks) register(_ *pulumi.Context, name string, call pulumi.ResourceHook
 	return nil, nil
 }
 
-// settingsOf runs a stack and returns what it writes down of its settings, with the hooks that it has registered.
+// settingsOf runs a stack and returns the settings that it records, and its hooks.
 func settingsOf(t *testing.T, pairs map[string]string) (resource.PropertyMap, hooks) {
 	t.Helper()
 	h, registered := testHost(t), hooks{}
@@ -42,7 +42,7 @@ func settingsOf(t *testing.T, pairs map[string]string) (resource.PropertyMap, ho
 	return nil, nil
 }
 
-func TestAChangeThatHarmsIsRefused(t *testing.T) {
+func TestAHarmfulChangeIsRefused(t *testing.T) {
 	before, _ := settingsOf(t, nil)
 	now, registered := settingsOf(t, map[string]string{"kafka": `{"secure": true}`})
 	refuse := registered["refuse-changes"]
@@ -57,7 +57,7 @@ func TestAChangeThatHarmsIsRefused(t *testing.T) {
 	}
 }
 
-func TestWhatWasAcceptedIsChanged(t *testing.T) {
+func TestAnAcceptedChangeIsMade(t *testing.T) {
 	before, _ := settingsOf(t, nil)
 	now, registered := settingsOf(t, map[string]string{"topics": `{"orders": {"name": "sales"}}`, "accept": `["topics.orders.name"]`})
 	if err := registered["refuse-changes"](&pulumi.ResourceHookArgs{OldInputs: before, NewInputs: now}); err != nil {
@@ -65,7 +65,7 @@ func TestWhatWasAcceptedIsChanged(t *testing.T) {
 	}
 }
 
-func TestVolumesGrowWhereTheirClassLetsThem(t *testing.T) {
+func TestVolumesGrowIfTheirClassAllowsIt(t *testing.T) {
 	yes := true
 	class := func(expandable *bool) storagev1.StorageClass {
 		return storagev1.StorageClass{
@@ -96,7 +96,7 @@ func TestVolumesGrowWhereTheirClassLetsThem(t *testing.T) {
 	}
 }
 
-// TestNothingIsTouchedBeforeTheSettingsAreCompared: every object of the cluster is made by the provider.
+// TestNothingIsTouchedBeforeTheSettingsAreCompared: the provider depends on the comparison, and all objects on the provider.
 func TestNothingIsTouchedBeforeTheSettingsAreCompared(t *testing.T) {
 	declared := testStacks()[0].run(t)
 	var settings string

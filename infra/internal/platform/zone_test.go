@@ -7,8 +7,8 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// TestConsumersReadFromTheirOwnZone: brokers and clients name their zone from the same label, and the brokers choose the
-// replica by it. A cluster without zones has none of it.
+// TestConsumersReadFromTheirOwnZone: brokers and clients take their zone from the same label, by which the brokers choose
+// the replica. A cluster without zones has none of this.
 func TestConsumersReadFromTheirOwnZone(t *testing.T) {
 	const label = "metadata.labels['topology.kubernetes.io/zone']"
 	eachStack(t, func(t *testing.T, stack testStack, declared resources) {

@@ -1,4 +1,4 @@
-// Package pod holds what all pods of the platform share: environments, security context, resources, topology spread and
+// Package pod has what all pods of the platform share: environments, security context, resources, topology spread and
 // volumes.
 package pod
 
@@ -20,20 +20,20 @@ type Env struct {
 	Secret, Key string
 }
 
-// Value returns a variable with a plain value. $(NAME) in it refers to a variable further up in the same list.
+// Value returns a variable with a plain value. $(NAME) in it refers to an earlier variable of the same list.
 func Value(name, value string) Env { return Env{Name: name, Value: value} }
 
-// Field returns a variable that the downward API fills from the pod's own fields.
+// Field returns a variable that the downward API sets from the pod's own fields.
 func Field(name, path string) Env { return Env{Name: name, Field: path} }
 
-// Zone returns a variable that holds the zone of the pod's node. Since Kubernetes 1.35 the API server copies that label
-// from the node to the pod when the pod is scheduled (admission plugin PodTopologyLabels). Before, the variable is empty.
+// Zone returns a variable with the zone of the pod's node. From Kubernetes 1.35 on, the API server copies that label from
+// the node to the pod when the pod is scheduled (admission plugin PodTopologyLabels). Before, the variable is empty.
 func Zone(name string) Env { return Field(name, "metadata.labels['topology.kubernetes.io/zone']") }
 
 // Secret returns a variable read from a Secret, so that its value is never in a pod's specification.
 func Secret(name, secret, key string) Env { return Env{Name: name, Secret: secret, Key: key} }
 
-// EnvVars turns an environment into what a container takes.
+// EnvVars converts an environment for a container.
 func EnvVars(env []Env) corev1.EnvVarArray {
 	vars := make(corev1.EnvVarArray, 0, len(env))
 	for _, e := range env {

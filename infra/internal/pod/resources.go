@@ -7,15 +7,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// Resources are the requests and limits of a container. Memory is request and limit at once: it can't be taken back from a
-// container, so overcommitting it gets containers killed. CPU can, so it has a limit of its own.
+// Resources are the requests and limits of a container. Memory is both request and limit: it can't be taken back from a
+// container, so overcommitting it gets containers killed. CPU can be, so it has a separate limit.
 type Resources struct {
 	CPU      resource.Quantity
 	CPULimit resource.Quantity
 	Memory   resource.Quantity
 }
 
-// Requirements turns the resources into what a container takes.
+// Requirements converts the resources for a container.
 func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
 	return &corev1.ResourceRequirementsArgs{
 		Requests: pulumi.StringMap{
@@ -29,9 +29,8 @@ func (r Resources) Requirements() *corev1.ResourceRequirementsArgs {
 	}
 }
 
-// Spread keeps the pods with these labels apart: on different nodes where that is possible and, in a cluster with
-// zones, in different zones. The constraint is soft, so that pods can start on the remaining nodes when one
-// is lost.
+// Spread puts the pods with these labels on different nodes if possible and, in a cluster with zones, in different zones.
+// The constraint is soft, so that pods can start on the remaining nodes when one is lost.
 func Spread(selector map[string]string, zones bool) corev1.TopologySpreadConstraintArray {
 	constraint := func(key string) corev1.TopologySpreadConstraintArgs {
 		return corev1.TopologySpreadConstraintArgs{

@@ -18,8 +18,8 @@ func Security(user int) *corev1.PodSecurityContextArgs {
 	}
 }
 
-// ContainerSecurity returns the container half of Pod Security "restricted", with a root file system that can't be
-// written to on top.
+// ContainerSecurity returns the container half of Pod Security "restricted", and makes the root file system read-only in
+// addition.
 func ContainerSecurity() *corev1.SecurityContextArgs {
 	return &corev1.SecurityContextArgs{
 		AllowPrivilegeEscalation: pulumi.Bool(false),

@@ -8,8 +8,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Scratch returns an empty folder for each name; Mounts says where they go. A pod whose root file system is read-only
-// writes to these and to nothing else.
+// Scratch returns an empty volume for each name; Mounts mounts them. A pod whose root file system is read-only can write
+// only to these.
 func Scratch(paths map[string]string) corev1.VolumeArray {
 	volumes := corev1.VolumeArray{}
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
@@ -31,12 +31,12 @@ func Mounts(paths map[string]string) corev1.VolumeMountArray {
 	return mounts
 }
 
-// File is a Secret that a container sees as files in a folder.
+// File is a Secret that is mounted as files in a folder.
 type File struct {
 	Volume, Secret, Folder string
 }
 
-// FileVolumes returns the volumes of some files, or nothing for none.
+// FileVolumes returns the volumes of some files, or none.
 func FileVolumes(files []File) corev1.VolumeArray {
 	var volumes corev1.VolumeArray
 	for _, f := range files {
@@ -45,7 +45,7 @@ func FileVolumes(files []File) corev1.VolumeArray {
 	return volumes
 }
 
-// FileMounts returns the mounts of some files, or nothing for none.
+// FileMounts returns the mounts of some files, or none.
 func FileMounts(files []File) corev1.VolumeMountArray {
 	var mounts corev1.VolumeMountArray
 	for _, f := range files {
@@ -54,7 +54,7 @@ func FileMounts(files []File) corev1.VolumeMountArray {
 	return mounts
 }
 
-// SecretVolume returns a volume that holds what is in a Secret.
+// SecretVolume returns a volume with the content of a Secret.
 func SecretVolume(name, secret string) corev1.VolumeArgs {
 	return corev1.VolumeArgs{
 		Name:   pulumi.String(name),

@@ -11,24 +11,24 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// refusal is a change that is not made: the setting, from what to what, why, and what to do instead.
+// refusal is a change that is refused: the setting, its old and new value, why, and what to do instead.
 type refusal struct {
 	key, was, is string
 	why, instead string
 
-	// accept means that the change is made where somebody has said yes to it, after having done what instead says.
+	// accept means that the change is made if the user accepts it, after having followed instead.
 	accept bool
 }
 
 func (r refusal) Error() string {
 	text := fmt.Sprintf("%s: %s → %s: %s. Instead: %s", r.key, orNone(r.was), orNone(r.is), r.why, r.instead)
 	if r.accept {
-		text += fmt.Sprintf("; then add %q to accept, which makes the change all the same", r.key)
+		text += fmt.Sprintf("; then add %q to accept, and the change is made", r.key)
 	}
 	return text
 }
 
-// Changes returns an error that holds every change that would harm, except for those that are accepted and can be.
+// Changes returns an error with every harmful change, except those that are accepted and can be.
 func Changes(before, now Settings, accepted []string) error {
 	all := slices.Concat(kafkaChanges(before, now), mongoChanges(before.Mongo, now.Mongo), topicChanges(before.Topics, now.Topics))
 	var faults []error
@@ -46,60 +46,60 @@ func kafkaChanges(before, now Settings) []refusal {
 	const otherStack = "bring up another stack beside it, on another cluster, and move to it"
 	if before.ClusterDomain != now.ClusterDomain {
 		found = append(found, refusal{key: "cluster.domain", was: before.ClusterDomain, is: now.ClusterDomain,
-			why: "every node of Kafka and of the database is known to the others by a name that ends in it", instead: "set it back, or " + otherStack})
+			why: "the names of all nodes of Kafka and of the database end in it", instead: "set it back, or " + otherStack})
 	}
 	if len(was.External)+len(is.External) > 0 {
 		return append(found, externalChanges(was, is)...)
 	}
 	if was.Controllers != is.Controllers || was.Voters != is.Voters {
 		found = append(found, refusal{key: "kafka.controllers, kafka.voters", was: was.quorum(), is: is.quorum(),
-			why:     "nodes that run would not agree with those that are restarted on who votes, and their quorum would be lost",
-			instead: "set " + was.quorumSetting() + "; further brokers need no vote"})
+			why:     "running nodes and restarted ones would have different voters, and the quorum would be lost",
+			instead: "set " + was.quorumSetting() + "; additional brokers need no vote"})
 	}
 	if was.Secure != is.Secure {
 		found = append(found, refusal{key: "kafka.secure", was: strconv.FormatBool(was.Secure), is: strconv.FormatBool(is.Secure),
-			why: "restarted nodes could not talk to those that still run, and the first would never be in sync again", instead: "set it back, or " + otherStack})
+			why: "restarted nodes could not connect to those that still run, and the first one would never be in sync again", instead: "set it back, or " + otherStack})
 	}
 	switch {
 	case was.Copies != is.Copies:
 		found = append(found, refusal{key: "kafka.brokers", was: strconv.Itoa(was.Brokers), is: strconv.Itoa(is.Brokers),
-			why:     fmt.Sprintf("every partition has %d copies, and would have to have %d", was.Copies, is.Copies),
+			why:     fmt.Sprintf("every partition has %d replicas, and would need %d", was.Copies, is.Copies),
 			instead: "keep as many brokers as there are, or " + otherStack})
 	case is.Brokers < was.Brokers:
 		found = append(found, refusal{key: "kafka.brokers", was: strconv.Itoa(was.Brokers), is: strconv.Itoa(is.Brokers),
-			why:     "a broker that goes takes its replicas with it",
+			why:     "a broker that is removed takes its replicas with it",
 			instead: fmt.Sprintf("move the replicas of brokers %d to %d to the others (kafka-reassign-partitions.sh)", is.Brokers, was.Brokers-1),
 			accept:  true})
 	}
 	if older(is.Image, was.Image) {
 		found = append(found, refusal{key: "kafka.image", was: was.Image, is: is.Image,
-			why:     "an older Kafka doesn't start on a cluster whose features are finalized to a newer one",
-			instead: "see that kafka-features.sh describe (FinalizedVersionLevel of metadata.version) names nothing newer than it",
+			why:     "an older Kafka doesn't start if the cluster's features are finalized for a newer one",
+			instead: "check with kafka-features.sh describe that FinalizedVersionLevel of metadata.version is not newer",
 			accept:  true})
 	}
 	return append(found, volumeChanges("kafka", was.Storage, is.Storage, was.StorageClass, is.StorageClass)...)
 }
 
-// externalChanges are from and to a cluster that others run, and from one of those to another.
+// externalChanges are changes to and from an external cluster, and between two of them.
 func externalChanges(was, is Kafka) []refusal {
 	same := func(server string) bool { return slices.Contains(was.External, server) }
 	if slices.ContainsFunc(is.External, same) {
 		return nil
 	}
 	change := refusal{key: "kafka.external", was: strings.Join(was.External, ","), is: strings.Join(is.External, ","), accept: true}
-	change.why = "what is not consumed yet, and the totals, stay behind in the other cluster"
-	change.instead = "stop those who write, wait until the lag is 0 (make status), and copy product-totals with MirrorMaker"
+	change.why = "unconsumed records and the totals stay in the old cluster"
+	change.instead = "stop the producers, wait until the lag is 0 (make status), and copy product-totals with MirrorMaker"
 	if len(was.External) == 0 {
-		change.why += ", and the stack's own is deleted, with its volumes unless keepVolumes is on"
+		change.why += ", which is the stack's own and is deleted, with its volumes unless keepVolumes is set"
 	}
 	return []refusal{change}
 }
 
 func (k Kafka) quorum() string {
 	if k.Controllers > 0 {
-		return fmt.Sprintf("%d controllers of their own", k.Controllers)
+		return fmt.Sprintf("%d separate controllers", k.Controllers)
 	}
-	return fmt.Sprintf("%d brokers that vote", k.Voters)
+	return fmt.Sprintf("%d voting brokers", k.Voters)
 }
 
 func (k Kafka) quorumSetting() string {
@@ -112,7 +112,7 @@ func (k Kafka) quorumSetting() string {
 func mongoChanges(was, is Mongo) []refusal {
 	if was.External != is.External {
 		return []refusal{{key: "mongo.external", was: strconv.FormatBool(was.External), is: strconv.FormatBool(is.External),
-			why:     "the purchases that are stored stay behind in the other database, and one that the stack made is deleted with its volumes unless keepVolumes is on",
+			why:     "stored purchases stay in the old database, and the stack's own database is deleted with its volumes unless keepVolumes is set",
 			instead: "copy the purchases with mongodump and mongorestore", accept: true}}
 	}
 	if is.External {
@@ -121,8 +121,8 @@ func mongoChanges(was, is Mongo) []refusal {
 	var found []refusal
 	if is.Members < was.Members {
 		found = append(found, refusal{key: "mongo.members", was: strconv.Itoa(was.Members), is: strconv.Itoa(is.Members),
-			why:     "those that stay would have no majority, and take no writes",
-			instead: fmt.Sprintf("remove the members from %d on from the replica set (rs.remove in mongosh, on the primary, which has to be mongodb-0)", is.Members),
+			why:     "the remaining members would have no majority, and accept no writes",
+			instead: fmt.Sprintf("first remove the members from %d on from the replica set (rs.remove in mongosh on the primary, which must be mongodb-0)", is.Members),
 			accept:  true})
 	}
 	from, to := major(was.Image), major(is.Image)
@@ -131,11 +131,11 @@ func mongoChanges(was, is Mongo) []refusal {
 	case to > from+1:
 		found = append(found, refusal{key: "mongo.image", was: was.Image, is: is.Image,
 			why:     "MongoDB is upgraded one major version at a time, and a later one doesn't start on the data",
-			instead: fmt.Sprintf("go to %d first, and set its featureCompatibilityVersion", from+1)})
+			instead: fmt.Sprintf("upgrade to %d first, and set its featureCompatibilityVersion", from+1)})
 	case older(is.Image, was.Image):
 		found = append(found, refusal{key: "mongo.image", was: was.Image, is: is.Image,
 			why:     "an older MongoDB doesn't start on data of a newer featureCompatibilityVersion",
-			instead: "see that db.adminCommand({getParameter: 1, featureCompatibilityVersion: 1}) names nothing newer than it", accept: true})
+			instead: "check with db.adminCommand({getParameter: 1, featureCompatibilityVersion: 1}) that it is not newer", accept: true})
 	}
 	if was.Dumps != nil && is.Dumps != nil {
 		found = append(found, volumeChanges("mongo.backup", was.Dumps.Storage, is.Dumps.Storage, was.Dumps.StorageClass, is.Dumps.StorageClass)...)
@@ -143,16 +143,16 @@ func mongoChanges(was, is Mongo) []refusal {
 	return append(found, volumeChanges("mongo", was.Storage, is.Storage, was.StorageClass, is.StorageClass)...)
 }
 
-// volumeChanges has no word for a larger volume, which is none's harm.
+// volumeChanges doesn't mention a larger volume, which harms nothing.
 func volumeChanges(section string, was, is resource.Quantity, wasClass, isClass string) []refusal {
 	var found []refusal
 	if is.Cmp(was) < 0 {
 		found = append(found, refusal{key: section + ".storage", was: was.String(), is: is.String(),
-			why: "a volume can't shrink", instead: "set it back, and see to it that less is kept"})
+			why: "a volume can't shrink", instead: "set it back, and keep less data"})
 	}
 	if wasClass != isClass {
 		found = append(found, refusal{key: section + ".storageClass", was: wasClass, is: isClass,
-			why: "a volume stays in its class, and a StatefulSet makes volumes of no other one than at first", instead: "set it back"})
+			why: "a volume can't change its class, and a StatefulSet can't change the class of its new volumes", instead: "set it back"})
 	}
 	return found
 }
@@ -163,18 +163,18 @@ func topicChanges(was, is map[string]Topic) []refusal {
 		before, now := was[key], is[key]
 		if before.Name != now.Name {
 			found = append(found, refusal{key: "topics." + key + ".name", was: before.Name, is: now.Name,
-				why:     "a topic can't be renamed: a new, empty one is made, and nobody reads what the other still holds",
-				instead: fmt.Sprintf("stop those who write, and wait until the lag on %q is 0 (make status)", before.Name), accept: true})
+				why:     "a topic can't be renamed: a new, empty one is created, and the records of the old one are no longer read",
+				instead: fmt.Sprintf("stop the producers, and wait until the lag on %q is 0 (make status)", before.Name), accept: true})
 		}
 		if now.Partitions < before.Partitions && before.Name == now.Name {
 			found = append(found, refusal{key: "topics." + key + ".partitions", was: strconv.Itoa(before.Partitions), is: strconv.Itoa(now.Partitions),
-				why: "partitions can't be taken from a topic without their records", instead: "set it back, or give the topic another name"})
+				why: "partitions can't be removed from a topic without losing their records", instead: "set it back, or give the topic another name"})
 		}
 	}
 	return found
 }
 
-// older reports whether an image has a lower version than another one. One without a version in its tag is not judged.
+// older reports whether an image has a lower version than another one. Tags without a version are not compared.
 func older(image, than string) bool {
 	a, b := version(image), version(than)
 	return a != nil && b != nil && slices.Compare(a, b) < 0
@@ -213,12 +213,12 @@ func orNone(text string) string {
 	return text
 }
 
-// Growth is volumes that shall be larger than they were, of one storage class; empty is the cluster's default.
+// Growth is a larger size for volumes of one storage class; an empty class is the cluster's default.
 type Growth struct {
 	Key, Class string
 }
 
-// Growths returns what the cluster's storage has to be able to do.
+// Growths returns what the cluster's storage has to support.
 func Growths(before, now Settings) []Growth {
 	var list []Growth
 	if len(before.Kafka.External) == 0 && now.Kafka.Storage.Cmp(before.Kafka.Storage) > 0 {

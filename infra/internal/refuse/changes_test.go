@@ -8,7 +8,7 @@ import (
 	"shopstream/infra/internal/config"
 )
 
-// settings are those of the default profile, with some of them set otherwise.
+// settings are those of the default profile, with some changed.
 func settings(t *testing.T, pairs map[string]string) (Settings, []string) {
 	t.Helper()
 	all := map[string]string{"profile": config.Default}
@@ -22,15 +22,15 @@ func settings(t *testing.T, pairs map[string]string) (Settings, []string) {
 	return Of(c), c.Accept
 }
 
-// external is a Kafka that others run.
+// external is an external Kafka.
 const external = `{"external": {"bootstrapServers": ["b-1:9096"]}}`
 
-func TestWhatWouldHarmIsRefused(t *testing.T) {
+func TestHarmfulChangesAreRefused(t *testing.T) {
 	type set = map[string]string
 	for name, test := range map[string]struct {
 		before, now set
-		wants       []string // in the error; none means that it is done
-		accept      string   // makes it be done
+		wants       []string // in the error; none if the change is made
+		accept      string   // the key with which it is made
 	}{
 		"nothing changes":            {set{}, set{}, nil, ""},
 		"the same, otherwise put":    {set{"kafka": `{"storage": "2Gi"}`}, set{"kafka": `{"storage": "2048Mi"}`}, nil, ""},
@@ -40,9 +40,9 @@ func TestWhatWouldHarmIsRefused(t *testing.T) {
 		"another class":              {set{}, set{"kafka": `{"storageClass": "fast"}`}, []string{"kafka.storageClass: (none) → fast"}, ""},
 		"more brokers":               {set{}, set{"kafka": `{"brokers": 5}`}, nil, ""},
 		"fewer brokers":              {set{"kafka": `{"brokers": 5}`}, set{}, []string{"kafka.brokers: 5 → 3", "brokers 3 to 4"}, "kafka.brokers"},
-		"from one to three":          {set{"kafka": `{"brokers": 1}`}, set{"kafka": `{"brokers": 3, "voters": 1}`}, []string{"has 1 copies, and would have to have 3"}, ""},
-		"from one to three, voters":  {set{"kafka": `{"brokers": 1}`}, set{}, []string{"1 brokers that vote → 3 brokers that vote", "kafka.voters to 1"}, ""},
-		"controllers of their own":   {set{}, set{"kafka": `{"controllers": 3}`}, []string{"3 brokers that vote → 3 controllers of their own"}, ""},
+		"from one to three":          {set{"kafka": `{"brokers": 1}`}, set{"kafka": `{"brokers": 3, "voters": 1}`}, []string{"has 1 replicas, and would need 3"}, ""},
+		"from one to three, voters":  {set{"kafka": `{"brokers": 1}`}, set{}, []string{"1 voting brokers → 3 voting brokers", "kafka.voters to 1"}, ""},
+		"controllers of their own":   {set{}, set{"kafka": `{"controllers": 3}`}, []string{"3 voting brokers → 3 separate controllers"}, ""},
 		"voters written out":         {set{}, set{"kafka": `{"voters": 3}`}, nil, ""},
 		"secured while it runs":      {set{}, set{"kafka": `{"secure": true}`}, []string{"kafka.secure: false → true"}, ""},
 		"another domain":             {set{}, set{"cluster": `{"domain": "example.org"}`}, []string{"cluster.domain: cluster.local → example.org"}, ""},
@@ -50,12 +50,12 @@ func TestWhatWouldHarmIsRefused(t *testing.T) {
 		"an older Kafka":             {set{}, set{"kafka": `{"image": "mirror:5000/kafka:4.1.0@sha256:00"}`}, []string{"kafka.image", "finalized"}, "kafka.image"},
 		"a Kafka of no number":       {set{}, set{"kafka": `{"image": "kafka:ours"}`}, nil, ""},
 		"the next MongoDB":           {set{"mongo": `{"image": "mongo:7.0.4"}`}, set{}, nil, ""},
-		"the next but one":           {set{"mongo": `{"image": "mongo:6.0.4"}`}, set{}, []string{"mongo.image: mongo:6.0.4 → mongo:8", "go to 7 first"}, ""},
+		"the next but one":           {set{"mongo": `{"image": "mongo:6.0.4"}`}, set{}, []string{"mongo.image: mongo:6.0.4 → mongo:8", "upgrade to 7 first"}, ""},
 		"an older MongoDB":           {set{}, set{"mongo": `{"image": "mongo:7.0.4"}`}, []string{"featureCompatibilityVersion"}, "mongo.image"},
 		"fewer members":              {set{"mongo": `{"members": 3}`}, set{}, []string{"mongo.members: 3 → 1", "no majority"}, "mongo.members"},
-		"a database elsewhere":       {set{}, set{"mongo": `{"external": true}`}, []string{"mongo.external", "stay behind"}, "mongo.external"},
+		"a database elsewhere":       {set{}, set{"mongo": `{"external": true}`}, []string{"mongo.external", "stay in the old database"}, "mongo.external"},
 		"brokers of others":          {set{}, set{"kafka": external}, []string{"kafka.external: (none) → b-1:9096", "is deleted, with its volumes", "lag is 0"}, "kafka.external"},
-		"brokers of its own again":   {set{"kafka": external}, set{}, []string{"kafka.external: b-1:9096 → (none)", "stay behind"}, "kafka.external"},
+		"brokers of its own again":   {set{"kafka": external}, set{}, []string{"kafka.external: b-1:9096 → (none)", "stay in the old cluster"}, "kafka.external"},
 		"brokers of yet others":      {set{"kafka": external}, set{"kafka": `{"external": {"bootstrapServers": ["c-1:9096"]}}`}, []string{"kafka.external: b-1:9096 → c-1:9096"}, "kafka.external"},
 		"one broker more":            {set{"kafka": external}, set{"kafka": `{"external": {"bootstrapServers": ["b-2:9096", "b-1:9096"], "tls": false}}`}, nil, ""},
 		"fewer partitions":           {set{}, set{"topics": `{"orders": {"partitions": 3}}`}, []string{"topics.orders.partitions: 6 → 3"}, ""},
@@ -79,10 +79,10 @@ func TestWhatWouldHarmIsRefused(t *testing.T) {
 				}
 			}
 			if test.accept == "" {
-				test.accept = "kafka.storage" // can't be accepted, and is none's harm
+				test.accept = "kafka.storage" // can't be accepted, and does no harm
 			} else if len(test.wants) > 0 {
 				if !strings.Contains(err.Error(), `add "`+test.accept+`" to accept`) {
-					t.Errorf("error doesn't name the way to say yes: %v", err)
+					t.Errorf("error doesn't say how to accept it: %v", err)
 				}
 				test.wants = nil
 			}
@@ -93,7 +93,7 @@ func TestWhatWouldHarmIsRefused(t *testing.T) {
 	}
 }
 
-func TestSettingsAreReadAsTheyWereWritten(t *testing.T) {
+func TestSettingsRoundTrip(t *testing.T) {
 	before, _ := settings(t, nil)
 	text, err := before.Text()
 	if err != nil {

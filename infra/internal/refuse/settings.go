@@ -1,5 +1,5 @@
-// Package refuse finds what a change of a stack's settings would harm: data, the brokers' quorum, the database's
-// majority. It compares the settings with those of the last up, and needs neither the cluster nor Pulumi.
+// Package refuse finds changes of a stack's settings that would harm data, the brokers' quorum or the database's majority.
+// It compares the settings with those of the last up, and needs neither the cluster nor Pulumi.
 package refuse
 
 import (
@@ -12,7 +12,7 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// Settings are those that can't be changed, or not every way, once the stack is up.
+// Settings are those that can't be changed freely once the stack is up.
 type Settings struct {
 	ClusterDomain string           `json:"clusterDomain"`
 	Kafka         Kafka            `json:"kafka"`
@@ -20,7 +20,7 @@ type Settings struct {
 	Topics        map[string]Topic `json:"topics"` // by their key in the configuration
 }
 
-// Kafka is the brokers' part of the settings. Voters is how many controllers there are, of their own or not.
+// Kafka is the brokers' part of the settings. Voters is the number of controllers, separate or not.
 type Kafka struct {
 	Image        string            `json:"image"`
 	Brokers      int               `json:"brokers"`
@@ -31,7 +31,7 @@ type Kafka struct {
 	Storage      resource.Quantity `json:"storage"`
 	StorageClass string            `json:"storageClass"`
 
-	// External are the bootstrap servers of a cluster that others run; then nothing else is set.
+	// External are the bootstrap servers of an external cluster; then nothing else is set.
 	External []string `json:"external,omitempty"`
 }
 
@@ -42,7 +42,7 @@ type Mongo struct {
 	Members      int               `json:"members"`
 	Storage      resource.Quantity `json:"storage"`
 	StorageClass string            `json:"storageClass"`
-	Dumps        *Dumps            `json:"dumps,omitempty"` // nil where no volume holds dumps
+	Dumps        *Dumps            `json:"dumps,omitempty"` // nil if there is no volume for dumps
 }
 
 // Dumps is the volume of the dumps.
@@ -57,7 +57,7 @@ type Topic struct {
 	Partitions int    `json:"partitions"`
 }
 
-// Of returns the settings out of a configuration.
+// Of returns the settings of a configuration.
 func Of(c config.Config) Settings {
 	topology := plan.Topology(c)
 	s := Settings{
@@ -83,16 +83,16 @@ func Of(c config.Config) Settings {
 	return s
 }
 
-// Text writes the settings down, the same way every time.
+// Text encodes the settings, always in the same way.
 func (s Settings) Text() (string, error) {
 	text, err := json.Marshal(s)
 	if err != nil {
-		return "", fmt.Errorf("writing down the settings: %w", err)
+		return "", fmt.Errorf("encoding the settings: %w", err)
 	}
 	return string(text), nil
 }
 
-// Parse reads what Text has written.
+// Parse decodes the result of Text.
 func Parse(text string) (Settings, error) {
 	var s Settings
 	if err := json.Unmarshal([]byte(text), &s); err != nil {

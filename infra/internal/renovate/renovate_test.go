@@ -1,4 +1,4 @@
-// Package renovate holds renovate.json against the files whose versions it is to find.
+// Package renovate compares renovate.json with the files whose versions it has to find.
 package renovate
 
 import (
@@ -21,7 +21,7 @@ type manager struct {
 	DatasourceTemplate  string
 }
 
-// dependency is what a manager finds; renovate needs each of these.
+// dependency is what a manager finds; renovate needs all of these fields.
 type dependency struct{ datasource, name, version, file string }
 
 func managers(t *testing.T) []manager {
@@ -37,7 +37,7 @@ func managers(t *testing.T) []manager {
 	return file.CustomManagers
 }
 
-// files returns the repository's files that a custom manager could look into, by name.
+// files returns the repository's files that a custom manager could read, by name.
 func files(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -131,7 +131,7 @@ func TestEveryPinnedVersionIsFound(t *testing.T) {
 			t.Errorf("%s %s is not found", want.datasource, want.name)
 		}
 	}
-	// However many there will be: every comment, every chart and every image is one that is found.
+	// Every comment, every chart and every image must be found, however many there are.
 	for marker, places := range map[string]string{
 		` renovate: datasource=`:  ``,
 		`Version: "`:              `infra/internal/addon/`,

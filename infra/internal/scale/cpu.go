@@ -1,5 +1,5 @@
-// Package scale declares autoscalers. A Deployment has exactly one: a HorizontalPodAutoscaler, or a ScaledObject, out
-// of which KEDA makes one.
+// Package scale declares autoscalers. A Deployment has exactly one: a HorizontalPodAutoscaler, or a ScaledObject, for which
+// KEDA creates one.
 package scale
 
 import (
@@ -12,7 +12,7 @@ import (
 	"shopstream/infra/internal/namespace"
 )
 
-// Range is the fewest and the most pods that an autoscaler sets.
+// Range is the minimum and the maximum number of pods.
 type Range struct {
 	Min, Max int
 }
@@ -24,7 +24,7 @@ type Target struct {
 	Range      Range
 }
 
-// NewCPU makes a HorizontalPodAutoscaler that keeps the pods at that much of their CPU request, in percent.
+// NewCPU declares a HorizontalPodAutoscaler that keeps the pods at that share of their CPU request, in percent.
 func NewCPU(
 	ctx *pulumi.Context, name string, target Target, utilization int, opts ...pulumi.ResourceOption,
 ) (*autoscalingv2.HorizontalPodAutoscaler, error) {

@@ -17,9 +17,9 @@ import (
 // Trigger is what a ScaledObject scales on, in KEDA's format.
 type Trigger map[string]any
 
-// CPUOfLimit scales on the use of the CPU limit, in percent. Beside lag it keeps the pods that a steady load needs: lag alone
-// is gone once there are enough of them, and would have them removed until it is back. It also adds a pod where one is slower than
-// it was said to be. Use of the request would add pods long before one has to do its best.
+// CPUOfLimit scales on the usage of the CPU limit, in percent. Together with lag, it keeps the pods that a steady load needs:
+// lag alone disappears once there are enough of them, and they would be removed until it is back. It also adds a pod if one
+// is slower than configured. Usage of the request would add pods long before they are fully used.
 func CPUOfLimit(percent int, limit resource.Quantity) Trigger {
 	return Trigger{
 		"type":       "cpu",
@@ -28,7 +28,7 @@ func CPUOfLimit(percent int, limit resource.Quantity) Trigger {
 	}
 }
 
-// CPU scales on the use of the CPU request, in percent.
+// CPU scales on the usage of the CPU request, in percent.
 func CPU(utilization int) Trigger {
 	return Trigger{
 		"type":       "cpu",
@@ -45,7 +45,7 @@ type Lag struct {
 	// Threshold is the lag per pod above which another one is needed: the lag of all partitions is divided by it.
 	Threshold int
 
-	// Authentication is the name of the TriggerAuthentication; empty where the brokers require no authentication.
+	// Authentication is the name of the TriggerAuthentication; empty if the brokers require no authentication.
 	Authentication string
 }
 
@@ -53,24 +53,24 @@ type Lag struct {
 func (l Lag) Trigger() Trigger {
 	trigger := Trigger{
 		"type": "kafka",
-		// Lag is asked for every pollingInterval, and nothing else asks. Otherwise each question of the HPA would be passed on,
-		// and excludePersistentLag, which compares with the offsets of the last question, would take two that come close
-		// together for a consumer that is stuck.
+		// KEDA reads lag every pollingInterval, and only then. Otherwise it would also do so for each request of the HPA, and
+		// excludePersistentLag, which compares with the offsets of the previous reading, would take two readings in quick
+		// succession for a consumer that is stuck.
 		"useCachedMetrics": true,
 		"metadata": map[string]any{
 			"bootstrapServers": l.BootstrapServers,
 			"consumerGroup":    l.Group,
 			"topic":            l.Topic,
 			"lagThreshold":     strconv.Itoa(l.Threshold),
-			// The consumers start at the earliest record, so a group that has no offset yet lags by the whole topic.
+			// The consumers start at the earliest record, so the lag of a group without an offset is the whole topic.
 			"offsetResetPolicy": "earliest",
-			// A partition whose consumer is stuck on a record lags more and more, and more pods would not help.
+			// The lag of a partition whose consumer is stuck on a record keeps growing, and more pods would not help.
 			"excludePersistentLag": "true",
-			// Rounds up to a number of pods that get equally many partitions: with six partitions, four or five pods finish no
-			// sooner than three.
+			// Rounds up to a number of pods that get equally many partitions: with six partitions, four or five pods are no
+			// faster than three.
 			"ensureEvenDistributionOfPartitions": "true",
-			// Left at their defaults: activationLagThreshold decides between no pod and one, and here is always one.
-			// limitToPartitionsWithLag would hold a group back in which one member owns all partitions that lag.
+			// Two settings keep their defaults: activationLagThreshold decides between no pod and one, and here it is always one;
+			// limitToPartitionsWithLag would limit a group in which one member owns all partitions with lag.
 			// The default is a protocol that Kafka 4 no longer speaks.
 			"version": "3.0.0",
 		},
@@ -82,13 +82,13 @@ func (l Lag) Trigger() Trigger {
 }
 
 // KafkaAuthentication says where KEDA finds its credentials for the brokers: keys of Secrets in the same namespace. Without
-// a UsernameKey it doesn't authenticate, and without an AuthoritySecret it verifies the brokers with the public authorities.
+// a UsernameKey it doesn't authenticate, and without an AuthoritySecret it verifies the brokers with the system's authorities.
 type KafkaAuthentication struct {
 	Secret, UsernameKey, PasswordKey string
 	AuthoritySecret, AuthorityKey    string
 }
 
-// NewKafkaAuthentication makes a TriggerAuthentication. Like a ScaledObject, it must be deleted before KEDA.
+// NewKafkaAuthentication declares a TriggerAuthentication. Like a ScaledObject, it must be deleted before KEDA.
 func NewKafkaAuthentication(
 	ctx *pulumi.Context, name string, namespace pulumi.StringInput, from KafkaAuthentication,
 	opts ...pulumi.ResourceOption,
@@ -136,7 +136,7 @@ func SASLMode(mechanism string) string {
 	return "plaintext" // PLAIN
 }
 
-// TLSMode returns KEDA's word for connections with or without TLS.
+// TLSMode returns KEDA's name for connections with or without TLS.
 func TLSMode(on bool) string {
 	if on {
 		return "enable"
@@ -144,8 +144,8 @@ func TLSMode(on bool) string {
 	return "disable"
 }
 
-// NewScaledObject makes a ScaledObject; of its triggers the one that wants most pods decides. Only KEDA can remove its finalizer, so it must be deleted before
-// KEDA: let it depend on KEDA's release.
+// NewScaledObject declares a ScaledObject; the trigger that wants most pods decides. Only KEDA can remove its finalizer, so
+// it must be deleted before KEDA: let it depend on KEDA's release.
 func NewScaledObject(
 	ctx *pulumi.Context, name string, target Target, triggers []Trigger, opts ...pulumi.ResourceOption,
 ) (*apiextensions.CustomResource, error) {
@@ -170,23 +170,23 @@ func scaledObject(target Target, triggers []Trigger) map[string]any {
 		"advanced": map[string]any{
 			"horizontalPodAutoscalerConfig": map[string]any{
 				"behavior": map[string]any{
-					// Every pod that is added or removed rebalances the consumer group. So all that are needed are added at once:
-					// the default is at most four, or twice as many, every 15 s.
+					// Every added or removed pod rebalances the consumer group. So all that are needed are added at once: the default
+					// is at most four, or twice as many, every 15 s.
 					"scaleUp": map[string]any{
 						"stabilizationWindowSeconds": 0,
 						"policies": []any{
 							map[string]any{"type": "Pods", "value": target.Range.Max, "periodSeconds": 15},
 						},
 					},
-					// Half of them are removed at a time, once none was needed for two minutes: in that time lag is asked for
-					// twelve times and a rebalance, which looks like no lag, is over.
+					// Half of them are removed at a time, once they were not needed for two minutes: in that time lag is read twelve
+					// times, and a rebalance, during which lag seems to be zero, is over.
 					"scaleDown": map[string]any{
 						"stabilizationWindowSeconds": int(capacity.ShrinkAfter.Seconds()),
 						"policies": []any{
 							map[string]any{"type": "Percent", "value": 50, "periodSeconds": int(capacity.ShrinkEvery.Seconds())},
 						},
 					},
-					// A tolerance of its own needs a feature gate in Kubernetes 1.33 and 1.34: it is the cluster's, a tenth.
+					// A separate tolerance needs a feature gate in Kubernetes 1.33 and 1.34: the cluster's own is used, a tenth.
 				},
 			},
 		},

@@ -37,7 +37,7 @@ func TestCertificate(t *testing.T) {
 			t.Errorf("%s: trusted %v, want %v: %v", host, err == nil, trusted, err)
 		}
 	}
-	// The brokers' super user is this name and nothing more.
+	// The brokers' super user has exactly this name.
 	if got := leaf.Subject.String(); got != "CN=kafka" {
 		t.Errorf("subject %q", got)
 	}

@@ -1,4 +1,4 @@
-// Package secret makes Kubernetes Secrets from values that the stack sets, and from values that are generated once.
+// Package secret declares Kubernetes Secrets with values that the stack sets, and values that are generated once.
 package secret
 
 import (
@@ -22,15 +22,15 @@ const ChecksumAnnotation = "shopstream/secret-checksum"
 type Value struct {
 	text pulumi.StringInput
 
-	// once values are generated in every run, and only the first one is kept.
+	// once values are generated in every run, but only the first one is kept.
 	once bool
 }
 
 // Given is a value that the caller knows, such as a secret of the stack's configuration.
 func Given(text pulumi.StringInput) Value { return Value{text: text} }
 
-// Generated returns that many random bytes as hexadecimal digits, which need no escapes in an address. The value of the
-// first run is kept; to change it, set one in the stack.
+// Generated returns that many random bytes as hexadecimal digits, which need no escapes in a URL. The value of the first
+// run is kept; to change it, set one in the stack.
 func Generated(random io.Reader, bytes int) (Value, error) {
 	raw := make([]byte, bytes)
 	if _, err := io.ReadFull(random, raw); err != nil {
@@ -47,7 +47,7 @@ type Secret struct {
 	*corev1.Secret
 }
 
-// New makes a Secret.
+// New declares a Secret.
 func New(
 	ctx *pulumi.Context, name string, meta *metav1.ObjectMetaArgs, values map[string]Value, opts ...pulumi.ResourceOption,
 ) (*Secret, error) {
@@ -67,7 +67,7 @@ func New(
 	return &Secret{Secret: object}, nil
 }
 
-// Value returns the value of a key as the cluster has it, which for a generated one is that of the first run.
+// Value returns the value of a key as it is in the cluster: for a generated value, that of the first run.
 func (s *Secret) Value(key string) Value {
 	encoded := s.Data.MapIndex(pulumi.String(key))
 	text := encoded.ApplyT(func(value string) (string, error) {

@@ -1,5 +1,5 @@
-// Package volume declares the volumes of a StatefulSet: the template that its first claims are made from, and the size
-// that each of them grows to.
+// Package volume declares the volumes of a StatefulSet: the template of its volume claims, and the size that each of them
+// grows to.
 package volume
 
 import (
@@ -24,7 +24,7 @@ type Claims struct {
 	Size  resource.Quantity
 }
 
-// Template is what the StatefulSet makes the claims from.
+// Template is the template from which the StatefulSet creates the claims.
 func (c Claims) Template() corev1.PersistentVolumeClaimTypeArgs {
 	spec := &corev1.PersistentVolumeClaimSpecArgs{
 		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
@@ -40,14 +40,14 @@ func (c Claims) resources() *corev1.VolumeResourceRequirementsArgs {
 	return &corev1.VolumeResourceRequirementsArgs{Requests: pulumi.StringMap{"storage": pulumi.String(c.Size.String())}}
 }
 
-// KeepTemplate leaves the template of a StatefulSet as it was made. Kubernetes refuses a change of it, so the provider
-// would delete the StatefulSet first, and all members and their volumes would go at once.
+// KeepTemplate leaves the template of a StatefulSet unchanged. Kubernetes refuses to change it, so the provider would
+// delete the StatefulSet first, with all members and their volumes.
 func KeepTemplate() pulumi.ResourceOption {
 	return pulumi.IgnoreChanges([]string{"spec.volumeClaimTemplates"})
 }
 
-// Grow gives each claim its size once the StatefulSet has made it. Nothing is restarted by that: the volume and its file
-// system grow under the pod. A claim that is made later comes from the template, and grows in the same way.
+// Grow resizes each claim after the StatefulSet has created it. Nothing is restarted by that: the volume and its file
+// system grow under the pod. A claim that is created later has the template's size, and grows in the same way.
 func (c Claims) Grow(ctx *pulumi.Context, namespace pulumi.StringInput, set pulumi.Resource, opts ...pulumi.ResourceOption) error {
 	for i := range c.Count {
 		name := fmt.Sprintf("%s-%s-%d", Name, c.Set, i)
@@ -56,7 +56,7 @@ func (c Claims) Grow(ctx *pulumi.Context, namespace pulumi.StringInput, set pulu
 			Spec: &corev1.PersistentVolumeClaimSpecPatchArgs{
 				Resources: &corev1.VolumeResourceRequirementsPatchArgs{Requests: pulumi.StringMap{"storage": pulumi.String(c.Size.String())}},
 			},
-			// The claim goes with its StatefulSet. To take the size back from it first, Kubernetes refuses.
+			// The claim is deleted with its StatefulSet. Kubernetes would refuse to reset its size before that.
 		}, append(opts, pulumi.DependsOn([]pulumi.Resource{set}), pulumi.RetainOnDelete(true))...)
 		if err != nil {
 			return fmt.Errorf("growing claim %q: %w", name, err)
