@@ -1,4 +1,4 @@
-# `make` alone says what there is. Every step of CI is one of these targets.
+# `make` alone lists the targets. Every step of CI is one of them.
 .DEFAULT_GOAL := help
 SHELL := bash
 GO ?= go
@@ -21,8 +21,8 @@ ACTIONLINT := bin/actionlint-$(ACTIONLINT_VERSION)
 INFRA := cd infra && GOFLAGS="$$GOFLAGS -trimpath"
 
 # The alert rules and the API descriptions are tested in modules outside of the
-# workspace: what Prometheus and a client generator are made of decides no
-# version of the program.
+# workspace, so that the dependencies of Prometheus and of a client generator
+# don't determine versions of the program.
 ALERTS := cd infra/alerts && GOWORK=off
 CONTRACT := cd services/dev/contract && GOWORK=off
 
@@ -90,14 +90,14 @@ e2e: bin/platform ## Smoke-test it there: buy, find the purchase, try forbidden 
 	@bin/platform e2e
 
 .PHONY: plan
-plan: bin/platform ## Say what RATE purchases a second need: brokers, disks, pods; FAILS=zone, JSON=1
+plan: bin/platform ## Compute what RATE purchases per second need: brokers, disks, pods; FAILS=zone, JSON=1
 	@bin/platform plan
 
 .PHONY: status
 status: bin/platform ## Show pods, scalers, lag and backups; JSON=1 for programs
 	@bin/platform status
 
-# To a platform without a cluster by a command of its own, which compiles in seconds.
+# For a platform without a cluster there is a separate command, which compiles in seconds.
 .PHONY: load
 load: $(if $(URL),,bin/platform) ## Put a load on it and judge: pods, lag, nothing lost; RATE=200, or URL=http://localhost:8081 of make run
 ifdef URL
@@ -126,8 +126,8 @@ down: bin/platform ## Delete all of it, and check that nothing is left
 
 ##@ Check
 
-# The whole-system tests come last and alone, since they measure; and are never
-# taken from the cache, which knows nothing of the binaries that they run.
+# The whole-system tests run last and alone, since they measure. They are never
+# cached, since the cache doesn't know the binaries that they run.
 .PHONY: test
 test: cgo check ## Run every check and every test that needs no cluster
 	$(GO) test $(filter-out ./services/dev/local/...,$(PACKAGES))
@@ -140,7 +140,7 @@ test: cgo check ## Run every check and every test that needs no cluster
 test-%: ## Test one service, such as test-api; test-internal and test-infra too
 	@if [ "$*" = infra ]; then ($(INFRA) $(GO) test ./...) && ($(ALERTS) $(GO) test ./...); else $(GO) test -count=1 $(addsuffix /...,$(filter %/$*,$(SERVICES))); fi
 
-# The tools are PyPI's and npm's, each of the version that is pinned there.
+# The tools come from PyPI and npm, in pinned versions.
 CONTRACT_TOOLS_DIR := $(CURDIR)/bin/contract-tools
 $(CONTRACT_TOOLS_DIR)/installed: services/dev/contract/requirements.txt services/dev/contract/package.json
 	rm -rf $(@D)
@@ -154,7 +154,7 @@ $(CONTRACT_TOOLS_DIR)/installed: services/dev/contract/requirements.txt services
 contract-tools: $(CONTRACT_TOOLS_DIR)/installed
 
 .PHONY: test-contract
-test-contract: cgo contract-tools ## Hold the running services to their openapi.yaml; needs Python and Node.js
+test-contract: cgo contract-tools ## Test the running services against their openapi.yaml; needs Python and Node.js
 	$(CONTRACT) CONTRACT_TOOLS=$(CONTRACT_TOOLS_DIR) $(GO) test -count=1 -timeout 20m -v ./...
 
 # One module after the other, and one package at a time: the detector takes
@@ -219,7 +219,7 @@ DURATION ?= 10m
 SEED ?= 0
 
 .PHONY: soak
-soak: build ## Steady load with random faults for DURATION, then a table of what became of it; SEED repeats a run
+soak: build ## Steady load with random faults for DURATION, then a table of the results; SEED repeats a run
 	$(GO) build -o bin/ ./services/dev/reliability
 	bin/reliability soak -manifest $(KAFKA_MANIFEST) -bin bin -duration $(DURATION) -seed $(SEED)
 
