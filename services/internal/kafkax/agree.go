@@ -22,18 +22,14 @@ var errDisputed = errors.New("the brokers don't agree on the topic's id yet")
 func Agreed(ctx context.Context, client *kgo.Client, topic string, id [16]byte) error {
 	ctx, cancel := context.WithTimeout(ctx, AnswerTimeout)
 	defer cancel()
-	request := kmsg.NewPtrMetadataRequest()
-	asked := kmsg.NewMetadataRequestTopic()
-	asked.Topic = &topic
-	request.Topics = append(request.Topics, asked)
-	answer, err := request.RequestWith(ctx, client)
+	answer, err := metadataOf(topic).RequestWith(ctx, client)
 	if err != nil {
 		return fmt.Errorf("listing the brokers: %w", err)
 	}
 	said := make([]error, len(answer.Brokers))
 	var asking sync.WaitGroup
 	for i, broker := range answer.Brokers {
-		asking.Go(func() { said[i] = says(ctx, client.Broker(int(broker.NodeID)), request, id) })
+		asking.Go(func() { said[i] = says(ctx, client.Broker(int(broker.NodeID)), topic, id) })
 	}
 	asking.Wait()
 	agree := 0
@@ -53,8 +49,8 @@ func Agreed(ctx context.Context, client *kgo.Client, topic string, id [16]byte) 
 
 // says returns nil if a broker returns this id, and errDisputed if it returns anything
 // else.
-func says(ctx context.Context, broker *kgo.Broker, request *kmsg.MetadataRequest, id [16]byte) error {
-	answer, err := broker.Request(ctx, request)
+func says(ctx context.Context, broker *kgo.Broker, topic string, id [16]byte) error {
+	answer, err := broker.Request(ctx, metadataOf(topic))
 	if err != nil {
 		return err
 	}
@@ -68,4 +64,14 @@ func says(ctx context.Context, broker *kgo.Broker, request *kmsg.MetadataRequest
 		return fmt.Errorf("%w: it says %s, another %s", errDisputed, LogID(topics[0].TopicID), LogID(id))
 	}
 	return nil
+}
+
+// metadataOf is a request for the metadata of a topic. Each sending needs its own, because
+// the client sets the version in it.
+func metadataOf(topic string) *kmsg.MetadataRequest {
+	request := kmsg.NewPtrMetadataRequest()
+	asked := kmsg.NewMetadataRequestTopic()
+	asked.Topic = &topic
+	request.Topics = append(request.Topics, asked)
+	return request
 }

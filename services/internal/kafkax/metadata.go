@@ -16,11 +16,7 @@ import (
 func (r *Reader) look(ctx context.Context) (brokers []int32, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	request := kmsg.NewPtrMetadataRequest()
-	asked := kmsg.NewMetadataRequestTopic()
-	asked.Topic = &r.config.Topic
-	request.Topics = append(request.Topics, asked)
-	answer, err := request.RequestWith(ctx, r.client)
+	answer, err := metadataOf(r.config.Topic).RequestWith(ctx, r.client)
 	if err != nil {
 		return nil, fmt.Errorf("requesting the metadata of %q: %w", r.config.Topic, err)
 	}
