@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"shopstream/services/internal/envconf"
@@ -23,6 +24,9 @@ type config struct {
 	ReadTimeout     time.Duration  `env:"READ_TIMEOUT" envDefault:"5s" doc:"Longest time that a request may spend on Kafka."`
 	ReadConcurrency int            `env:"READ_CONCURRENCY" envDefault:"4" doc:"How many requests read at once; the others wait."`
 	ReadBytesLimit  int64          `env:"READ_BYTES_LIMIT" envDefault:"67108864" doc:"Maximum bytes of records that one request reads, and of its response. Reading takes at most about 6 × READ_CONCURRENCY × READ_BYTES_LIMIT of memory."`
+
+	MetricsURL string  `env:"METRICS_URL" doc:"Where /system reads the services' metrics, labelled with service and pod: Prometheus' /federate, or the same text from elsewhere; if empty, it shows what the brokers know."`
+	Picture    picture `env:"SYSTEM_PICTURE" doc:"Parts and flows that /system draws, as JSON; if empty, those of the default configuration."`
 }
 
 // Validate implements envconf.Validator.
@@ -39,6 +43,9 @@ func (c config) Validate() error {
 	}
 	if c.ReadConcurrency < 1 {
 		faults = append(faults, errors.New("READ_CONCURRENCY must be at least 1"))
+	}
+	if u, err := url.Parse(c.MetricsURL); c.MetricsURL != "" && (err != nil || u.Host == "") {
+		faults = append(faults, fmt.Errorf("METRICS_URL: %q is not a URL such as http://prometheus-server/federate", c.MetricsURL))
 	}
 	if c.ReadBytesLimit < 1 {
 		faults = append(faults, errors.New("READ_BYTES_LIMIT must be at least 1"))

@@ -16,6 +16,9 @@ var spec []byte
 //go:embed viewer
 var viewerFiles embed.FS
 
+//go:embed system/page.html system/system.css system/system.js
+var systemFiles embed.FS
+
 // routes adds the service's own routes. Those after authenticate need the token, and so
 // do paths that don't exist. The operational routes, which the engine already has, don't.
 func (s *server) routes(engine *gin.Engine) error {
@@ -31,13 +34,19 @@ func (s *server) routes(engine *gin.Engine) error {
 	engine.GET("/brokers", s.brokers)
 	httpx.ServeSpec(engine, spec)
 
-	viewer, err := newViewer(viewerFiles)
+	viewer, err := newAssets(viewerFiles, "viewer")
 	if err != nil {
 		return fmt.Errorf("reading the viewer's files: %w", err)
+	}
+	page, err := s.newSystemPage(systemFiles)
+	if err != nil {
+		return err
 	}
 	engine.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/viewer") })
 	engine.GET("/viewer", viewer.serve)
 	engine.GET("/viewer/*file", viewer.serve)
+	engine.GET("/system", page.show)
+	engine.GET("/system/*file", page.files.serve)
 	return nil
 }
 

@@ -34,24 +34,11 @@ func (s *server) topics(c *gin.Context) {
 	s.list(c, func(ctx context.Context, cl client) (any, error) { return s.listTopics(ctx, cl) })
 }
 
-// list runs one listing within the limits on their number and time.
-func (s *server) list(c *gin.Context, listing func(context.Context, client) (any, error)) {
-	if err := s.kafkaUp(); err != nil {
-		s.fail(c, err)
-		return
-	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), s.cfg.ReadTimeout)
-	defer cancel()
-	select {
-	case s.listings <- struct{}{}:
-		defer func() { <-s.listings }()
-	case <-ctx.Done():
-		s.fail(c, errSaturated)
-		return
-	}
+// list answers with one listing.
+func (s *server) list(c *gin.Context, list func(context.Context, client) (any, error)) {
 	var result any
-	err := s.cluster.use(func(cl client) (err error) {
-		result, err = listing(ctx, cl)
+	err := s.listing(c.Request.Context(), func(ctx context.Context, cl client) (err error) {
+		result, err = list(ctx, cl)
 		return err
 	})
 	if err != nil {
@@ -60,6 +47,22 @@ func (s *server) list(c *gin.Context, listing func(context.Context, client) (any
 	}
 	c.Header("Cache-Control", "no-store")
 	writeJSON(c, result)
+}
+
+// listing runs one listing within the limits on their number and time.
+func (s *server) listing(ctx context.Context, list func(context.Context, client) error) error {
+	if err := s.kafkaUp(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
+	defer cancel()
+	select {
+	case s.listings <- struct{}{}:
+		defer func() { <-s.listings }()
+	case <-ctx.Done():
+		return errSaturated
+	}
+	return s.cluster.use(func(cl client) error { return list(ctx, cl) })
 }
 
 func (s *server) listTopics(ctx context.Context, c client) ([]topic, error) {

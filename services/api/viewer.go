@@ -20,17 +20,18 @@ import (
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// viewer serves the page's files from memory.
-type viewer map[string]asset
+// assets are the files of a page, served from memory.
+type assets map[string]asset
 
 type asset struct {
 	content []byte
 	etag    string
 }
 
-func newViewer(files fs.FS) (viewer, error) {
-	v := viewer{}
-	err := fs.WalkDir(files, "viewer", func(name string, entry fs.DirEntry, err error) error {
+// newAssets reads the files of a folder.
+func newAssets(files fs.FS, folder string) (assets, error) {
+	v := assets{}
+	err := fs.WalkDir(files, folder, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -40,26 +41,24 @@ func newViewer(files fs.FS) (viewer, error) {
 		}
 		sum := sha256.Sum256(content)
 		// Weak: the same for the compressed form.
-		v[strings.TrimPrefix(name, "viewer/")] = asset{content, `W/"` + hex.EncodeToString(sum[:12]) + `"`}
+		v[strings.TrimPrefix(name, folder+"/")] = asset{content, `W/"` + hex.EncodeToString(sum[:12]) + `"`}
 		return nil
 	})
 	return v, err
 }
 
-func (v viewer) serve(c *gin.Context) {
+func (v assets) serve(c *gin.Context) {
 	name := strings.TrimPrefix(c.Param("file"), "/")
 	if name == "" {
 		name = "index.html"
 	}
 	a, ok := v[name]
 	if !ok {
-		httpx.Abort(c, http.StatusNotFound, "no such file in the viewer")
+		httpx.Abort(c, http.StatusNotFound, "no such file")
 		return
 	}
 	h := c.Writer.Header()
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	protect(h)
 	// Cached, but revalidated each time: a new version shows at once.
 	h.Set("Cache-Control", "no-cache")
 	h.Set("ETag", a.etag)
@@ -67,6 +66,13 @@ func (v viewer) serve(c *gin.Context) {
 		h.Set("Content-Type", kind)
 	}
 	http.ServeContent(c.Writer, c.Request, name, time.Time{}, bytes.NewReader(a.content))
+}
+
+// protect sets what browsers enforce for each page and file.
+func protect(h http.Header) {
+	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
 }
 
 // contentType doesn't use the machine's MIME tables, which differ.

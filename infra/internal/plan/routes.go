@@ -31,7 +31,7 @@ func Routes(c config.Config) []ingress.Route {
 	for _, path := range []string{"/shop", "/openapi.yaml", "/api/v1", "/buy", "/getAllUserBuys"} {
 		routes = append(routes, route(WebServer, path))
 	}
-	for _, path := range []string{"/messages", "/topics", "/groups", "/brokers", "/viewer", "/health"} {
+	for _, path := range []string{"/messages", "/topics", "/groups", "/brokers", "/viewer", "/system", "/health"} {
 		routes = append(routes, route(API, path))
 	}
 	return routes

@@ -9,9 +9,10 @@
 import { get, Problem } from './api.js';
 import { Brokers } from './brokers.js';
 import { TopicConfig } from './config.js';
-import { byId, remember, setText, svg } from './dom.js';
+import { byId, remember, setText } from './dom.js';
 import { Groups } from './groups.js';
 import { Messages } from './messages.js';
+import { startThemeButton } from './themes.js';
 import { defaultLimit } from './toolbar.js';
 import { Topics } from './topics.js';
 
@@ -242,31 +243,6 @@ document.addEventListener('visibilitychange', () => {
   if (!document.hidden && !down) poll();
 });
 
-// ---- theme
-
-const themes = ['system', 'light', 'dark'];
-const themeIcon = {
-  system: ['M4 5h16v11H4z', 'M9 20h6', 'M12 16v4'],
-  light: ['M12 8a4 4 0 1 0 0 8a4 4 0 1 0 0-8', 'M12 2v2', 'M12 20v2', 'M2 12h2', 'M20 12h2', 'M5 5l1.4 1.4', 'M17.6 17.6l1.4 1.4', 'M5 19l1.4-1.4', 'M17.6 6.4l1.4-1.4'],
-  dark: ['M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5z'],
-};
-
-function drawTheme() {
-  const theme = document.documentElement.dataset.theme ?? 'system';
-  const name = theme === 'system' ? 'as the system' : theme;
-  byId('theme').setAttribute('aria-label', `Theme: ${name}`);
-  byId('theme').title = `Theme: ${name}`;
-  byId('theme').firstElementChild.replaceChildren(...themeIcon[theme].map((d) => svg('path', { d })));
-}
-
-byId('theme').addEventListener('click', () => {
-  const theme = themes[(themes.indexOf(document.documentElement.dataset.theme ?? 'system') + 1) % themes.length];
-  if (theme === 'system') delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme;
-  remember.set('theme', theme === 'system' ? null : theme);
-  drawTheme();
-});
-
 // ---- keys
 
 const help = byId('help');
@@ -337,6 +313,6 @@ byId('skip').addEventListener('click', (event) => {
   (byId('topics').role === 'main' ? byId('topics') : byId('main')).focus();
 });
 narrow.addEventListener('change', render);
-drawTheme();
+startThemeButton(byId('theme'));
 render();
 poll();

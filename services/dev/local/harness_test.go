@@ -89,6 +89,7 @@ func launch(t *testing.T, o setup) *platform {
 		"API_ADDR":            freeport.Addr(t),
 		"PRODUCER_ADDR":       freeport.Addr(t),
 		"CONSUMER_ADDR":       freeport.Addr(t),
+		"SYSTEM_ADDR":         freeport.Addr(t),
 		"KAFKA_PORT":          port(freeport.Addr(t)),
 		"MONGO_PORT":          port(freeport.Addr(t)),
 	}}

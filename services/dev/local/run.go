@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
 
 	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/lifecycle"
 	"shopstream/services/internal/telemetry"
 	"shopstream/services/internal/testkit/broker"
@@ -76,6 +79,11 @@ func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err 
 	greeter := lifecycle.Actor{Name: "start", Run: func(ctx context.Context) error {
 		return greet(ctx, cfg, data, children, out, start)
 	}}
+	listener, err := httpx.Listen(drain, cfg.System)
+	if err != nil {
+		return err
+	}
+	actors = append(actors, serve(listener, systemHandler(children)))
 	// Each child has a shorter time limit: this one is a safety net.
 	err = lifecycle.Run(drain, log, cfg.StopTimeout+5*time.Second, append([]lifecycle.Actor{greeter}, actors...)...)
 	for _, c := range children {
@@ -85,6 +93,32 @@ func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err 
 		log.Info("stopped", "data", data.path)
 	}
 	return err
+}
+
+// systemHandler serves what api's page /system needs to know of the services.
+func systemHandler(children []*child) http.Handler {
+	var services []service
+	for _, c := range children {
+		services = append(services, c.service)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /federate", newFederation(services))
+	return mux
+}
+
+// serve serves until it is stopped.
+func serve(listener net.Listener, handler http.Handler) lifecycle.Actor {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	return lifecycle.Actor{
+		Name: "system server",
+		Run: func(context.Context) error {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serving on SYSTEM_ADDR %s: %w", listener.Addr(), err)
+			}
+			return nil
+		},
+		Stop: func(context.Context) { _ = server.Close() },
+	}
 }
 
 // together supervises the services of one stage, which drain at the same time.
@@ -129,6 +163,7 @@ func endpoints(cfg config) []endpoint {
 			all = append(all, endpoint{owner: s.name, variable: s.variable, addr: string(s.addr)})
 		}
 	}
+	all = append(all, endpoint{owner: "the system's metrics", variable: "SYSTEM_ADDR", addr: string(cfg.System)})
 	if cfg.BootstrapServers == "" {
 		all = append(all, endpoint{owner: "the embedded broker", variable: "KAFKA_PORT", addr: loopback(cfg.KafkaPort)})
 	}

@@ -34,6 +34,8 @@ func stages(cfg config) [][]service {
 	// into one group.
 	management.env = []string{"GROUP_ID=management-api-group"}
 	consumer.env = []string{"GROUP_ID=consumer-service-group"}
+	// As in a cluster, nothing but this gives api the metrics of the others.
+	api.env = []string{"METRICS_URL=" + service{addr: cfg.System}.url("/federate")}
 	web.env = []string{"MANAGEMENT_API_URL=" + management.url("")}
 	return [][]service{{web, producer}, {management, consumer, api}}
 }

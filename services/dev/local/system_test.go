@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"regexp"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -30,6 +33,7 @@ func TestMakeRun(t *testing.T) {
 	p := up(t, setup{})
 	id := firstPurchase(t, p)
 	seeOnTopic(t, p, id)
+	seeAllUp(t, p)
 	measureMemory(t, p)
 
 	// Ctrl-C in the middle of many purchases.
@@ -124,6 +128,26 @@ func seeOnTopic(t *testing.T, p *platform, id string) {
 	if len(messages) < 1000 { // else newer records have displaced it
 		t.Errorf("/messages shows %d records and not %s", len(messages), id)
 	}
+}
+
+// seeAllUp checks that the drawing of the system shows each service by its metrics.
+func seeAllUp(t *testing.T, p *platform) {
+	t.Helper()
+	eventually(t, 30*time.Second, func() error {
+		response, err := http.Get(p.url("API_ADDR", "/system"))
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		page, err := io.ReadAll(response.Body)
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(string(page), "Everything that this page sees is up.") || strings.Contains(string(page), "not seen") {
+			return fmt.Errorf("the system is not all up: %s", page)
+		}
+		return nil
+	})
 }
 
 // measureMemory sums up the resident memory of local and its services. Shared pages are
