@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -198,14 +199,26 @@ func registry(key, value string) []error {
 	return nil
 }
 
-// address checks that a URL is absolute and has one of some schemes; empty is valid.
+// address checks that a URL is absolute and has one of some schemes, and a host or the path of a socket; empty is valid.
 func address(key, value string, schemes ...string) []error {
 	if value == "" {
 		return nil
 	}
 	parsed, err := url.Parse(value)
-	if err != nil || !slices.Contains(schemes, parsed.Scheme) || parsed.Host == "" && parsed.Path == "" || parsed.Opaque != "" {
+	if err != nil || !slices.Contains(schemes, parsed.Scheme) || parsed.Opaque != "" {
 		return []error{Fault(key, "%q: write it like %s://…", value, strings.Join(schemes, "://… or "))}
+	}
+	if parsed.Scheme == "unix" || parsed.Scheme == "npipe" {
+		if parsed.Path == "" {
+			return []error{Fault(key, "%q names no socket: write it like unix:///var/run/docker.sock", value)}
+		}
+		return nil
+	}
+	if parsed.Hostname() == "" {
+		return []error{Fault(key, "%q names no host: write it like %s://host…", value, parsed.Scheme)}
+	}
+	if port, err := strconv.Atoi(parsed.Port()); parsed.Port() != "" && (err != nil || port < 1 || port > 65535) {
+		return []error{Fault(key, "%q has a port that is not from 1 to 65535", value)}
 	}
 	return nil
 }
