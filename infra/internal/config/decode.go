@@ -24,16 +24,28 @@ func decode(path string, data json.RawMessage, target reflect.Value) []error {
 	if err := json.Unmarshal(data, target.Addr().Interface()); err != nil {
 		return []error{fmt.Errorf("%s: %s is not of type %s", path, data, KindName(target.Type()))}
 	}
+	if target.Kind() == reflect.Map {
+		if _, repeated, err := members(data); err == nil {
+			return setTwice(path, repeated)
+		}
+	}
 	return nil
 }
 
+func setTwice(path string, keys []string) (faults []error) {
+	for _, key := range keys {
+		faults = append(faults, fmt.Errorf("%s.%s: it is set more than once; set it once", path, key))
+	}
+	return faults
+}
+
 func decodeStruct(path string, data json.RawMessage, target reflect.Value) []error {
-	var values map[string]json.RawMessage
-	if err := json.Unmarshal(data, &values); err != nil {
+	values, repeated, err := members(data)
+	if err != nil {
 		return []error{fmt.Errorf("%s: %s is not an object", path, data)}
 	}
 	fields := fieldsByKey(target)
-	var faults []error
+	faults := setTwice(path, repeated)
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		field, ok := fields[key]
 		if !ok {
@@ -44,6 +56,29 @@ func decodeStruct(path string, data json.RawMessage, target reflect.Value) []err
 		faults = append(faults, decode(path+"."+key, values[key], field)...)
 	}
 	return faults
+}
+
+// members returns the values of a JSON object, and the keys that it has more than once, of which encoding/json would keep the
+// last.
+func members(data json.RawMessage) (values map[string]json.RawMessage, repeated []string, err error) {
+	if err := json.Unmarshal(data, &values); err != nil || values == nil {
+		return nil, nil, err
+	}
+	object := json.NewDecoder(strings.NewReader(string(data)))
+	seen := map[json.Token]bool{}
+	for _, err = object.Token(); err == nil && object.More(); {
+		var key json.Token
+		if key, err = object.Token(); err != nil {
+			break
+		}
+		if seen[key] && !slices.Contains(repeated, key.(string)) {
+			repeated = append(repeated, key.(string))
+		}
+		seen[key] = true
+		var skipped json.RawMessage
+		err = object.Decode(&skipped)
+	}
+	return values, repeated, err
 }
 
 // fieldsByKey returns the fields of a struct by their names in JSON.

@@ -42,6 +42,8 @@ func TestFaults(t *testing.T) {
 		"unknown profile":           {set: map[string]string{"profile": "huge"}, wants: []string{`"huge"`, "small, default, production"}},
 		"misspelt key":              {set: map[string]string{"kafak": "{}"}, wants: []string{"kafak: there is no such key", "kafka"}},
 		"misspelt nested key":       {set: map[string]string{"kafka": `{"broker": 3}`}, wants: []string{"kafka.broker: there is no such key", "brokers"}},
+		"key set twice":             {set: map[string]string{"kafka": `{"brokers": 1, "heap": "1Gi", "brokers": 3}`}, wants: []string{"kafka.brokers: it is set more than once"}},
+		"label set twice":           {set: map[string]string{"ingress": `{"annotations": {"a": "1", "a": "2"}}`}, wants: []string{"ingress.annotations.a: it is set more than once"}},
 		"text for a number":         {set: map[string]string{"kafka": `{"brokers": "three"}`}, wants: []string{`kafka.brokers: "three" is not of type number`}},
 		"a namespace for two":       {set: map[string]string{"addons": `{"kedaNamespace": "shop"}`}, wants: []string{`addons.kedaNamespace: "shop" is the namespace of the services`}},
 		"addons in one namespace":   {set: map[string]string{"addons": `{"kedaNamespace": "x", "monitoringNamespace": "x"}`}, wants: []string{`addons.monitoringNamespace: "x" is the namespace of KEDA`}},
