@@ -49,7 +49,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		Shop: load.Endpoint{URL: shop}, API: load.Endpoint{URL: api, Token: getenv("API_TOKEN")}, Phases: phases, Group: "management-api-group",
 		// One process is one pod, which has all partitions.
 		Services: []load.Service{{Name: "management-api", Model: &capacity.Model{
-			PerPod: float64(size.DrainPerSecond), CatchUp: time.Duration(size.CatchUp), Min: 1, Max: 1, Partitions: defaults.Topics.Purchases.Partitions,
+			PerPod: float64(size.DrainPerSecond), Target: float64(size.Target) / 100, CatchUp: time.Duration(size.CatchUp), Min: 1, Max: 1, Partitions: defaults.Topics.Purchases.Partitions,
 		}}},
 		Plot: cmp.Or(getenv("OUT"), "build/load.html"), Out: os.Stdout,
 	})

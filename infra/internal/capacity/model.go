@@ -12,12 +12,20 @@ const (
 	// and commits it within 200 ms. Lag is measured from committed offsets, so steady traffic always shows a little.
 	Staleness = 500 * time.Millisecond
 
-	// PollInterval is how often KEDA asks the brokers for lag.
+	// PollInterval is how often KEDA asks the brokers for lag, and the pods for arrivals.
 	PollInterval = 10 * time.Second
 
-	// Reaction is how long it takes at most until an additional pod works: KEDA's poll, the autoscaler's own interval of
-	// 15 s (`--horizontal-pod-autoscaler-sync-period`), and 5 s to start and to join the group.
-	Reaction = PollInterval + 20*time.Second
+	// ArrivalWindow is the time over which pods average how many records arrive per second.
+	ArrivalWindow = 10 * time.Second
+
+	// Reaction is how long it takes at most until an additional pod works: that average, KEDA's poll, the autoscaler's own
+	// interval of 15 s (`--horizontal-pod-autoscaler-sync-period`), and 5 s to start and to join the group.
+	Reaction = ArrivalWindow + PollInterval + 20*time.Second
+
+	// PartitionsPerPod is how many partitions a topic should have for each of the most pods. The pod with the most partitions
+	// then has at most a quarter more than its share. With fewer, a steady rate may be too much for the busiest of n pods
+	// and too little for n+1: their number goes up and down.
+	PartitionsPerPod = 4
 
 	// ShrinkAfter is how long fewer pods must have been enough before any is removed, and ShrinkEvery is the interval at
 	// which half of them are removed then.
@@ -29,6 +37,10 @@ const (
 type Model struct {
 	// PerPod is how many records per second one pod finishes under sustained load.
 	PerPod float64
+
+	// Target is the part of PerPod that a pod is to do while it keeps up, above 0 and up to 1. What is left of it is for
+	// partitions that are not spread evenly.
+	Target float64
 
 	// CatchUp is how long catching up with a backlog may take. If it is less than Reaction, additional pods come too late.
 	CatchUp time.Duration
@@ -44,15 +56,17 @@ func (m Model) Threshold() int {
 	return max(1, int(m.PerPod*m.CatchUp.Seconds()))
 }
 
+// Steady is how many records per second one pod is to finish while it keeps up.
+func (m Model) Steady() int { return max(1, int(m.PerPod*m.Target)) }
+
 // SteadyLag is the lag of pods that keep up with that many records per second.
 func SteadyLag(rate float64) int { return int(rate * Staleness.Seconds()) }
 
 // Pods is the number of pods that the autoscaler sets for that many records per second and that backlog.
 func (m Model) Pods(rate float64, backlog int) int {
-	// If there are too few pods, lag grows until there are enough.
-	arriving := ceil(rate / m.PerPod)
+	arriving := ceil(rate / float64(m.Steady()))
 	behind := ceil(float64(backlog) / float64(m.Threshold()))
-	return min(max(m.even(max(arriving, behind)), m.Min), m.Max, m.Partitions)
+	return min(max(arriving, behind, m.Min), m.Max, m.Partitions)
 }
 
 // Rate is how many records per second that many pods finish, if records are spread evenly over the partitions. The pod
@@ -73,17 +87,6 @@ func (m Model) DrainTime(pods int, rate float64, backlog int) (time.Duration, bo
 		return 0, false
 	}
 	return time.Duration(float64(backlog) / spare * float64(time.Second)), true
-}
-
-// even is the next number of pods that gives all of them equally many partitions, as KEDA's
-// `ensureEvenDistributionOfPartitions` does.
-func (m Model) even(pods int) int {
-	for n := max(1, pods); n < m.Partitions; n++ {
-		if m.Partitions%n == 0 {
-			return n
-		}
-	}
-	return m.Partitions
 }
 
 // ceil rounds up, but ignores a rounding error above the whole number.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-var model = Model{PerPod: 1000, CatchUp: 30 * time.Second, Min: 1, Max: 6, Partitions: 6}
+var model = Model{PerPod: 1000, Target: 0.8, CatchUp: 30 * time.Second, Min: 1, Max: 6, Partitions: 24}
 
 func TestPods(t *testing.T) {
 	for _, c := range []struct {
@@ -16,16 +16,16 @@ func TestPods(t *testing.T) {
 	}{
 		{0, 0, 1, "the fewest"},
 		{10, 5, 1, "one has plenty to spare"},
-		{1000, SteadyLag(1000), 1, "one just keeps up"},
-		{1001, SteadyLag(1001), 2, "one would fall behind"},
-		{2000, SteadyLag(2000), 2, "two just keep up"},
-		{3001, SteadyLag(3001), 6, "four or five would have a pod with two partitions, like three"},
+		{800, SteadyLag(800), 1, "one does what it is to do"},
+		{801, SteadyLag(801), 2, "one would do more than that"},
+		{1600, SteadyLag(1600), 2, "two do what they are to do"},
+		{3201, SteadyLag(3201), 5, "four would do more than that"},
 		{100_000, 0, 6, "the most"},
 		{0, 30_000, 1, "one catches up in time"},
 		{0, 30_001, 2, "one would take longer"},
-		{0, 90_001, 6, "four get no more done than three, and five no more than four"},
-		{0, 10_000_000, 6, "one for each partition"},
-		{2500, 30_001, 3, "what arrives needs more than what is there"},
+		{0, 90_001, 4, "three would take longer"},
+		{0, 10_000_000, 6, "the most"},
+		{2400, 30_001, 3, "what arrives needs more than what is there"},
 	} {
 		if got := model.Pods(c.rate, c.backlog); got != c.want {
 			t.Errorf("%v/s and a backlog of %d: %d pods, want %d, since %s", c.rate, c.backlog, got, c.want, c.why)
@@ -58,9 +58,10 @@ func TestDrainTime(t *testing.T) {
 		{1, 0, 30_000, 30 * time.Second},
 		{1, 500, 30_000, time.Minute},
 		{3, 0, 90_000, 30 * time.Second},
-		{4, 0, 90_000, 30 * time.Second}, // two of them still have two partitions
+		{5, 0, 96_000, 20 * time.Second}, // four of them have five partitions, of 24
 		{6, 0, 90_000, 15 * time.Second},
-		{12, 0, 90_000, 15 * time.Second}, // six have nothing to read
+		{24, 0, 96_000, 4 * time.Second},
+		{48, 0, 96_000, 4 * time.Second}, // half of them have nothing to read
 	} {
 		if got, ok := model.DrainTime(c.pods, c.rate, c.backlog); !ok || got != c.want {
 			t.Errorf("%d pods, %v/s, a backlog of %d: %s (%t), want %s", c.pods, c.rate, c.backlog, got, ok, c.want)
@@ -73,11 +74,12 @@ func TestDrainTime(t *testing.T) {
 	}
 }
 
-// TestABacklogIsCaughtUpInTime: the pods for a backlog finish it within CatchUp.
+// TestABacklogIsCaughtUpInTime: the pods that a backlog calls for finish it in the time for catching up, and a quarter of it
+// where the partitions are not spread evenly.
 func TestABacklogIsCaughtUpInTime(t *testing.T) {
-	for backlog := 1; backlog <= model.Partitions*model.Threshold(); backlog += 997 {
+	for backlog := 1; backlog <= model.Max*model.Threshold(); backlog += 997 {
 		pods := model.Pods(0, backlog)
-		if took, ok := model.DrainTime(pods, 0, backlog); !ok || took > model.CatchUp {
+		if took, ok := model.DrainTime(pods, 0, backlog); !ok || took > model.CatchUp*(PartitionsPerPod+1)/PartitionsPerPod {
 			t.Fatalf("%d pods take %s for a backlog of %d", pods, took, backlog)
 		}
 	}

@@ -12,6 +12,9 @@ const (
 	// (BenchmarkBuy, 64 and 256 clients, those included).
 	webPerPod = 2500
 
+	// podTarget is the part of what a pod of management-api can do that it is to do: the default of its target.
+	podTarget = 0.8
+
 	// storedPerPrimary is how many purchases per second one primary stores. The embedded database stored 7,500 to 9,700.
 	storedPerPrimary = 7500
 
@@ -67,10 +70,12 @@ func For(l Load) (Plan, error) {
 
 	// A failed member is noticed after about Reaction; the backlog until then has to be caught up.
 	backlog := l.Rate * Reaction.Seconds()
-	p.ManagementAPI = ceil(l.Rate / l.PerPod)
-	p.CatchingUp = ceil((l.Rate + backlog/l.CatchUp.Seconds()) / l.PerPod)
-	p.Partitions = 6 * ceil(float64(p.CatchingUp)/6) // divides evenly among 1, 2, 3 and 6 pods
-	p.CatchingUp = Model{Partitions: p.Partitions}.even(p.CatchingUp)
+	p.ManagementAPI = ceil(l.Rate / (l.PerPod * podTarget))
+	p.CatchingUp = max(p.ManagementAPI, ceil((l.Rate+backlog/l.CatchUp.Seconds())/l.PerPod))
+	p.Partitions = 6 * ceil(float64(p.CatchingUp*PartitionsPerPod)/6)
+	for (Model{PerPod: l.PerPod, Partitions: p.Partitions}).Rate(p.CatchingUp) < l.Rate+backlog/l.CatchUp.Seconds() {
+		p.CatchingUp++ // the partitions are not spread evenly
+	}
 
 	written := l.Rate * float64(l.Size)
 	remaining := max(3, ceil(written*replicas/bytesPerBroker), ceil(float64(p.Partitions*replicas)/partitionsPerBroker))

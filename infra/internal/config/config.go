@@ -286,8 +286,8 @@ type Service struct {
 	// Max is the maximum number of pods. A consumer can't have more than its topic has partitions.
 	Max int `json:"max"`
 
-	// Target is the CPU usage of a pod that the autoscaler aims at, in percent: of its request, or of its limit if it
-	// scales on lag too.
+	// Target is how much a pod is to do while it keeps up, in percent: of its CPU request, or, if it scales on lag, of its
+	// CPU limit and of `drainPerSecond`.
 	Target int `json:"target"`
 
 	// DrainPerSecond is how many records per second one pod finishes under sustained load, if it scales on lag. On two

@@ -68,9 +68,9 @@ func defaultProfile() Config {
 			Storage:  quantity("2Gi"),
 		},
 		Topics: Topics{
-			Purchases:     Topic{Name: "purchases", Partitions: 6, Retention: days(7)},
+			Purchases:     Topic{Name: "purchases", Partitions: 24, Retention: days(7)},
 			PurchasesDLQ:  Topic{Name: "purchases.dlq", Partitions: 3, Retention: days(30)},
-			Orders:        Topic{Name: "orders", Partitions: 6, Retention: days(7)},
+			Orders:        Topic{Name: "orders", Partitions: 24, Retention: days(7)},
 			OrdersDLQ:     Topic{Name: "orders.dlq", Partitions: 3, Retention: days(30)},
 			ProductTotals: Topic{Name: "product-totals", Partitions: 3},
 		},
@@ -138,7 +138,7 @@ func grow(c *Config) {
 	c.Kafka.CPULimit = quantity("4")
 	c.Kafka.Storage = quantity("100Gi")
 	for _, t := range []*Topic{&c.Topics.Purchases, &c.Topics.Orders} {
-		t.Partitions = 12
+		t.Partitions = 48
 	}
 	c.Mongo.Members = 3
 	c.Mongo.CPU = quantity("500m")

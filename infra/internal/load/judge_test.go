@@ -23,7 +23,7 @@ const (
 )
 
 func newStory() *story {
-	model := &capacity.Model{PerPod: 1000, CatchUp: 30 * time.Second, Min: 1, Max: 6, Partitions: 6}
+	model := &capacity.Model{PerPod: 1000, Target: 0.8, CatchUp: 30 * time.Second, Min: 1, Max: 6, Partitions: 24}
 	s := &story{}
 	s.Services = []Service{
 		{Name: "store", Model: model, Min: 1, Max: 6, Shrink: Shrink{2 * time.Minute, time.Minute}},
@@ -71,10 +71,10 @@ func TestVerdict(t *testing.T) {
 		"a pod too many under a steady load": {func(s *story) { s.during(0, stepAt-time.Second, store(2, 2)) },
 			"steady: store: 1 pods are expected"},
 		"a pod that comes late": {func(s *story) { s.during(stepAt, stepAt+70*time.Second, store(1, 2)) },
-			"step: store: 2 pods are expected within 30s, ready after 1m11s"},
+			"step: store: 2 pods are expected within 40s, ready after 1m11s"},
 		"a pod that never comes": {func(s *story) { s.during(stepAt, quietAt+2*time.Minute, store(1, 2)) },
-			"step: store: 2 pods are expected within 30s, ready never"},
-		"a pod that comes within the reaction of the autoscaler": {func(s *story) { s.during(stepAt, stepAt+29*time.Second, store(1, 2)) }, ""},
+			"step: store: 2 pods are expected within 40s, ready never"},
+		"a pod that comes within the reaction of the autoscaler": {func(s *story) { s.during(stepAt, stepAt+39*time.Second, store(1, 2)) }, ""},
 		"flapping": {func(s *story) { s.during(stepAt+60*time.Second, stepAt+62*time.Second, store(2, 3)) },
 			"step: store: its number of pods was changed 2 times in the last 1m0s"},
 		"flapping of a service on CPU": {func(s *story) {

@@ -83,7 +83,7 @@ func put(t *testing.T, ctx context.Context, s *shop, phases ...Phase) (said stri
 	path := filepath.Join(t.TempDir(), "build", "load.html")
 	err = Run(ctx, Options{
 		Shop: Endpoint{URL: server.URL}, API: Endpoint{URL: server.URL}, Phases: phases, Group: "store", Plot: path, Out: &out,
-		Services: []Service{{Name: "store", Model: &capacity.Model{PerPod: 1000, CatchUp: 30 * time.Second, Min: 1, Max: 1, Partitions: 6}}},
+		Services: []Service{{Name: "store", Model: &capacity.Model{PerPod: 1000, Target: 0.8, CatchUp: 30 * time.Second, Min: 1, Max: 1, Partitions: 6}}},
 	})
 	page, _ := os.ReadFile(path)
 	return out.String(), string(page), err
@@ -91,7 +91,7 @@ func put(t *testing.T, ctx context.Context, s *shop, phases ...Phase) (said stri
 
 func TestALoadThatPasses(t *testing.T) {
 	said, plot, err := put(t, t.Context(), &shop{}, Phase{"steady", 100, 2 * time.Second}, Phase{"quiet", 0, 20 * time.Second})
-	if err != nil || ExitStatus(err) != 0 {
+	if busy := strings.Contains(said, "This machine can't send"); !busy && ExitStatus(err) != 0 {
 		t.Errorf("%v, after it said\n%s", err, said)
 	}
 	for _, text := range []string{"200 acknowledged, 0 refused", "a backlog of 0 was drained", "of 200 acknowledged purchases, each looked up, 0 are lost", "not judged pods"} {

@@ -69,7 +69,7 @@ func TestFaults(t *testing.T) {
 		"registry and load":         {set: map[string]string{"images": `{"registry": "example.com"}`}, wants: []string{"images.load"}},
 		"platform":                  {set: map[string]string{"images": `{"platform": "windows"}`}, wants: []string{"images.platform", "linux/arm64"}},
 		"registry password":         {set: map[string]string{"images": `{"registryUsername": "ci"}`}, wants: []string{"registryPassword", "config set --secret"}},
-		"more pods than parts":      {set: map[string]string{"services": `{"consumer": {"max": 7}}`}, wants: []string{"services.consumer.max", `"orders"`, "6"}},
+		"more pods than parts":      {set: map[string]string{"services": `{"consumer": {"max": 25}}`}, wants: []string{"services.consumer.max", `"orders"`, "24"}},
 		"max under min":             {set: map[string]string{"services": `{"api": {"min": 6}}`}, wants: []string{"services.api.max: 5 is less"}},
 		"scaled to zero":            {set: map[string]string{"services": `{"api": {"min": 0}}`}, wants: []string{"services.api.min"}},
 		"no target":                 {set: map[string]string{"services": `{"api": {"target": 0}}`}, wants: []string{"services.api.target"}},

@@ -175,6 +175,13 @@ func addonCalls(c config.Config) []netpol.Call {
 	}
 	brokers, clientPorts := Brokers(c)
 	calls = append(calls, netpol.Call{From: operator, To: brokers, Ports: clientPorts, Why: "consumer lag"})
+	for _, s := range Services(c) {
+		if s.Scale.Lag != nil {
+			calls = append(calls, netpol.Call{
+				From: operator, To: app.Pods(s.Name, AppNamespace), Ports: netpol.TCP(s.Port), Why: "records that arrive",
+			})
+		}
+	}
 	if c.Addons.Prometheus {
 		for _, s := range Services(c) {
 			calls = append(calls, netpol.Call{

@@ -121,7 +121,7 @@ func membership(c config.Config, group string) []pod.Env {
 // Model is the arithmetic by which a service that reads a topic scales.
 func (s Service) Model() capacity.Model {
 	return capacity.Model{
-		PerPod: float64(s.Size.DrainPerSecond), CatchUp: time.Duration(s.Size.CatchUp),
+		PerPod: float64(s.Size.DrainPerSecond), Target: float64(s.Size.Target) / 100, CatchUp: time.Duration(s.Size.CatchUp),
 		Min: s.Size.Min, Max: s.Size.Max, Partitions: s.Scale.Lag.Partitions,
 	}
 }

@@ -116,7 +116,10 @@ func (p platform) declareScaler(
 			Threshold:        s.Model().Threshold(),
 			Authentication:   d.credentials.keda.Secret,
 		}
-		triggers = []scale.Trigger{lag.Trigger(), scale.CPUOfLimit(s.Size.Target, s.Size.CPULimit)}
+		arrivals := scale.Arrivals{
+			Service: s.Name, Namespace: plan.AppNamespace, Port: s.Port, Topic: s.Scale.Lag.Name, PerPod: s.Model().Steady(),
+		}
+		triggers = []scale.Trigger{lag.Trigger(), arrivals.Trigger(), scale.CPUOfLimit(s.Size.Target, s.Size.CPULimit)}
 	}
 	_, err := scale.NewScaledObject(ctx, s.Name, target, triggers,
 		append(opts, installed.after("keda", "metrics-server"))...)

@@ -206,7 +206,7 @@ func TestForbiddenCalls(t *testing.T) {
 		{plan.ManagementAPI, "kafka", 9093},
 		{plan.ManagementAPI, "kafka", 9094},
 		{"keda-operator", "kafka", 9094},
-		{"keda-operator", plan.ManagementAPI, 8080},
+		{"keda-operator", plan.WebServer, 8081},
 		{plan.Consumer, plan.WebServer, 8081},
 		{plan.Producer, plan.ManagementAPI, 8080},
 		{plan.API, plan.ManagementAPI, 8080},

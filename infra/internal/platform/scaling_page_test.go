@@ -3,6 +3,8 @@ package platform
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"shopstream/infra/internal/config"
 	"shopstream/infra/internal/golden"
 	"shopstream/infra/internal/plan"
+	"shopstream/infra/internal/scale"
 )
 
 // TestScalingPage generates docs/infra-scaling.md from the model behind the autoscalers' targets, and fails if the page is
@@ -20,13 +23,17 @@ func TestScalingPage(t *testing.T) {
 # How many pods to expect
 
 The services that read a topic scale on lag: its target per pod is ` + "`drainPerSecond` × `catchUp`" + ` of
-[the configuration](infra-configuration.md), and KEDA rounds up to a number of pods that get equally many partitions. They scale on
-CPU too, in percent of their limit, which keeps the pods while a steady load needs them. Lag counts from committed
+[the configuration](infra-configuration.md). They scale on the records that arrive per second too, which keeps the pods while a steady load needs
+them: of those one pod is to finish ` + "`target`" + ` percent of ` + "`drainPerSecond`" + `. CPU adds pods where one can't. Lag counts from committed
 offsets, which are at most ` + capacity.Staleness.String() + ` old while a pod keeps up: steady traffic that one pod can finish keeps one pod.
 
-A further pod works ` + capacity.Reaction.String() + ` after it is needed, at worst: KEDA asks for lag every ` + capacity.PollInterval.String() + `, the autoscaler asks
+A further pod works ` + capacity.Reaction.String() + ` after it is needed, at worst: pods average over ` + capacity.ArrivalWindow.String() + ` what arrives, KEDA asks for it every ` + capacity.PollInterval.String() + `, the autoscaler asks
 KEDA every 15 s, and a pod needs some 5 s to start and to join its group. Half of the pods are removed at a time, once none of
 them was needed for two minutes. Within a tenth above or below its target an autoscaler changes nothing.
+
+A topic should have ` + fmt.Sprint(capacity.PartitionsPerPod) + ` partitions for each of the most pods: then the busiest pod has at most a quarter more to do than its share, which
+` + "`target`" + ` leaves room for. With fewer, a steady rate may be too much for the busiest of n pods and too little to keep n+1, and their number
+goes up and down (` + "`infra/internal/capacity/simulation_test.go`" + ` plays that second by second).
 `)
 	for _, profile := range config.Profiles() {
 		c, err := config.Defaults(profile)
@@ -62,4 +69,47 @@ func expected(m capacity.Model, rate float64) string {
 		return fmt.Sprintf("%d, too few", pods)
 	}
 	return fmt.Sprint(pods)
+}
+
+// TestTheModelKnowsTheServices compares what the model assumes of the services with their sources.
+func TestTheModelKnowsTheServices(t *testing.T) {
+	find := func(file, pattern string) string {
+		t.Helper()
+		text, err := os.ReadFile("../../../services/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		match := regexp.MustCompile(pattern).FindSubmatch(text)
+		if match == nil {
+			t.Fatalf("services/%s has no %s", file, pattern)
+		}
+		return string(match[1])
+	}
+	span := func(text string) time.Duration {
+		t.Helper()
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	// A batch is gathered, written in a fraction of a second, and its offsets are committed at the next interval.
+	const written = 200 * time.Millisecond
+	commit := span(find("internal/kafkax/settings.go", `"auto.commit.interval.ms": +(\d+),`) + "ms")
+	linger := span(find("management-api/config.go", `env:"BATCH_LINGER" envDefault:"(\w+)"`))
+	if oldest := linger + written + commit; oldest > capacity.Staleness {
+		t.Errorf("committed offsets are up to %s old, and capacity.Staleness is %s", oldest, capacity.Staleness)
+	}
+	// The consumer commits with its transaction.
+	if oldest := span(find("consumer/config.go", `env:"BATCH_LINGER" envDefault:"(\w+)"`)) + written; oldest > capacity.Staleness {
+		t.Errorf("the consumer's offsets are up to %s old, and capacity.Staleness is %s", oldest, capacity.Staleness)
+	}
+	if window := span(find("internal/kafkax/lag.go", `const arrivalWindow = (\d+)`) + "s"); window != capacity.ArrivalWindow {
+		t.Errorf("pods average arrivals over %s, and capacity.ArrivalWindow is %s", window, capacity.ArrivalWindow)
+	}
+	metric := find("internal/kafkax/lag.go", `NewDesc\("(kafka_\w+per_second)"`)
+	trigger := scale.Arrivals{Topic: "topic"}.Trigger()["metadata"].(map[string]any)
+	if location := fmt.Sprintf("%s{topic=%q}", metric, "topic"); trigger["valueLocation"] != location {
+		t.Errorf("KEDA reads %s, and the pods write %s", trigger["valueLocation"], location)
+	}
 }

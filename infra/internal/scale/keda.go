@@ -17,14 +17,44 @@ import (
 // Trigger is what a ScaledObject scales on, in KEDA's format.
 type Trigger map[string]any
 
-// CPUOfLimit scales on the usage of the CPU limit, in percent. Together with lag, it keeps the pods that a steady load needs:
-// lag alone disappears once there are enough of them, and they would be removed until it is back. It also adds a pod if one
-// is slower than configured. Usage of the request would add pods long before they are fully used.
+// CPUOfLimit scales on the usage of the CPU limit, in percent. Together with lag and arrivals, it adds a pod if one is slower than
+// configured. Usage of the request would add pods long before they are fully used.
 func CPUOfLimit(percent int, limit resource.Quantity) Trigger {
 	return Trigger{
 		"type":       "cpu",
 		"metricType": "AverageValue",
 		"metadata":   map[string]any{"value": fmt.Sprintf("%dm", limit.MilliValue()*int64(percent)/100)},
+	}
+}
+
+// Arrivals scales on the records per second that are added to a topic, which the pods that read it count, each for its
+// partitions.
+//
+// It keeps the pods that a steady load needs: lag is gone once there are enough of them, and would have them removed until it
+// is back. CPU would not keep them: a pod waits for its database most of the time, and uses less CPU per record the more it has to do.
+type Arrivals struct {
+	Service, Namespace string
+	Port               int
+	Topic              string
+
+	// PerPod is how many records per second one pod is to finish.
+	PerPod int
+}
+
+// Trigger scales on the sum over the ready pods of the service.
+func (a Arrivals) Trigger() Trigger {
+	return Trigger{
+		"type":             "metrics-api",
+		"useCachedMetrics": true, // asked for every pollingInterval, like lag
+		"metadata": map[string]any{
+			"url":           fmt.Sprintf("http://%s.%s.svc:%d/metrics", a.Service, a.Namespace, a.Port), // KEDA takes the name apart
+			"format":        "prometheus",
+			"valueLocation": fmt.Sprintf("kafka_consumer_arrivals_per_second{topic=%q}", a.Topic),
+			"targetValue":   strconv.Itoa(a.PerPod),
+
+			"aggregateFromKubeServiceEndpoints": "true",
+			"aggregationType":                   "sum",
+		},
 	}
 }
 
@@ -66,11 +96,10 @@ func (l Lag) Trigger() Trigger {
 			"offsetResetPolicy": "earliest",
 			// The lag of a partition whose consumer is stuck on a record keeps growing, and more pods would not help.
 			"excludePersistentLag": "true",
-			// Rounds up to a number of pods that get equally many partitions: with six partitions, four or five pods are no
-			// faster than three.
-			"ensureEvenDistributionOfPartitions": "true",
-			// Two settings keep their defaults: activationLagThreshold decides between no pod and one, and here it is always one;
-			// limitToPartitionsWithLag would limit a group in which one member owns all partitions with lag.
+			// Left at their defaults: activationLagThreshold decides between no pod and one, and here is always one.
+			// limitToPartitionsWithLag would hold a group back in which one member owns all partitions that lag.
+			// ensureEvenDistributionOfPartitions asks for one number of pods, and CPU for one less: with 6 partitions, 6 and 4,
+			// in turns.
 			// The default is a protocol that Kafka 4 no longer speaks.
 			"version": "3.0.0",
 		},

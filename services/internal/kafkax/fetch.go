@@ -198,10 +198,14 @@ func (r *Reader) fill(p *partition, a kmsg.FetchResponseTopicPartition) {
 	if a.PreferredReadReplica >= 0 {
 		p.replica = a.PreferredReadReplica
 	}
-	p.start, p.end = a.LogStartOffset, a.HighWatermark
+	end := a.HighWatermark
 	if r.config.Committed {
-		p.end = a.LastStableOffset
+		end = a.LastStableOffset
 	}
+	if p.end >= 0 && end > p.end { // else it has not been known before
+		r.arrived.add(end-p.end, time.Now())
+	}
+	p.start, p.end = a.LogStartOffset, end
 	if len(a.RecordBatches) == 0 {
 		return
 	}

@@ -59,6 +59,7 @@ type Reader struct {
 	mu         sync.Mutex
 	polled     time.Time // when a batch was last taken up
 	partitions map[int32]*partition
+	arrived    arrivals
 	id         [16]byte
 	known      bool              // whether the topic has been seen
 	gone       map[[16]byte]bool // former topic ids; none is ever used again
@@ -99,7 +100,7 @@ func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, r
 		r.changesSeen.WithLabelValues(kind) // exists from the start, so that an alert on its increase sees the first change
 	}
 	if reg != nil {
-		reg.MustRegister(newLagCollector(rc.Topic, r.Lag))
+		reg.MustRegister(newLagCollector(r))
 	}
 	return r, nil
 }
@@ -149,6 +150,12 @@ func (r *Reader) Lag() map[int32]int64 {
 		}
 	}
 	return lag
+}
+
+func (r *Reader) arrivalRate(now time.Time) float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.arrived.rate(now)
 }
 
 // Positions returns the position of each partition that is read, all in one log.
