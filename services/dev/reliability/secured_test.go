@@ -48,7 +48,7 @@ func startSecured(t *testing.T, given map[string]string) *secured {
 	}
 	s := &secured{dir: t.TempDir()}
 	must(t, s.prepare(path))
-	starting, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	starting, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	manifest, err := cluster.ParseManifest(s.manifests)
 	must(t, err)
