@@ -78,7 +78,7 @@ func (p *platform) showEntrance(ctx context.Context) error {
 		p.say("\nKeep this running to reach the ingress controller:\n  kubectl --context %s -n %s port-forward service/%s 8080:80", p.kube.context, e.namespace, e.service)
 	}
 	if e.url != "" {
-		p.say("\n  shop           %s/\n  topic viewer   %s/viewer\n  messages       %s/messages?topic=orders&limit=10", e.url, e.url, e.url)
+		p.say("\n  the system     %s/system\n  shop           %s/\n  topic viewer   %s/viewer\n  messages       %s/messages?topic=orders&limit=10", e.url, e.url, e.url, e.url)
 	}
 	if p.config.Addons.Prometheus {
 		p.say("  Prometheus     kubectl --context %s -n %s port-forward service/prometheus-server 9090:80", p.kube.context, p.config.Addons.MonitoringNamespace)

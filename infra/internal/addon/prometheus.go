@@ -6,6 +6,9 @@ import (
 	"shopstream/infra/internal/label"
 )
 
+// PrometheusPort is the port of Prometheus' pod; its Service listens on port 80.
+const PrometheusPort = 9090
+
 // PrometheusArgs configures Prometheus, and says where it finds what it monitors.
 type PrometheusArgs struct {
 	Namespace string

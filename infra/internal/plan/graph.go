@@ -188,6 +188,11 @@ func addonCalls(c config.Config) []netpol.Call {
 				From: places.PrometheusServer(), To: app.Pods(s.Name, AppNamespace), Ports: netpol.TCP(s.Port), Why: "metrics",
 			})
 		}
+		// Its page /system shows metrics of all services, and this way it needs no access to the services themselves.
+		calls = append(calls, netpol.Call{
+			From: app.Pods(API, AppNamespace), To: places.PrometheusServer(), Ports: netpol.TCP(addon.PrometheusPort),
+			Why: "metrics of all services",
+		})
 		if c.Kafka.Secure {
 			for _, nodes := range Topology(c).Nodes(DataNamespace) {
 				calls = append(calls, netpol.Call{

@@ -1,10 +1,10 @@
 package plan
 
 import (
+	"encoding/json"
 	"slices"
 
 	"shopstream/infra/internal/config"
-	"shopstream/infra/internal/ingress"
 	"shopstream/infra/internal/kafka"
 )
 
@@ -39,17 +39,11 @@ const (
 	partBrokers  = "Kafka"
 )
 
-// NewPicture derives the picture from the tables: the services, their topics and what the access list grants, and the routes.
+// NewPicture derives the picture from the tables: the services, their topics, and what the access list grants.
 func NewPicture(c config.Config) Picture {
-	var p Picture
-	services, routes := Services(c), Routes(c)
-	routed := func(service string) bool {
-		return slices.ContainsFunc(routes, func(r ingress.Route) bool { return r.Service == service })
-	}
-	if routed(WebServer) {
-		p.Parts = append(p.Parts, Part{Name: partShopper, Kind: "person"})
-		p.flow(partShopper, WebServer)
-	}
+	services := servicesAlone(c)
+	p := Picture{Parts: []Part{{Name: partShopper, Kind: "person"}}}
+	p.flow(partShopper, WebServer)
 	for _, s := range services {
 		p.Parts = append(p.Parts, Part{Name: s.Name, Kind: "service", Group: s.Scale.Group})
 	}
@@ -74,12 +68,16 @@ func NewPicture(c config.Config) Picture {
 		}
 	}
 	p.flow(WebServer, ManagementAPI)
+	p.Parts = append(p.Parts, Part{Name: partOperator, Kind: "person"})
 	p.flow(partBrokers, API)
-	if routed(API) {
-		p.Parts = append(p.Parts, Part{Name: partOperator, Kind: "person"})
-		p.flow(API, partOperator)
-	}
+	p.flow(API, partOperator)
 	return p
+}
+
+// JSON is the picture as api reads it.
+func (p Picture) JSON() string {
+	text, _ := json.Marshal(p) // strings alone can't fail
+	return string(text)
 }
 
 func (p *Picture) flow(from, to string) { p.Flows = append(p.Flows, Flow{From: from, To: to}) }

@@ -68,6 +68,25 @@ type Scaling struct {
 
 // Services returns the table of services.
 func Services(c config.Config) []Service {
+	table := servicesAlone(c)
+	for i := range table {
+		if table[i].Name == API {
+			table[i].Env = append(table[i].Env, pod.Value("SYSTEM_PICTURE", NewPicture(c).JSON()))
+			if c.Addons.Prometheus {
+				table[i].Env = append(table[i].Env, pod.Value("METRICS_URL", metricsURL(c)))
+			}
+		}
+	}
+	return table
+}
+
+// metricsURL is where Prometheus serves the newest metrics of all services.
+func metricsURL(c config.Config) string {
+	return fmt.Sprintf("http://prometheus-server.%s.svc/federate", c.Addons.MonitoringNamespace)
+}
+
+// servicesAlone is the table without what api needs to know of the others.
+func servicesAlone(c config.Config) []Service {
 	topics := c.Topics
 	return []Service{
 		{

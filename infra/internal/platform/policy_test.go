@@ -285,6 +285,7 @@ func dependenciesInEnvironment(env []corev1.EnvVar) []string {
 			"kafka." + plan.DataNamespace + ".svc.":         "kafka",
 			".mongodb-nodes." + plan.DataNamespace + ".svc": "mongodb",
 			"http://" + plan.ManagementAPI + ":":            plan.ManagementAPI,
+			"http://prometheus-server.":                     "prometheus-server",
 		} {
 			if strings.Contains(e.Value, mark) {
 				found[peer] = true

@@ -35,13 +35,13 @@ func start(t *testing.T) platform {
 		t.Fatalf("building the platform: %v\n%s", err, out)
 	}
 
-	ports := freePorts(t, 7)
+	ports := freePorts(t, 8)
 	local := exec.Command(root + "/bin/local")
 	addr := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 	local.Env = append(os.Environ(), "KAFKA_BOOTSTRAP_SERVERS=", "MONGO_URI=", "DATA_DIR="+t.TempDir(),
 		fmt.Sprintf("KAFKA_PORT=%d", ports[0]), fmt.Sprintf("MONGO_PORT=%d", ports[1]),
 		"PRODUCER_ADDR="+addr(2), "CONSUMER_ADDR="+addr(3),
-		"WEB_SERVER_ADDR="+addr(4), "MANAGEMENT_API_ADDR="+addr(5), "API_ADDR="+addr(6),
+		"WEB_SERVER_ADDR="+addr(4), "MANAGEMENT_API_ADDR="+addr(5), "API_ADDR="+addr(6), "SYSTEM_ADDR="+addr(7),
 		"RATE=20") // orders per second, so that a stream has some soon
 	out, err := local.StdoutPipe()
 	if err != nil {
