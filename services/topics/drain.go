@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"shopstream/services/internal/retry"
 )
 
 // drain moves every replica from the brokers to be removed to those that stay, which have
@@ -91,8 +93,25 @@ func (m *mover) uncordon(ctx context.Context, count int, timeout time.Duration) 
 	return nil
 }
 
-// forget unregisters brokers that are gone for good.
-func (m *mover) forget(ctx context.Context, count int) error {
+// forget unregisters brokers that are gone for good. It waits up to timeout for those that
+// are still stopping.
+func (m *mover) forget(ctx context.Context, count int, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for {
+		up, err := m.unregister(ctx, count)
+		if err != nil || len(up) == 0 {
+			return err
+		}
+		if !retry.Sleep(ctx, pause) {
+			m.log.Warn("removed brokers are still up: the next run unregisters them", "brokers", up)
+			return nil
+		}
+	}
+}
+
+// unregister unregisters the brokers that are down, and returns those that are up.
+func (m *mover) unregister(ctx context.Context, count int) (up []int32, err error) {
 	request := kmsg.NewPtrDescribeClusterRequest()
 	request.IncludeFencedBrokers = true
 	known, err := request.RequestWith(ctx, m.client)
@@ -100,10 +119,14 @@ func (m *mover) forget(ctx context.Context, count int) error {
 		err = kerr.ErrorForCode(known.ErrorCode)
 	}
 	if err != nil {
-		return fmt.Errorf("listing the registered brokers: %w", err)
+		return nil, fmt.Errorf("listing the registered brokers: %w", err)
 	}
 	for _, b := range known.Brokers {
-		if int(b.NodeID) < count || !b.IsFenced {
+		switch {
+		case int(b.NodeID) < count:
+			continue
+		case !b.IsFenced:
+			up = append(up, b.NodeID)
 			continue
 		}
 		request := kmsg.NewPtrUnregisterBrokerRequest()
@@ -113,12 +136,12 @@ func (m *mover) forget(ctx context.Context, count int) error {
 			err = kerr.ErrorForCode(response.ErrorCode)
 		}
 		if err != nil && !errors.Is(err, kerr.BrokerIDNotRegistered) {
-			return fmt.Errorf("unregistering broker %d: %w", b.NodeID, err)
+			return nil, fmt.Errorf("unregistering broker %d: %w", b.NodeID, err)
 		}
 		// A broker's settings stay when it is unregistered, and would apply to another one
 		// with its id.
 		_, _ = m.admin.AlterBrokerConfigs(ctx, []kadm.AlterConfig{unset(cordoned), unset(leaderRate), unset(followerRate)}, b.NodeID)
 		m.log.Info("unregistered a removed broker", "broker", strconv.Itoa(int(b.NodeID)))
 	}
-	return nil
+	return up, nil
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -92,17 +94,37 @@ func (m *mover) raise(ctx context.Context, features []feature) error {
 	return nil
 }
 
+// writeFeatures writes the finalized level of each of the cluster's features, as one line
+// of JSON.
+func (m *mover) writeFeatures(ctx context.Context, w io.Writer) error {
+	_, finalized, err := m.features(ctx)
+	if len(finalized) == 0 {
+		return fmt.Errorf("no broker answers with the cluster's features: %w", err)
+	}
+	if err := json.NewEncoder(w).Encode(finalized); err != nil {
+		return fmt.Errorf("writing the features: %w", err)
+	}
+	return nil
+}
+
 // outstanding asks every broker. It fails unless there are count of them.
 func (m *mover) outstanding(ctx context.Context, count int) ([]feature, error) {
+	brokers, finalized, err := m.features(ctx)
+	if len(brokers) < count {
+		err = errors.Join(err, fmt.Errorf("only %d of %d brokers answer", len(brokers), count))
+	}
+	return outstanding(brokers, finalized), err
+}
+
+// features returns the highest levels that each broker supports, and those that the
+// cluster has finalized.
+func (m *mover) features(ctx context.Context) (brokers []map[string]int16, finalized map[string]int16, err error) {
 	versions, err := m.admin.ApiVersions(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("requesting the brokers' features: %w", err)
+		return nil, nil, fmt.Errorf("requesting the brokers' features: %w", err)
 	}
-	var (
-		brokers   []map[string]int16
-		finalized = map[string]int16{}
-		faults    []error
-	)
+	finalized = map[string]int16{}
+	var faults []error
 	for id, v := range versions {
 		if v.Err != nil {
 			faults = append(faults, fmt.Errorf("broker %d: %w", id, v.Err))
@@ -117,8 +139,5 @@ func (m *mover) outstanding(ctx context.Context, count int) ([]feature, error) {
 			finalized[f.Name] = max(finalized[f.Name], f.MaxVersionLevel)
 		}
 	}
-	if len(brokers) < count {
-		faults = append(faults, fmt.Errorf("only %d of %d brokers answer", len(brokers), count))
-	}
-	return outstanding(brokers, finalized), errors.Join(faults...)
+	return brokers, finalized, errors.Join(faults...)
 }

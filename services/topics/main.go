@@ -1,7 +1,7 @@
 // Command topics changes the topics and grants of a Kafka cluster to what is declared,
 // and ends. It is a Job in the cluster, and a step of a local run. `topics drain` moves
-// all replicas off brokers that will be removed, and `topics finalize` completes an
-// upgrade of the brokers.
+// all replicas off brokers that will be removed, `topics finalize` completes an
+// upgrade of the brokers, and `topics features` reports the finalized features.
 package main
 
 import (

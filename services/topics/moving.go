@@ -84,6 +84,34 @@ func (m *mover) spread(ctx context.Context, count int, factor map[string]int, ti
 	return m.unthrottle(ctx)
 }
 
+// ensureInternal has Kafka create its internal topics for groups and transactions if they
+// don't exist yet. Kafka creates them with the number of replicas in the brokers' settings,
+// which is that of the cluster at birth. Created after this run, they would keep it until
+// the next one.
+func (m *mover) ensureInternal(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not after TIMEOUT (%s)", timeout))
+	defer cancel()
+	for {
+		groups, transactions := m.admin.FindGroupCoordinators(ctx, "topics"), m.admin.FindTxnCoordinators(ctx, "topics")
+		md, err := m.metadata(ctx)
+		if err == nil {
+			own := 0
+			for _, t := range md.Topics {
+				if *t.Topic == "__consumer_offsets" || *t.Topic == "__transaction_state" {
+					own++
+				}
+			}
+			if own == 2 {
+				return nil
+			}
+			err = errors.Join(groups.Error(), transactions.Error())
+		}
+		if !retry.Sleep(ctx, pause) {
+			return fmt.Errorf("waiting for Kafka's internal topics: %w: %w", context.Cause(ctx), err)
+		}
+	}
+}
+
 // await waits for the brokers with ids below count.
 func (m *mover) await(ctx context.Context, count int, timeout time.Duration) ([]node, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not up after TIMEOUT (%s)", timeout))

@@ -22,19 +22,22 @@ func run(ctx context.Context, arguments, environ []string, stdout io.Writer) err
 	switch command := strings.Join(arguments, " "); command {
 	case "":
 		return declare(ctx, cfg, log)
-	case "drain", "finalize":
+	case "drain", "finalize", "features":
 		client, err := cfg.Kafka.Direct("topics")
 		if err != nil {
 			return err
 		}
 		defer client.Close()
 		m := newMover(client, log, cfg.Rate)
-		if command == "drain" {
+		switch command {
+		case "drain":
 			return m.drain(ctx, cfg.Brokers, cfg.Timeout)
+		case "finalize":
+			return m.finalize(ctx, cfg.Brokers, cfg.Soak)
 		}
-		return m.finalize(ctx, cfg.Brokers, cfg.Soak)
+		return m.writeFeatures(ctx, stdout)
 	default:
-		return fmt.Errorf("unknown argument %q: use drain, finalize or none", command)
+		return fmt.Errorf("unknown argument %q: use drain, finalize, features or none", command)
 	}
 }
 
@@ -98,10 +101,13 @@ func spread(ctx context.Context, cfg config, declared []topic, log *slog.Logger)
 	if err := m.uncordon(ctx, cfg.Brokers, cfg.Timeout); err != nil {
 		return err
 	}
+	if err := m.ensureInternal(ctx, cfg.Timeout); err != nil {
+		return err
+	}
 	if err := m.spread(ctx, cfg.Brokers, factor, cfg.Timeout); err != nil {
 		return err
 	}
-	return errors.Join(m.secure(ctx, inSync), m.forget(ctx, cfg.Brokers))
+	return errors.Join(m.secure(ctx, inSync), m.forget(ctx, cfg.Brokers, cfg.Timeout))
 }
 
 // report logs one line per topic with what was done.

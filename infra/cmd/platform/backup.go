@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"shopstream/infra/internal/job"
 	"shopstream/infra/internal/mongo"
 	"shopstream/infra/internal/plan"
 )
@@ -59,62 +58,14 @@ func (p *platform) needBackups(ctx context.Context) error {
 
 // runJob runs a CronJob once, with these arguments or its own, waits for its end and shows its log.
 func (p *platform) runJob(ctx context.Context, cronJob string, arguments ...string) error {
-	name := cronJob + "-" + time.Now().UTC().Format("20060102-150405")
-	declared, err := p.kube.run(ctx, "-n", plan.DataNamespace, "create", "job", name, "--from=cronjob/"+cronJob, "--dry-run=client", "-o", "json")
-	if err != nil {
-		return fmt.Errorf("making a Job of the CronJob %s (make up declares it): %w", cronJob, err)
+	run := job.Job{
+		Namespace: plan.DataNamespace, CronJob: cronJob, Name: cronJob + "-" + time.Now().UTC().Format("20060102-150405"),
+		Arguments: arguments, Patience: jobPatience,
 	}
-	if len(arguments) > 0 {
-		if declared, err = withArguments(declared, arguments); err != nil {
-			return err
-		}
-	}
-	create := p.kube.command(ctx, "create", "-f", "-")
-	create.Stdin = strings.NewReader(declared)
-	if _, err := outputOf(create); err != nil {
-		return err
-	}
-	p.step("Running the Job %s in %s", name, plan.DataNamespace)
-	var outcome string
-	ended := within(ctx, jobPatience, func(ctx context.Context) bool {
-		text, err := p.kube.run(ctx, "-n", plan.DataNamespace, "get", "job", name, "-o", `jsonpath={range .status.conditions[?(@.status=="True")]}{.type}{"\n"}{end}`)
-		outcome = text
-		return err == nil && (strings.Contains(text, "Complete\n") || strings.Contains(text, "Failed\n"))
-	})
-	log, err := p.kube.run(ctx, "-n", plan.DataNamespace, "logs", "-l", "batch.kubernetes.io/job-name="+name, "--tail=-1")
+	p.step("Running the Job %s in %s", run.Name, run.Namespace)
+	log, err := run.Run(ctx, p.kube.feed)
 	fmt.Fprint(p.out, log)
-	switch {
-	case !ended:
-		return fmt.Errorf("nobody waits for the Job %s any more; it goes on: kubectl -n %s logs -f job/%s", name, plan.DataNamespace, name)
-	case strings.Contains(outcome, "Failed\n"):
-		return errors.Join(fmt.Errorf("the Job %s has failed; its log says why", name), err)
-	}
-	return nil
-}
-
-// withArguments gives the container of a Job, written as JSON, other arguments.
-func withArguments(declared string, arguments []string) (string, error) {
-	var job map[string]any
-	if err := json.Unmarshal([]byte(declared), &job); err != nil {
-		return "", fmt.Errorf("reading the Job that kubectl declares: %w", err)
-	}
-	var value any = job
-	for _, key := range []string{"spec", "template", "spec"} {
-		object, _ := value.(map[string]any)
-		value = object[key]
-	}
-	object, _ := value.(map[string]any)
-	containers, _ := object["containers"].([]any)
-	if len(containers) != 1 {
-		return "", fmt.Errorf("reading the Job that kubectl declares: %d containers, want 1", len(containers))
-	}
-	container, _ := containers[0].(map[string]any)
-	container["args"] = arguments
-	changed, err := json.Marshal(job)
-	if err != nil {
-		return "", fmt.Errorf("writing the Job: %w", err)
-	}
-	return string(changed), nil
+	return err
 }
 
 // backupJob is a CronJob of the dumps, as status shows it.
@@ -146,12 +97,12 @@ func (p *platform) printBackups(jobs []backupJob) {
 	}
 	p.step("Backups (schedules are in UTC)")
 	rows := [][]any{{"NAME", "SCHEDULE", "LAST SUCCESS"}}
-	for _, job := range jobs {
+	for _, j := range jobs {
 		last := "NEVER"
-		if at, err := time.Parse(time.RFC3339, job.LastSuccess); err == nil {
-			last = fmt.Sprintf("%s, %s ago", job.LastSuccess, time.Since(at).Round(time.Minute))
+		if at, err := time.Parse(time.RFC3339, j.LastSuccess); err == nil {
+			last = fmt.Sprintf("%s, %s ago", j.LastSuccess, time.Since(at).Round(time.Minute))
 		}
-		rows = append(rows, []any{job.Name, job.Schedule, last})
+		rows = append(rows, []any{j.Name, j.Schedule, last})
 	}
 	p.table(rows)
 }

@@ -19,8 +19,10 @@ import (
 
 // bringUp runs pulumi up. While Kafka's certificate is being renewed, each run makes one step: the next ones follow.
 func (p *platform) bringUp(ctx context.Context, stack *auto.Stack) error {
+	out, stop := p.followMoves(ctx)
+	defer stop()
 	for range secret.RenewalSteps {
-		result, err := stack.Up(ctx, optup.ProgressStreams(p.out), optup.ErrorProgressStreams(os.Stderr), optup.Color(p.color()))
+		result, err := stack.Up(ctx, optup.ProgressStreams(out), optup.ErrorProgressStreams(os.Stderr), optup.Color(p.color()))
 		if err != nil {
 			return err
 		}
@@ -28,7 +30,7 @@ func (p *platform) bringUp(ctx context.Context, stack *auto.Stack) error {
 		if !ok {
 			return nil
 		}
-		p.step("Kafka's certificate is being renewed: step %v of %d is made, going on", made.Value, secret.RenewalSteps)
+		fmt.Fprintf(out, "\nKafka's certificate is being renewed: step %v of %d is made, going on\n", made.Value, secret.RenewalSteps)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -339,6 +340,48 @@ func TestStatusShowsTheRest(t *testing.T) {
 	}
 	m.set("namespaces", "")
 	m.platform("status").succeeds().says("stack dev is not up on minikube. Run make up")
+}
+
+func TestStatusShowsWhatIsMovedAndFinalized(t *testing.T) {
+	m := newMachine(t)
+	m.set("namespaces", "shop")
+	m.set("pods", "shop api-1 Running true 0\n")
+	m.set("jobs", "kafka-finalize-1\t\ntopics-1\tSuccessCriteriaMet Complete\ntopics-2\tFailureTarget Failed\n")
+	m.set("said", `{"time":"2026-01-01T00:00:00Z","level":"INFO","service":"topics","msg":"moved partitions","of":20,"moved":5}`)
+	m.platform("status").succeeds().says("kafka-finalize-1  running   moved partitions moved=5 of=20", "topics-1          complete", "topics-2          failed").
+		doesNotSay("kafka.finalize is off")
+	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:kafka: {finalize: false}\n  shopstream:cluster: {context: minikube}\n")
+	m.platform("status", "STACK=mine").succeeds().says("kafka.finalize is off")
+}
+
+func TestUpShowsWhatIsMoved(t *testing.T) {
+	m := newMachine(t)
+	m.set("movers", "topics-1-x")
+	m.set("said", `{"msg":"moved partitions","moved":5,"of":20}`)
+	said := make(lines, 10)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	p := &platform{kube: kubectl{context: "minikube"}}
+	go p.showMoves(ctx, said, time.Millisecond)
+	for _, want := range []string{"    topics-1-x: moved partitions moved=5 of=20\n", "    topics-1-x: no broker answers\n"} {
+		select {
+		case got := <-said:
+			if got != want {
+				t.Errorf("it says %q, want %q", got, want)
+			}
+		case <-ctx.Done():
+			t.Fatalf("it doesn't say %q", want)
+		}
+		m.set("said", "no broker answers")
+	}
+}
+
+// lines are those that somebody has written.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
 }
 
 func TestEnvIsForCallingPulumi(t *testing.T) {

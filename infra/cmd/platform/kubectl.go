@@ -35,6 +35,13 @@ func (k kubectl) run(ctx context.Context, arguments ...string) (string, error) {
 	return outputOf(k.command(ctx, arguments...))
 }
 
+// feed runs kubectl with something to read.
+func (k kubectl) feed(ctx context.Context, stdin string, arguments ...string) (string, error) {
+	command := k.command(ctx, arguments...)
+	command.Stdin = strings.NewReader(stdin)
+	return outputOf(command)
+}
+
 // rows gets a list as a table. Each column is a path of kubectl's custom columns; a missing value is empty.
 func (k kubectl) rows(ctx context.Context, columns []string, arguments ...string) ([][]string, error) {
 	var named []string

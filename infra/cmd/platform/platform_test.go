@@ -68,6 +68,9 @@ case "$*" in
   *" get cronjobs "*) cat "$fake/cronjobs" ;;
   *" logs -l batch.kubernetes.io/job-name="*) cat "$fake/job-log" ;;
   *"get secret kafka-certificate"*) cat "$fake/certificate" ;;
+  *" get jobs "*) cat "$fake/jobs" ;;
+  *" get pods -l app.kubernetes.io/component=job"*) cat "$fake/movers" ;;
+  *" logs "*"--tail=1") cat "$fake/said" ;;
   *" pods"*) cat "$fake/pods" ;;
   *" deployments") cat "$fake/deployments" ;;
   *"horizontalpodautoscalers"*) cat "$fake/autoscalers" ;;
@@ -117,7 +120,7 @@ func newMachine(t *testing.T) *machine {
 		}
 		m.write(filepath.Join(m.root, name), string(content))
 	}
-	for _, name := range []string{"docker", "cluster", "namespaces", "releases", "cluster-wide", "volumes", "scalers", "pods", "forward", "controller", "kinds", "routes", "scaledobjects", "profiles", "autoscalers", "progress", "log"} {
+	for _, name := range []string{"docker", "cluster", "namespaces", "releases", "cluster-wide", "volumes", "scalers", "pods", "forward", "controller", "kinds", "routes", "scaledobjects", "profiles", "autoscalers", "progress", "log", "jobs", "movers", "said"} {
 		m.set(name, "")
 	}
 	m.set("daemonsets", "daemonset.apps/calico-node")

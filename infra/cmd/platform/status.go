@@ -21,6 +21,7 @@ type report struct {
 	Pods    []pod       `json:"pods"`
 	Scalers []scaler    `json:"scalers"`
 	Groups  []group     `json:"groups"`
+	Kafka   []kafkaJob  `json:"kafka"`
 	Backups []backupJob `json:"backups"`
 	// CertificateEnd is when the certificate of Kafka's nodes ends (RFC 3339); empty where they have none.
 	CertificateEnd string   `json:"certificateEnd"`
@@ -69,6 +70,8 @@ func (p *platform) status(ctx context.Context) error {
 		note("autoscalers", err)
 		r.Groups, err = p.lag(ctx)
 		note("lag", err)
+		r.Kafka, err = p.kafkaJobs(ctx)
+		note("Kafka's Jobs", err)
 		r.Backups, err = p.backups(ctx)
 		note("backups", err)
 		r.CertificateEnd, err = p.certificateEnd(ctx)
@@ -96,6 +99,7 @@ func (p *platform) status(ctx context.Context) error {
 		rows = append(rows, []any{g.Group, g.State, g.Members, g.Lag})
 	}
 	p.table(rows)
+	p.printKafkaJobs(r.Kafka)
 	p.printBackups(r.Backups)
 	p.printCertificate(r.CertificateEnd)
 	for _, problem := range r.Problems {

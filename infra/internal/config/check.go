@@ -87,6 +87,8 @@ func checkKafka(c Kafka, s Secrets, preview bool) []error {
 		cpu("kafka.cpu", c.CPU, c.CPULimit),
 		bytes("kafka.storage", c.Storage, quantity("1")),
 		objectName("kafka.storageClass", c.StorageClass),
+		bytes("kafka.moveRate", c.MoveRate, quantity("64Ki")),
+		span("kafka.finalizeAfter", c.FinalizeAfter, time.Second),
 	)
 }
 

@@ -143,6 +143,17 @@ type Kafka struct {
 	// StorageClass is the class of the volumes. Empty means the cluster's default.
 	StorageClass string `json:"storageClass"`
 
+	// MoveRate is how many bytes per second each broker may send, and receive, while partitions are moved after a change
+	// of `brokers`. Set it higher than the rate of writes to a broker.
+	MoveRate resource.Quantity `json:"moveRate"`
+
+	// Finalize completes upgrades: once all brokers have run another image for `finalizeAfter`, the cluster's features are
+	// raised to that release, and an older one can't start any more. With false they stay as they are.
+	Finalize bool `json:"finalize"`
+
+	// FinalizeAfter is how long all brokers must have run the new image. Until then the older one can be set again.
+	FinalizeAfter Duration `json:"finalizeAfter"`
+
 	// Secure encrypts every connection, authenticates every client with its own password (SASL PLAIN inside TLS), and
 	// grants each only the rights that it needs. Decide before the first start: a running cluster can't be switched.
 	Secure bool `json:"secure"`

@@ -66,6 +66,10 @@ func defaultProfile() Config {
 			CPU:      quantity("250m"),
 			CPULimit: quantity("2"),
 			Storage:  quantity("2Gi"),
+
+			MoveRate:      quantity("20Mi"),
+			Finalize:      true,
+			FinalizeAfter: Duration(time.Hour),
 		},
 		Topics: Topics{
 			Purchases:     Topic{Name: "purchases", Partitions: 24, Retention: days(7)},
@@ -137,6 +141,7 @@ func grow(c *Config) {
 	c.Kafka.CPU = quantity("1")
 	c.Kafka.CPULimit = quantity("4")
 	c.Kafka.Storage = quantity("100Gi")
+	c.Kafka.FinalizeAfter = days(1)
 	for _, t := range []*Topic{&c.Topics.Purchases, &c.Topics.Orders} {
 		t.Partitions = 48
 	}

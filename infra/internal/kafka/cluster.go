@@ -46,6 +46,9 @@ type ClusterArgs struct {
 	Security Security
 	Guard    Guard
 
+	// BrokerOptions are additional options of the brokers' StatefulSet.
+	BrokerOptions []pulumi.ResourceOption
+
 	// Zones spreads brokers and replicas over the zones of the cluster. Consumers then read from the replica in their
 	// own zone.
 	Zones bool
@@ -74,7 +77,7 @@ func NewCluster(
 			return nil, err
 		}
 	}
-	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"bootstrapServers": pulumi.String(c.Connection().BootstrapServers)})
+	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"bootstrapServers": pulumi.String(args.Connection().BootstrapServers)})
 }
 
 // Hosts returns every host name of the nodes and of the cluster, for the certificate.
@@ -155,12 +158,16 @@ func (c *Cluster) provision(ctx *pulumi.Context, p pool) error {
 		return fmt.Errorf("creating service %q: %w", p.headless(), err)
 	}
 
+	options := slices.Concat([]pulumi.ResourceOption{
+		pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{headless}), volume.KeepTemplate(), rollTimeouts(),
+	}, c.args.Guard.Options)
+	if p.has(roleBroker) {
+		options = append(options, c.args.BrokerOptions...)
+	}
 	set, err := appsv1.NewStatefulSet(ctx, p.name, &appsv1.StatefulSetArgs{
 		Metadata: meta(p.name),
 		Spec:     c.args.statefulSet(p),
-	}, slices.Concat([]pulumi.ResourceOption{
-		pulumi.Parent(c), pulumi.DependsOn([]pulumi.Resource{headless}), volume.KeepTemplate(), rollTimeouts(),
-	}, c.args.Guard.Options)...)
+	}, options...)
 	if err != nil {
 		return fmt.Errorf("creating stateful set %q: %w", p.name, err)
 	}

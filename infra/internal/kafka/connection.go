@@ -65,9 +65,9 @@ func (c Connection) protocol() string {
 }
 
 // Connection says how clients connect to this cluster.
-func (c *Cluster) Connection() Connection {
-	connection := Connection{BootstrapServers: BootstrapServers(c.args.Namespace.Name, c.args.ClusterDomain), Zone: c.args.Zones}
-	if c.args.Security.Enabled {
+func (args ClusterArgs) Connection() Connection {
+	connection := Connection{BootstrapServers: BootstrapServers(args.Namespace.Name, args.ClusterDomain), Zone: args.Zones}
+	if args.Security.Enabled {
 		connection.TLS, connection.Authority, connection.Mechanism = true, true, "PLAIN"
 	}
 	return connection

@@ -22,8 +22,8 @@ const podIndex = "metadata.labels['apps.kubernetes.io/pod-index']"
 func (args ClusterArgs) environment(p pool) []pod.Env {
 	host := fmt.Sprintf("$(POD_NAME).%s", args.domain(p.headless()))
 	bind, advertised, protocols := listenerValues(listeners(args.Security), p, host)
-	replication := strconv.Itoa(args.Topology.ReplicationFactor())
-	minISR := strconv.Itoa(args.Topology.MinInSyncReplicas())
+	replication := strconv.Itoa(args.Topology.DefaultReplicas())
+	minISR := strconv.Itoa(MinInSyncReplicas(args.Topology.DefaultReplicas()))
 	heap := args.Heap.Value() / (1 << 20)
 
 	env := []pod.Env{

@@ -151,7 +151,7 @@ func TestMoreBrokersDontChangeTheOthers(t *testing.T) {
 		args, p := testArgs(topology), topology.pools()[0]
 		return fmt.Sprint(args.environment(p), args.guardEnvironment(p), args.command(p))
 	}
-	for _, topology := range []Topology{{Brokers: 3}, {Brokers: 5, Voters: 5}, {Brokers: 3, Controllers: 3}} {
+	for _, topology := range []Topology{{Brokers: 1, Voters: 1}, {Brokers: 3}, {Brokers: 5, Voters: 5}, {Brokers: 3, Controllers: 3}} {
 		more := topology
 		more.Brokers += 2
 		if before, after := declared(topology), declared(more); before != after {
@@ -237,7 +237,7 @@ func TestTopology(t *testing.T) {
 		if got := test.topology.ReplicationFactor(); got != test.replication {
 			t.Errorf("%+v: %d copies, want %d", test.topology, got, test.replication)
 		}
-		if got := test.topology.MinInSyncReplicas(); got != test.isr {
+		if got := MinInSyncReplicas(test.topology.ReplicationFactor()); got != test.isr {
 			t.Errorf("%+v: %d in sync, want %d", test.topology, got, test.isr)
 		}
 		err := test.topology.Check()

@@ -19,9 +19,6 @@ const (
 	GuardPort     = 9095
 	GuardPortName = "guard"
 
-	// seeds is how many brokers a guard connects to first: as many as a partition has replicas, so that one of them is up.
-	seeds = 3
-
 	// endGrace is how long a node may wait before it stops, in seconds: a day, so that there is time to repair another
 	// node first.
 	endGrace = 24 * 60 * 60
@@ -45,7 +42,8 @@ func (args ClusterArgs) guardEnvironment(p pool) []pod.Env {
 		return fmt.Sprintf("%s-%s.%s", p.name, index, args.domain(p.headless()))
 	}
 	brokers := args.Topology.pools()[0]
-	servers := make([]string, min(seeds, brokers.count))
+	// As many as partitions had replicas from the start, so that one of them is up. It stays the same when brokers are added.
+	servers := make([]string, args.Topology.DefaultReplicas())
 	for i := range servers {
 		servers[i] = fmt.Sprintf("%s:%d", node(brokers, strconv.Itoa(i)), InternalPort)
 	}

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	batchv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/batch/v1"
 	corev1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/core/v1"
 	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"shopstream/infra/internal/label"
 	"shopstream/infra/internal/namespace"
@@ -29,7 +32,7 @@ type Topic struct {
 	Config            map[string]string `json:"config,omitempty"`
 }
 
-// TopicsArgs describes the Job that creates and updates the declared topics and grants.
+// TopicsArgs describes the Jobs that create and update the declared topics and grants, move partitions, and end upgrades.
 type TopicsArgs struct {
 	Namespace *namespace.Namespace
 	Image     string
@@ -41,8 +44,12 @@ type TopicsArgs struct {
 	Users  []string
 	Grants []Grant
 
-	// External means that others run the cluster: what the Job may not change there, it only compares.
-	External bool
+	// Moving is how partitions are moved between the brokers. Nil means that others run the cluster: what the Job may not
+	// change there, it only compares.
+	Moving *Moving
+
+	// Finalize says when features are finalized. Nil leaves them as they are.
+	Finalize *Finalize
 
 	// Env and Files are what the Job needs to connect. Secrets are those that Env refers to: if their content changes, the
 	// Job runs again.
@@ -50,8 +57,30 @@ type TopicsArgs struct {
 	Files   []pod.File
 	Secrets []*secret.Secret
 
-	// Options are additional options of the Job.
+	// Options are additional options of everything that runs the image.
 	Options []pulumi.ResourceOption
+}
+
+// Moving is how partitions are moved.
+type Moving struct {
+	Brokers int
+
+	// Rate is how many bytes per second each broker may send, and receive, while partitions are moved.
+	Rate resource.Quantity
+
+	// Storage is the size of each broker's volume, and so the most that is moved to it.
+	Storage resource.Quantity
+}
+
+// patience is the deadline of a Job that may move partitions: ten minutes for everything else, and twice the time it
+// takes to move all that the brokers can hold, one partition at a time.
+func (m *Moving) patience() time.Duration {
+	const rest = 10 * time.Minute
+	if m == nil {
+		return rest
+	}
+	seconds := 2 * float64(m.Brokers) * m.Storage.AsApproximateFloat64() / m.Rate.AsApproximateFloat64()
+	return rest + time.Duration(min(seconds, (365*24*time.Hour).Seconds()))*time.Second
 }
 
 // Topics is the finished Job: resources that depend on it find the topics.
@@ -70,41 +99,64 @@ func NewTopics(ctx *pulumi.Context, name string, args *TopicsArgs, opts ...pulum
 	if err != nil {
 		return nil, err
 	}
-	meta := &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(label.Standard(TopicsName, "job"))}
-	if len(args.Secrets) > 0 {
-		meta.Annotations = pulumi.StringMap{secret.ChecksumAnnotation: secret.Checksum(args.Secrets...)}
-	}
 	jobName := TopicsName + "-" + digest(args.Image, env)
-	_, err = batchv1.NewJob(ctx, TopicsName, &batchv1.JobArgs{
-		Metadata: label.Meta(jobName, args.Namespace.Ref, label.Standard(TopicsName, "job")),
+	meta := label.Meta(jobName, args.Namespace.Ref, label.Standard(TopicsName, jobComponent))
+	// One that has failed, or was left by a run that was cut off, is made anew: it goes on where that one stopped.
+	meta.Annotations = pulumi.StringMap{"pulumi.com/replaceUnready": pulumi.String("true")}
+	patience := args.Moving.patience()
+	declared, err := batchv1.NewJob(ctx, TopicsName, &batchv1.JobArgs{
+		Metadata: meta,
 		Spec: &batchv1.JobSpecArgs{
 			BackoffLimit:          pulumi.Int(6),
-			ActiveDeadlineSeconds: pulumi.Int(600),
-			Template: &corev1.PodTemplateSpecArgs{
-				Metadata: meta,
-				Spec: &corev1.PodSpecArgs{
-					RestartPolicy:                pulumi.String("OnFailure"),
-					EnableServiceLinks:           pulumi.Bool(false),
-					AutomountServiceAccountToken: pulumi.Bool(false),
-					SecurityContext:              pod.Security(args.User),
-					Volumes:                      pod.FileVolumes(args.Files),
-					Containers: corev1.ContainerArray{corev1.ContainerArgs{
-						Name:            pulumi.String(TopicsName),
-						Image:           pulumi.String(args.Image),
-						ImagePullPolicy: pulumi.String("IfNotPresent"),
-						Env:             pod.EnvVars(env),
-						Resources:       args.Resources.Requirements(),
-						SecurityContext: pod.ContainerSecurity(),
-						VolumeMounts:    pod.FileMounts(args.Files),
-					}},
-				},
-			},
+			ActiveDeadlineSeconds: pulumi.Int(int(patience.Seconds())),
+			Template:              args.template(jobComponent, env),
 		},
-	}, slices.Concat([]pulumi.ResourceOption{pulumi.Parent(t)}, args.Options)...)
+	}, slices.Concat([]pulumi.ResourceOption{
+		pulumi.Parent(t), pulumi.Timeouts(&pulumi.CustomTimeouts{Create: (patience + time.Minute).String()}),
+	}, args.Options)...)
 	if err != nil {
 		return nil, fmt.Errorf("creating job %q: %w", jobName, err)
 	}
+	if err := t.finalize(ctx, args, env, declared); err != nil {
+		return nil, err
+	}
 	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{})
+}
+
+const (
+	jobComponent      = "job"
+	finalizeComponent = "finalize"
+)
+
+// template is the pod of each of the Jobs. What it runs is told by the arguments; none declares the topics.
+func (args TopicsArgs) template(component string, env []pod.Env, arguments ...string) *corev1.PodTemplateSpecArgs {
+	meta := &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(label.Standard(TopicsName, component))}
+	if len(args.Secrets) > 0 {
+		meta.Annotations = pulumi.StringMap{secret.ChecksumAnnotation: secret.Checksum(args.Secrets...)}
+	}
+	container := corev1.ContainerArgs{
+		Name:            pulumi.String(TopicsName),
+		Image:           pulumi.String(args.Image),
+		ImagePullPolicy: pulumi.String("IfNotPresent"),
+		Env:             pod.EnvVars(env),
+		Resources:       args.Resources.Requirements(),
+		SecurityContext: pod.ContainerSecurity(),
+		VolumeMounts:    pod.FileMounts(args.Files),
+	}
+	if len(arguments) > 0 {
+		container.Args = pulumi.ToStringArray(arguments)
+	}
+	return &corev1.PodTemplateSpecArgs{
+		Metadata: meta,
+		Spec: &corev1.PodSpecArgs{
+			RestartPolicy:                pulumi.String("Never"), // a pod for each attempt, so that its log stays
+			EnableServiceLinks:           pulumi.Bool(false),
+			AutomountServiceAccountToken: pulumi.Bool(false),
+			SecurityContext:              pod.Security(args.User),
+			Volumes:                      pod.FileVolumes(args.Files),
+			Containers:                   corev1.ContainerArray{container},
+		},
+	}
 }
 
 // Environment returns the Job's environment.
@@ -121,8 +173,13 @@ func (args TopicsArgs) Environment() ([]pod.Env, error) {
 		}
 		env = append(env, pod.Value("ACLS", string(access)))
 	}
-	if args.External {
+	if args.Moving == nil {
 		env = append(env, pod.Value("EXTERNAL", "true"))
+	} else {
+		env = append(env,
+			pod.Value("BROKERS", strconv.Itoa(args.Moving.Brokers)),
+			pod.Value("MOVE_BYTES_PER_SECOND", strconv.FormatInt(args.Moving.Rate.Value(), 10)),
+		)
 	}
 	return append(env, args.Env...), nil
 }

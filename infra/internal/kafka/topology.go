@@ -67,8 +67,15 @@ func (t Topology) Check() error {
 // ReplicationFactor is the number of replicas of every partition.
 func (t Topology) ReplicationFactor() int { return min(t.Brokers, 3) }
 
-// MinInSyncReplicas is how many replicas must have a record before it is acknowledged.
-func (t Topology) MinInSyncReplicas() int { return MinInSyncReplicas(t.ReplicationFactor()) }
+// DefaultReplicas is the number of replicas in the nodes' own settings. If brokers are controllers too, it follows from the
+// number of voters, which never changes, so that no node restarts when brokers are added. The topics Job gives all topics,
+// including Kafka's internal ones, as many replicas as ReplicationFactor.
+func (t Topology) DefaultReplicas() int {
+	if t.Controllers > 0 {
+		return t.ReplicationFactor()
+	}
+	return min(t.Quorum(), 3)
+}
 
 // MinInSyncReplicas is how many of so many replicas must have a record before it is acknowledged: all but one, so that
 // one broker may be down, for a restart or for good, without loss and without refused writes.

@@ -26,6 +26,10 @@ func Demands(c config.Config) []Demand {
 	node.Memory.Add(GuardResources().Memory)
 	list := []Demand{{Name: "topics job", Pods: 1, Resources: TopicsResources()}}
 	if !c.Kafka.IsExternal() {
+		list = append(list, Demand{Name: "drain job", Pods: 1, Resources: TopicsResources()})
+		if c.Kafka.Finalize {
+			list = append(list, Demand{Name: "finalize job", Pods: 1, Resources: TopicsResources()})
+		}
 		list = append(list, Demand{Name: "kafka brokers", Pods: c.Kafka.Brokers, Resources: node})
 	}
 	if c.Kafka.Controllers > 0 {

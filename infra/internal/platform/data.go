@@ -2,6 +2,7 @@ package platform
 
 import (
 	"slices"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -42,13 +43,24 @@ func (p platform) declareData(
 	}
 	connection, ready := p.externalConnection(), credentials.secrets
 	if !p.config.Kafka.IsExternal() {
-		cluster, err := p.declareKafka(ctx, namespaces[plan.DataNamespace], images, credentials, opts...)
+		brokers := p.kafkaArgs(ctx, namespaces[plan.DataNamespace], images, credentials)
+		connection = brokers.Connection()
+		admin, err := kafka.NewAdmin(ctx, p.topicsArgs(namespaces[plan.AppNamespace], images, connection, credentials),
+			append(slices.Clone(opts), pulumi.DependsOn(append(credentials.secrets, images.After(plan.TopicsJob)...)))...)
 		if err != nil {
 			return data{}, err
 		}
-		connection, ready = cluster.Connection(), []pulumi.Resource{cluster}
+		if brokers.BrokerOptions, err = p.drainFirst(ctx, admin); err != nil {
+			return data{}, err
+		}
+		cluster, err := kafka.NewCluster(ctx, kafka.Name, brokers,
+			append(slices.Clone(opts), pulumi.DependsOn(append(credentials.secrets, images.After(kafka.GuardName)...)))...)
+		if err != nil {
+			return data{}, err
+		}
+		ready = []pulumi.Resource{cluster}
 	}
-	topics, err := p.declareTopics(ctx, namespaces[plan.AppNamespace], images, connection, credentials,
+	topics, err := kafka.NewTopics(ctx, plan.TopicsJob, p.topicsArgs(namespaces[plan.AppNamespace], images, connection, credentials),
 		append(opts, pulumi.DependsOn(append(ready, images)))...)
 	if err != nil {
 		return data{}, err
@@ -56,11 +68,11 @@ func (p platform) declareData(
 	return data{kafka: connection, topics: topics, credentials: credentials, database: database}, nil
 }
 
-func (p platform) declareKafka(
-	ctx *pulumi.Context, ns *namespace.Namespace, images *image.Images, credentials kafkaCredentials, opts ...pulumi.ResourceOption,
-) (*kafka.Cluster, error) {
+func (p platform) kafkaArgs(
+	ctx *pulumi.Context, ns *namespace.Namespace, images *image.Images, credentials kafkaCredentials,
+) *kafka.ClusterArgs {
 	c := p.config
-	return kafka.NewCluster(ctx, kafka.Name, &kafka.ClusterArgs{
+	return &kafka.ClusterArgs{
 		Namespace:     ns,
 		ClusterDomain: c.Cluster.Domain,
 		Image:         c.Kafka.Image,
@@ -77,29 +89,35 @@ func (p platform) declareKafka(
 		Guard: kafka.Guard{
 			Image: images.Reference(kafka.GuardName), Resources: plan.GuardResources(), LogLevel: c.LogLevel, Options: images.LoadFirst(),
 		},
-	}, append(opts, pulumi.DependsOn(append(credentials.secrets, images.After(kafka.GuardName)...)))...)
+	}
 }
 
-func (p platform) declareTopics(
-	ctx *pulumi.Context, ns *namespace.Namespace, images *image.Images, connection kafka.Connection, credentials kafkaCredentials,
-	opts ...pulumi.ResourceOption,
-) (*kafka.Topics, error) {
+func (p platform) topicsArgs(
+	ns *namespace.Namespace, images *image.Images, connection kafka.Connection, credentials kafkaCredentials,
+) *kafka.TopicsArgs {
+	c := p.config.Kafka
 	args := &kafka.TopicsArgs{
 		Namespace: ns,
 		Image:     images.Reference(plan.TopicsJob),
 		User:      app.User,
 		Resources: plan.TopicsResources(),
 		Topics:    plan.Topics(p.config),
-		External:  p.config.Kafka.IsExternal(),
 		Env:       connection.EnvVars(p.login(plan.TopicsJob)),
 		Files:     credentials.files,
 		Secrets:   credentials.topics,
 		Options:   images.LoadFirst(),
 	}
-	if p.config.Kafka.Secure {
+	if c.IsExternal() {
+		return args
+	}
+	args.Moving = &kafka.Moving{Brokers: c.Brokers, Rate: c.MoveRate, Storage: c.Storage}
+	if c.Finalize {
+		args.Finalize = &kafka.Finalize{Image: c.Image, After: time.Duration(c.FinalizeAfter)}
+	}
+	if c.Secure {
 		args.Users, args.Grants = plan.Clients(p.config), plan.Grants(p.config)
 	}
-	return kafka.NewTopics(ctx, plan.TopicsJob, args, opts...)
+	return args
 }
 
 // database is what a service needs to connect to the database.

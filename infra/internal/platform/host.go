@@ -18,6 +18,7 @@ import (
 
 	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/image"
+	"shopstream/infra/internal/job"
 	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/secret"
 )
@@ -54,6 +55,9 @@ type Host struct {
 	// compatibility returns the featureCompatibilityVersion of the database in that kubeconfig context.
 	compatibility func(kubeContext string) (string, error)
 
+	// run runs a CronJob of the cluster in that kubeconfig context once, and returns its log.
+	run func(kubeContext string, run job.Job) (string, error)
+
 	// hook has pulumi call a function before it changes a resource, also in a preview; nil where nothing is ever changed.
 	hook func(ctx *pulumi.Context, name string, call pulumi.ResourceHookFunction) (*pulumi.ResourceHook, error)
 
@@ -82,6 +86,7 @@ func ThisMachine() Host {
 		namespaces:     kubectlNamespaces,
 		storageClasses: kubectlStorageClasses,
 		compatibility:  kubectlCompatibility,
+		run:            kubectlRun,
 		hook:           beforeChanges,
 		random:         rand.Reader,
 

@@ -3,10 +3,14 @@ package platform
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"shopstream/infra/internal/job"
+	"shopstream/infra/internal/kafka"
+	"shopstream/infra/internal/plan"
 	"shopstream/infra/internal/refuse"
 )
 
@@ -62,9 +66,26 @@ func (p platform) refuseChanges(ctx *pulumi.Context, old, new resource.PropertyM
 	if err != nil {
 		return err
 	}
-	err = errors.Join(refuse.Changes(was, is, p.config.Accept), p.checkExpandable(ctx, refuse.Growths(was, is)), p.checkCompatible(ctx, was, is))
+	err = errors.Join(refuse.Changes(was, is, p.config.Accept), p.checkExpandable(ctx, refuse.Growths(was, is)), p.checkCompatible(ctx, was, is), p.checkFeatures(ctx, was, is))
 	if err != nil {
 		return fmt.Errorf("refused, and nothing was changed:\n%w", err)
 	}
 	return nil
+}
+
+// checkFeatures refuses an older Kafka that would not start. Only an up asks the brokers, by a Job.
+func (p platform) checkFeatures(ctx *pulumi.Context, was, is refuse.Settings) error {
+	if !refuse.OlderKafka(was, is, p.config.Accept) {
+		return nil
+	}
+	if ctx.DryRun() {
+		return ctx.Log.Warn("This preview can't tell whether the older Kafka would start: an up looks first to what the cluster's features are finalized.", nil)
+	}
+	features, err := p.host.run(p.config.Cluster.Context, job.Job{
+		Namespace: plan.AppNamespace, CronJob: kafka.AdminName, Name: kafka.FeaturesName, Arguments: []string{kafka.FeaturesCommand}, Patience: 5 * time.Minute,
+	})
+	if err != nil {
+		return refuse.Unknown(was, is, err)
+	}
+	return refuse.Unstartable(was, is, features)
 }

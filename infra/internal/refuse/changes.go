@@ -61,21 +61,14 @@ func kafkaChanges(before, now Settings) []refusal {
 			why: "restarted nodes could not connect to those that still run, and the first one would never be in sync again", instead: "set it back, or " + otherStack})
 	}
 	switch {
-	case was.Copies != is.Copies:
+	case is.Copies < was.Copies:
 		found = append(found, refusal{key: "kafka.brokers", was: strconv.Itoa(was.Brokers), is: strconv.Itoa(is.Brokers),
-			why:     fmt.Sprintf("every partition has %d replicas, and would need %d", was.Copies, is.Copies),
-			instead: "keep as many brokers as there are, or " + otherStack})
-	case is.Brokers < was.Brokers:
+			why:     fmt.Sprintf("every partition has %d replicas, each on another broker", was.Copies),
+			instead: fmt.Sprintf("keep %d brokers or more, or %s", was.Copies, otherStack)})
+	case is.Copies > was.Copies && is.Controllers > 0:
 		found = append(found, refusal{key: "kafka.brokers", was: strconv.Itoa(was.Brokers), is: strconv.Itoa(is.Brokers),
-			why:     "a broker that is removed takes its replicas with it",
-			instead: fmt.Sprintf("move the replicas of brokers %d to %d to the others (kafka-reassign-partitions.sh)", is.Brokers, was.Brokers-1),
-			accept:  true})
-	}
-	if older(is.Image, was.Image) {
-		found = append(found, refusal{key: "kafka.image", was: was.Image, is: is.Image,
-			why:     "an older Kafka doesn't start if the cluster's features are finalized for a newer one",
-			instead: "check with kafka-features.sh describe that FinalizedVersionLevel of metadata.version is not newer",
-			accept:  true})
+			why:     fmt.Sprintf("with separate controllers, the running brokers would be restarted while every partition has only %d replicas", was.Copies),
+			instead: otherStack})
 	}
 	return append(found, volumeChanges("kafka", was.Storage, is.Storage, was.StorageClass, is.StorageClass)...)
 }

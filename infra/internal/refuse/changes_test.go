@@ -39,16 +39,16 @@ func TestHarmfulChangesAreRefused(t *testing.T) {
 		"a smaller one of MongoDB's": {set{}, set{"mongo": `{"storage": "1Gi"}`}, []string{"mongo.storage: 2Gi → 1Gi"}, ""},
 		"another class":              {set{}, set{"kafka": `{"storageClass": "fast"}`}, []string{"kafka.storageClass: (none) → fast"}, ""},
 		"more brokers":               {set{}, set{"kafka": `{"brokers": 5}`}, nil, ""},
-		"fewer brokers":              {set{"kafka": `{"brokers": 5}`}, set{}, []string{"kafka.brokers: 5 → 3", "brokers 3 to 4"}, "kafka.brokers"},
-		"from one to three":          {set{"kafka": `{"brokers": 1}`}, set{"kafka": `{"brokers": 3, "voters": 1}`}, []string{"has 1 replicas, and would need 3"}, ""},
+		"fewer brokers":              {set{"kafka": `{"brokers": 5}`}, set{}, nil, ""},
+		"too few brokers":            {set{"kafka": `{"brokers": 5, "voters": 1}`}, set{"kafka": `{"brokers": 2, "voters": 1}`}, []string{"kafka.brokers: 5 → 2", "has 3 replicas", "keep 3 brokers"}, ""},
+		"from one to three":          {set{"kafka": `{"brokers": 1}`}, set{"kafka": `{"brokers": 3, "voters": 1}`}, nil, ""},
+		"beside controllers":         {set{"kafka": `{"brokers": 1, "controllers": 3}`}, set{"kafka": `{"controllers": 3}`}, []string{"kafka.brokers: 1 → 3", "would be restarted"}, ""},
 		"from one to three, voters":  {set{"kafka": `{"brokers": 1}`}, set{}, []string{"1 voting brokers → 3 voting brokers", "kafka.voters to 1"}, ""},
 		"controllers of their own":   {set{}, set{"kafka": `{"controllers": 3}`}, []string{"3 voting brokers → 3 separate controllers"}, ""},
 		"voters written out":         {set{}, set{"kafka": `{"voters": 3}`}, nil, ""},
 		"secured while it runs":      {set{}, set{"kafka": `{"secure": true}`}, []string{"kafka.secure: false → true"}, ""},
 		"another domain":             {set{}, set{"cluster": `{"domain": "example.org"}`}, []string{"cluster.domain: cluster.local → example.org"}, ""},
 		"a newer Kafka":              {set{"kafka": `{"image": "apache/kafka:4.1.0"}`}, set{}, nil, ""},
-		"an older Kafka":             {set{}, set{"kafka": `{"image": "mirror:5000/kafka:4.1.0@sha256:00"}`}, []string{"kafka.image", "finalized"}, "kafka.image"},
-		"a Kafka of no number":       {set{}, set{"kafka": `{"image": "kafka:ours"}`}, nil, ""},
 		"the next MongoDB":           {set{"mongo": `{"image": "mongo:7.0.4"}`}, set{}, nil, ""},
 		"the next but one":           {set{"mongo": `{"image": "mongo:6.0.4"}`}, set{}, []string{"mongo.image: mongo:6.0.4 → mongo:8", "upgrade to 7 first"}, ""},
 		"an older MongoDB":           {set{}, set{"mongo": `{"image": "mongo:7.0.4"}`}, []string{"featureCompatibilityVersion"}, "mongo.image"},
@@ -58,7 +58,7 @@ func TestHarmfulChangesAreRefused(t *testing.T) {
 		"brokers of its own again":   {set{"kafka": external}, set{}, []string{"kafka.external: b-1:9096 → (none)", "stay in the old cluster"}, "kafka.external"},
 		"brokers of yet others":      {set{"kafka": external}, set{"kafka": `{"external": {"bootstrapServers": ["c-1:9096"]}}`}, []string{"kafka.external: b-1:9096 → c-1:9096"}, "kafka.external"},
 		"one broker more":            {set{"kafka": external}, set{"kafka": `{"external": {"bootstrapServers": ["b-2:9096", "b-1:9096"], "tls": false}}`}, nil, ""},
-		"fewer partitions":           {set{}, set{"topics": `{"orders": {"partitions": 3}}`}, []string{"topics.orders.partitions: 6 → 3"}, ""},
+		"fewer partitions":           {set{}, set{"topics": `{"orders": {"partitions": 3}}`}, []string{"topics.orders.partitions: 24 → 3"}, ""},
 		"another name":               {set{}, set{"topics": `{"orders": {"name": "sales"}}`}, []string{"topics.orders.name: orders → sales"}, "topics.orders.name"},
 		"two at once":                {set{}, set{"topics": `{"orders": {"name": "sales"}}`, "kafka": `{"secure": true}`}, []string{"topics.orders.name", "kafka.secure"}, ""},
 		"a smaller one of dumps": {
@@ -88,6 +88,45 @@ func TestHarmfulChangesAreRefused(t *testing.T) {
 			}
 			if err := Changes(before, now, []string{test.accept}); (err == nil) != (len(test.wants) == 0) {
 				t.Errorf("with %q accepted: %v", test.accept, err)
+			}
+		})
+	}
+}
+
+func TestAnOlderKafkaThatCannotStartIsRefused(t *testing.T) {
+	const level29 = `{"group.version":1,"metadata.version":29}`
+	for name, test := range map[string]struct {
+		was, is, features string
+		asks              bool
+		wants             []string
+	}{
+		"an older one, not finalized":    {"apache/kafka:4.3.1", "mirror:5000/kafka:4.2.0@sha256:00", level29 + "\n", true, nil},
+		"an older one, finalized":        {"apache/kafka:4.3.1", "apache/kafka:4.1.2", "a line before it\n" + level29, true, []string{"4.3.1 → apache/kafka:4.1.2", "finalized at 29", "no more than 27"}},
+		"of the same release":            {"apache/kafka:4.2.1", "apache/kafka:4.2.0", level29, true, nil},
+		"of a release that is not known": {"apache/kafka:4.3.1", "apache/kafka:3.9.0", level29, true, []string{"not known here", `add "kafka.image" to accept`}},
+		"nothing was found out":          {"apache/kafka:4.3.1", "apache/kafka:4.2.0", "boom", true, []string{"could not be found out", `add "kafka.image" to accept`}},
+		"a newer one":                    {"apache/kafka:4.1.0", "apache/kafka:4.3.1", "", false, nil},
+		"of no number":                   {"apache/kafka:4.1.0", "kafka:ours", "", false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, now := Settings{Kafka: Kafka{Image: test.was}}, Settings{Kafka: Kafka{Image: test.is}}
+			if asks := OlderKafka(before, now, nil); asks != test.asks {
+				t.Fatalf("the features matter: %t", asks)
+			}
+			if OlderKafka(before, now, []string{"kafka.image"}) {
+				t.Error("it was accepted, and is refused")
+			}
+			if !test.asks {
+				return
+			}
+			err := Unstartable(before, now, test.features)
+			if (err == nil) != (len(test.wants) == 0) {
+				t.Fatalf("err = %v", err)
+			}
+			for _, want := range test.wants {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error lacks %q: %v", want, err)
+				}
 			}
 		})
 	}

@@ -91,8 +91,8 @@ func try(t *testing.T, s *stage, f fault) result {
 
 // stages provides a stage, the same one until a test on it fails.
 type stages struct {
-	manifest, bin string
-	current       *stage
+	manifest, bin, release string
+	current                *stage
 }
 
 func (s *stages) take(t *testing.T) *stage {
@@ -106,7 +106,7 @@ func (s *stages) take(t *testing.T) *stage {
 	}
 	starting, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	if s.current, err = newStage(starting, stageOptions{Manifest: s.manifest, Bin: s.bin, Dir: dir}); err != nil {
+	if s.current, err = newStage(starting, stageOptions{Manifest: s.manifest, Bin: s.bin, Dir: dir, Release: s.release}); err != nil {
 		t.Fatalf("%v (logs are kept in %s)", err, dir)
 	}
 	return s.current

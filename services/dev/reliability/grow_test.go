@@ -18,7 +18,7 @@ import (
 // and back, no shopper is refused, nothing is lost, and no partition falls below its
 // min.insync.replicas, checked every second.
 func TestBrokersGrowAndShrinkUnderLoad(t *testing.T) {
-	s := growingStage(t, manifestOrSkip(t))
+	s := ownStage(t, manifestOrSkip(t), "")
 	load, sampled := loaded(t, s)
 
 	if err := s.brokers.Grow(t.Context(), 2); err != nil {
@@ -51,7 +51,7 @@ func TestBrokersGrowAndShrinkUnderLoad(t *testing.T) {
 // A single broker becomes three under load: every partition gets three replicas, two of
 // which must be in sync from then on.
 func TestASingleBrokerBecomesThreeUnderLoad(t *testing.T) {
-	s := growingStage(t, filepath.Join(filepath.Dir(manifestOrSkip(t)), "small.yaml"))
+	s := ownStage(t, filepath.Join(filepath.Dir(manifestOrSkip(t)), "small.yaml"), "")
 	load, sampled := loaded(t, s)
 	if err := s.brokers.Grow(t.Context(), 2); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestASingleBrokerBecomesThreeUnderLoad(t *testing.T) {
 
 // An interrupted drain is continued by the next one.
 func TestAnInterruptedDrainIsContinued(t *testing.T) {
-	s := growingStage(t, manifestOrSkip(t))
+	s := ownStage(t, manifestOrSkip(t), "")
 	if err := s.brokers.Grow(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -92,9 +92,11 @@ func TestAnInterruptedDrainIsContinued(t *testing.T) {
 	}
 }
 
-func growingStage(t *testing.T, manifest string) *stage {
+// ownStage is a stage that no other test goes on with. An empty release of Kafka is
+// the current one.
+func ownStage(t *testing.T, manifest, release string) *stage {
 	t.Helper()
-	stages := &stages{manifest: manifest, bin: buildServices(t)}
+	stages := &stages{manifest: manifest, bin: buildServices(t), release: release}
 	s := stages.take(t)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -157,14 +159,15 @@ func drainTopics(t *testing.T, s *stage, brokers int) {
 	runTopics(t, s, brokers, "drain")
 }
 
-func runTopics(t *testing.T, s *stage, brokers int, arguments ...string) {
+func runTopics(t *testing.T, s *stage, brokers int, arguments ...string) string {
 	t.Helper()
 	start := time.Now()
-	output, err := s.platform.run(t.Context(), "topics", []string{"TOPICS=" + declaredTopics(t, min(3, brokers)), fmt.Sprintf("BROKERS=%d", brokers)}, arguments...)
+	output, err := s.platform.run(t.Context(), "topics", []string{"TOPICS=" + declaredTopics(t, min(3, brokers)), fmt.Sprintf("BROKERS=%d", brokers), "FINALIZE_AFTER=3s"}, arguments...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("topics %s with %d brokers took %s:\n%s", strings.Join(arguments, " "), brokers, time.Since(start).Round(time.Millisecond), output)
+	return output
 }
 
 func shares(t *testing.T, s *stage) (held, led map[int32]int) {

@@ -25,7 +25,7 @@ import (
 // shopper is refused, and no partition falls below its min.insync.replicas, checked every
 // second.
 func TestAGuardedRollRefusesNobody(t *testing.T) {
-	s := guardedStage(t)
+	s := ownStage(t, manifestOrSkip(t), "")
 	urls := startGuards(t, s)
 	load, err := s.begin(t.Context())
 	if err != nil {
@@ -33,7 +33,15 @@ func TestAGuardedRollRefusesNobody(t *testing.T) {
 	}
 	sampled := sampleInSync(t, s)
 	retry.Sleep(t.Context(), 3*time.Second)
-	for node := s.brokers.Nodes() - 1; node >= 0; node-- { // in a StatefulSet's order
+	roll(t, s, urls)
+	judge(t, load, sampled)
+}
+
+// roll restarts all nodes in a StatefulSet's order, each when its guard lets it go
+// and the next when the guard says that it is in sync.
+func roll(t *testing.T, s *stage, urls []string) {
+	t.Helper()
+	for node := s.brokers.Nodes() - 1; node >= 0; node-- {
 		if err := askGuard(t.Context(), urls[node]+"/stop"); err != nil {
 			t.Fatal(err)
 		}
@@ -47,13 +55,12 @@ func TestAGuardedRollRefusesNobody(t *testing.T) {
 		awaitGuard(t, urls[node]+"/ready")
 		t.Logf("node %d was back in sync after %s", node, time.Since(start).Round(time.Millisecond))
 	}
-	judge(t, load, sampled)
 }
 
 // While a broker is down, no other one may stop; once it is back in sync, the roll continues
 // by itself.
 func TestAGuardedRollWaitsForABrokerThatIsDown(t *testing.T) {
-	s := guardedStage(t)
+	s := ownStage(t, manifestOrSkip(t), "")
 	urls := startGuards(t, s)
 	if err := s.brokers.Kill(0); err != nil {
 		t.Fatal(err)
@@ -86,7 +93,7 @@ func TestAGuardedRollWaitsForABrokerThatIsDown(t *testing.T) {
 
 // If all are told to stop, as when the stack is destroyed, all may stop.
 func TestAllBrokersMayStopTogether(t *testing.T) {
-	s := guardedStage(t)
+	s := ownStage(t, manifestOrSkip(t), "")
 	urls := startGuards(t, s)
 	if err := s.brokers.Kill(0); err != nil { // so that the cluster can do without none of the others
 		t.Fatal(err)
@@ -102,21 +109,6 @@ func TestAllBrokersMayStopTogether(t *testing.T) {
 		})
 	}
 	all.Wait()
-}
-
-func guardedStage(t *testing.T) *stage {
-	t.Helper()
-	stages := &stages{manifest: manifestOrSkip(t), bin: buildServices(t)}
-	s := stages.take(t)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("logs are kept in %s", s.dir)
-			stages.fail()
-			return
-		}
-		stages.discard()
-	})
-	return s
 }
 
 // startGuards starts a guard for each node, and returns their addresses. Each has its own

@@ -43,6 +43,8 @@ type stageOptions struct {
 	Bin string
 	// Dir is the folder for the brokers' data, the database and all logs.
 	Dir string
+	// Release is the release of Kafka; empty is the current one.
+	Release string
 }
 
 // newStage starts everything and waits until it is ready.
@@ -56,7 +58,7 @@ func newStage(ctx context.Context, o stageOptions) (*stage, error) {
 		return nil, err
 	}
 	s := &stage{dir: o.Dir, network: newNetwork(), ordersPerSecond: 50}
-	if s.brokers, err = cluster.Start(ctx, cluster.Options{Manifest: manifest, Dir: filepath.Join(o.Dir, "brokers"), Route: s.network.route}); err != nil {
+	if s.brokers, err = cluster.Start(ctx, cluster.Options{Manifest: manifest, Dir: filepath.Join(o.Dir, "brokers"), Route: s.network.route, Release: o.Release}); err != nil {
 		return nil, fmt.Errorf("starting the brokers: %w", err)
 	}
 	if err := s.prepare(ctx, o); err != nil {

@@ -38,6 +38,8 @@ type Options struct {
 	Secrets Secrets
 	// Env overrides the manifest's environment.
 	Env map[string]string
+	// Release is the release of Kafka, such as 4.1.2; empty is the current one.
+	Release string
 }
 
 // Who connects to a node, besides single nodes.
@@ -71,11 +73,10 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	jars, err := Jars(ctx)
-	if err != nil {
+	c := &Cluster{options: o, java: java, ports: map[[2]int]string{}}
+	if err := c.Use(ctx, o.Release); err != nil {
 		return nil, err
 	}
-	c := &Cluster{options: o, java: java, jars: jars, ports: map[[2]int]string{}}
 	if err := c.add(ctx, o.Manifest.replicas); err != nil {
 		return nil, err
 	}
@@ -94,6 +95,17 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Use has nodes that are started from now on run another release of Kafka; empty is
+// the current one.
+func (c *Cluster) Use(ctx context.Context, release string) error {
+	jars, err := Jars(ctx, release)
+	if err != nil {
+		return err
+	}
+	c.jars = jars
+	return nil
 }
 
 func (c *Cluster) route(from, to int, real string) string {

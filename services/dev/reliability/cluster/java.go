@@ -45,16 +45,17 @@ func Java(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-// Jars returns the folder with Apache Kafka's jars. Maven downloads them once,
-// checks them against the repository's checksums, and keeps them in the user's
-// cache folder, under a name that changes with the versions.
-func Jars(ctx context.Context) (string, error) {
+// Jars returns the folder with the jars of a release of Apache Kafka; empty is the
+// one in pom.xml. Maven downloads them once, checks them against the repository's
+// checksums, and keeps them in the user's cache folder, under a name that changes
+// with the versions.
+func Jars(ctx context.Context, release string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("finding the cache folder: %w", err)
 	}
 	sum := sha256.Sum256(pom)
-	dir := filepath.Join(cache, "shopstream", "kafka-"+hex.EncodeToString(sum[:6]))
+	dir := filepath.Join(cache, "shopstream", "kafka-"+release+hex.EncodeToString(sum[:6]))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -77,8 +78,12 @@ func Jars(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("writing %s: %w", project, err)
 	}
 	var output bytes.Buffer
-	fetch := exec.CommandContext(ctx, mvn, "--quiet", "--batch-mode", "--strict-checksums", "--file", project,
-		"dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(partial, "jars"))
+	arguments := []string{"--quiet", "--batch-mode", "--strict-checksums", "--file", project,
+		"dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=" + filepath.Join(partial, "jars")}
+	if release != "" {
+		arguments = append(arguments, "-Dkafka.version="+release)
+	}
+	fetch := exec.CommandContext(ctx, mvn, arguments...)
 	fetch.Stdout, fetch.Stderr = &output, &output
 	if err := fetch.Run(); err != nil {
 		return "", fmt.Errorf("fetching Apache Kafka's jars: %w\n%s", err, output.String())
