@@ -129,7 +129,7 @@ func TestConfigFaultsAreListedAllAtOnce(t *testing.T) {
 	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {contxt: a}\n  shopstream:kafka: {brokers: three}\n")
 	m.platform("up", "STACK=mine").fails().says("cluster.contxt", "kafka.brokers").doesNotSay("again").didNot("pulumi")
 	// Unreadable values, wrong values, and values that contradict each other.
-	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {contxt: a}\n  shopstream:logLevel: loud\n  shopstream:addons: {kedaNamespace: shop}\n  shopstream:services: {consumer: {max: 9}}\n")
+	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {contxt: a}\n  shopstream:logLevel: loud\n  shopstream:addons: {kedaNamespace: shop}\n  shopstream:services: {consumer: {max: 99}}\n")
 	for _, command := range []string{"up", "preview"} {
 		m.platform(command, "STACK=mine").fails().says("cluster.contxt", "logLevel", "addons.kedaNamespace", "services.consumer.max").didNot("pulumi", "minikube")
 	}
