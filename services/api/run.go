@@ -8,7 +8,6 @@ import (
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
-	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/lifecycle"
 	"shopstream/services/internal/telemetry"
 )
@@ -36,7 +35,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		return errors.Join(err, listener.Close())
 	}
 
-	h := health.New(reg, health.Check{Name: "kafka", Probe: kafkax.Announce(log, kafka.reachable)})
+	h := health.New(reg, health.Check{Name: "kafka", Probe: cfg.Kafka.Watch(log, kafka.reachable)})
 	engine := httpx.NewEngine(log, reg, h)
 	if err := newServer(cfg, kafka, readers, h, log, reg).routes(engine); err != nil {
 		return errors.Join(err, listener.Close())

@@ -7,7 +7,6 @@ import (
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
-	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/lifecycle"
 	"shopstream/services/internal/telemetry"
 )
@@ -39,7 +38,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		return err
 	}
 	h := health.New(reg,
-		health.Check{Name: "kafka", Probe: kafkax.Announce(log, cfg.Kafka.Probe(txn.client, cfg.needs()...))},
+		health.Check{Name: "kafka", Probe: cfg.Kafka.Watch(log, cfg.Kafka.Probe(txn.client, cfg.needs()...))},
 		health.Check{Name: "orders", Probe: worker.reader.Probe},
 		health.Check{Name: "totals", Probe: worker.restorer.totals.Probe},
 	)

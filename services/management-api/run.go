@@ -47,7 +47,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		return err
 	}
 	h := health.New(reg,
-		health.Check{Name: "kafka", Probe: kafkax.Announce(log, producer.Probe(
+		health.Check{Name: "kafka", Probe: cfg.Kafka.Watch(log, producer.Probe(
 			kafkax.Reads(cfg.Topics.Purchases), kafkax.Writes(cfg.Topics.DeadLetters), kafkax.Joins(cfg.GroupID)))},
 		health.Check{Name: "purchases", Probe: consumer.reader.Probe},
 		health.Check{Name: "mongo", Probe: mongox.Ping(database)},

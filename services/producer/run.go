@@ -39,7 +39,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	h := health.New(reg, health.Check{Name: "kafka", Probe: kafkax.Announce(log, producer.Probe(kafkax.Writes(cfg.Topic)))})
+	h := health.New(reg, health.Check{Name: "kafka", Probe: cfg.Kafka.Watch(log, producer.Probe(kafkax.Writes(cfg.Topic)))})
 	g := newGenerator(cfg, newMaker(cfg.Users, cfg.Currency, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))), producer, log, reg)
 
 	err = lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,

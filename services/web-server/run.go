@@ -37,7 +37,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	defer management.close()
 
 	h := health.New(reg,
-		health.Check{Name: "kafka", Probe: kafkax.Announce(log, producer.Probe(kafkax.Writes(cfg.PurchasesTopic)))},
+		health.Check{Name: "kafka", Probe: cfg.Kafka.Watch(log, producer.Probe(kafkax.Writes(cfg.PurchasesTopic)))},
 		// Optional, because buying works without it.
 		health.Check{Name: "management-api", Optional: true, Probe: management.ready},
 	)

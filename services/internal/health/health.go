@@ -8,6 +8,8 @@ package health
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -23,6 +25,10 @@ const (
 	// primary must not take every replica out of service.
 	tolerated = 1
 )
+
+// ErrLost is wrapped by the error of a probe whose client will never get an answer again:
+// only a restart of the service fixes that.
+var ErrLost = errors.New("lost")
 
 // Check probes one dependency.
 type Check struct {
@@ -66,15 +72,20 @@ func New(reg prometheus.Registerer, checks ...Check) *Health {
 	return h
 }
 
-// Run probes the dependencies until ctx ends.
+// Run probes the dependencies until ctx ends, or until one is lost: then it returns that
+// probe's error, so that the service ends.
 func (h *Health) Run(ctx context.Context) error {
+	ctx, lose := context.WithCancelCause(ctx)
+	defer lose(nil)
 	var wg sync.WaitGroup
 	for _, c := range h.checks {
 		wg.Go(func() {
 			tick := time.NewTicker(interval)
 			defer tick.Stop()
 			for ctx.Err() == nil { // select may choose a due tick although ctx has ended
-				h.probe(ctx, c)
+				if err := h.probe(ctx, c); errors.Is(err, ErrLost) {
+					lose(fmt.Errorf("probing %s: %w", c.Name, err))
+				}
 				select {
 				case <-ctx.Done():
 				case <-tick.C:
@@ -84,10 +95,13 @@ func (h *Health) Run(ctx context.Context) error {
 	}
 	wg.Wait()
 	<-ctx.Done()
+	if cause := context.Cause(ctx); errors.Is(cause, ErrLost) {
+		return cause
+	}
 	return nil
 }
 
-func (h *Health) probe(ctx context.Context, c Check) {
+func (h *Health) probe(ctx context.Context, c Check) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := c.Probe(ctx)
@@ -98,14 +112,15 @@ func (h *Health) probe(ctx context.Context, c Check) {
 		h.failures[c.Name] = 0
 		h.states[c.Name] = "up"
 		h.up.WithLabelValues(c.Name).Set(1)
-		return
+		return nil
 	}
 	h.failures[c.Name]++
 	if h.states[c.Name] == "up" && h.failures[c.Name] <= tolerated {
-		return
+		return err
 	}
 	h.states[c.Name] = "down: " + err.Error()
 	h.up.WithLabelValues(c.Name).Set(0)
+	return err
 }
 
 // Drain makes the service unready for good: it is about to stop.

@@ -3,6 +3,7 @@ package health_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -58,5 +59,30 @@ func TestReadinessFollowsTheDependencies(t *testing.T) {
 		h.Drain()
 		expect(false, "draining", "up")
 		<-h.Draining()
+	})
+}
+
+// Only a restart gives the service another client.
+func TestAServiceEndsWhoseDependencyIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lost atomic.Bool
+		h := health.New(prometheus.NewRegistry(), health.Check{Name: "kafka", Probe: func(context.Context) error {
+			if lost.Load() {
+				return fmt.Errorf("%w: a new client is answered", health.ErrLost)
+			}
+			return errors.New("no broker answers")
+		}})
+		done := make(chan error, 1)
+		go func() { done <- h.Run(t.Context()) }()
+		time.Sleep(time.Hour)
+		select {
+		case err := <-done:
+			t.Fatalf("it ends because a dependency is down: %v", err)
+		default:
+		}
+		lost.Store(true)
+		if err := <-done; !errors.Is(err, health.ErrLost) || !strings.Contains(err.Error(), "kafka") {
+			t.Errorf("it ends with %v", err)
+		}
 	})
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"shopstream/services/internal/health"
 )
 
 // MetadataClient is any client: producer, consumer or admin.
@@ -157,11 +159,18 @@ func (c Config) permitted(ctx context.Context, client *kafka.Producer, needs []N
 	return nil
 }
 
-// Announce returns a probe that also logs when the brokers start and stop refusing
-// the service.
-func Announce(log *slog.Logger, probe func(context.Context) error) func(context.Context) error {
+// lostAfter is how long a client may stay without an answer although a new one was
+// answered. Librdkafka connects again within reconnect.backoff.max.ms.
+const lostAfter = 20 * time.Second
+
+// Watch returns a probe that also logs when the brokers start and stop refusing the
+// service, and whose error wraps health.ErrLost once only a new client would be answered.
+// Librdkafka forgets all brokers, for good, when an answer names none
+// (https://github.com/confluentinc/librdkafka/issues/5301): every broker was fenced then.
+func (c Config) Watch(log *slog.Logger, probe func(context.Context) error) func(context.Context) error {
 	var mu sync.Mutex
 	var told string
+	var answered time.Time // when a new client was, and this one is still not
 	return func(ctx context.Context) error {
 		err := probe(ctx)
 		mu.Lock()
@@ -174,6 +183,30 @@ func Announce(log *slog.Logger, probe func(context.Context) error) func(context.
 			told = ""
 			log.Info("kafka no longer refuses this service")
 		}
+		switch {
+		case CodeOf(err) != kafka.ErrTransport:
+			answered = time.Time{}
+		case answered.IsZero():
+			if c.answersANewClient(ctx, log) {
+				answered = time.Now()
+			}
+		case time.Since(answered) > lostAfter:
+			return fmt.Errorf("%w: a new Kafka client is answered, and this one no longer: %w", health.ErrLost, err)
+		}
 		return err
 	}
+}
+
+// answersANewClient makes one only if a broker can be connected to.
+func (c Config) answersANewClient(ctx context.Context, log *slog.Logger) bool {
+	if c.Explain(context.WithoutCancel(ctx)) != nil {
+		return false
+	}
+	client, err := NewAdmin(c, "trial", log)
+	if err != nil {
+		return false
+	}
+	defer client.Close()
+	answer, err := client.GetMetadata(nil, false, int(AnswerTimeout.Milliseconds()))
+	return err == nil && len(answer.Brokers) > 0
 }
