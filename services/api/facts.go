@@ -184,9 +184,18 @@ func (t *teller) service(p part) partFacts {
 	case up < len(instances):
 		result.State, result.Says = stateWarn, fmt.Sprintf("%d of %d answer", up, len(instances))
 	case len(lacking) > 0:
-		result.State, result.Says = stateWarn, "without "+strings.Join(lacking, ", ")
+		result.State, result.Says = stateWarn, lacks(lacking)
 	}
 	return result
+}
+
+// lacks names dependencies that are down, as many as a box has room for.
+func lacks(names []string) string {
+	const room = 20
+	if text := "no " + strings.Join(names, ", "); len(text) <= room {
+		return text
+	}
+	return fmt.Sprintf("%d dependencies down", len(names))
 }
 
 // groupLink leads to the groups in the viewer, if the service has one.

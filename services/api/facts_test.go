@@ -81,7 +81,7 @@ func TestFactsSayWhatIsGoingOn(t *testing.T) {
 		},
 		"the database is away": {
 			observation: observation{kafka: calm, metrics: changed(`dependency="mongo"} 1`, `dependency="mongo"} 0`)},
-			summary:     "Down: MongoDB (does not answer). Needs a look: keeper (without mongo).",
+			summary:     "Down: MongoDB (does not answer). Needs a look: keeper (no mongo).",
 		},
 		"the reader is away": {
 			observation: observation{kafka: &compared[kafkaState]{now: soldState(120, 100, 0, 0), earlier: soldState(100, 100, 0, 1), seconds: 10}, metrics: changed(`up{service="keeper",pod="k"} 1`, `up{service="keeper",pod="k"} 0`)},
@@ -135,6 +135,7 @@ func TestNumbersAreShort(t *testing.T) {
 		rate(0, 10): "0/s", rate(.5, 10): "<0.1/s", rate(25, 10): "2.5/s", rate(12345678, 10): "1,234,568/s",
 		spanText(.0042): "4.2 ms", spanText(.25): "250 ms", spanText(2.34): "2.3 s", spanText(61): "61 s",
 		grouped(999): "999", grouped(1000000): "1,000,000", plural(1, "record"): "1 record", records(0): "no records",
+		lacks([]string{"management-api"}): "no management-api", lacks([]string{"kafka", "management-api"}): "2 dependencies down",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)

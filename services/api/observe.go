@@ -34,7 +34,7 @@ type kafkaState struct {
 const (
 	// Several people who look at once share an observation.
 	observeEvery = time.Second
-	observeLimit = 2 * time.Second
+	observeLimit = 4 * time.Second
 )
 
 // observer reads only while somebody looks, and keeps the readings that rates need.

@@ -27,6 +27,9 @@ type child struct {
 	hurry   context.Context // when it ends, the process is killed
 	bound   time.Duration   // time limit of a drain
 
+	mu      sync.Mutex
+	process *os.Process // nil while none runs
+
 	wasReady chan struct{} // closed when first ready
 	ready    func()
 	// undrained is why the process did not stop properly when it was asked to. It is
@@ -86,6 +89,8 @@ func (c *child) once(ctx context.Context) error {
 		return fmt.Errorf("starting: %w", err)
 	}
 	c.log.Debug("started", "pid", cmd.Process.Pid)
+	c.runs(cmd.Process)
+	defer c.runs(nil)
 	stopHurrying := context.AfterFunc(c.hurry, func() { _ = cmd.Process.Kill() })
 	defer stopHurrying()
 
@@ -95,6 +100,25 @@ func (c *child) once(ctx context.Context) error {
 
 	defer c.out.flush()
 	return cmd.Wait()
+}
+
+func (c *child) runs(p *os.Process) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.process = p
+}
+
+// signal sends a signal to the process, if one runs.
+func (c *child) signal(s os.Signal) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.process == nil {
+		return nil
+	}
+	if err := c.process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signalling %s: %w", c.name, err)
+	}
+	return nil
 }
 
 // awaitReady polls the process until it is ready.

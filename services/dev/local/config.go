@@ -27,7 +27,7 @@ type config struct {
 	API           httpx.Addr `env:"API_ADDR" envDefault:"127.0.0.1:3000" doc:"Address of the api."`
 	Producer      httpx.Addr `env:"PRODUCER_ADDR" envDefault:"127.0.0.1:3001" doc:"Address of the producer."`
 	Consumer      httpx.Addr `env:"CONSUMER_ADDR" envDefault:"127.0.0.1:3002" doc:"Address of the consumer."`
-	System        httpx.Addr `env:"SYSTEM_ADDR" envDefault:"127.0.0.1:3003" doc:"Address where the metrics of all services are served together, which api's page /system shows."`
+	System        httpx.Addr `env:"SYSTEM_ADDR" envDefault:"127.0.0.1:3003" doc:"Address of the live drawing of the system, with buttons that break things; the metrics of all services are served there too."`
 
 	StartTimeout time.Duration `env:"START_TIMEOUT" envDefault:"60s" doc:"How long all services together may take to become ready."`
 	StopTimeout  time.Duration `env:"STOP_TIMEOUT" envDefault:"30s" doc:"How long a service may drain before it is killed; the broker and the database have the same time to close."`

@@ -21,7 +21,7 @@ type federation struct {
 }
 
 func newFederation(services []service) *federation {
-	return &federation{services: services, client: &http.Client{Timeout: time.Second}}
+	return &federation{services: services, client: &http.Client{Timeout: 3 * time.Second}} // one that is slow is up
 }
 
 // ServeHTTP implements http.Handler. It ignores the selection of metrics in the query: api

@@ -56,7 +56,7 @@ func greeting(cfg config, data *folder, took time.Duration) string {
 	fmt.Fprintf(&text, "\nshopstream is up after %s; data is kept in %s; Ctrl-C stops it.\n\n", took.Round(100*time.Millisecond), data.path)
 	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
 	for _, row := range [][2]string{
-		{"the system, live", urls["api"].url("/system")},
+		{"the system, live", service{addr: cfg.System}.url("/system")},
 		{"shop", urls["web-server"].url("")},
 		{"topic viewer", urls["api"].url("/viewer")},
 		{"management API", urls["management-api"].url("")},

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/lifecycle"
+	"shopstream/services/internal/mongox"
 	"shopstream/services/internal/telemetry"
 	"shopstream/services/internal/testkit/broker"
 	"shopstream/services/internal/testkit/database"
@@ -47,16 +49,23 @@ func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err 
 
 	// Deferred, so that the broker and the database close after all services have drained,
 	// and also if the start fails.
-	kafka, closeKafka, err := startKafka(cfg, data, log)
-	if err != nil {
+	var kafka, mongo string
+	kafkaServer := &embedded{name: "broker", start: func() (stop func(), err error) {
+		kafka, stop, err = startKafka(cfg, data, log)
+		return stop, err
+	}}
+	if err := kafkaServer.on(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, bounded("broker", cfg.StopTimeout, closeKafka)) }()
-	mongo, closeMongo, err := startMongo(cfg, data)
-	if err != nil {
+	defer func() { err = errors.Join(err, bounded("broker", cfg.StopTimeout, kafkaServer.off)) }()
+	mongoServer := &embedded{name: "database", start: func() (stop func(), err error) {
+		mongo, stop, err = startMongo(cfg, data)
+		return stop, err
+	}}
+	if err := mongoServer.on(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, bounded("database", cfg.StopTimeout, closeMongo)) }()
+	defer func() { err = errors.Join(err, bounded("database", cfg.StopTimeout, mongoServer.off)) }()
 
 	env := environment(environ, kafka, mongo)
 	if err := createTopics(drain, bin, env, cfg.Replication, out.stream("topics")); err != nil {
@@ -66,16 +75,31 @@ func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err 
 		return err
 	}
 
-	var actors []lifecycle.Actor
-	var children []*child
-	for _, services := range stages(cfg) {
-		var stage []*child
-		for _, s := range services {
-			stage = append(stage, newChild(s, bin, env, out, log, hurry, cfg.StopTimeout))
-		}
-		children = append(children, stage...)
-		actors = append(actors, together(stage))
+	stored, err := envconf.Load[mongox.Config](env)
+	if err != nil {
+		return err
 	}
+	services := stages(cfg)
+	faults := &faults{servers: kafka, shoppers: &shoppers{url: services[0][0].url("/api/v1/buy")}, log: log}
+	if cfg.BootstrapServers == "" {
+		faults.kafka = kafkaServer
+	}
+	if cfg.MongoURI == "" {
+		faults.mongo = mongoServer
+	}
+	actors := []lifecycle.Actor{faults.mender()}
+	for i, stage := range services {
+		var children []*child
+		for _, s := range stage {
+			children = append(children, newChild(s, bin, env, out, log, hurry, cfg.StopTimeout))
+		}
+		faults.children = append(faults.children, children...)
+		actors = append(actors, together(children))
+		if i == 0 { // what creates events has drained
+			actors = append(actors, faults.auditor(hurry, stored, cfg.StopTimeout))
+		}
+	}
+	children := faults.children
 	greeter := lifecycle.Actor{Name: "start", Run: func(ctx context.Context) error {
 		return greet(ctx, cfg, data, children, out, start)
 	}}
@@ -83,27 +107,21 @@ func run(drain, hurry context.Context, environ []string, stdout io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	actors = append(actors, serve(listener, systemHandler(children)))
+	handler, err := newControl(services[1][2], newFederation(slices.Concat(services...)), faults)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	actors = append(actors, serve(listener, handler))
 	// Each child has a shorter time limit: this one is a safety net.
 	err = lifecycle.Run(drain, log, cfg.StopTimeout+5*time.Second, append([]lifecycle.Actor{greeter}, actors...)...)
 	for _, c := range children {
 		err = errors.Join(err, c.undrained)
 	}
+	err = errors.Join(err, faults.verdict)
 	if drain.Err() != nil {
 		log.Info("stopped", "data", data.path)
 	}
 	return err
-}
-
-// systemHandler serves what api's page /system needs to know of the services.
-func systemHandler(children []*child) http.Handler {
-	var services []service
-	for _, c := range children {
-		services = append(services, c.service)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /federate", newFederation(services))
-	return mux
 }
 
 // serve serves until it is stopped.
