@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
@@ -29,20 +30,28 @@ func (c Config) Direct(clientID string) (*kgo.Client, error) {
 		}
 		options = append(options, kgo.DialTLSConfig(settings))
 	}
-	user, password := c.SASLUsername, c.SASLPassword.Reveal()
-	switch c.SASLMechanism {
-	case "PLAIN":
-		options = append(options, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism()))
-	case "SCRAM-SHA-256":
-		options = append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism()))
-	case "SCRAM-SHA-512":
-		options = append(options, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()))
+	if login := c.login(); login != nil {
+		options = append(options, kgo.SASL(login))
 	}
 	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return nil, fmt.Errorf("creating a client: %w", err)
 	}
 	return client, nil
+}
+
+// login returns how a client authenticates; nil means that it doesn't.
+func (c Config) login() sasl.Mechanism {
+	user, password := c.SASLUsername, c.SASLPassword.Reveal()
+	switch c.SASLMechanism {
+	case "PLAIN":
+		return plain.Auth{User: user, Pass: password}.AsMechanism()
+	case "SCRAM-SHA-256":
+		return scram.Auth{User: user, Pass: password}.AsSha256Mechanism()
+	case "SCRAM-SHA-512":
+		return scram.Auth{User: user, Pass: password}.AsSha512Mechanism()
+	}
+	return nil
 }
 
 // tlsConfig returns the client's certificate, and the certificate authorities that

@@ -125,14 +125,18 @@ func (c Config) authenticate(ctx context.Context, conn net.Conn) error {
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return refusal("the broker doesn't support KAFKA_SASL_MECHANISM %s: set one of %s",
 			c.SASLMechanism, strings.Join(answer.(*kmsg.SASLHandshakeResponse).SupportedMechanisms, ", "))
-	case c.SASLMechanism != "PLAIN":
-		return nil // SCRAM's next steps are not tried
 	}
-	authenticate := kmsg.NewPtrSASLAuthenticateRequest()
-	authenticate.SASLAuthBytes = []byte("\x00" + c.SASLUsername + "\x00" + c.SASLPassword.Reveal())
-	answer, err = exchange(conn, authenticate)
-	if errors.Is(err, io.EOF) || err == nil && answer.(*kmsg.SASLAuthenticateResponse).ErrorCode != 0 {
-		return refusal("the broker rejects user %q: KAFKA_SASL_PASSWORD is wrong, or the user does not exist", c.SASLUsername)
+	session, message, err := c.login().Authenticate(ctx, conn.RemoteAddr().String())
+	for done := false; err == nil && !done; {
+		authenticate := kmsg.NewPtrSASLAuthenticateRequest()
+		authenticate.SASLAuthBytes = message
+		answer, err = exchange(conn, authenticate)
+		if errors.Is(err, io.EOF) || err == nil && answer.(*kmsg.SASLAuthenticateResponse).ErrorCode != 0 {
+			return refusal("the broker rejects user %q: KAFKA_SASL_PASSWORD is wrong, or the user does not exist", c.SASLUsername)
+		}
+		if err == nil {
+			done, message, err = session.Challenge(answer.(*kmsg.SASLAuthenticateResponse).SASLAuthBytes)
+		}
 	}
 	return err
 }

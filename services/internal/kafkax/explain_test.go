@@ -121,7 +121,8 @@ func TestFaultsOfTLSAndAuthenticationAreNamedWithTheirFix(t *testing.T) {
 	}{
 		"all is right":            {in, ""},
 		"no security at all":      {at(plaintext, plain), ""},
-		"SCRAM is only started":   {change(func(c *kafkax.Config) { c.SASLMechanism = "SCRAM-SHA-256"; c.SASLPassword = "wrong" }), ""},
+		"SCRAM is right":          {change(func(c *kafkax.Config) { c.SASLMechanism = "SCRAM-SHA-256" }), ""},
+		"SCRAM, a wrong password": {change(func(c *kafkax.Config) { c.SASLMechanism = "SCRAM-SHA-256"; c.SASLPassword = "wrong" }), `rejects user "shop"`},
 		"a wrong password":        {change(func(c *kafkax.Config) { c.SASLPassword = "wrong" }), `rejects user "shop": KAFKA_SASL_PASSWORD`},
 		"no such user":            {change(func(c *kafkax.Config) { c.SASLUsername = "nobody" }), `rejects user "nobody"`},
 		"another authority":       {change(func(c *kafkax.Config) { c.TLSCAFile = other }), "signed by no authority in KAFKA_TLS_CA_FILE"},
