@@ -59,6 +59,15 @@ goes up and down (` + "`infra/internal/capacity/simulation_test.go`" + ` plays t
 			page.WriteString("\n")
 		}
 	}
+	page.WriteString(`
+## On a cluster
+
+Tried once, on 30 November 2026, with KEDA 2.20.2 and metrics-server on one node of Kubernetes 1.36.3 with two cores and far more to do, one broker,
+FerretDB for MongoDB, ` + "`" + `drainPerSecond: 100` + "`" + ` for management-api, so one pod for up to 80/s: all three triggers were read. At 50/s there was one
+pod of management-api, as expected, without a change, and all 3,750 purchases were acknowledged while web-server went from one pod to two; at 150/s the
+second pod of management-api was asked for within 30s, as expected. Then the node had no time left: the rest of that phase, the audit, a
+backlog, killed members and scaling down under load were not judged.
+`)
 	golden.Compare(t, "../../../docs/infra-scaling.md", page.Bytes())
 }
 
