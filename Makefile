@@ -196,8 +196,16 @@ lint: $(GOLANGCI) $(ACTIONLINT) ## Run the linters over Go code, shell scripts a
 	$(ACTIONLINT)
 
 .PHONY: bench
-bench: ## Run the benchmarks; each prints its ratio against a named peer
-	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+bench: bin/bench ## Compare the services with minimal programs: ten minutes, one table in build/bench.md
+	@bin/bench
+
+.PHONY: bench-quick
+bench-quick: bin/bench ## The same in a minute or two, and less certain
+	@bin/bench -quick
+
+.PHONY: bin/bench
+bin/bench: build
+	$(GO) build -o bin/ ./services/dev/bench
 
 ##@ Check on Apache Kafka's own brokers
 

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// sample is what one entrant did in one round. What an entrant doesn't measure is zero.
+type sample struct {
+	Rate float64 // messages or requests per second
+	CPU  float64 // microseconds of the process under test per message
+	P50  float64 // milliseconds
+	P99  float64 // milliseconds
+}
+
+// entrant runs once and measures itself.
+type entrant func(ctx context.Context) (sample, error)
+
+// comparison is one of our programs against a peer that does the least that the task
+// needs.
+type comparison struct {
+	name     string
+	peerName string
+	ours     entrant
+	peer     entrant
+	goals    []goal
+}
+
+// relation says how our figure is compared with the peer's.
+type relation int
+
+const (
+	atLeast     relation = iota // ours / peer ≥ limit
+	atMost                      // ours / peer ≤ limit
+	atMostAbove                 // ours - peer ≤ limit
+)
+
+// goal is a row of the table.
+type goal struct {
+	what     string
+	unit     string
+	of       func(sample) float64
+	relation relation
+	limit    float64
+}
+
+func rate(s sample) float64 { return s.Rate }
+func cpu(s sample) float64  { return s.CPU }
+func p50(s sample) float64  { return s.P50 }
+func p99(s sample) float64  { return s.P99 }
+
+// round is one run of both. The peer runs before and after ours: the two of its
+// samples are the A/A control.
+type round struct {
+	ours    sample
+	control [2]sample
+}
+
+// compare runs the rounds. Every other one is in the opposite order, so that a machine
+// that becomes slower favours none.
+func (c comparison) compare(ctx context.Context, rounds int) ([]round, error) {
+	var done []round
+	for i := range rounds {
+		var r round
+		var err error
+		first, second := i%2, 1-i%2
+		if r.control[first], err = c.peer(ctx); err != nil {
+			return nil, fmt.Errorf("%s: running %s: %w", c.name, c.peerName, err)
+		}
+		if r.ours, err = c.ours(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.name, err)
+		}
+		if r.control[second], err = c.peer(ctx); err != nil {
+			return nil, fmt.Errorf("%s: running %s: %w", c.name, c.peerName, err)
+		}
+		done = append(done, r)
+	}
+	return done, nil
+}
+
+// control is by how much the peer may differ from itself: beyond it, a row says nothing.
+const control = 0.05
+
+// result compares one quantity over all rounds.
+type result struct {
+	ours, peer float64 // medians
+	value      float64 // median of the rounds' ratios, or differences
+	low, high  float64 // quartiles of the same
+	controlled float64 // median of the rounds' ratios of the peer to itself
+	void       bool
+}
+
+func (g goal) judge(rounds []round) result {
+	var ours, peer, values, controls []float64
+	for _, r := range rounds {
+		o, a, b := g.of(r.ours), g.of(r.control[0]), g.of(r.control[1])
+		ours, peer = append(ours, o), append(peer, a, b)
+		beside := (a + b) / 2
+		if g.relation == atMostAbove {
+			values = append(values, o-beside)
+		} else {
+			values = append(values, o/beside)
+		}
+		controls = append(controls, a/b)
+	}
+	r := result{
+		ours: quantile(ours, .5), peer: quantile(peer, .5),
+		value: quantile(values, .5), low: quantile(values, .25), high: quantile(values, .75),
+		controlled: quantile(controls, .5),
+	}
+	r.void = !(math.Abs(r.controlled-1) <= control) // NaN is void too
+	return r
+}
+
+func (g goal) verdict(r result) string {
+	met := r.value <= g.limit
+	if g.relation == atLeast {
+		met = r.value >= g.limit
+	}
+	switch {
+	case r.void:
+		return "void"
+	case met:
+		return "pass"
+	}
+	return "short"
+}
+
+// quantile interpolates between the two nearest values.
+func quantile(values []float64, q float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	at := q * float64(len(sorted)-1)
+	below := int(at)
+	above := min(below+1, len(sorted)-1)
+	return sorted[below] + (at-float64(below))*(sorted[above]-sorted[below])
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// compareAll runs every comparison and writes the table.
+func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	isQuick := flags.Bool("quick", false, "fewer rounds and messages: a minute, and less certain")
+	only := flags.String("only", "", "run only the comparisons whose names contain this")
+	bin := flags.String("bin", "bin", "folder of the services' binaries")
+	out := flags.String("out", "build/bench.md", "file for the table")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	size := full()
+	if *isQuick {
+		size = quick()
+	}
+	began := time.Now()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // stops what is left after an error
+	s, err := newStage(ctx, *bin)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	comparisons, err := s.comparisons(ctx, size)
+	if err != nil {
+		return err
+	}
+	var t table
+	t.head(s, size)
+	fmt.Fprint(stdout, t.String())
+	all := map[string][]round{}
+	for _, c := range comparisons {
+		if !strings.Contains(c.name, *only) {
+			continue
+		}
+		before := t.Len()
+		rounds, err := c.compare(ctx, size.rounds)
+		if err != nil {
+			return err
+		}
+		all[c.name] = rounds
+		for _, g := range c.goals {
+			t.row(c, g, g.judge(rounds))
+		}
+		if produced := all["producer"]; strings.HasPrefix(c.name, "buy") && strings.HasSuffix(c.name, "clients") && produced != nil {
+			t.efficiency(c, rounds, produced)
+		}
+		fmt.Fprint(stdout, t.String()[before:])
+	}
+	fmt.Fprintf(&t, "\nThe run took %s. %s\n", time.Since(began).Round(time.Second), load())
+	fmt.Fprintf(stdout, "\nThe run took %s. The table is in %s\n", time.Since(began).Round(time.Second), *out)
+	if err := os.MkdirAll(filepath.Dir(*out), 0o755); err != nil {
+		return fmt.Errorf("making the folder of the table: %w", err)
+	}
+	if err := os.WriteFile(*out, []byte(t.String()), 0o644); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	return nil
+}
+
+// comparisons fills the topics that are read, and returns all comparisons in the table's
+// order.
+func (s *stage) comparisons(ctx context.Context, size sizes) ([]comparison, error) {
+	orders, _, err := s.topic(ctx, "orders")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.producer(ctx, orders, size.messages); err != nil {
+		return nil, fmt.Errorf("writing the orders that are read: %w", err)
+	}
+	purchases, _, err := s.topic(ctx, "purchases")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.producer(ctx, purchases, size.rows, "EVENT=purchase"); err != nil {
+		return nil, fmt.Errorf("writing the purchases that are read: %w", err)
+	}
+	sink, err := s.part(ctx, "sink")
+	if err != nil {
+		return nil, err
+	}
+	addr, err := sink.line()
+	if err != nil {
+		return nil, err
+	}
+	return []comparison{
+		s.producing(size.messages),
+		s.buying(64, size.duration),
+		s.buying(256, size.duration),
+		s.buyingAtRate(size.atRate, 2000),
+		s.starting(),
+		s.consuming(orders, size.messages),
+		s.storing(purchases, addr, size.rows),
+		s.reading(orders, size.requests),
+	}, nil
+}
+
+// table is written row by row, in Markdown.
+type table struct{ strings.Builder }
+
+func (t *table) head(s *stage, size sizes) {
+	fmt.Fprintf(t, "%s, %d processors, %s/%s, %s, commit %s, on %s. %s\n\n", processor(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), commit(), s.kafka, load())
+	fmt.Fprintf(t, "%d rounds of peer, ours, peer; medians, and the quartiles of the rounds' ratios. A/A is the peer against itself:\n", size.rounds)
+	fmt.Fprintf(t, "a row is void if it differs by more than %.0f %%.\n\n", control*100)
+	fmt.Fprintln(t, "| what | ours | peer | goal | ratio | A/A | |")
+	fmt.Fprintln(t, "|---|---|---|---|---|---|---|")
+}
+
+func (t *table) row(c comparison, g goal, r result) {
+	wanted := map[relation]string{atLeast: "≥ %.2f", atMost: "≤ %.2f", atMostAbove: "≤ peer + %.0f " + g.unit}[g.relation]
+	fmt.Fprintf(t, "| %s: %s | %s | %s, %s | %s | %.2f (%.2f–%.2f) | %.2f | %s |\n",
+		c.name, g.what, amount(r.ours, g.unit), c.peerName, amount(r.peer, g.unit), fmt.Sprintf(wanted, g.limit), r.value, r.low, r.high, r.controlled, g.verdict(r))
+}
+
+// efficiency is how near a buy comes to its two parts, HTTP and Kafka, one after the
+// other on the same processors: T × (1/T_noop + 1/T_raw). 1 means that nothing is lost.
+func (t *table) efficiency(c comparison, bought, produced []round) {
+	g := goal{of: rate, relation: atLeast, limit: .85}
+	buy, raw := g.judge(bought), g.judge(produced)
+	both := 1/buy.peer + 1/raw.peer
+	r := result{value: buy.ours * both, controlled: buy.controlled, void: buy.void || raw.void}
+	fmt.Fprintf(t, "| %s: efficiency | %s | no-op and raw produce in turn, %s | ≥ %.2f | %.2f | %.2f | %s |\n",
+		c.name, amount(buy.ours, "/s"), amount(1/both, "/s"), g.limit, r.value, r.controlled, g.verdict(r))
+}
+
+func amount(value float64, unit string) string {
+	digits := 2
+	if value >= 100 {
+		digits = 0
+	}
+	return fmt.Sprintf("%.*f %s", digits, value, unit)
+}
+
+// processor is the model as Linux names it.
+func processor() string {
+	file, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return "unknown processor"
+	}
+	defer file.Close()
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		if name, found := strings.CutPrefix(lines.Text(), "model name"); found {
+			return strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(name), ":"))
+		}
+	}
+	return "unknown processor"
+}
+
+// load says how busy the machine is: the benchmark's own programs count too.
+func load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	return "Load average: " + strings.Join(strings.Fields(string(text))[:3], ", ") + "."
+}
+
+func commit() string {
+	text, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output() //nolint:noctx // it ends by itself
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(text))
+}
