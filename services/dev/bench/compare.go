@@ -122,6 +122,8 @@ func (g goal) verdict(r result) string {
 	switch {
 	case r.void:
 		return "void"
+	case r.low < g.limit && g.limit < r.high:
+		return "unclear"
 	case met:
 		return "pass"
 	}

@@ -18,7 +18,7 @@ import (
 func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	isQuick := flags.Bool("quick", false, "fewer rounds and messages: a minute, and less certain")
-	only := flags.String("only", "", "run only the comparisons whose names contain this")
+	only := flags.String("only", "", "run only the comparisons with this in the name of ours or of the peer")
 	bin := flags.String("bin", "bin", "folder of the services' binaries")
 	out := flags.String("out", "build/bench.md", "file for the table")
 	if err := flags.Parse(arguments); err != nil {
@@ -36,7 +36,13 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 		return err
 	}
 	defer s.close()
-	comparisons, err := s.comparisons(ctx, size)
+	dir, err := os.MkdirTemp("", "shopstream-bench-")
+	if err != nil {
+		return fmt.Errorf("making a folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	kcat, _ := exec.LookPath("kcat") // "" without it
+	comparisons, err := s.comparisons(ctx, size, kcat, dir)
 	if err != nil {
 		return err
 	}
@@ -45,7 +51,7 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 	fmt.Fprint(stdout, t.String())
 	all := map[string][]round{}
 	for _, c := range comparisons {
-		if !strings.Contains(c.name, *only) {
+		if !strings.Contains(c.name+" "+c.peerName, *only) {
 			continue
 		}
 		before := t.Len()
@@ -53,7 +59,9 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 		if err != nil {
 			return err
 		}
-		all[c.name] = rounds
+		if c.peerName == "raw produce" {
+			all[c.name] = rounds
+		}
 		for _, g := range c.goals {
 			t.row(c, g, g.judge(rounds))
 		}
@@ -61,6 +69,9 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 			t.efficiency(c, rounds, produced)
 		}
 		fmt.Fprint(stdout, t.String()[before:])
+	}
+	if kcat == "" {
+		fmt.Fprintln(&t, "\nWithout kcat's rows: it is not installed (Debian's package is kcat).")
 	}
 	fmt.Fprintf(&t, "\nThe run took %s. %s\n", time.Since(began).Round(time.Second), load())
 	fmt.Fprintf(stdout, "\nThe run took %s. The table is in %s\n", time.Since(began).Round(time.Second), *out)
@@ -75,7 +86,7 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 
 // comparisons fills the topics that are read, and returns all comparisons in the table's
 // order.
-func (s *stage) comparisons(ctx context.Context, size sizes) ([]comparison, error) {
+func (s *stage) comparisons(ctx context.Context, size sizes, kcat, dir string) ([]comparison, error) {
 	orders, _, err := s.topic(ctx, "orders")
 	if err != nil {
 		return nil, err
@@ -98,16 +109,22 @@ func (s *stage) comparisons(ctx context.Context, size sizes) ([]comparison, erro
 	if err != nil {
 		return nil, err
 	}
-	return []comparison{
-		s.producing(size.messages),
+	producing, consuming := s.producing(size.messages), s.consuming(orders, size.messages)
+	all := []comparison{
+		producing,
 		s.buying(64, size.duration),
 		s.buying(256, size.duration),
 		s.buyingAtRate(size.atRate, 2000),
 		s.starting(),
-		s.consuming(orders, size.messages),
+		consuming,
 		s.storing(purchases, addr, size.rows),
 		s.reading(orders, size.requests),
-	}, nil
+	}
+	if kcat == "" {
+		return all, nil
+	}
+	more, err := s.withKcat(kcat, dir, orders, size.messages, producing, consuming)
+	return append(all, more...), err
 }
 
 // table is written row by row, in Markdown.
@@ -116,7 +133,7 @@ type table struct{ strings.Builder }
 func (t *table) head(s *stage, size sizes) {
 	fmt.Fprintf(t, "%s, %d processors, %s/%s, %s, commit %s, on %s. %s\n\n", processor(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), commit(), s.kafka, load())
 	fmt.Fprintf(t, "%d rounds of peer, ours, peer; medians, and the quartiles of the rounds' ratios. A/A is the peer against itself:\n", size.rounds)
-	fmt.Fprintf(t, "a row is void if it differs by more than %.0f %%.\n\n", control*100)
+	fmt.Fprintf(t, "a row is void if it differs by more than %.0f %%, and unclear if the quartiles enclose its goal.\n\n", control*100)
 	fmt.Fprintln(t, "| what | ours | peer | goal | ratio | A/A | |")
 	fmt.Fprintln(t, "|---|---|---|---|---|---|---|")
 }
@@ -133,7 +150,7 @@ func (t *table) efficiency(c comparison, bought, produced []round) {
 	g := goal{of: rate, relation: atLeast, limit: .85}
 	buy, raw := g.judge(bought), g.judge(produced)
 	both := 1/buy.peer + 1/raw.peer
-	r := result{value: buy.ours * both, controlled: buy.controlled, void: buy.void || raw.void}
+	r := result{value: buy.ours * both, low: buy.ours * both, high: buy.ours * both, controlled: buy.controlled, void: buy.void || raw.void}
 	fmt.Fprintf(t, "| %s: efficiency | %s | no-op and raw produce in turn, %s | ≥ %.2f | %.2f | %.2f | %s |\n",
 		c.name, amount(buy.ours, "/s"), amount(1/both, "/s"), g.limit, r.value, r.controlled, g.verdict(r))
 }
