@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -194,19 +194,30 @@ func certificateEnd(t *testing.T, guard string) time.Time {
 // named last, as a Service does.
 type front struct {
 	*httptest.Server
-	target atomic.Pointer[url.URL]
+	target    *url.URL
+	answering sync.RWMutex
 }
 
 func newFront(t *testing.T) *front {
+	t.Helper()
 	f := &front{}
-	f.Server = httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(f.target.Load()) }})
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(f.target) }}
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.answering.RLock()
+		defer f.answering.RUnlock()
+		proxy.ServeHTTP(w, r)
+	}))
 	t.Cleanup(f.Close)
 	return f
 }
 
+// to waits for the answers of the one before, as DRAIN_DELAY does in a pod: a server
+// that stops listening resets the connections that it hasn't accepted yet.
 func (f *front) to(t *testing.T, address string) {
 	t.Helper()
 	target, err := url.Parse(address)
 	must(t, err)
-	f.target.Store(target)
+	f.answering.Lock()
+	defer f.answering.Unlock()
+	f.target = target
 }
