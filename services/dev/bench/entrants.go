@@ -152,6 +152,8 @@ type server struct {
 	*process
 	addr string
 	stop func() error
+	// topic is where each acknowledged purchase must be; the no-op handler has none.
+	topic string
 }
 
 func (s *stage) webServer(ctx context.Context) (*server, error) {
@@ -167,7 +169,7 @@ func (s *stage) webServer(ctx context.Context) (*server, error) {
 	if err == nil {
 		err = ready(ctx, addr)
 	}
-	return &server{p, addr, func() error { defer drop(); return p.stop() }}, err
+	return &server{p, addr, func() error { defer drop(); return p.stop() }, topic}, err
 }
 
 func (s *stage) noop(ctx context.Context) (*server, error) {
@@ -177,7 +179,7 @@ func (s *stage) noop(ctx context.Context) (*server, error) {
 	}
 	addr, err := p.line()
 	p.drain()
-	return &server{p, addr, p.stop}, err
+	return &server{p, addr, p.stop, ""}, err
 }
 
 func (s *stage) buying(clients int, duration time.Duration) comparison {
@@ -188,7 +190,8 @@ func (s *stage) buying(clients int, duration time.Duration) comparison {
 				return sample{}, err
 			}
 			defer func() { _ = server.stop() }()
-			if _, _, err := closedLoop(ctx, server.addr, clients, duration/4); err != nil { // warms up
+			warm, _, err := closedLoop(ctx, server.addr, clients, duration/4)
+			if err != nil {
 				return sample{}, err
 			}
 			before, err := server.processorTimeSoFar()
@@ -201,6 +204,9 @@ func (s *stage) buying(clients int, duration time.Duration) comparison {
 			}
 			after, err := server.processorTimeSoFar()
 			if err != nil {
+				return sample{}, err
+			}
+			if err := s.holds(ctx, server.topic, warm+buys); err != nil {
 				return sample{}, err
 			}
 			return sample{Rate: float64(buys) / took.Seconds(), CPU: (after - before).Seconds() * 1e6 / float64(buys)}, nil

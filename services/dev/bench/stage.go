@@ -66,6 +66,27 @@ func (s *stage) topic(ctx context.Context, prefix string) (name string, drop fun
 	return name, func() { _, _ = s.admin.DeleteTopic(context.WithoutCancel(ctx), name) }, nil
 }
 
+// holds returns an error unless a topic has exactly as many records: what is fast must
+// be stored, and once. Without a topic there is nothing to check.
+func (s *stage) holds(ctx context.Context, topic string, acknowledged int64) error {
+	if topic == "" {
+		return nil
+	}
+	ends, err := s.admin.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("counting the records of %s: %w", topic, err)
+	}
+	var records int64
+	ends.Each(func(o kadm.ListedOffset) { records += o.Offset })
+	if records != acknowledged {
+		return fmt.Errorf("%d purchases were acknowledged, %s has %d", acknowledged, topic, records)
+	}
+	return nil
+}
+
 // part starts a part of this program.
 func (s *stage) part(ctx context.Context, arguments ...string) (*process, error) {
 	return start(ctx, s.self, []string{}, arguments...)
