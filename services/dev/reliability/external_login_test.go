@@ -39,6 +39,8 @@ func TestServicesLogInToAClusterOfOthersBySCRAM(t *testing.T) {
 		owned.secrets[name] = s.secrets[name]
 	}
 
+	owned.asKEDA = s.asGuest("shop")
+
 	out, err := owned.authorize(t.Context(), nil)
 	if err != nil || !strings.Contains(out, "outcome=created") {
 		t.Fatalf("topics of an owner who may make them: %v\n%s", err, out)
@@ -102,8 +104,7 @@ func (s *secured) ownUsers(t *testing.T, services, topics string) {
 		}
 	}
 	// Brokers learn of both a moment later.
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.brokers.Address(0)), s.secrets.As(services)[0],
-		kgo.SASL(scram.Auth{User: services, Pass: "password of " + services}.AsSha512Mechanism()))
+	client, err := kgo.NewClient(append(s.asGuest(services), kgo.SeedBrokers(s.brokers.Address(0)))...)
 	must(t, err)
 	defer client.Close()
 	must(t, eventually(ctx, time.Minute, func(ctx context.Context) error {
@@ -113,4 +114,10 @@ func (s *secured) ownUsers(t *testing.T, services, topics string) {
 		}
 		return err
 	}))
+}
+
+// asGuest returns client options that authenticate by SCRAM.
+func (s *secured) asGuest(user string) []kgo.Opt {
+	trusting := s.secrets.As(user)[0]
+	return []kgo.Opt{trusting, kgo.SASL(scram.Auth{User: user, Pass: "password of " + user}.AsSha512Mechanism())}
 }

@@ -33,6 +33,9 @@ type secured struct {
 	brokers   *cluster.Cluster
 	mongoURI  string
 	platform  *platform
+
+	// asKEDA are the options of a client that logs in as KEDA does.
+	asKEDA []kgo.Opt
 }
 
 // loopback is the brokers' host, which their certificate must name.
@@ -94,7 +97,11 @@ func (s *secured) prepare(path string) (err error) {
 		return err
 	}
 	s.secrets = cluster.DeclaredSecrets(s.manifests)
-	return s.secrets.Fill(s.authority, combined)
+	if err := s.secrets.Fill(s.authority, combined); err != nil {
+		return err
+	}
+	s.asKEDA = s.secrets.As("keda")
+	return nil
 }
 
 // environ returns the environment that the stack gives a workload, with addresses on this
@@ -372,7 +379,7 @@ func (s *secured) testWork(t *testing.T) {
 	}
 
 	// KEDA requests the lag with its own credential.
-	client, err := kgo.NewClient(append(s.secrets.As("keda"), kgo.SeedBrokers(s.brokers.Address(0)))...)
+	client, err := kgo.NewClient(append(s.asKEDA, kgo.SeedBrokers(s.brokers.Address(0)))...)
 	must(t, err)
 	keda := kadm.NewClient(client)
 	defer keda.Close()
