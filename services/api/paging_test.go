@@ -213,16 +213,10 @@ func TestALaggingBrokerDoesNotInvalidateACursor(t *testing.T) {
 		t.Skip("only an embedded broker can be told to lag behind")
 	}
 	topic := k.Topic(t, "anew", 1, nil)
-	ledByTheFirst := func() {
-		t.Helper()
-		if err := k.Embedded.Cluster.MoveTopicPartition(topic, 0, 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ledByTheFirst()
+	k.LedByTheFirst(t, topic)
 	known := k.Knowledge(t, topic)
 	k.RecreateTopic(t, topic, 1, nil)
-	ledByTheFirst() // otherwise its metadata names a wrong leader, and the request is retried
+	k.LedByTheFirst(t, topic)
 	write(t, writer(t, k), numbered(topic, "new", 0, 5)...)
 	s := start(t, k.BootstrapServers)
 	_, a := s.messages(t, "/messages?limit=2&topic="+topic)

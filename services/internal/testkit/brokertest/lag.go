@@ -63,3 +63,15 @@ func (k *Kafka) LagBehind(t testing.TB, known Knowledge) (address string, releas
 	})
 	return cluster.ListenAddrs()[0], func() { released.Store(true) }
 }
+
+// LedByTheFirst makes the first embedded broker the leader of each topic's partition 0.
+// If old metadata named another leader than now, clients would have to find the new one
+// before anything else.
+func (k *Kafka) LedByTheFirst(t testing.TB, topics ...string) {
+	t.Helper()
+	for _, topic := range topics {
+		if err := k.Embedded.Cluster.MoveTopicPartition(topic, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
