@@ -15,15 +15,14 @@ type lagCollector struct {
 }
 
 func newLagCollector(r *Reader) lagCollector {
-	topic := prometheus.Labels{"topic": r.config.Topic}
 	return lagCollector{
 		reader: r,
 		lag: prometheus.NewDesc("kafka_consumer_lag",
 			"Records of the partition that this consumer has not finished yet; only partitions assigned to it.",
-			[]string{"partition"}, topic),
+			[]string{"partition"}, prometheus.Labels{"topic": r.config.Topic}),
 		arrivals: prometheus.NewDesc("kafka_consumer_arrivals_per_second",
 			"Records per second that were added to the partitions assigned to this consumer, in the last ten seconds.",
-			nil, topic),
+			nil, prometheus.Labels{"topic": r.config.Topic}),
 	}
 }
 
