@@ -31,6 +31,9 @@ func (args ClusterArgs) environment(p pool) []pod.Env {
 		pod.Field("POD_INDEX", podIndex),
 		pod.Value("CLUSTER_ID", args.ClusterID),
 		pod.Value("KAFKA_HEAP_OPTS", fmt.Sprintf("-Xms%dm -Xmx%dm", heap, heap)),
+		// How many seconds Java caches an address. Its default is 30, in which a follower connects to the former address of a
+		// broker that was restarted; if that one is made a leader meanwhile, its records have too few copies, and writes wait.
+		pod.Value("KAFKA_OPTS", "-Dsun.net.inetaddr.ttl=1"),
 		pod.Value("KAFKA_NODE_ID", p.idPrefix+"$(POD_INDEX)"),
 		pod.Value("KAFKA_PROCESS_ROLES", strings.Join(p.roles, ",")),
 		pod.Value("KAFKA_CONTROLLER_QUORUM_VOTERS", args.Topology.voters(func(service, pod string) string {

@@ -50,7 +50,7 @@ func TestSettingsAreKnownToKafka(t *testing.T) {
 		args.Security = Security{Enabled: true, Users: []string{"web-server", Admin}}
 		for _, p := range topology.pools() {
 			for _, e := range args.environment(p) {
-				if e.Name == "KAFKA_HEAP_OPTS" || !strings.HasPrefix(e.Name, "KAFKA_") {
+				if slices.Contains([]string{"KAFKA_HEAP_OPTS", "KAFKA_OPTS"}, e.Name) || !strings.HasPrefix(e.Name, "KAFKA_") {
 					continue
 				}
 				if setting := settingOf(e.Name); !slices.Contains(known, setting) {
@@ -137,6 +137,7 @@ func TestEnvironmentOfCombinedNodes(t *testing.T) {
 			"1@kafka-1.kafka-nodes.data.svc.cluster.local:9093,2@kafka-2.kafka-nodes.data.svc.cluster.local:9093",
 		"KAFKA_MIN_INSYNC_REPLICAS": "2",
 		"KAFKA_HEAP_OPTS":           "-Xms512m -Xmx512m",
+		"KAFKA_OPTS":                "-Dsun.net.inetaddr.ttl=1",
 		"KAFKA_BROKER_RACK":         "metadata.labels['topology.kubernetes.io/zone']",
 	} {
 		if got := lookup(env, name); got != want {
