@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -73,8 +74,7 @@ func (f *fields) text(name string, limit int) string {
 		f.fault(name, "must be a string")
 		return ""
 	}
-	unquoted, _ := jsontext.AppendUnquote(nil, value) // its syntax was checked before
-	s := string(unquoted)
+	s := unquote(value)
 	switch n := utf8.RuneCountInString(s); {
 	case strings.TrimSpace(s) == "":
 		f.fault(name, "must not be empty")
@@ -86,6 +86,15 @@ func (f *fields) text(name string, limit int) string {
 	return s
 }
 
+// unquote returns the string of a JSON string, whose syntax was checked before.
+func unquote(value jsontext.Value) string {
+	if plain := value[1 : len(value)-1]; bytes.IndexByte(plain, '\\') < 0 {
+		return string(plain)
+	}
+	unquoted, _ := jsontext.AppendUnquote(nil, value)
+	return string(unquoted)
+}
+
 // optional reads a string that may be absent; it returns "" then.
 func (f *fields) optional(name string, limit int) string {
 	if !f.has(name) {
@@ -95,21 +104,21 @@ func (f *fields) optional(name string, limit int) string {
 }
 
 // number reads a required JSON number as its text.
-func (f *fields) number(name string) (text string, ok bool) {
+func (f *fields) number(name string) (text []byte, ok bool) {
 	if !f.has(name) {
 		f.fault(name, "is required")
-		return "", false
+		return nil, false
 	}
 	value := f.value(name)
 	switch {
 	case value.Kind() != '0':
 		f.fault(name, "must be a number")
-		return "", false
+		return nil, false
 	case len(value) > maxNumber:
 		f.fault(name, "must have at most %d digits", maxNumber)
-		return "", false
+		return nil, false
 	}
-	return string(value), true
+	return value, true
 }
 
 // double reads a required number that a double can hold.
@@ -118,7 +127,7 @@ func (f *fields) double(name string) (value float64, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	value, err := strconv.ParseFloat(text, 64)
+	value, err := strconv.ParseFloat(string(text), 64)
 	if err != nil {
 		f.fault(name, "is out of range")
 		return 0, false
@@ -133,11 +142,11 @@ func (f *fields) whole(name string, low, high int64) int64 {
 	if !ok {
 		return 0
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
+	n, err := strconv.ParseInt(string(text), 10, 64)
 	if err != nil {
-		value, _ := strconv.ParseFloat(text, 64)
+		value, _ := strconv.ParseFloat(string(text), 64)
 		const exact = 1 << 53 // beyond, a double can't tell whole numbers apart
-		if !isWhole(text) || math.Abs(value) > exact {
+		if !isWhole(string(text)) || math.Abs(value) > exact {
 			f.fault(name, "must be a whole number from %d to %d", low, high)
 			return 0
 		}

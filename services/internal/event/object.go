@@ -36,6 +36,9 @@ func malform(field, format string, args ...any) error {
 // duplicate names (the last one wins) and "PRICE" for "price". Otherwise two
 // different texts could become the same event.
 func parseObject(data []byte, names ...string) (*fields, error) {
+	if f, ok := parsePlain(data, names); ok {
+		return f, nil
+	}
 	if err := checkEncoding(data); err != nil {
 		return nil, err
 	}
