@@ -15,7 +15,7 @@ import (
 
 // sums are the results of one batch.
 type sums struct {
-	changed map[string]event.Total // by key: the last one counts
+	changed map[*event.Total]bool
 	refused []refusal
 	counted int
 	skipped int
@@ -72,7 +72,7 @@ func (w *worker) count(ctx context.Context) (aborted bool, err error) {
 
 // add counts the batch in memory.
 func (w *worker) add(now time.Time) sums {
-	s := sums{changed: map[string]event.Total{}}
+	s := sums{changed: map[*event.Total]bool{}}
 	for _, i := range w.batch {
 		m, l := i.message, w.ledgers[i.message.TopicPartition.Partition]
 		at := kafkax.PositionOf(int64(m.TopicPartition.Offset), m.TopicPartition.Metadata)
@@ -94,20 +94,19 @@ func (w *worker) add(now time.Time) sums {
 			s.refused = append(s.refused, refusal{m, reason, err})
 			continue
 		}
-		total := l.add(order, at, now)
-		s.changed[string(total.Key())] = total
+		s.changed[l.add(order, at, now)] = true
 		s.counted++
 	}
 	return s
 }
 
 func (w *worker) produce(s sums) error {
-	for key, total := range s.changed {
+	for total := range s.changed {
 		value, err := total.Encode()
 		if err != nil {
-			return fmt.Errorf("encoding the total of %q: %w", key, err)
+			return fmt.Errorf("encoding the total of %q: %w", total.Product, err)
 		}
-		if err := w.txn.produce(kafkax.Record{Topic: w.cfg.TotalsTopic, Key: []byte(key), Value: value}); err != nil {
+		if err := w.txn.produce(kafkax.Record{Topic: w.cfg.TotalsTopic, Key: total.Key(), Value: value}); err != nil {
 			return fmt.Errorf("producing to %q: %w", w.cfg.TotalsTopic, err)
 		}
 	}

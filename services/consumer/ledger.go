@@ -15,8 +15,8 @@ type ledger struct {
 	partition int32
 	// log is the id of the totals topic that the totals belong to.
 	log    string
-	totals map[string]event.Total // by product
-	orders int64                  // in all of them
+	totals map[string]*event.Total // by product
+	orders int64                   // in all of them
 	// counted is the last order in the totals, by log of the orders topic. A
 	// recreated topic has another log, whose offsets are unrelated.
 	counted map[string]kafkax.Position
@@ -26,7 +26,7 @@ type ledger struct {
 }
 
 func newLedger(partition int32, log string) *ledger {
-	return &ledger{partition: partition, log: log, totals: map[string]event.Total{}, counted: map[string]kafkax.Position{}}
+	return &ledger{partition: partition, log: log, totals: map[string]*event.Total{}, counted: map[string]kafkax.Position{}}
 }
 
 // has reports whether the order at a position is in the totals already. A transaction
@@ -57,17 +57,19 @@ func after(a, b kafkax.Position) bool {
 	return a.Offset > b.Offset
 }
 
-// add counts one order.
-func (l *ledger) add(o event.Order, at kafkax.Position, now time.Time) event.Total {
+// add counts one order, and returns the total that it changed.
+func (l *ledger) add(o event.Order, at kafkax.Position, now time.Time) *event.Total {
 	t := l.totals[o.Product]
-	t.Product, t.Partition = o.Product, l.partition
+	if t == nil {
+		t = &event.Total{Product: o.Product, Partition: l.partition}
+		l.totals[o.Product] = t
+	}
 	t.Quantity += o.Quantity
 	t.Orders++
 	t.Offset, t.OrdersTopicID, t.LeaderEpoch = at.Offset, at.Log, at.LeaderEpoch
 	t.TotalsTopicID = l.log
 	t.UpdatedAt = now
 	t.SchemaVersion = event.SchemaVersion
-	l.totals[o.Product] = t
 	l.orders++
 	l.counted[at.Log] = at
 	return t
@@ -77,12 +79,16 @@ func (l *ledger) add(o event.Order, at kafkax.Position, now time.Time) event.Tot
 // newest, whatever its position: after partitions were added to the totals topic, an
 // older and a newer total of a key can be in different partitions.
 func (l *ledger) restore(t event.Total) {
-	known, ok := l.totals[t.Product]
-	if ok && known.Orders >= t.Orders {
+	known := l.totals[t.Product]
+	switch {
+	case known == nil:
+		l.orders += t.Orders
+	case known.Orders >= t.Orders:
 		return
+	default:
+		l.orders += t.Orders - known.Orders
 	}
-	l.totals[t.Product] = t
-	l.orders += t.Orders - known.Orders
+	l.totals[t.Product] = &t
 	at := placeOf(t)
 	if last, ok := l.counted[at.Log]; !ok || after(at, last) {
 		l.counted[at.Log] = at

@@ -56,7 +56,7 @@ func TestTheTotalWithMoreOrdersIsTheNewer(t *testing.T) {
 		for _, total := range totals {
 			l.restore(total)
 		}
-		if got := l.totals["x"]; got != after || l.orders != 103 {
+		if got := *l.totals["x"]; got != after || l.orders != 103 {
 			t.Errorf("given %+v, counting continues from %+v with %d orders", totals, got, l.orders)
 		}
 	}

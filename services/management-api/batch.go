@@ -19,6 +19,7 @@ type item struct {
 	lettered bool           // whether its dead letter is acknowledged
 	done     bool           // stored, or dead-lettered and noted
 	fresh    bool           // stored, and not before
+	same     []*item        // further records of the batch with the same event id
 }
 
 // maxBatchBytes is the memory at which a batch is full, whatever the number of its

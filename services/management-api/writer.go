@@ -105,7 +105,7 @@ func (w *writer) recognise(ctx context.Context, items []*item) error {
 	var ids []string
 	byID := map[string][]*item{}
 	for _, i := range items {
-		if i.done || i.refusal != nil {
+		if i.done || i.refusal != nil || !event.IsDerived(i.purchase.EventID) {
 			continue
 		}
 		src := sourceOf(i.message)
@@ -141,17 +141,19 @@ func (w *writer) insert(ctx context.Context, items []*item) error {
 	if err := w.recognise(ctx, items); err != nil {
 		return err
 	}
-	var purchases []event.Purchase
-	byID := map[string][]*item{} // several if the batch contains an event more than once
+	chosen, purchases := make([]*item, 0, len(items)), make([]event.Purchase, 0, len(items))
+	byID := make(map[string]*item, len(items))
 	for _, i := range items {
 		if i.done || i.refusal != nil {
 			continue
 		}
-		id := i.purchase.EventID
-		if byID[id] == nil {
-			purchases = append(purchases, i.purchase)
+		if first := byID[i.purchase.EventID]; first != nil {
+			first.same = append(first.same, i)
+			continue
 		}
-		byID[id] = append(byID[id], i)
+		i.same = nil // from the attempt before
+		byID[i.purchase.EventID] = i
+		chosen, purchases = append(chosen, i), append(purchases, i.purchase)
 	}
 	if len(purchases) == 0 {
 		return nil
@@ -165,25 +167,27 @@ func (w *writer) insert(ctx context.Context, items []*item) error {
 	w.batchTime.Observe(now.Sub(start).Seconds())
 
 	for n, o := range outcomes {
-		same := byID[purchases[n].EventID]
+		i := chosen[n]
 		switch {
 		case o.refused != nil:
-			for _, i := range same {
-				i.refusal = &refusal{reasonRejected, shortened(o.refused)}
+			i.refusal = &refusal{reasonRejected, shortened(o.refused)}
+			for _, again := range i.same {
+				again.refusal = i.refusal
 			}
 			continue
 		case o.stored:
-			same[0].fresh = true
+			i.fresh = true
 			w.stored.Inc()
-			w.duplicates.Add(float64(len(same) - 1))
-			w.endToEnd.Observe(max(0, now.Sub(purchases[n].Timestamp.Time).Seconds()))
+			w.endToEnd.Observe(max(0, now.Sub(i.purchase.Timestamp.Time).Seconds()))
 		case o.duplicate:
-			w.duplicates.Add(float64(len(same)))
+			w.duplicates.Inc()
 		default:
 			continue
 		}
-		for _, i := range same {
-			i.done = true
+		i.done = true
+		for _, again := range i.same {
+			again.done = true
+			w.duplicates.Inc()
 		}
 	}
 	return err

@@ -179,6 +179,9 @@ func IDOf(src Source) string {
 	return uuid.NewSHA1(uuid.NameSpaceURL, fmt.Appendf(nil, "kafka:%s/%d/%d", topic, src.Partition, src.Offset)).String()
 }
 
+// IsDerived reports whether an id can be one that IDOf derived: a UUID of version 5.
+func IsDerived(id string) bool { return len(id) == 36 && id[14] == '5' }
+
 // WithoutTopicID returns the source as earlier versions recorded it.
 func (s Source) WithoutTopicID() Source {
 	s.TopicID = ""

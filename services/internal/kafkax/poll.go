@@ -3,7 +3,6 @@ package kafkax
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 )
@@ -31,10 +30,10 @@ func (r *Reader) Poll(wait time.Duration) any {
 
 func (r *Reader) take() any {
 	for {
-		if change := r.changed(); change != nil {
-			return change
-		}
-		if r.records == nil {
+		if r.records == nil { // a change is reported between batches, after everything before it
+			if change := r.changed(); change != nil {
+				return change
+			}
 			if u := r.open(); u != nil {
 				return u
 			}
@@ -46,19 +45,22 @@ func (r *Reader) take() any {
 			}
 		}
 		m, err := r.records.Next()
-		var u *Unreadable
-		switch {
-		case errors.Is(err, io.EOF):
-			r.finish(r.last + 1)
-		case errors.As(err, &u):
-			// Offsets before the position were reported already.
-			if u.First = max(u.First, r.reading.at.Offset); u.First <= u.Last {
-				u.Label = *r.label
-				return u
+		if err == nil {
+			if int64(m.TopicPartition.Offset) >= r.reading.at.Offset {
+				m.TopicPartition.Metadata = r.label
+				return m
 			}
-		case int64(m.TopicPartition.Offset) >= r.reading.at.Offset:
-			m.TopicPartition.Metadata = r.label
-			return m
+			continue
+		}
+		var u *Unreadable
+		if !errors.As(err, &u) { // io.EOF
+			r.finish(r.last + 1)
+			continue
+		}
+		// Offsets before the position were reported already.
+		if u.First = max(u.First, r.reading.at.Offset); u.First <= u.Last {
+			u.Label = *r.label
+			return u
 		}
 	}
 }

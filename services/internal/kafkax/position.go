@@ -47,7 +47,7 @@ func LabelField(metadata *string, name string) string {
 	if metadata == nil {
 		return ""
 	}
-	for _, field := range strings.Fields(*metadata) {
+	for field := range strings.FieldsSeq(*metadata) {
 		if value, ok := strings.CutPrefix(field, name+"="); ok {
 			return value
 		}

@@ -82,11 +82,14 @@ func (r *Records) Next() (*kafka.Message, error) {
 		return nil, r.end(err)
 	}
 	m, err := r.parse(data)
-	var large *Unreadable
-	if err != nil && !errors.As(err, &large) {
-		return nil, r.end(err)
+	if err == nil {
+		return m, nil
 	}
-	return m, err
+	var large *Unreadable
+	if !errors.As(err, &large) {
+		err = r.end(err)
+	}
+	return nil, err
 }
 
 var (
@@ -172,7 +175,10 @@ func (r *Records) parse(data []byte) (*kafka.Message, error) {
 	if cost := int64(len(data)) + count*headerCost; cost > int64(r.limits.Record) {
 		return nil, r.unreadable(at, at, CauseSize, fmt.Errorf("%w: %d headers", errSize, count))
 	}
-	headers := make([]kafka.Header, 0, count)
+	var headers []kafka.Header
+	if count > 0 {
+		headers = make([]kafka.Header, 0, count)
+	}
 	for range count {
 		name := f.bytes()
 		headers = append(headers, kafka.Header{Key: string(name), Value: f.bytes()})
@@ -188,9 +194,6 @@ func (r *Records) parse(data []byte) (*kafka.Message, error) {
 	}
 	if r.batch.header.Attributes&logAppendTime != 0 {
 		m.Timestamp, m.TimestampType = time.UnixMilli(r.batch.header.MaxTimestamp), kafka.TimestampLogAppendTime
-	}
-	if len(headers) == 0 {
-		m.Headers = nil
 	}
 	return m, nil
 }
