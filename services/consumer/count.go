@@ -75,7 +75,7 @@ func (w *worker) add(now time.Time) sums {
 	s := sums{changed: map[*event.Total]bool{}}
 	for _, i := range w.batch {
 		m, l := i.message, w.ledgers[i.message.TopicPartition.Partition]
-		at := kafkax.PositionOf(int64(m.TopicPartition.Offset), m.TopicPartition.Metadata)
+		at := w.positionOf(int64(m.TopicPartition.Offset), m.TopicPartition.Metadata)
 		if l.has(at) {
 			s.skipped++
 			continue

@@ -59,6 +59,8 @@ type worker struct {
 	bytes    int
 	since    time.Time                 // when the batch began
 	next     map[int32]kafkax.Position // to commit once the batch is counted
+	label    *string                   // of the last record
+	labelled kafkax.Position           // what it says
 	recommit time.Time                 // when to commit unchanged positions again
 	failure  error                     // from a rebalance, which can't return it
 	report   report
@@ -236,7 +238,17 @@ func (w *worker) read(wait time.Duration) {
 func (w *worker) accept(i item, next int64) {
 	w.batch = append(w.batch, i)
 	w.bytes += kafkax.MemoryOf(i.message)
-	w.moveTo(i.message.TopicPartition.Partition, kafkax.PositionOf(next, i.message.TopicPartition.Metadata))
+	w.moveTo(i.message.TopicPartition.Partition, w.positionOf(next, i.message.TopicPartition.Metadata))
+}
+
+// positionOf is kafkax.PositionOf, parsing a label once for all records of a batch.
+func (w *worker) positionOf(offset int64, label *string) kafkax.Position {
+	if label != w.label {
+		w.label, w.labelled = label, kafkax.PositionOf(0, label)
+	}
+	at := w.labelled
+	at.Offset = offset
+	return at
 }
 
 func (w *worker) moveTo(partition int32, next kafkax.Position) {

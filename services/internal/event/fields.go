@@ -58,18 +58,18 @@ func (f *fields) err() error {
 
 func (f *fields) value(name string) jsontext.Value { return f.values[slices.Index(f.names, name)] }
 
-func (f *fields) has(name string) bool {
-	value := f.value(name)
-	return value != nil && value.Kind() != 'n'
-}
+func (f *fields) has(name string) bool { return given(f.value(name)) }
+
+// given reports whether a field is there, and not null.
+func given(value jsontext.Value) bool { return value != nil && value.Kind() != 'n' }
 
 // text reads a required string of 1 to limit characters.
 func (f *fields) text(name string, limit int) string {
-	if !f.has(name) {
+	value := f.value(name)
+	if !given(value) {
 		f.fault(name, "is required")
 		return ""
 	}
-	value := f.value(name)
 	if value.Kind() != '"' {
 		f.fault(name, "must be a string")
 		return ""
@@ -105,12 +105,11 @@ func (f *fields) optional(name string, limit int) string {
 
 // number reads a required JSON number as its text.
 func (f *fields) number(name string) (text []byte, ok bool) {
-	if !f.has(name) {
-		f.fault(name, "is required")
-		return nil, false
-	}
 	value := f.value(name)
 	switch {
+	case !given(value):
+		f.fault(name, "is required")
+		return nil, false
 	case value.Kind() != '0':
 		f.fault(name, "must be a number")
 		return nil, false
