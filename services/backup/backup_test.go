@@ -41,7 +41,7 @@ func newShop(t *testing.T) *shop {
 		Mongo: mongox.Config{URI: envconf.Secret(uri), Database: name, Collection: "purchases"},
 		Keep:  3, Scratch: name + "_drill",
 	}
-	client, err := mongox.Connect(cfg.Mongo)
+	client, err := mongox.Connect(cfg.Mongo, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func run(ctx context.Context, args, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	client, err := mongox.Connect(cfg.Mongo)
+	client, err := mongox.Connect(cfg.Mongo, nil)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/otlp"
 	"shopstream/services/internal/telemetry"
 )
 
@@ -15,6 +16,7 @@ type config struct {
 	Addr  httpx.Addr `env:"HTTP_ADDR" envDefault:":3000" doc:"Address to listen on, host:port; the host may be empty."`
 	HTTP  httpx.Config
 	Log   telemetry.Config
+	Trace otlp.Config
 	Kafka kafkax.Config
 	Group kafkax.GroupConfig
 

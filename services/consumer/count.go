@@ -11,6 +11,7 @@ import (
 
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/trace"
 )
 
 // sums are the results of one batch.
@@ -18,7 +19,8 @@ type sums struct {
 	changed map[*event.Total]bool
 	refused []refusal
 	counted int
-	skipped int
+	skipped []*kafka.Message
+	sends   []*kafkax.SendSpan // of the dead letters
 }
 
 // Reasons why an order can't be counted.
@@ -46,23 +48,31 @@ func (r refusal) bounds() []kafka.Header {
 // the process must be restarted.
 func (w *worker) count(ctx context.Context) (aborted bool, err error) {
 	start := time.Now()
+	spans := w.traced.Start(ctx, w.messages())
+	defer func() { spans.End(err) }()
+	ctx = spans.Context(ctx)
 	s := w.add(start)
+	end := w.traced.Step(ctx, "transaction")
+	defer func() { end(err) }()
 	if err := w.txn.begin(); err != nil {
 		return false, err
 	}
-	err = w.produce(s)
+	err = w.produce(ctx, &s)
 	if err == nil {
 		err = w.txn.commit(ctx, w.member, w.offsets())
 	}
+	end(err)
+	s.end(spans, w.batch, err)
 	switch {
 	case err == nil:
-		w.done(s, time.Since(start))
+		w.done(ctx, s, time.Since(start))
 		return false, nil
 	case isFatal(err), isFenced(err), errors.Is(err, errStuck), ctx.Err() != nil:
 		// After a stop the outcome may be unknown; the next process finds out.
 		return false, err
 	}
-	w.log.Warn("transaction aborted", "orders", len(w.batch), "error", err)
+	w.log.WarnContext(ctx, "transaction aborted", "orders", len(w.batch), "error", err)
+	spans.End(err)
 	if err := w.txn.abort(ctx); err != nil {
 		return false, err
 	}
@@ -77,7 +87,7 @@ func (w *worker) add(now time.Time) sums {
 		m, l := i.message, w.ledgers[i.message.TopicPartition.Partition]
 		at := w.positionOf(int64(m.TopicPartition.Offset), m.TopicPartition.Metadata)
 		if l.has(at) {
-			s.skipped++
+			s.skipped = append(s.skipped, m)
 			continue
 		}
 		if i.unreadable != nil {
@@ -100,7 +110,7 @@ func (w *worker) add(now time.Time) sums {
 	return s
 }
 
-func (w *worker) produce(s sums) error {
+func (w *worker) produce(ctx context.Context, s *sums) error {
 	for total := range s.changed {
 		value, err := total.Encode()
 		if err != nil {
@@ -112,7 +122,9 @@ func (w *worker) produce(s sums) error {
 	}
 	now := time.Now()
 	for _, r := range s.refused {
-		err := w.txn.produce(kafkax.DeadLetter(r.message, w.cfg.OrdersDLQTopic, w.cfg.GroupID, r.reason, r.cause, now))
+		letter := kafkax.DeadLetter(r.message, w.cfg.OrdersDLQTopic, w.cfg.GroupID, r.reason, r.cause, now)
+		s.sends = append(s.sends, kafkax.StartSend(ctx, w.traced.Tracer, w.traced.ClientID, &letter))
+		err := w.txn.produce(letter)
 		if kafkax.CodeOf(err) == kafka.ErrMsgSizeTooLarge {
 			// The headers have made it too large: only those with its position are
 			// sent.
@@ -139,21 +151,21 @@ func (w *worker) offsets() []kafka.TopicPartition {
 }
 
 // done updates the metrics after a batch was committed.
-func (w *worker) done(s sums, took time.Duration) {
+func (w *worker) done(ctx context.Context, s sums, took time.Duration) {
 	for p, at := range w.next {
 		w.reader.Done(p, at.Offset)
 		w.ledgers[p].committed = at
 	}
 	w.metrics.transactions.WithLabelValues(outcomeCommitted).Inc()
-	w.metrics.duration.Observe(took.Seconds())
+	trace.Observe(ctx, w.metrics.duration, took.Seconds())
 	w.metrics.messages.Add(float64(len(w.batch)))
 	w.metrics.counted.Add(float64(s.counted))
-	w.metrics.skipped.Add(float64(s.skipped))
+	w.metrics.skipped.Add(float64(len(s.skipped)))
 	for _, r := range s.refused {
 		w.metrics.letters.WithLabelValues(w.cfg.OrdersTopic, r.reason).Inc()
 	}
 	w.metrics.products.Set(float64(w.products()))
-	w.log.Debug("batch committed", "orders", s.counted, "totals", len(s.changed), "dead_letters", len(s.refused), "skipped", s.skipped, "took", took)
+	w.log.Debug("batch committed", "orders", s.counted, "totals", len(s.changed), "dead_letters", len(s.refused), "skipped", len(s.skipped), "took", took)
 
 	w.report.orders += s.counted
 	w.report.letters += len(s.refused)

@@ -8,6 +8,7 @@ import (
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/lifecycle"
+	"shopstream/services/internal/otlp"
 	"shopstream/services/internal/telemetry"
 )
 
@@ -22,6 +23,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	log := telemetry.NewLogger(stdout, cfg.Log, "consumer")
 	reg := telemetry.NewRegistry()
+	tracer := otlp.New(cfg.Trace, "consumer", log, reg)
 
 	listener, err := httpx.Listen(ctx, cfg.Addr)
 	if err != nil {
@@ -32,7 +34,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	worker, err := newWorker(cfg, txn, log, reg)
+	worker, err := newWorker(cfg, txn, tracer, log, reg)
 	if err != nil {
 		txn.client.Close()
 		return err
@@ -48,5 +50,6 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		lifecycle.Actor{Name: "worker", Run: worker.run},
 		lifecycle.Actor{Name: "health", Run: h.Run}, // before the client that it uses
 		lifecycle.Actor{Name: "transactions", Run: txn.run, Stop: txn.stop},
+		tracer.Actor(),
 	)
 }

@@ -12,6 +12,7 @@ import (
 
 	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/retry"
+	"shopstream/services/internal/trace"
 )
 
 const (
@@ -51,6 +52,7 @@ type worker struct {
 	reader   *kafkax.Reader
 	txn      *transactor
 	restorer *restorer
+	traced   kafkax.Processing
 	log      *slog.Logger
 	metrics  *metrics
 
@@ -72,7 +74,7 @@ type item struct {
 	unreadable *kafkax.Unreadable // if not nil, the message stands for it
 }
 
-func newWorker(cfg config, txn *transactor, log *slog.Logger, reg prometheus.Registerer) (*worker, error) {
+func newWorker(cfg config, txn *transactor, tracer *trace.Tracer, log *slog.Logger, reg prometheus.Registerer) (*worker, error) {
 	orders, err := kafkax.NewReader(cfg.Kafka, kafkax.ReaderConfig{Topic: cfg.OrdersTopic, Committed: true, Limits: recordLimits}, "consumer", log, reg)
 	if err != nil {
 		return nil, err
@@ -84,6 +86,7 @@ func newWorker(cfg config, txn *transactor, log *slog.Logger, reg prometheus.Reg
 	return &worker{
 		cfg: cfg, reader: orders, txn: txn, log: log, metrics: newMetrics(reg, cfg.OrdersTopic),
 		restorer: &restorer{totals: totals, topic: cfg.TotalsTopic, log: log},
+		traced:   kafkax.Processing{Tracer: tracer, Topic: cfg.OrdersTopic, Group: cfg.GroupID, ClientID: "consumer", Verb: "count"},
 		ledgers:  map[int32]*ledger{}, next: map[int32]kafkax.Position{},
 	}, nil
 }

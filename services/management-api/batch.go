@@ -1,6 +1,7 @@
 package main
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -63,6 +64,35 @@ func (b *batch) append(i *item, next place, now time.Time) {
 }
 
 func (b *batch) full(size int) bool { return len(b.items) >= size || b.bytes >= maxBatchBytes }
+
+// messages returns the messages of all items.
+func (b *batch) messages() iter.Seq[*kafka.Message] {
+	return func(yield func(*kafka.Message) bool) {
+		for _, i := range b.items {
+			if !yield(i.message) {
+				return
+			}
+		}
+	}
+}
+
+// endSpans ends the spans of the items that are done.
+func endSpans(spans *kafkax.Spans, items []*item) {
+	if spans == nil {
+		return
+	}
+	for _, i := range items {
+		switch {
+		case !i.done:
+		case i.refusal != nil:
+			spans.Done(i.message, "dead-lettered: "+i.refusal.reason, i.purchase.EventID, i.refusal.err)
+		case i.fresh:
+			spans.Done(i.message, "stored", i.purchase.EventID, nil)
+		default:
+			spans.Done(i.message, "already stored", i.purchase.EventID, nil)
+		}
+	}
+}
 
 func (b *batch) empty() bool { return len(b.items) == 0 }
 

@@ -9,6 +9,7 @@ import (
 	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/mongox"
+	"shopstream/services/internal/otlp"
 	"shopstream/services/internal/telemetry"
 )
 
@@ -27,6 +28,7 @@ type config struct {
 	Addr   httpx.Addr `env:"HTTP_ADDR" envDefault:":8080" doc:"Address to listen on, host:port; the host may be empty."`
 	HTTP   httpx.Config
 	Log    telemetry.Config
+	Trace  otlp.Config
 	Kafka  kafkax.Config
 	Group  kafkax.GroupConfig
 	Topics topics
@@ -81,6 +83,7 @@ func isTopicName(name string) bool {
 // replayConfig is what replay-dlq reads: it needs no database.
 type replayConfig struct {
 	Log    telemetry.Config
+	Trace  otlp.Config
 	Kafka  kafkax.Config
 	Topics topics
 }

@@ -13,6 +13,7 @@ import (
 
 	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/retry"
+	"shopstream/services/internal/trace"
 )
 
 const (
@@ -53,6 +54,7 @@ type consumer struct {
 	reader *kafkax.Reader
 	store  *store
 	writer *writer
+	traced kafkax.Processing
 	log    *slog.Logger
 
 	topic  string
@@ -84,9 +86,10 @@ type writing struct {
 	result   chan error // nil unless an attempt is running
 	attempts int
 	retryAt  time.Time
+	spans    *kafkax.Spans
 }
 
-func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg prometheus.Registerer) (*consumer, error) {
+func newConsumer(cfg config, s *store, w *writer, tracer *trace.Tracer, log *slog.Logger, reg prometheus.Registerer) (*consumer, error) {
 	reader, err := kafkax.NewReader(cfg.Kafka, kafkax.ReaderConfig{
 		Topic: cfg.Topics.Purchases, Committed: true, Limits: recordLimits,
 	}, "management-api", log, reg)
@@ -104,7 +107,8 @@ func newConsumer(cfg config, s *store, w *writer, log *slog.Logger, reg promethe
 			}, log)
 		},
 		reader: reader, store: s, writer: w, log: log,
-		topic: cfg.Topics.Purchases, size: cfg.BatchSize, linger: cfg.BatchLinger, bound: cfg.HTTP.ShutdownTimeout,
+		traced: kafkax.Processing{Tracer: tracer, Topic: cfg.Topics.Purchases, Group: cfg.GroupID, ClientID: "management-api", Verb: "store"},
+		topic:  cfg.Topics.Purchases, size: cfg.BatchSize, linger: cfg.BatchLinger, bound: cfg.HTTP.ShutdownTimeout,
 		filling: newBatch(),
 		owned:   map[int32]bool{}, unlocated: map[int32]bool{}, unstored: map[int32]kafka.TopicPartition{}, behind: map[int32]bool{},
 		latest: map[int32]kafka.TopicPartition{},
@@ -213,15 +217,19 @@ func (c *consumer) begin(writes context.Context) {
 		if c.filling.empty() || c.filling.wait(c.size, c.linger, now) > 0 {
 			return
 		}
-		c.current = &writing{batch: c.filling, since: now}
+		c.current = &writing{batch: c.filling, since: now, spans: c.traced.Start(writes, c.filling.messages())}
 		c.filling = newBatch()
 	}
 	if c.attempting() || now.Before(c.current.retryAt) {
 		return
 	}
-	result, items := make(chan error, 1), c.current.items
+	result, items, spans := make(chan error, 1), c.current.items, c.current.spans
 	c.current.result = result
-	go func() { result <- c.writer.write(writes, items) }()
+	go func() {
+		err := c.writer.write(spans.Context(writes), items)
+		endSpans(spans, items)
+		result <- err
+	}()
 }
 
 // settle takes the result of the running attempt, waiting for it up to wait. If the
@@ -251,13 +259,15 @@ func (c *consumer) settle(wait time.Duration) error {
 		// do the offsets advance.
 		finished := c.current
 		c.current = nil
+		finished.spans.End(nil)
 		return c.storeOffsets(finished.offsets(c.topic))
 	}
 	c.current.attempts++
 	c.retries.Inc()
 	delay := retries.After(c.current.attempts)
 	c.current.retryAt = time.Now().Add(delay)
-	c.log.Warn("batch not stored yet, trying again", "error", err, "attempt", c.current.attempts, "retry_in", delay, "left", len(c.current.items))
+	c.current.spans.Retry(c.current.attempts, err, delay)
+	c.log.WarnContext(c.current.spans.Context(context.Background()), "batch not stored yet, trying again", "error", err, "attempt", c.current.attempts, "retry_in", delay, "left", len(c.current.items))
 	return nil
 }
 
@@ -327,6 +337,7 @@ func (c *consumer) drain(writes context.Context, cancel func()) error {
 	left := len(c.filling.items)
 	if c.current != nil {
 		left += len(c.current.items)
+		c.current.spans.End(errors.New("the service stops before the batch is stored"))
 	}
 	c.log.Warn("stopping with messages that are not stored, they will be delivered again", "count", left)
 	return nil

@@ -14,6 +14,7 @@ import (
 
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/trace"
 )
 
 // Reasons of dead letters, for the dlq-reason header and the metric.
@@ -110,9 +111,9 @@ const mostLetterBytes = 64 << 20
 
 // newLetterProducer returns a producer that sends letters of any size: the topic's
 // own limit applies.
-func newLetterProducer(cfg kafkax.Config, topic string, batchSize int, log *slog.Logger, reg prometheus.Registerer) (*kafkax.Producer, error) {
+func newLetterProducer(cfg kafkax.Config, topic string, batchSize int, tracer *trace.Tracer, log *slog.Logger, reg prometheus.Registerer) (*kafkax.Producer, error) {
 	return kafkax.NewProducer(cfg, kafkax.ProducerConfig{
-		Topics: []string{topic}, AckTimeout: 5 * time.Second, MaxPending: max(1000, batchSize), MaxRecordBytes: mostLetterBytes,
+		Topics: []string{topic}, AckTimeout: 5 * time.Second, MaxPending: max(1000, batchSize), MaxRecordBytes: mostLetterBytes, Tracer: tracer,
 	}, "management-api", log, reg)
 }
 
@@ -127,7 +128,7 @@ func send(ctx context.Context, producer *kafkax.Producer, letters []kafkax.Recor
 	reports := make(chan report, len(letters)) // buffered, because nobody receives late reports
 	waiting := 0
 	for i, letter := range letters {
-		if err := producer.Enqueue(letter, func(_ kafkax.Placed, err error) { reports <- report{i, err} }); err != nil {
+		if err := producer.Enqueue(ctx, letter, func(_ kafkax.Placed, err error) { reports <- report{i, err} }); err != nil {
 			errs[i] = err
 			continue
 		}

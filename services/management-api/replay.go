@@ -15,6 +15,7 @@ import (
 
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/otlp"
 	"shopstream/services/internal/telemetry"
 )
 
@@ -78,7 +79,10 @@ func replayDLQ(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 		return err
 	}
 	defer reader.close()
-	producer, err := newLetterProducer(cfg.Kafka, cfg.Topics.Purchases, replayChunk, log, prometheus.NewRegistry())
+	reg := prometheus.NewRegistry() // not exported
+	tracer := otlp.New(cfg.Trace, "management-api", log, reg)
+	defer tracer.Stop(context.WithoutCancel(ctx))
+	producer, err := newLetterProducer(cfg.Kafka, cfg.Topics.Purchases, replayChunk, tracer, log, reg)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/lifecycle"
 	"shopstream/services/internal/mongox"
+	"shopstream/services/internal/otlp"
 	"shopstream/services/internal/telemetry"
 )
 
@@ -25,6 +26,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	log := telemetry.NewLogger(stdout, cfg.Log, "management-api")
 	reg := telemetry.NewRegistry()
+	tracer := otlp.New(cfg.Trace, "management-api", log, reg)
 
 	listener, err := httpx.Listen(ctx, cfg.Addr)
 	if err != nil {
@@ -33,16 +35,16 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	defer func() { _ = listener.Close() }() // the server has closed it, unless it never ran
 	// No client waits for its server: Kafka and the database may start later, in
 	// either order.
-	database, err := mongox.Connect(cfg.Mongo)
+	database, err := mongox.Connect(cfg.Mongo, tracer)
 	if err != nil {
 		return err
 	}
-	producer, err := newLetterProducer(cfg.Kafka, cfg.Topics.DeadLetters, cfg.BatchSize, log, reg)
+	producer, err := newLetterProducer(cfg.Kafka, cfg.Topics.DeadLetters, cfg.BatchSize, tracer, log, reg)
 	if err != nil {
 		return err
 	}
 	store := newStore(database, cfg.Mongo.Database, cfg.Mongo.Collection)
-	consumer, err := newConsumer(cfg, store, newWriter(cfg, store, producer, log, reg), log, reg)
+	consumer, err := newConsumer(cfg, store, newWriter(cfg, store, producer, log, reg), tracer, log, reg)
 	if err != nil {
 		return err
 	}
@@ -53,6 +55,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		health.Check{Name: "mongo", Probe: mongox.Ping(database)},
 	)
 	engine := httpx.NewEngine(log, reg, h)
+	httpx.Trace(engine, tracer)
 	addRoutes(engine, store, log)
 
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
@@ -71,5 +74,6 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 				_ = database.Disconnect(ctx)
 			},
 		},
+		tracer.Actor(),
 	)
 }

@@ -70,7 +70,7 @@ func storeAgain(ctx context.Context, args, environ []string, stderr io.Writer) e
 		opts.topic = cfg.Topics.Purchases
 	}
 	log := telemetry.NewLogger(stderr, cfg.Log, "management-api")
-	database, err := mongox.Connect(cfg.Mongo)
+	database, err := mongox.Connect(cfg.Mongo, nil)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/trace"
 )
 
 // insertTimeout bounds one insert, after which a silent connection is given up. Polling
@@ -164,7 +165,7 @@ func (w *writer) insert(ctx context.Context, items []*item) error {
 	outcomes, err := w.store.insert(ctx, purchases)
 	now := time.Now()
 	w.batchSize.Observe(float64(len(purchases)))
-	w.batchTime.Observe(now.Sub(start).Seconds())
+	trace.Observe(ctx, w.batchTime, now.Sub(start).Seconds())
 
 	for n, o := range outcomes {
 		i := chosen[n]
@@ -178,7 +179,7 @@ func (w *writer) insert(ctx context.Context, items []*item) error {
 		case o.stored:
 			i.fresh = true
 			w.stored.Inc()
-			w.endToEnd.Observe(max(0, now.Sub(i.purchase.Timestamp.Time).Seconds()))
+			trace.ObserveID(kafkax.TraceID(i.message.Headers), w.endToEnd, max(0, now.Sub(i.purchase.Timestamp.Time).Seconds()))
 		case o.duplicate:
 			w.duplicates.Inc()
 		default:

@@ -10,6 +10,7 @@ import (
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/otlp"
 	"shopstream/services/internal/telemetry"
 )
 
@@ -17,6 +18,7 @@ type config struct {
 	Addr  httpx.Addr `env:"HTTP_ADDR" envDefault:":3000" doc:"Address to listen on, host:port; the host may be empty."`
 	HTTP  httpx.Config
 	Log   telemetry.Config
+	Trace otlp.Config
 	Kafka kafkax.Config
 
 	Topic    string        `env:"TOPIC" envDefault:"orders" doc:"Topic that the events are written to."`

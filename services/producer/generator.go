@@ -24,7 +24,7 @@ const (
 
 // sender is the part of the producer that the generator uses.
 type sender interface {
-	Enqueue(r kafkax.Record, done func(kafkax.Placed, error)) error
+	Enqueue(ctx context.Context, r kafkax.Record, done func(kafkax.Placed, error)) error
 }
 
 // generator makes events at a steady pace and sends them.
@@ -148,7 +148,7 @@ func (g *generator) send(ctx context.Context) error {
 		}
 		<-g.room
 	}
-	if err := g.producer.Enqueue(record, done); err != nil {
+	if err := g.producer.Enqueue(ctx, record, done); err != nil {
 		g.failed(err)
 		<-g.room
 	}

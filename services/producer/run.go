@@ -13,6 +13,7 @@ import (
 	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/lifecycle"
+	"shopstream/services/internal/otlp"
 	"shopstream/services/internal/telemetry"
 )
 
@@ -23,6 +24,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	log := telemetry.NewLogger(stdout, cfg.Log, "producer")
 	reg := telemetry.NewRegistry()
+	tracer := otlp.New(cfg.Trace, "producer", log, reg)
 
 	listener, err := httpx.Listen(ctx, cfg.Addr)
 	if err != nil {
@@ -35,6 +37,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		// The client frees a record's place only after its report: twice the room.
 		MaxPending: 2 * maxPending,
 		Linger:     5 * time.Millisecond,
+		Tracer:     tracer,
 	}, "producer", log, reg)
 	if err != nil {
 		return err
@@ -47,6 +50,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		lifecycle.Actor{Name: "generator", Run: g.run},
 		lifecycle.Actor{Name: "health", Run: h.Run}, // before the client that it uses
 		lifecycle.Actor{Name: "producer", Run: producer.Run, Stop: producer.Stop},
+		tracer.Actor(),
 	)
 	s := g.tally.summarise()
 	s.print(stdout, log)

@@ -227,7 +227,7 @@ type holding struct {
 	held []func(kafkax.Placed, error)
 }
 
-func (h *holding) Enqueue(_ kafkax.Record, done func(kafkax.Placed, error)) error {
+func (h *holding) Enqueue(_ context.Context, _ kafkax.Record, done func(kafkax.Placed, error)) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.held = append(h.held, done)

@@ -9,13 +9,16 @@ import (
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/otlp"
 	"shopstream/services/internal/telemetry"
+	"shopstream/services/internal/trace"
 )
 
 type config struct {
 	Addr  httpx.Addr `env:"HTTP_ADDR" envDefault:":8081" doc:"Address to listen on, host:port; the host may be empty."`
 	HTTP  httpx.Config
 	Log   telemetry.Config
+	Trace otlp.Config
 	Kafka kafkax.Config
 
 	PurchasesTopic   string        `env:"PURCHASES_TOPIC" envDefault:"purchases" doc:"Topic that purchases are written to, keyed by userid."`
@@ -64,8 +67,8 @@ func checkBaseURL(text string) error {
 	return nil
 }
 
-func (c config) producer() kafkax.ProducerConfig {
+func (c config) producer(tracer *trace.Tracer) kafkax.ProducerConfig {
 	return kafkax.ProducerConfig{
-		Topics: []string{c.PurchasesTopic}, AckTimeout: c.AckTimeout, MaxPending: c.MaxPending, Linger: linger,
+		Topics: []string{c.PurchasesTopic}, AckTimeout: c.AckTimeout, MaxPending: c.MaxPending, Linger: linger, Tracer: tracer,
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/trace"
 )
 
 const (
@@ -100,6 +101,7 @@ func (s *server) buy(c *gin.Context) {
 // can be sent again with the same id.
 func (s *server) record(ctx context.Context, request event.BuyRequest, id string) (event.Purchase, error) {
 	purchase := event.NewPurchase(request, id, s.currency, time.Now())
+	trace.Note(ctx, "shopstream.event_id", id)
 	value, err := purchase.Encode()
 	if err != nil {
 		return purchase, fmt.Errorf("encoding a purchase: %w", err)

@@ -84,7 +84,7 @@ func newTestEngine(t testing.TB, cfg config, kafka sender) *gin.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newManagement(cfg.ManagementAPIURL)
+	m := newManagement(cfg.ManagementAPIURL, nil)
 	t.Cleanup(m.close)
 	engine := httpx.NewEngine(log, reg, health.New(reg))
 	server := newServer(cfg, kafka, m, log)

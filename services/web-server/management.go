@@ -12,6 +12,9 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/trace"
 )
 
 const (
@@ -32,13 +35,15 @@ var (
 type management struct {
 	base   string
 	client *http.Client
+	tracer *trace.Tracer
 }
 
 // newManagement returns a client with its own bounded pool of kept-alive
 // connections.
-func newManagement(baseURL string) *management {
+func newManagement(baseURL string, tracer *trace.Tracer) *management {
 	return &management{
-		base: strings.TrimRight(baseURL, "/"),
+		base:   strings.TrimRight(baseURL, "/"),
+		tracer: tracer,
 		client: &http.Client{
 			Transport: &http.Transport{
 				// The peer is in the cluster, so no proxy from the environment is used.
@@ -76,7 +81,7 @@ func (m *management) get(ctx context.Context, path string, query url.Values) (an
 	if err != nil {
 		return answer{}, fmt.Errorf("asking management-api: %w", err)
 	}
-	response, err := m.client.Do(request)
+	response, err := httpx.Do(m.tracer, m.client, request)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return answer{}, fmt.Errorf("asking management-api: %w: %w", errLate, err)

@@ -9,6 +9,7 @@ import (
 	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/lifecycle"
+	"shopstream/services/internal/otlp"
 	"shopstream/services/internal/telemetry"
 )
 
@@ -19,6 +20,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	log := telemetry.NewLogger(stdout, cfg.Log, "web-server")
 	reg := telemetry.NewRegistry()
+	tracer := otlp.New(cfg.Trace, "web-server", log, reg)
 
 	shop, err := newShop(cfg.Currency)
 	if err != nil {
@@ -29,11 +31,11 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		return err
 	}
 	defer func() { _ = listener.Close() }() // the server has closed it, unless it never ran
-	producer, err := kafkax.NewProducer(cfg.Kafka, cfg.producer(), "web-server", log, reg)
+	producer, err := kafkax.NewProducer(cfg.Kafka, cfg.producer(tracer), "web-server", log, reg)
 	if err != nil {
 		return err
 	}
-	management := newManagement(cfg.ManagementAPIURL)
+	management := newManagement(cfg.ManagementAPIURL, tracer)
 	defer management.close()
 
 	h := health.New(reg,
@@ -47,6 +49,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	httpx.Trace(engine, tracer)
 	addRoutes(engine, server, shop, checkout)
 
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
@@ -54,5 +57,6 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		// Before the producer, because its probes use that client.
 		lifecycle.Actor{Name: "health", Run: h.Run},
 		lifecycle.Actor{Name: "producer", Run: producer.Run, Stop: producer.Stop},
+		tracer.Actor(),
 	)
 }

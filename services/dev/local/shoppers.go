@@ -108,7 +108,7 @@ func buyOne(client *http.Client, url, user string, price int) (id string, ok boo
 // audit waits until each acknowledged purchase is in the database, which it reads itself.
 // It returns what is missing when ctx ends.
 func audit(ctx context.Context, cfg mongox.Config, acknowledged []string) (missing []string, err error) {
-	client, err := mongox.Connect(cfg)
+	client, err := mongox.Connect(cfg, nil)
 	if err != nil {
 		return nil, err
 	}

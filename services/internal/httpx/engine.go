@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"shopstream/services/internal/health"
+	"shopstream/services/internal/trace"
 )
 
 // NewEngine returns an engine that recovers from panics, logs and measures every
@@ -46,7 +47,10 @@ func NewEngine(log *slog.Logger, reg *prometheus.Registry, h *health.Health) *gi
 	})
 	engine.GET("/-/healthy", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) })
 	engine.GET(readyPath, handleReady(h))
-	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg})))
+	engine.GET("/metrics", gin.WrapH(promhttp.HandlerFor(reg, promhttp.HandlerOpts{
+		Registry:          reg,
+		EnableOpenMetrics: true, // for scrapers that ask for it: the other format has no exemplars
+	})))
 	return engine
 }
 
@@ -104,7 +108,7 @@ func measure(reg prometheus.Registerer, routes func() gin.RoutesInfo) gin.Handle
 		}
 		method := boundedMethod(methodOf(c.Request))
 		requests.WithLabelValues(method, route, strconv.Itoa(c.Writer.Status())).Inc()
-		duration.WithLabelValues(method, route).Observe(time.Since(start).Seconds())
+		trace.Observe(c.Request.Context(), duration.WithLabelValues(method, route), time.Since(start).Seconds())
 	}
 }
 

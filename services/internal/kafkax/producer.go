@@ -10,6 +10,8 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"shopstream/services/internal/trace"
 )
 
 // ErrUnavailable is wrapped by transient produce errors: the brokers are unreachable
@@ -51,6 +53,9 @@ type ProducerConfig struct {
 	// MaxRecordBytes is the largest record that the client sends; the broker has
 	// a limit of its own. Zero stands for the client's default of 1,000,000.
 	MaxRecordBytes int
+	// Tracer records a span for each record of a sampled trace, and writes its context
+	// into the record's headers. May be nil.
+	Tracer *trace.Tracer
 }
 
 // Producer sends records and reports, for each, whether Kafka has acknowledged
@@ -58,6 +63,8 @@ type ProducerConfig struct {
 type Producer struct {
 	client   *kafka.Producer
 	config   Config
+	clientID string
+	tracer   *trace.Tracer
 	log      *slog.Logger
 	duration *prometheus.HistogramVec
 	failures *prometheus.CounterVec
@@ -72,9 +79,11 @@ func NewProducer(cfg Config, pc ProducerConfig, clientID string, log *slog.Logge
 		return nil, err
 	}
 	p := &Producer{
-		client: client,
-		config: cfg,
-		log:    log,
+		client:   client,
+		config:   cfg,
+		clientID: clientID,
+		tracer:   pc.Tracer,
+		log:      log,
 		duration: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "kafka_produce_duration_seconds",
 			Help:    "Time from handing a record to the client to its acknowledgement.",
@@ -116,6 +125,7 @@ type report struct {
 type waiter struct {
 	start time.Time
 	done  func(Placed, error)
+	span  *SendSpan // nil unless it is recorded
 }
 
 // Send queues a record and waits for its acknowledgement, the end of ctx or the
@@ -123,7 +133,7 @@ type waiter struct {
 func (p *Producer) Send(ctx context.Context, r Record) (Placed, error) {
 	// Buffered, so that the report doesn't block once the caller has returned.
 	reports := make(chan report, 1)
-	if err := p.Enqueue(r, func(placed Placed, err error) { reports <- report{placed, err} }); err != nil {
+	if err := p.Enqueue(ctx, r, func(placed Placed, err error) { reports <- report{placed, err} }); err != nil {
 		return Placed{}, err
 	}
 	select {
@@ -136,17 +146,20 @@ func (p *Producer) Send(ctx context.Context, r Record) (Placed, error) {
 
 // Enqueue queues a record and returns. done is called once with the outcome, by the
 // goroutine of Run, so it must not block. If Enqueue returns an error, done is not
-// called.
-func (p *Producer) Enqueue(r Record, done func(Placed, error)) error {
+// called. ctx is only for the trace that the record belongs to; one that has a trace
+// header already keeps it.
+func (p *Producer) Enqueue(ctx context.Context, r Record, done func(Placed, error)) error {
+	span := StartSend(ctx, p.tracer, p.clientID, &r)
 	err := p.client.Produce(&kafka.Message{
 		TopicPartition: kafka.TopicPartition{Topic: &r.Topic, Partition: kafka.PartitionAny},
 		Key:            r.Key,
 		Value:          r.Value,
 		Headers:        r.Headers,
 		Timestamp:      r.Timestamp,
-		Opaque:         &waiter{start: time.Now(), done: done},
+		Opaque:         &waiter{start: time.Now(), done: done, span: span},
 	}, nil)
 	if err != nil {
+		span.End(err)
 		return p.failed(r.Topic, err)
 	}
 	return nil
@@ -164,11 +177,14 @@ func (p *Producer) Run(context.Context) error {
 			}
 			topic := *e.TopicPartition.Topic
 			if err := e.TopicPartition.Error; err != nil {
+				w.span.End(err)
 				w.done(Placed{}, p.failed(topic, err))
 				continue
 			}
-			p.duration.WithLabelValues(topic).Observe(time.Since(w.start).Seconds())
-			w.done(Placed{Topic: topic, Partition: e.TopicPartition.Partition, Offset: int64(e.TopicPartition.Offset)}, nil)
+			placed := Placed{Topic: topic, Partition: e.TopicPartition.Partition, Offset: int64(e.TopicPartition.Offset)}
+			trace.ObserveID(w.span.traceID(), p.duration.WithLabelValues(topic), time.Since(w.start).Seconds())
+			w.span.placed(placed)
+			w.done(placed, nil)
 		case kafka.Error:
 			LogError(p.log, e)
 			if e.IsFatal() && e.Code() == kafka.ErrClusterAuthorizationFailed {

@@ -64,7 +64,7 @@ func TestAFullQueueIsRefusedAtOnce(t *testing.T) {
 	p := newProducer(t, "127.0.0.1:1", kafkax.ProducerConfig{AckTimeout: 5 * time.Second, MaxPending: 10})
 	var err error
 	for range 11 {
-		err = p.Enqueue(kafkax.Record{Topic: "purchases", Value: []byte("v")}, func(kafkax.Placed, error) {})
+		err = p.Enqueue(t.Context(), kafkax.Record{Topic: "purchases", Value: []byte("v")}, func(kafkax.Placed, error) {})
 	}
 	if !errors.Is(err, kafkax.ErrUnavailable) {
 		t.Errorf("err = %v, want ErrUnavailable", err)

@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
 	"shopstream/services/internal/envconf"
+	"shopstream/services/internal/trace"
 )
 
 // Config says how to reach the database.
@@ -32,9 +33,10 @@ func (c Config) Validate() error {
 }
 
 // Connect returns a client. It does not wait for the database, which may start
-// later. Operations fail after five seconds without a reachable server.
-func Connect(c Config) (*mongo.Client, error) {
-	client, err := mongo.Connect(clientOptions(c))
+// later. Operations fail after five seconds without a reachable server. Those that
+// belong to a trace are recorded by the tracer, which may be nil.
+func Connect(c Config, tracer *trace.Tracer) (*mongo.Client, error) {
+	client, err := mongo.Connect(clientOptions(c).SetMonitor(monitor(tracer)))
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}

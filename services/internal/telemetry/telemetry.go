@@ -3,6 +3,7 @@
 package telemetry
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"shopstream/services/internal/trace"
 )
 
 // Config sets what a service logs, and in which format.
@@ -26,15 +29,30 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// NewLogger returns a logger that writes to w and names the service.
+// NewLogger returns a logger that writes to w and names the service. A line that is
+// written in the course of a recorded trace has its id.
 func NewLogger(w io.Writer, cfg Config, service string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: cfg.LogLevel}
 	var handler slog.Handler = slog.NewJSONHandler(w, options)
 	if cfg.LogFormat == "text" {
 		handler = slog.NewTextHandler(w, options)
 	}
-	return slog.New(handler).With("service", service)
+	return slog.New(traced{handler}).With("service", service)
 }
+
+// traced adds the trace id to lines that are logged with its context.
+type traced struct{ slog.Handler }
+
+func (h traced) Handle(ctx context.Context, r slog.Record) error {
+	if id := trace.ID(ctx); id != "" {
+		r.AddAttrs(slog.String("trace_id", id))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{h.Handler.WithAttrs(attrs)} }
+
+func (h traced) WithGroup(name string) slog.Handler { return traced{h.Handler.WithGroup(name)} }
 
 // NewRegistry returns a registry with metrics of the Go runtime, the process and
 // the build. There is no global registry.

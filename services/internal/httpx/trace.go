@@ -1,0 +1,80 @@
+package httpx
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
+	oteltrace "go.opentelemetry.io/otel/trace"
+
+	"shopstream/services/internal/trace"
+)
+
+// Trace gives each request a span, which continues the caller's trace if it names one.
+// It applies to the routes that are added later, so not to the operational ones.
+func Trace(engine *gin.Engine, tracer *trace.Tracer) {
+	if !tracer.On() {
+		return
+	}
+	engine.Use(func(c *gin.Context) {
+		if c.FullPath() == "" { // no such route
+			return
+		}
+		r := c.Request
+		method := methodOf(r)
+		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx, span := tracer.Start(ctx, boundedMethod(method)+" "+c.FullPath(),
+			oteltrace.WithSpanKind(oteltrace.SpanKindServer), oteltrace.WithAttributes(
+				semconv.HTTPRequestMethodKey.String(method), semconv.HTTPRoute(c.FullPath()),
+				semconv.URLPath(r.URL.Path), semconv.URLScheme("http"), semconv.ServerAddress(r.Host),
+				semconv.UserAgentOriginal(r.UserAgent()),
+			))
+		// It stays the request's context, so that the log line and the exemplar, which
+		// come after the handlers, have the trace.
+		c.Request = r.WithContext(ctx)
+		finished := false
+		defer func() {
+			status := c.Writer.Status()
+			if !finished { // by a panic, which is answered later
+				status = http.StatusInternalServerError
+			}
+			endWith(span, status, status >= http.StatusInternalServerError)
+		}()
+		c.Next()
+		finished = true
+	})
+}
+
+// Do sends a request as client does. If the request belongs to a recorded trace, so
+// does the call, and what the server does.
+func Do(tracer *trace.Tracer, client *http.Client, r *http.Request) (*http.Response, error) {
+	if !tracer.On() || !oteltrace.SpanContextFromContext(r.Context()).IsSampled() {
+		return client.Do(r)
+	}
+	ctx, span := tracer.Start(r.Context(), r.Method, oteltrace.WithSpanKind(oteltrace.SpanKindClient), oteltrace.WithAttributes(
+		semconv.HTTPRequestMethodKey.String(r.Method), semconv.URLFull(r.URL.Redacted()), semconv.ServerAddress(r.URL.Hostname()),
+	))
+	r = r.WithContext(ctx)
+	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(r.Header))
+	response, err := client.Do(r)
+	if err != nil {
+		span.SetAttributes(semconv.ErrorType(err))
+		span.SetStatus(codes.Error, err.Error())
+		span.End()
+		return nil, err
+	}
+	endWith(span, response.StatusCode, response.StatusCode >= http.StatusBadRequest)
+	return response, nil
+}
+
+func endWith(span oteltrace.Span, status int, failed bool) {
+	span.SetAttributes(semconv.HTTPResponseStatusCode(status))
+	if failed {
+		span.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(status)))
+		span.SetStatus(codes.Error, "")
+	}
+	span.End()
+}
