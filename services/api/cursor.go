@@ -18,7 +18,6 @@ import (
 //     those partitions in which the brokers wouldn't find the position by that
 //     record's timestamp (see derive.go).
 //   - held: it names positions that this process keeps for a while (memory.go).
-//   - held: it names positions that this process keeps for a while (memory.go).
 type cursor struct {
 	form      form
 	log       [16]byte // the topic's id: offsets of another log mean nothing here
