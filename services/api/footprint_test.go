@@ -256,24 +256,35 @@ func TestTheServiceStaysWithinItsPod(t *testing.T) {
 	fill(many, 50, 10_000, 10_000)
 	quiet()
 	within("50 streams that nobody reads")
-	zstd := k.Topic(t, "zstd", 1, nil)
-	leave()
 	streams := func(n int) {
 		eventually(t, fmt.Sprint(n, " streams"), func() bool {
 			return strings.Contains(string(s.get(t, "/metrics").body), fmt.Sprintf("api_streams %d\n", n))
 		})
 	}
-	streams(0)
-	leave = idle(50, "/messages/stream?topic="+zstd)
-	defer leave()
-	streams(maxStreams)
+	text := bytes.Repeat([]byte("All work and no play makes Jack a dull boy. "), 10_000/44)
 	var values [][]byte
 	for range 4000 {
-		values = append(values, bytes.Repeat([]byte("All work and no play makes Jack a dull boy. "), 10_000/44))
+		values = append(values, text)
 	}
-	k.ProduceRaw(t, zstd, 0, brokertest.Batch{Codec: kgo.ZstdCompression(), Records: brokertest.Values(values...)}.Bytes(t))
-	quiet()
-	within("50 streams of a batch that inflates to 40 MB")
+	for _, batch := range []struct {
+		name string
+		brokertest.Batch
+	}{
+		{"of control characters", brokertest.Batch{Records: brokertest.Values(bytes.Repeat([]byte{1}, 800_000))}},
+		{"in one Snappy block of 8 MB", brokertest.Batch{Codec: kgo.SnappyCompression(), Records: brokertest.Values(values[:800]...)}},
+		{"with a zstd window of 8 MiB", brokertest.Batch{Window: 8 << 20, Records: brokertest.Values(values...)}},
+		{"that inflates to 40 MB", brokertest.Batch{Codec: kgo.ZstdCompression(), Records: brokertest.Values(values...)}},
+	} {
+		leave()
+		streams(0)
+		topic := k.Topic(t, "streamed", 1, nil)
+		leave = idle(50, "/messages/stream?topic="+topic)
+		streams(maxStreams)
+		k.ProduceRaw(t, topic, 0, batch.Bytes(t))
+		quiet()
+		within("50 streams of a batch " + batch.name)
+	}
+	defer leave()
 	together(200, "/messages?limit=1000&topic="+small)
 	within("200 requests at once beside them")
 }

@@ -20,6 +20,7 @@ import (
 
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
+	"shopstream/services/internal/kafkax"
 )
 
 const (
@@ -41,8 +42,10 @@ type server struct {
 	log     *slog.Logger
 	metrics metrics
 
-	streams   chan struct{} // one slot for each live tail
-	listings  chan struct{} // one slot for each listing of topics or groups
+	streams   chan struct{}       // one slot for each live tail
+	turns     chan struct{}       // one slot for each live tail that is writing events
+	blocks    *semaphore.Weighted // bytes that live tails decompress to at once
+	listings  chan struct{}       // one slot for each listing of topics or groups
 	heartbeat time.Duration
 }
 
@@ -82,6 +85,8 @@ func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, lo
 			}),
 		},
 		streams:   make(chan struct{}, maxStreams),
+		turns:     make(chan struct{}, cfg.ReadConcurrency),
+		blocks:    kafkax.NewBlocks(cfg.answerBytes()),
 		listings:  make(chan struct{}, cfg.ReadConcurrency),
 		heartbeat: 15 * time.Second,
 	}

@@ -59,6 +59,7 @@ func (s *server) stream(c *gin.Context) {
 	running.Go(func() { t.reader.Run(ctx) })
 	defer running.Wait()
 	defer cancel()
+	defer t.reader.Release()
 	if err := t.follow(c, s); err != nil && c.Request.Context().Err() == nil {
 		s.log.Info("live tail ended", "topic", sel.topic, "error", err)
 	}
@@ -103,7 +104,7 @@ func (s *server) openTail(ctx context.Context, sel selection, resume *cursor) (*
 	reader, err := kafkax.NewReader(s.cfg.Kafka, kafkax.ReaderConfig{
 		Topic:     sel.topic,
 		Committed: sel.isolation == kafka.IsolationLevelReadCommitted,
-		Limits:    kafkax.Limits{Record: int(min(s.cfg.ReadBytesLimit, math.MaxInt32)), Batch: inflated},
+		Limits:    kafkax.Limits{Record: int(min(s.cfg.ReadBytesLimit, math.MaxInt32)), Batch: inflated, Blocks: s.blocks},
 		Buffer:    s.cfg.streamBuffer(),
 	}, "api", s.log, nil)
 	if err != nil {
@@ -182,41 +183,78 @@ func (t *liveTail) follow(c *gin.Context, s *server) error {
 		default:
 		}
 
-		if e := t.reader.Poll(100 * time.Millisecond); e != nil {
-			if err := t.send(e, s); err != nil {
-				return err
-			}
+		more, err := t.send(c.Request.Context(), s)
+		if err != nil {
+			return err
+		}
+		if !more {
+			t.reader.Wait(100 * time.Millisecond)
 		}
 	}
 }
 
-// send sends what was polled and what else is ready. While the client takes nothing,
-// nothing more is polled, and what the reader fetches ahead is limited.
-func (t *liveTail) send(polled any, s *server) error {
-	for polled != nil {
-		var err error
-		switch e := polled.(type) {
-		case *kafka.Message:
-			r := newRecord(e)
-			t.move(r.partition, r.offset+1)
-			s.metrics.consumed.Inc()
-			err = t.event("message", newMessage(t.topic, &r))
-		case *kafkax.Unreadable:
-			t.move(e.Partition, e.Last+1)
-			err = t.event("unreadable", unreadable{e.Partition, offsetText(e.First), offsetText(e.Last), e.Cause})
-		case *kafkax.LogChange:
-			t.change(e)
-			err = t.event("reset", reset{e.Partition, offsetText(e.From.Offset), offsetText(e.To.Offset), e.Kind})
-		}
-		if err != nil {
-			return err
-		}
-		if t.out.Len() > 64<<10 {
+// send sends what is ready, and reports whether there may be more. While the client
+// takes nothing, nothing more is polled, and what the reader fetches ahead is limited.
+func (t *liveTail) send(ctx context.Context, s *server) (more bool, err error) {
+	more, release, err := t.gather(ctx, s)
+	if err != nil || t.out.Len() == 0 {
+		return more, err
+	}
+	defer release()
+	return more, t.flush()
+}
+
+// gather polls what is ready and writes it to out. Few streams do that at once, since a
+// record takes several times its size meanwhile. A long text then needs room beside the
+// responses that other clients are receiving, until release is called.
+func (t *liveTail) gather(ctx context.Context, s *server) (more bool, release func(), err error) {
+	select {
+	case s.turns <- struct{}{}:
+		defer func() { <-s.turns }()
+	case <-ctx.Done():
+		return false, nil, ctx.Err()
+	}
+	for t.out.Len() <= longText {
+		e := t.reader.Poll(0)
+		if e == nil {
 			break
 		}
-		polled = t.reader.Poll(0)
+		if err := t.write(e, s); err != nil {
+			return false, nil, err
+		}
+		more = true
 	}
-	return t.flush()
+	if t.out.Len() <= 4*longText {
+		return more, func() {}, nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
+	defer cancel()
+	release, err = s.room(bounded, int64(t.out.Len()))
+	return more, release, err
+}
+
+// longText is how many bytes of events are gathered before they are sent.
+const longText = 64 << 10
+
+// write writes the event of what was polled to out.
+func (t *liveTail) write(polled any, s *server) error {
+	switch e := polled.(type) {
+	case *kafka.Message:
+		r := newRecord(e)
+		t.move(r.partition, r.offset+1)
+		if r.becomes() > s.cfg.ReadBytesLimit {
+			return t.event("unreadable", unreadable{r.partition, offsetText(r.offset), offsetText(r.offset), kafkax.CauseSize})
+		}
+		s.metrics.consumed.Inc()
+		return t.event("message", newMessage(t.topic, &r))
+	case *kafkax.Unreadable:
+		t.move(e.Partition, e.Last+1)
+		return t.event("unreadable", unreadable{e.Partition, offsetText(e.First), offsetText(e.Last), e.Cause})
+	case *kafkax.LogChange:
+		t.change(e)
+		return t.event("reset", reset{e.Partition, offsetText(e.From.Offset), offsetText(e.To.Offset), e.Kind})
+	}
+	return nil
 }
 
 // unreadable is the data of an event about records that can't be read.
@@ -279,11 +317,13 @@ func (t *liveTail) id() string {
 }
 
 func (t *liveTail) event(name string, content any) error {
-	data, err := json.Marshal(content)
-	if err != nil {
+	fmt.Fprintf(&t.out, "id: %s\nevent: %s\ndata: ", t.id(), name)
+	encoder := json.NewEncoder(&t.out)
+	encoder.SetEscapeHTML(false) // leaves < and > as short as they are
+	if err := encoder.Encode(content); err != nil {
 		return fmt.Errorf("encoding an event: %w", err)
 	}
-	fmt.Fprintf(&t.out, "id: %s\nevent: %s\ndata: %s\n\n", t.id(), name, data)
+	t.out.WriteByte('\n') // after the encoder's own
 	return nil
 }
 
@@ -292,7 +332,9 @@ func (t *liveTail) flush() error {
 	if _, err := t.response.Write(t.out.Bytes()); err != nil {
 		return fmt.Errorf("writing to the client: %w", err)
 	}
-	t.out.Reset()
+	if t.out.Reset(); t.out.Cap() > 4*longText {
+		t.out = bytes.Buffer{}
+	}
 	if err := t.control.Flush(); err != nil {
 		return fmt.Errorf("writing to the client: %w", err)
 	}

@@ -82,3 +82,21 @@ func TestAStreamContinuesAfterUnreadableBatches(t *testing.T) {
 	}
 	s.follow(t, "/messages/stream?topic="+topic, behindBomb).expect("message", `"between"`)
 }
+
+// What is short in Kafka may be long in JSON.
+func TestAStreamLeavesOutWhatIsTooLongInJSON(t *testing.T) {
+	k := brokertest.Start(t)
+	s := start(t, k.BootstrapServers, "READ_BYTES_LIMIT=1000000")
+	topic := k.Topic(t, "control", 1, nil)
+	client := writer(t, k)
+	e := s.follow(t, "/messages/stream?topic="+topic, "")
+	write(t, client, &kgo.Record{Topic: topic, Value: bytes.Repeat([]byte{1}, 200_000)})
+	write(t, client, &kgo.Record{Topic: topic, Value: bytes.Repeat([]byte{1}, 100_000)})
+	write(t, client, &kgo.Record{Topic: topic, Value: []byte("<last> & \u2028")})
+
+	e.expect("unreadable", `{"partition":0,"first":"0","last":"0","cause":"size"}`)
+	e.expect("message", strings.Repeat(`\u0001`, 100_000))
+	if m := e.next(); m == nil || *m.Value != "<last> & \u2028" {
+		t.Errorf("got %+v", m)
+	}
+}

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
-	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -201,20 +200,8 @@ func TestHeadersAreReckonedWithWhatTheyTake(t *testing.T) {
 
 // The highest levels of zstd ask for a large window, whatever the size of the data.
 func TestAWideZstdWindowIsRead(t *testing.T) {
-	record := kmsg.Record{Value: []byte("value")}
-	record.Length = int32(len(record.AppendTo(nil)) - 1)
 	for _, window := range []int{8 << 20, 16 << 20, 128 << 20} {
-		var frame bytes.Buffer
-		w, err := zstd.NewWriter(&frame, zstd.WithWindowSize(window))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, writeErr := w.Write(record.AppendTo(nil))
-		flushErr := w.Flush() // without it, the header has the size of the data in place of a window
-		if err := errors.Join(writeErr, flushErr, w.Close()); err != nil {
-			t.Fatal(err)
-		}
-		raw := brokertest.Batch{Codec: kgo.ZstdCompression(), Payload: frame.Bytes(), Count: 1}.Bytes(t)
+		raw := brokertest.Batch{Window: window, Records: brokertest.Values([]byte("value"))}.Bytes(t)
 		if values, left := readAll(t, raw, limits); len(values) != 1 || values[0] != "0:value" || len(left) != 0 {
 			t.Errorf("a window of %d MiB: %v, left out: %v", window>>20, values, left)
 		}

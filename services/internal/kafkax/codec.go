@@ -8,6 +8,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 )
 
@@ -23,6 +24,52 @@ const (
 // largestBlock bounds what a codec keeps in memory at a time, in bytes. It is the
 // window size of zstd's usual levels.
 const largestBlock = 8 << 20
+
+// smallBlock is what a codec may keep in memory without being counted.
+const smallBlock = 256 << 10
+
+// blockOf returns how much of the decompressed data a codec keeps in memory at a time,
+// as the data claims, and at most largestBlock: more is refused.
+func blockOf(codec int16, data []byte) int64 {
+	var size uint64
+	switch codec {
+	case codecSnappy:
+		size = snappyBlock(data)
+	case codecLZ4:
+		if len(data) > 5 {
+			size = 1 << (8 + 2*(data[5]>>4&7)) // 64 KiB to 4 MiB
+		}
+	case codecZstd:
+		var header zstd.Header
+		switch err := header.Decode(narrow(data)); {
+		case err != nil, header.Skippable:
+			size = largestBlock // what follows isn't known
+		case header.SingleSegment:
+			size = header.FrameContentSize
+		default:
+			size = header.WindowSize // however short the data
+		}
+	}
+	return int64(min(size, largestBlock))
+}
+
+// snappyBlock returns the size of the largest block.
+func snappyBlock(data []byte) (largest uint64) {
+	rest, framed := bytes.CutPrefix(data, xerial)
+	if !framed || len(rest) < 8 {
+		size, _ := s2.DecodedLen(data)
+		return uint64(max(0, size))
+	}
+	for rest = rest[8:]; len(rest) >= 4; {
+		length := uint64(binary.BigEndian.Uint32(rest))
+		if rest = rest[4:]; length > uint64(len(rest)) {
+			break
+		}
+		size, _ := s2.DecodedLen(rest[:length])
+		largest, rest = max(largest, uint64(max(0, size))), rest[length:]
+	}
+	return largest
+}
 
 // narrow lowers the window in the header of a zstd frame to largestBlock, which the
 // decoder would allocate. Levels above 19 set up to 128 MiB, however short the data. Data

@@ -28,6 +28,20 @@ func (r *Reader) Poll(wait time.Duration) any {
 	}
 }
 
+// Wait returns once there may be something to poll, at the latest after wait.
+func (r *Reader) Wait(wait time.Duration) {
+	timeout := time.NewTimer(wait)
+	defer timeout.Stop()
+	select {
+	case <-r.ready:
+	case <-timeout.C:
+	}
+}
+
+// Release ends the reading of the current batch, whose memory others may be waiting
+// for. Nothing may be polled after it.
+func (r *Reader) Release() { r.drop() }
+
 func (r *Reader) take() any {
 	for {
 		if r.records == nil { // a change is reported between batches, after everything before it
@@ -51,6 +65,9 @@ func (r *Reader) take() any {
 				return m
 			}
 			continue
+		}
+		if errors.Is(err, errBusy) {
+			return nil // it is tried again with the next poll
 		}
 		var u *Unreadable
 		if !errors.As(err, &u) { // io.EOF

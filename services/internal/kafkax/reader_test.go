@@ -195,6 +195,47 @@ func TestLargeBatchesComeWhole(t *testing.T) {
 	}
 }
 
+// What a codec keeps of a batch may be large although each record is small.
+func TestReadersShareRoomForWhatTheyDecompress(t *testing.T) {
+	k := brokertest.Start(t)
+	text := bytes.Repeat([]byte("All work and no play makes Jack a dull boy. "), 1000)
+	var many [][]byte
+	for range 150 {
+		many = append(many, text)
+	}
+	for name, batch := range map[string]brokertest.Batch{
+		"one Snappy block":     {Codec: kgo.SnappyCompression(), Records: brokertest.Values(many...)},
+		"a large zstd window":  {Window: 8 << 20, Records: brokertest.Values([]byte("first"), []byte("second"))},
+		"a huge zstd window":   {Window: 128 << 20, Records: brokertest.Values([]byte("first"), []byte("second"))},
+		"an LZ4 block of 4 MB": {Codec: kgo.Lz4Compression(), Records: brokertest.Values(many...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			topic := k.Topic(t, "compressed", 1, nil)
+			k.ProduceRaw(t, topic, 0, batch.Bytes(t))
+			shared := limits
+			shared.Blocks = kafkax.NewBlocks(1) // enough for one of any size
+			const taken = 7 << 20
+			if !shared.Blocks.TryAcquire(taken) {
+				t.Fatal("there is no room for one")
+			}
+			r := newReader(t, k, kafkax.ReaderConfig{Topic: topic, Limits: shared})
+			r.Assign(map[int32]kafkax.Position{0: kafkax.Beginning()})
+			if e := r.Poll(500 * time.Millisecond); e != nil {
+				t.Fatalf("without room it has read %v", e)
+			}
+			shared.Blocks.Release(taken)
+			nextValue(t, r)
+			if shared.Blocks.TryAcquire(8 << 20) {
+				t.Fatal("half read, it takes no room")
+			}
+			r.Release()
+			if !shared.Blocks.TryAcquire(8 << 20) {
+				t.Error("the room was not returned")
+			}
+		})
+	}
+}
+
 func TestARecreatedTopicIsReadFromItsBeginning(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "recreated", 1, nil)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/semaphore"
 )
 
 // Limits bound the decompressed size of a batch, in bytes.
@@ -21,6 +22,14 @@ type Limits struct {
 	// Batch is the most that a batch may decompress to. It bounds time, not memory:
 	// skipped records are not kept.
 	Batch int64
+	// Blocks bounds the memory of all codecs that share it, in bytes. A batch for which
+	// there is no room yet is read later; nil stands for no bound.
+	Blocks *semaphore.Weighted
+}
+
+// NewBlocks returns a bound for Limits that has room for one block of any size.
+func NewBlocks(bytes int64) *semaphore.Weighted {
+	return semaphore.NewWeighted(max(bytes, largestBlock))
 }
 
 // headerCost is the memory that a header takes in addition to its bytes.
@@ -33,6 +42,7 @@ type Records struct {
 	raw    *io.LimitedReader // decompressed data, up to the limit
 	in     *bufio.Reader
 	zstd   *zstd.Decoder
+	block  int64 // bytes acquired of limits.Blocks
 	left   int32 // records
 	next   int64 // the lowest offset that the next one can have
 	ended  bool
@@ -49,17 +59,25 @@ func (r *Records) Close() {
 		r.zstd.Close()
 		r.zstd = nil
 	}
+	if r.block > 0 {
+		r.limits.Blocks.Release(r.block)
+		r.block = 0
+	}
 	r.ended, r.in, r.raw = true, nil, nil
 }
 
 // Next returns the next record, io.EOF at the end, or an *Unreadable for skipped
-// records, after which reading continues.
+// records, after which reading continues. While there is no room in Limits.Blocks, it
+// returns errBusy.
 func (r *Records) Next() (*kafka.Message, error) {
 	if r.ended || r.left == 0 || r.next > r.batch.Last {
 		r.Close()
 		return nil, io.EOF
 	}
 	if r.in == nil {
+		if !r.acquire() {
+			return nil, errBusy
+		}
 		source, err := r.inflate()
 		if err != nil {
 			return nil, r.end(err)
@@ -92,7 +110,24 @@ func (r *Records) Next() (*kafka.Message, error) {
 	return nil, err
 }
 
+// acquire reports whether there is room for what the codec keeps in memory.
+func (r *Records) acquire() bool {
+	if r.limits.Blocks == nil {
+		return true
+	}
+	size := blockOf(r.batch.header.Attributes&codecBits, r.batch.header.Records)
+	if size <= smallBlock {
+		return true
+	}
+	if !r.limits.Blocks.TryAcquire(size) {
+		return false
+	}
+	r.block = size
+	return true
+}
+
 var (
+	errBusy   = errors.New("no room to decompress a batch now")
 	errFormat = errors.New("not a record")
 	errSize   = errors.New("too large")
 )
@@ -242,7 +277,11 @@ func (r *Records) inflate() (io.Reader, error) {
 	data := r.batch.header.Records
 	codec := r.batch.header.Attributes & codecBits
 	if codec == codecZstd {
-		decoder, err := zstd.NewReader(bytes.NewReader(narrow(data)), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(largestBlock))
+		window := uint64(largestBlock)
+		if r.limits.Blocks != nil {
+			window = uint64(max(r.block, smallBlock)) // a second frame can't take more either
+		}
+		decoder, err := zstd.NewReader(bytes.NewReader(narrow(data)), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
 		r.zstd = decoder
 		return decoder, err
 	}

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,6 +20,9 @@ type Batch struct {
 	// Records are encoded and compressed, unless Payload is set.
 	Records []kmsg.Record
 	Codec   kgo.CompressionCodec
+	// Window, if not 0, compresses with zstd, in a frame that asks for a window of this
+	// size in bytes.
+	Window int
 	// Payload replaces the encoded records. Count is the number of records that the
 	// header claims.
 	Payload []byte
@@ -46,7 +51,10 @@ func (b Batch) Bytes(t testing.TB) []byte {
 			r.Length = int32(len(r.AppendTo(nil)) - 1)
 			payload = r.AppendTo(payload)
 		}
-		if b.Codec != kgo.NoCompression() {
+		switch {
+		case b.Window > 0:
+			payload, kind = zstdFrame(t, payload, b.Window), codecOf(kgo.ZstdCompression())
+		case b.Codec != kgo.NoCompression():
 			compressor, err := kgo.DefaultCompressor(b.Codec)
 			if err != nil {
 				t.Fatal(err)
@@ -67,6 +75,21 @@ func (b Batch) Bytes(t testing.TB) []byte {
 	batch.ProducerID, batch.ProducerEpoch, batch.FirstSequence = -1, -1, -1
 	batch.Records, batch.Length = payload, int32(49+len(payload))
 	return Seal(batch.AppendTo(nil))
+}
+
+func zstdFrame(t testing.TB, payload []byte, window int) []byte {
+	t.Helper()
+	var frame bytes.Buffer
+	w, err := zstd.NewWriter(&frame, zstd.WithWindowSize(window))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, writeErr := w.Write(payload)
+	flushErr := w.Flush() // without it, the header has the size of the data in place of a window
+	if err := errors.Join(writeErr, flushErr, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return frame.Bytes()
 }
 
 // Seal sets a batch's checksum to that of its content.
