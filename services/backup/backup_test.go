@@ -83,11 +83,11 @@ func (s *shop) mustDump(t *testing.T) manifest {
 	if err := s.dump(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	m, exists, err := newest(t.Context(), s.dumps)
-	if err != nil || !exists {
-		t.Fatal(exists, err)
+	complete, _, err := manifests(t.Context(), s.dumps)
+	if err != nil || len(complete) == 0 {
+		t.Fatal(len(complete), err)
 	}
-	return m
+	return complete[0]
 }
 
 // contents returns a database's purchases.
@@ -308,6 +308,42 @@ func TestBrokenDumpsAreRefused(t *testing.T) {
 		if err := s.drill(t.Context()); err == nil {
 			t.Errorf("%s: the drill passes", name)
 		}
+	}
+}
+
+// A dump whose manifest can't be read is reported and kept, and is in nobody's way.
+func TestABrokenManifestStopsNoOtherDump(t *testing.T) {
+	s := newShop(t)
+	s.buy(t, 0, 10)
+	first := s.mustDump(t)
+	for name, content := range map[string]string{
+		"purchases-20250101T000000Z": "{", "purchases-20250102T000000Z": `{"name":"` + first.Name + `"}`,
+	} {
+		for file, text := range map[string]string{name + manifestSuffix: content, name + dataSuffix: "data"} {
+			if err := os.WriteFile(filepath.Join(s.dir, file), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	second := s.mustDump(t)
+	if err := s.restore(t.Context(), second.Name, s.cfg.Mongo.Database); err != nil {
+		t.Errorf("restoring another dump: %v", err)
+	}
+	var listed strings.Builder
+	err := s.list(t.Context(), &listed)
+	for _, name := range []string{"purchases-20250101T000000Z", "purchases-20250102T000000Z"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("list says %v, want that %s is broken", err, name)
+		}
+		if _, err := os.Stat(filepath.Join(s.dir, name+dataSuffix)); err != nil {
+			t.Errorf("the data of the broken dump is gone: %v", err)
+		}
+	}
+	if !strings.Contains(listed.String(), second.Name) {
+		t.Errorf("listed %q, want %s too", listed.String(), second.Name)
+	}
+	if err := s.drill(t.Context()); err == nil || !strings.Contains(err.Error(), "broken") {
+		t.Errorf("the drill says %v, want the broken manifests", err)
 	}
 }
 

@@ -19,9 +19,12 @@ import (
 // dump writes a new dump, and deletes the oldest ones after that. It contains every
 // purchase that was stored before it started, and maybe some that were stored since.
 func (b *backup) dump(ctx context.Context) error {
-	before, exists, err := newest(ctx, b.dumps)
+	complete, broken, err := manifests(ctx, b.dumps)
 	if err != nil {
 		return err
+	}
+	if err := joined(broken); err != nil {
+		b.log.Error("earlier dumps can't be restored; a drill fails until their files are deleted", "error", err)
 	}
 	start := b.now()
 	m := manifest{
@@ -37,7 +40,11 @@ func (b *backup) dump(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("dumping the purchases: %w", err)
 	}
-	if m.Documents == 0 && exists && before.Documents > 0 {
+	var before manifest // empty before the first dump
+	if len(complete) > 0 {
+		before = complete[0]
+	}
+	if m.Documents == 0 && before.Documents > 0 {
 		// After a loss of data, empty dumps must not replace the good ones day by day.
 		return errors.Join(fmt.Errorf("the collection %s.%s is empty, and the dump %s holds %d purchases: restore them, or move the dumps elsewhere if it is meant to be empty; no dump was deleted",
 			m.Database, m.Collection, before.Name, before.Documents), b.dumps.remove(ctx, m.Name+dataSuffix))
@@ -48,7 +55,7 @@ func (b *backup) dump(ctx context.Context) error {
 		return fmt.Errorf("completing the dump: %w", err)
 	}
 	b.log.Info("dump complete", "dump", m.Name, "purchases", m.Documents, "bytes", m.Bytes, "sha256", m.SHA256)
-	if exists && m.Documents < before.Documents {
+	if m.Documents < before.Documents {
 		b.log.Warn("the dump holds fewer purchases than the one before it", "purchases", m.Documents, "before", before.Documents, "dump_before", before.Name)
 	}
 	deleted, err := retain(ctx, b.dumps, b.cfg.Keep, start)

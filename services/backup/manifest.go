@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -50,26 +51,40 @@ func startOf(file string) (time.Time, bool) {
 	return start, ours && err == nil
 }
 
-// manifests returns the complete dumps, newest first.
-func manifests(ctx context.Context, s store) ([]manifest, error) {
+// errManifest is wrapped by errors about the content of a manifest.
+var errManifest = errors.New("its manifest is broken; if the dump isn't needed, delete its files")
+
+// manifests returns the complete dumps, newest first, and the names of those whose
+// manifest can't be read, each with the reason. One bad file stops neither new dumps
+// nor the restoring of others.
+func manifests(ctx context.Context, s store) (complete []manifest, broken map[string]error, err error) {
 	names, err := s.names(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var complete []manifest
+	broken = map[string]error{}
 	for _, file := range names {
 		name, is := strings.CutSuffix(file, manifestSuffix)
 		if _, ours := startOf(file); !ours || !is {
 			continue
 		}
 		m, err := readManifest(ctx, s, name)
-		if err != nil {
-			return nil, err
+		switch {
+		case errors.Is(err, errManifest):
+			broken[name] = err
+		case err != nil:
+			return nil, nil, err
+		default:
+			complete = append(complete, m)
 		}
-		complete = append(complete, m)
 	}
 	slices.SortFunc(complete, func(a, b manifest) int { return strings.Compare(b.Name, a.Name) })
-	return complete, nil
+	return complete, broken, nil
+}
+
+// joined returns the errors of broken manifests as one, nil if there are none.
+func joined(broken map[string]error) error {
+	return errors.Join(slices.Collect(maps.Values(broken))...)
 }
 
 func readManifest(ctx context.Context, s store, name string) (manifest, error) {
@@ -80,21 +95,12 @@ func readManifest(ctx context.Context, s store, name string) (manifest, error) {
 	}
 	defer func() { _ = file.Close() }()
 	if err := json.NewDecoder(io.LimitReader(file, 1<<20)).Decode(&m); err != nil {
-		return m, fmt.Errorf("reading the manifest %s: %w", name+manifestSuffix, err)
+		return m, fmt.Errorf("reading %s: %w: %w", name+manifestSuffix, errManifest, err)
 	}
 	if m.Name != name {
-		return m, fmt.Errorf("%s is the manifest of the dump %q: it was renamed", name+manifestSuffix, m.Name)
+		return m, fmt.Errorf("reading %s: %w: it is that of the dump %q, so it was renamed", name+manifestSuffix, errManifest, m.Name)
 	}
 	return m, nil
-}
-
-// newest returns the newest complete dump; false if there is none.
-func newest(ctx context.Context, s store) (manifest, bool, error) {
-	complete, err := manifests(ctx, s)
-	if err != nil || len(complete) == 0 {
-		return manifest{}, false, err
-	}
-	return complete[0], true, nil
 }
 
 // abandonedAfter is the age from which an incomplete dump counts as abandoned, not as
@@ -102,13 +108,16 @@ func newest(ctx context.Context, s store) (manifest, bool, error) {
 const abandonedAfter = 24 * time.Hour
 
 // retain deletes all complete dumps except the newest keep, and the files of abandoned
-// dumps.
+// dumps. Those with a broken manifest stay, since their data may be whole.
 func retain(ctx context.Context, s store, keep int, now time.Time) (deleted []string, err error) {
-	complete, err := manifests(ctx, s)
+	complete, broken, err := manifests(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	kept := map[string]bool{}
+	for name := range broken {
+		kept[name] = true
+	}
 	var faults []error
 	remove := func(file string) {
 		if err := s.remove(ctx, file); err != nil {

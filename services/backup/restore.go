@@ -42,13 +42,17 @@ func (b *backup) restore(ctx context.Context, name, database string) error {
 // drill restores the newest dump into the scratch database, reads it back, and fails
 // unless it equals what was dumped.
 func (b *backup) drill(ctx context.Context) (err error) {
-	m, exists, err := newest(ctx, b.dumps)
-	if err != nil {
-		return err
+	complete, broken, err := manifests(ctx, b.dumps)
+	if err == nil {
+		err = joined(broken)
 	}
-	if !exists {
+	switch {
+	case err != nil:
+		return err
+	case len(complete) == 0:
 		return errors.New("there is no complete dump to restore: run dump first")
 	}
+	m := complete[0]
 	scratch := b.purchases(b.cfg.Scratch)
 	if err := scratch.Drop(ctx); err != nil { // an interrupted drill may have left it
 		return fmt.Errorf("emptying the scratch database: %w", err)

@@ -86,7 +86,7 @@ func (b *backup) purchases(database string) *mongo.Collection {
 }
 
 func (b *backup) list(ctx context.Context, stdout io.Writer) error {
-	complete, err := manifests(ctx, b.dumps)
+	complete, broken, err := manifests(ctx, b.dumps)
 	if err != nil {
 		return err
 	}
@@ -94,5 +94,5 @@ func (b *backup) list(ctx context.Context, stdout io.Writer) error {
 		fmt.Fprintf(stdout, "%s  %d purchases  %d bytes  %s\n", m.Name, m.Documents, m.Bytes, m.EndedAt.Format(time.RFC3339))
 	}
 	b.log.Info("dumps listed", "dumps", len(complete))
-	return nil
+	return joined(broken)
 }
