@@ -12,10 +12,6 @@ import (
 	"shopstream/services/internal/httpx"
 )
 
-// statusGone is the status in the metrics if the client has disconnected, as commonly
-// used by proxies.
-const statusGone = 499
-
 var errTimeout = errors.New("no message could be read in time")
 
 var (
@@ -36,7 +32,7 @@ func (s *server) kafkaUp() error {
 func (s *server) fail(c *gin.Context, err error) {
 	switch {
 	case errors.Is(err, context.Canceled):
-		c.AbortWithStatus(statusGone) // the client has disconnected
+		c.AbortWithStatus(httpx.StatusClientGone)
 		return
 	case errors.Is(err, errUnknownTopic):
 		httpx.Abort(c, http.StatusNotFound, "no such topic")

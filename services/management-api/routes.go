@@ -2,7 +2,6 @@ package main
 
 import (
 	_ "embed"
-	"log/slog"
 
 	"github.com/gin-gonic/gin"
 
@@ -12,9 +11,9 @@ import (
 //go:embed openapi.yaml
 var spec []byte
 
-func addRoutes(engine *gin.Engine, s *store, log *slog.Logger) {
-	engine.GET("/api/v1/purchases/:userid", handleList(s, log))
+func addRoutes(engine *gin.Engine, l *lookups) {
+	engine.GET("/api/v1/purchases/:userid", l.list)
 	// A path of two segments: no user id is shadowed by it.
-	engine.GET("/api/v1/purchases/by-event/:eventId", handleByEvent(s, log))
+	engine.GET("/api/v1/purchases/by-event/:eventId", l.byEvent)
 	httpx.ServeSpec(engine, spec)
 }

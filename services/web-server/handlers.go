@@ -29,8 +29,12 @@ const (
 	// records accumulate while earlier requests are in flight; BenchmarkBuy has the
 	// numbers.
 	linger = 0
-	// statusClientGone is for the metrics only: the client has disconnected.
-	statusClientGone = 499
+	// roomForLists is the room for all lists of purchases that are being fetched or
+	// sent, in purchases. One of them takes up to 5 kB.
+	roomForLists = 8000
+	roomTimeout  = time.Second
+	defaultLimit = 100 // of management-api, which checks what a client asks for
+	maxLimit     = 1000
 )
 
 // sender is the part of the Kafka producer that a buy uses.
@@ -38,10 +42,11 @@ type sender interface {
 	Send(ctx context.Context, r kafkax.Record) (kafkax.Placed, error)
 }
 
-// server holds what the API's handlers share. It has no state.
+// server holds what the API's handlers share.
 type server struct {
 	kafka      sender
 	management *management
+	lists      *httpx.Room
 	log        *slog.Logger
 
 	topic      string
@@ -51,7 +56,7 @@ type server struct {
 
 func newServer(cfg config, kafka sender, m *management, log *slog.Logger) *server {
 	return &server{
-		kafka: kafka, management: m, log: log,
+		kafka: kafka, management: m, lists: httpx.NewRoom(roomForLists), log: log,
 		topic: cfg.PurchasesTopic, currency: cfg.Currency, ackTimeout: cfg.AckTimeout,
 	}
 }
@@ -85,7 +90,7 @@ func (s *server) buy(c *gin.Context) {
 			"data":    recorded{request.Username, request.UserID, request.Price, purchase.Timestamp, id, request.Product},
 		})
 	case c.Request.Context().Err() != nil:
-		c.AbortWithStatus(statusClientGone)
+		c.AbortWithStatus(httpx.StatusClientGone)
 	case errors.Is(err, kafkax.ErrUnavailable):
 		s.log.DebugContext(c.Request.Context(), "purchase not acknowledged", "error", err, "event_id", id)
 		httpx.AbortRetry(c, http.StatusServiceUnavailable, retryAfter,
@@ -217,6 +222,17 @@ func (s *server) userBuys(c *gin.Context) {
 			query[name] = values
 		}
 	}
+	limit, fault := httpx.QueryInt(c, "limit", defaultLimit, 1, maxLimit)
+	if fault != nil {
+		limit = 1 // management-api answers with the fault
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), roomTimeout)
+	defer cancel()
+	leave, ok := s.lists.Enter(ctx, c, limit)
+	if !ok {
+		return
+	}
+	defer leave()
 	got, ok := s.ask(c, "/api/v1/purchases/"+escapeSegment(c.Param("userid")), query)
 	if !ok {
 		return
@@ -265,7 +281,7 @@ func (s *server) ask(c *gin.Context, path string, query url.Values) (answer, boo
 	case err == nil:
 		return got, true
 	case c.Request.Context().Err() != nil:
-		c.AbortWithStatus(statusClientGone)
+		c.AbortWithStatus(httpx.StatusClientGone)
 	case errors.Is(err, errLate):
 		httpx.Abort(c, http.StatusGatewayTimeout, "management-api did not answer in time")
 	case errors.Is(err, errUnusable):
@@ -293,7 +309,7 @@ func refuse(c *gin.Context, got answer) {
 			c.Header("Retry-After", after)
 		}
 		if problem.Detail == "" {
-			problem.Detail = "so answered management-api"
+			problem.Detail = "management-api gave no details"
 		}
 		httpx.Abort(c, got.status, problem.Detail, problem.Errors...)
 	default:

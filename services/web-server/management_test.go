@@ -82,6 +82,37 @@ func TestUserIDsSurviveThePath(t *testing.T) {
 	}
 }
 
+// Lists may be long, and clients slow: only so many are in memory at once.
+func TestListsAreLimited(t *testing.T) {
+	shop, u := withUpstream(t)
+	asked, release := make(chan struct{}, 8), make(chan struct{})
+	u.answer(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		<-release
+		_, _ = io.WriteString(w, `[]`)
+	})
+	var others sync.WaitGroup
+	defer others.Wait()
+	for range 8 {
+		others.Go(func() {
+			if got := request(t, http.MethodGet, shop+"/getAllUserBuys/u-1?limit=1000", ""); got.status != http.StatusOK {
+				t.Errorf("one of eight long lists: %d %s", got.status, got.body)
+			}
+		})
+	}
+	for range 8 {
+		<-asked
+	}
+	if got := request(t, http.MethodGet, shop+"/getAllUserBuys/u-2", ""); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+		t.Errorf("beside them: %d %s", got.status, got.body)
+	}
+	close(release)
+	others.Wait()
+	if got := request(t, http.MethodGet, shop+"/getAllUserBuys/u-2", ""); got.status != http.StatusOK {
+		t.Errorf("after them: %d %s", got.status, got.body)
+	}
+}
+
 func TestUpstreamStatuses(t *testing.T) {
 	shop, u := withUpstream(t)
 	const id = "019b7b5c-5b1e-7a3c-8f00-0123456789ab"

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"shopstream/services/internal/event"
+	"shopstream/services/internal/httpx"
 	"shopstream/services/internal/kafkax"
 )
 
@@ -122,7 +123,7 @@ func (k *checkout) order(c *gin.Context) {
 		bought := url.Values{"userid": {o.UserID}, "bought": {id}, "product": {item.ID}}
 		c.Redirect(http.StatusSeeOther, "/shop/purchases?"+bought.Encode())
 	case c.Request.Context().Err() != nil:
-		c.AbortWithStatus(statusClientGone)
+		c.AbortWithStatus(httpx.StatusClientGone)
 	case errors.Is(err, kafkax.ErrUnavailable):
 		o.Trouble, o.Uncertain = "Kafka has not acknowledged the purchase: it may be recorded or not.", true
 		c.Header("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"shopstream/services/internal/event"
+	"shopstream/services/internal/httpx"
 )
 
 // purchase is one line of the list, as management-api has it. Purchases of the
@@ -72,7 +73,7 @@ func (k *checkout) purchases(c *gin.Context) {
 	}
 	switch {
 	case c.Request.Context().Err() != nil:
-		c.AbortWithStatus(statusClientGone)
+		c.AbortWithStatus(httpx.StatusClientGone)
 		return
 	case err == nil && got.status == http.StatusBadRequest:
 		list.Trouble = "There is no such list: the user id or the page is not valid."

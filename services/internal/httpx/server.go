@@ -67,10 +67,13 @@ func Server(log *slog.Logger, cfg Config, l net.Listener, handler http.Handler, 
 		Handler:           closeWhileDraining(h, Handler(handler)),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
-		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return base },
+		// A client that has stopped reading must not keep its response in memory. An event
+		// stream sets its own deadlines.
+		WriteTimeout:   30 * time.Second,
+		IdleTimeout:    60 * time.Second,
+		MaxHeaderBytes: 64 << 10,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		BaseContext:    func(net.Listener) context.Context { return base },
 	}
 	return lifecycle.Actor{
 		Name: "http server",
