@@ -193,6 +193,37 @@ func TestABodyThatNeverEndsIsGivenUp(t *testing.T) {
 	}
 }
 
+// Long bodies that arrive slowly keep neither all memory nor a usual purchase waiting.
+func TestSlowLongBodiesAreLimited(t *testing.T) {
+	shop := serveWith(t, config{Currency: "USD", AckTimeout: time.Second}, fakeKafka{})
+	var slow []net.Conn
+	for range roomForBodies / maxBody {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(shop, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /api/v1/buy HTTP/1.1\r\nHost: shop\r\nContent-Length: 60000\r\n\r\n{")
+		slow = append(slow, conn)
+	}
+	long := `{"pad":"` + strings.Repeat("x", 30<<10) + `",` + purchaseOf("ann", 1)[1:]
+	await(t, "long bodies are refused", func() bool {
+		got := request(t, http.MethodPost, shop+"/api/v1/buy", long)
+		return got.status == http.StatusServiceUnavailable && got.header.Get("Retry-After") != ""
+	})
+	for _, path := range []string{"/api/v1/buy", "/buy"} {
+		if got := request(t, http.MethodPost, shop+path, purchaseOf("ann", 1)); got.status != http.StatusAccepted {
+			t.Errorf("a usual purchase at %s: %d %s", path, got.status, got.body)
+		}
+	}
+	for _, conn := range slow {
+		_ = conn.Close()
+	}
+	await(t, "long bodies are accepted again", func() bool {
+		return request(t, http.MethodPost, shop+"/api/v1/buy", long).status == http.StatusAccepted
+	})
+}
+
 func TestAcceptedOnlyAfterTheAck(t *testing.T) {
 	k := embedded(t)
 	topic := k.Topic(t, "purchases", 1, nil)

@@ -23,6 +23,10 @@ import (
 
 const (
 	maxBody = 64 << 10
+	// roomForBodies is the room for all bodies that are longer than those of purchases
+	// usually are, so that many clients that send slowly don't take all memory.
+	roomForBodies = 8 << 20
+	usualBody     = 4 << 10
 	// retryAfter is the Retry-After of answers while a backend is unreachable.
 	retryAfter = 2 * time.Second
 	// linger: a record is sent at once. Under load librdkafka still batches, since
@@ -47,6 +51,7 @@ type server struct {
 	kafka      sender
 	management *management
 	lists      *httpx.Room
+	bodies     *httpx.Room
 	log        *slog.Logger
 
 	topic      string
@@ -56,7 +61,8 @@ type server struct {
 
 func newServer(cfg config, kafka sender, m *management, log *slog.Logger) *server {
 	return &server{
-		kafka: kafka, management: m, lists: httpx.NewRoom(roomForLists), log: log,
+		kafka: kafka, management: m, log: log,
+		lists: httpx.NewRoom(roomForLists), bodies: httpx.NewRoom(roomForBodies),
 		topic: cfg.PurchasesTopic, currency: cfg.Currency, ackTimeout: cfg.AckTimeout,
 	}
 }
@@ -122,6 +128,22 @@ func (s *server) record(ctx context.Context, request event.BuyRequest, id string
 		Timestamp: purchase.Timestamp.Time,
 	})
 	return purchase, err
+}
+
+// limitBodies lets long bodies wait until there is room for them.
+func (s *server) limitBodies(c *gin.Context) {
+	length := c.Request.ContentLength
+	if length >= 0 && length <= usualBody {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), roomTimeout)
+	defer cancel()
+	leave, ok := s.bodies.Enter(ctx, c, maxBody) // whatever length it claims, no more is read
+	if !ok {
+		return
+	}
+	defer leave()
+	c.Next()
 }
 
 // readBuy reads the body and the idempotency key, and reports all faults of both in

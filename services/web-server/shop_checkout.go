@@ -43,7 +43,7 @@ func newCheckout(s *server) (*checkout, error) {
 
 func (k *checkout) addRoutes(engine *gin.Engine) {
 	engine.GET("/shop/buy", k.offer)
-	engine.POST("/shop/buy", k.order)
+	engine.POST("/shop/buy", k.limitBodies, k.order)
 	engine.GET("/shop/purchases", k.purchases)
 }
 
