@@ -108,18 +108,13 @@ func TestPoisonGoesToTheDeadLettersAndNeverBlocks(t *testing.T) {
 	}
 }
 
-func TestAnAbortedTransactionLeavesNothingBehind(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 2)
-	if w.Embedded == nil {
-		t.Skip("injects faults into the embedded broker")
-	}
-	// The offsets of the third transaction come from an old generation.
+// refuseOffsets makes one transaction fail: its offsets come from an old generation.
+func (w *world) refuseOffsets(nth int) {
 	seen := 0
 	w.Embedded.Cluster.ControlKey(int16(kmsg.TxnOffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		request := r.(*kmsg.TxnOffsetCommitRequest)
 		w.Embedded.Cluster.KeepControl()
-		if seen++; seen != 3 {
+		if seen++; seen != nth {
 			return nil, nil, false
 		}
 		response := r.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
@@ -135,6 +130,15 @@ func TestAnAbortedTransactionLeavesNothingBehind(t *testing.T) {
 		}
 		return response, nil, true
 	})
+}
+
+func TestAnAbortedTransactionLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	if w.Embedded == nil {
+		t.Skip("injects faults into the embedded broker")
+	}
+	w.refuseOffsets(3)
 	records := w.some(0, 400)
 	for n := range 20 {
 		records[20*n].Value = []byte("poison")

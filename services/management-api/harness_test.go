@@ -36,6 +36,7 @@ type platform struct {
 	group      string
 	mongoURI   string // as the service sees it
 	database   string
+	traced     string            // the collector's address; "" for none
 	collection *mongo.Collection // as the test sees it, not through the proxy
 }
 
@@ -71,6 +72,7 @@ func (p *platform) environ(more ...string) []string {
 		"KAFKA_BOOTSTRAP_SERVERS=" + p.kafka.BootstrapServers,
 		"PURCHASES_TOPIC=" + p.topic, "PURCHASES_DLQ_TOPIC=" + p.dlq, "GROUP_ID=" + p.group,
 		"MONGO_URI=" + p.mongoURI, "MONGO_DATABASE=" + p.database,
+		"OTEL_EXPORTER_OTLP_ENDPOINT=" + p.traced,
 	}, more...)
 }
 

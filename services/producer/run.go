@@ -37,7 +37,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		// The client frees a record's place only after its report: twice the room.
 		MaxPending: 2 * maxPending,
 		Linger:     5 * time.Millisecond,
-		Tracer:     tracer,
+		Tracer:     tracer, BeginsTraces: true,
 	}, "producer", log, reg)
 	if err != nil {
 		return err

@@ -19,7 +19,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/otlp"
 	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/collector"
 )
 
 // BenchmarkBuy compares acknowledged buys with a peer in the same run: the same handler with
@@ -57,6 +59,40 @@ func BenchmarkBuy(b *testing.B) {
 				hammer(b, strings.TrimPrefix(server.URL, "http://"), clients)
 			})
 		}
+	}
+}
+
+// BenchmarkTracing shows what traces add to a buy, with a collector in the same process: as
+// good as nothing where they are off. Its broker takes most of the time; what the service
+// itself pays is in docs/performance.md.
+func BenchmarkTracing(b *testing.B) {
+	k := brokertest.Start(b)
+	cfg := config{Currency: "USD", PurchasesTopic: k.Topic(b, "purchases", 6, nil), AckTimeout: 10 * time.Second, MaxPending: 10000, ManagementAPIURL: "http://127.0.0.1:1"}
+	spans := collector.Start(b).URL
+	for _, traces := range []struct {
+		name string
+		otlp.Config
+	}{
+		{"off", otlp.Config{}},
+		{"none", otlp.Config{Endpoint: spans, Sampling: 0}},
+		{"10%", otlp.Config{Endpoint: spans, Sampling: .1}},
+		{"all", otlp.Config{Endpoint: spans, Sampling: 1}},
+	} {
+		log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+		tracer := otlp.New(traces.Config, "web-server", log, reg)
+		p, err := kafkax.NewProducer(kafkax.Config{BootstrapServers: k.BootstrapServers, SecurityProtocol: "plaintext"}, cfg.producer(tracer), "bench", log, reg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var running sync.WaitGroup
+		running.Go(func() { _ = p.Run(context.Background()) })
+		b.Cleanup(func() { p.Stop(context.Background()); running.Wait(); tracer.Stop(context.Background()) })
+		server := httptest.NewServer(newTracedEngine(b, cfg, p, tracer))
+		b.Cleanup(server.Close)
+		b.Run(traces.name, func(b *testing.B) {
+			b.ReportAllocs()
+			hammer(b, strings.TrimPrefix(server.URL, "http://"), 64)
+		})
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/testkit/logtest"
+	"shopstream/services/internal/trace"
 )
 
 // service is the whole program, running in this process on a free port.
@@ -75,8 +76,13 @@ func (k fakeKafka) Send(context.Context, kafkax.Record) (kafkax.Placed, error) {
 	return kafkax.Placed{}, k.err
 }
 
-// newTestEngine returns the service's engine with a given sender.
+// newTestEngine returns the service's engine with a given sender, and nothing traced.
 func newTestEngine(t testing.TB, cfg config, kafka sender) *gin.Engine {
+	t.Helper()
+	return newTracedEngine(t, cfg, kafka, nil)
+}
+
+func newTracedEngine(t testing.TB, cfg config, kafka sender, tracer *trace.Tracer) *gin.Engine {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	reg := prometheus.NewRegistry()
@@ -84,9 +90,10 @@ func newTestEngine(t testing.TB, cfg config, kafka sender) *gin.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newManagement(cfg.ManagementAPIURL, nil)
+	m := newManagement(cfg.ManagementAPIURL, tracer)
 	t.Cleanup(m.close)
 	engine := httpx.NewEngine(log, reg, health.New(reg))
+	httpx.Trace(engine, tracer)
 	server := newServer(cfg, kafka, m, log)
 	checkout, err := newCheckout(server)
 	if err != nil {

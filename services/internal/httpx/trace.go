@@ -24,8 +24,14 @@ func Trace(engine *gin.Engine, tracer *trace.Tracer) {
 			return
 		}
 		r := c.Request
+		ctx := r.Context()
+		if r.Header.Get("traceparent") != "" {
+			ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
+		}
+		if !tracer.Records(oteltrace.SpanContextFromContext(ctx)) {
+			return
+		}
 		method := methodOf(r)
-		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 		ctx, span := tracer.Start(ctx, boundedMethod(method)+" "+c.FullPath(),
 			oteltrace.WithSpanKind(oteltrace.SpanKindServer), oteltrace.WithAttributes(
 				semconv.HTTPRequestMethodKey.String(method), semconv.HTTPRoute(c.FullPath()),

@@ -56,6 +56,8 @@ type ProducerConfig struct {
 	// Tracer records a span for each record of a sampled trace, and writes its context
 	// into the record's headers. May be nil.
 	Tracer *trace.Tracer
+	// BeginsTraces says that records are not caused by something that may be traced.
+	BeginsTraces bool
 }
 
 // Producer sends records and reports, for each, whether Kafka has acknowledged
@@ -65,6 +67,7 @@ type Producer struct {
 	config   Config
 	clientID string
 	tracer   *trace.Tracer
+	begins   bool
 	log      *slog.Logger
 	duration *prometheus.HistogramVec
 	failures *prometheus.CounterVec
@@ -83,6 +86,7 @@ func NewProducer(cfg Config, pc ProducerConfig, clientID string, log *slog.Logge
 		config:   cfg,
 		clientID: clientID,
 		tracer:   pc.Tracer,
+		begins:   pc.BeginsTraces,
 		log:      log,
 		duration: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "kafka_produce_duration_seconds",
@@ -149,7 +153,7 @@ func (p *Producer) Send(ctx context.Context, r Record) (Placed, error) {
 // called. ctx is only for the trace that the record belongs to; one that has a trace
 // header already keeps it.
 func (p *Producer) Enqueue(ctx context.Context, r Record, done func(Placed, error)) error {
-	span := StartSend(ctx, p.tracer, p.clientID, &r)
+	span := StartSend(ctx, p.tracer, p.begins, p.clientID, &r)
 	err := p.client.Produce(&kafka.Message{
 		TopicPartition: kafka.TopicPartition{Topic: &r.Topic, Partition: kafka.PartitionAny},
 		Key:            r.Key,

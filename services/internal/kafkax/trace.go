@@ -30,11 +30,16 @@ func TraceID(headers []kafka.Header) string {
 // originOf returns the span that a record comes from; it is not valid if the record has
 // none.
 func originOf(headers []kafka.Header) oteltrace.SpanContext {
-	if !slices.ContainsFunc(headers, func(h kafka.Header) bool { return h.Key == HeaderTrace }) {
+	if !isTraced(headers) {
 		return oteltrace.SpanContext{}
 	}
-	ctx := propagation.TraceContext{}.Extract(context.Background(), carrier{&headers})
+	own := headers // only here does it cost memory
+	ctx := propagation.TraceContext{}.Extract(context.Background(), carrier{&own})
 	return oteltrace.SpanContextFromContext(ctx)
+}
+
+func isTraced(headers []kafka.Header) bool {
+	return slices.ContainsFunc(headers, func(h kafka.Header) bool { return h.Key == HeaderTrace })
 }
 
 // carrier lets OpenTelemetry read and write headers.
@@ -60,17 +65,17 @@ func (c carrier) Keys() []string {
 type SendSpan struct{ span oteltrace.Span }
 
 // StartSend starts the span of a record and names it in the record's headers. A record
-// that has such a header already was sent before, and belongs to that trace. Only those
-// who send without a Producer need to call it.
-func StartSend(ctx context.Context, tracer *trace.Tracer, clientID string, r *Record) *SendSpan {
+// that has such a header already was sent before, and belongs to that trace. One that is
+// part of no trace begins one if begins is set and the tracer decides so. Only those who
+// send without a Producer need to call it.
+func StartSend(ctx context.Context, tracer *trace.Tracer, begins bool, clientID string, r *Record) *SendSpan {
 	if !tracer.On() {
 		return nil
 	}
-	origin := originOf(r.Headers)
-	if origin.IsValid() {
+	if origin := originOf(r.Headers); origin.IsValid() {
 		ctx = oteltrace.ContextWithRemoteSpanContext(ctx, origin)
 	}
-	if parent := oteltrace.SpanContextFromContext(ctx); parent.IsValid() && !parent.IsSampled() {
+	if parent := oteltrace.SpanContextFromContext(ctx); !parent.IsSampled() && (!begins || !tracer.Records(parent)) {
 		return nil
 	}
 	ctx, span := tracer.Start(ctx, "send "+r.Topic, oteltrace.WithSpanKind(oteltrace.SpanKindProducer), oteltrace.WithAttributes(
@@ -78,10 +83,7 @@ func StartSend(ctx context.Context, tracer *trace.Tracer, clientID string, r *Re
 		semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
 		semconv.MessagingDestinationName(r.Topic), semconv.MessagingClientID(clientID),
 	))
-	if !span.IsRecording() {
-		return nil
-	}
-	if !origin.IsValid() {
+	if !isTraced(r.Headers) {
 		propagation.TraceContext{}.Inject(ctx, carrier{&r.Headers})
 	}
 	return &SendSpan{span}

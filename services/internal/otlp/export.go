@@ -49,6 +49,8 @@ type pipeline struct {
 	exporter sdk.SpanExporter
 	log      *slog.Logger
 	pending  atomic.Int64
+	stopped  context.Context // ends what is still being sent after a shutdown
+	abandon  context.CancelFunc
 	failing  bool // belongs to the goroutine that exports
 
 	sent    prometheus.Counter
@@ -70,6 +72,7 @@ func newPipeline(endpoint string, log *slog.Logger, reg prometheus.Registerer) *
 	for _, reason := range []string{reasonQueueFull, reasonExport} {
 		p.dropped.WithLabelValues(reason)
 	}
+	p.stopped, p.abandon = context.WithCancel(context.Background())
 	p.SpanProcessor = sdk.NewBatchSpanProcessor(exporterFunc(p.export), sdk.WithMaxQueueSize(maxPending),
 		sdk.WithMaxExportBatchSize(exportBatch), sdk.WithBatchTimeout(exportEvery), sdk.WithExportTimeout(exportTimeout))
 	return p
@@ -88,10 +91,19 @@ func (p *pipeline) OnEnd(s sdk.ReadOnlySpan) {
 	p.SpanProcessor.OnEnd(s)
 }
 
+// Shutdown implements sdk.SpanProcessor: it sends what is left until ctx ends.
+func (p *pipeline) Shutdown(ctx context.Context) error {
+	defer p.abandon()
+	return p.SpanProcessor.Shutdown(ctx)
+}
+
 // export sends a batch. It logs when sending begins to fail and when it works again,
 // and returns no error, since the SDK would write it to stderr.
 func (p *pipeline) export(ctx context.Context, spans []sdk.ReadOnlySpan) error {
 	defer p.pending.Add(-int64(len(spans)))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.stopped, cancel)()
 	err := p.exporter.ExportSpans(ctx, spans)
 	if err != nil {
 		p.dropped.WithLabelValues(reasonExport).Add(float64(len(spans)))

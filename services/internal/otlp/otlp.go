@@ -26,11 +26,11 @@ func New(cfg Config, service string, log *slog.Logger, reg prometheus.Registerer
 	log.Info("tracing", "endpoint", cfg.Endpoint, "sampling", cfg.Sampling)
 	provider := sdk.NewTracerProvider(
 		sdk.WithSpanProcessor(newPipeline(cfg.Endpoint, log, reg)),
-		sdk.WithSampler(sdk.ParentBased(linked{sdk.TraceIDRatioBased(cfg.Sampling)})),
+		sdk.WithSampler(sdk.AlwaysSample()), // the tracer decides before
 		sdk.WithResource(resourceOf(service)),
 		sdk.WithRawSpanLimits(limits()),
 	)
-	return trace.New(provider.Tracer("shopstream"), provider.Shutdown)
+	return trace.New(provider.Tracer("shopstream"), cfg.Sampling, provider.Shutdown)
 }
 
 // limits bound a span. Not its links: a batch links to each of its records, whose number
@@ -39,19 +39,6 @@ func limits() sdk.SpanLimits {
 	l := sdk.NewSpanLimits()
 	l.AttributeValueLengthLimit, l.LinkCountLimit = 1024, -1
 	return l
-}
-
-// linked samples a span without a parent if a span that it links to is sampled: a batch
-// is recorded if one of its records is. Else the ratio decides.
-type linked struct{ sdk.Sampler }
-
-func (l linked) ShouldSample(p sdk.SamplingParameters) sdk.SamplingResult {
-	for _, link := range p.Links {
-		if link.SpanContext.IsSampled() {
-			return sdk.SamplingResult{Decision: sdk.RecordAndSample}
-		}
-	}
-	return l.Sampler.ShouldSample(p)
 }
 
 func resourceOf(service string) *resource.Resource {

@@ -4,6 +4,7 @@ package trace
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -16,18 +17,34 @@ const stopTimeout = 2 * time.Second
 
 // Tracer starts spans. A nil Tracer is off. Safe for concurrent use.
 type Tracer struct {
-	spans trace.Tracer
-	stop  func(context.Context) error
+	spans    trace.Tracer
+	sampling float64
+	stop     func(context.Context) error
 }
 
-// New returns a tracer; stop sends the last spans.
-func New(spans trace.Tracer, stop func(context.Context) error) *Tracer { return &Tracer{spans, stop} }
+// New returns a tracer that records a share of the traces that begin here, from 0 to 1;
+// stop sends the last spans.
+func New(spans trace.Tracer, sampling float64, stop func(context.Context) error) *Tracer {
+	return &Tracer{spans, sampling, stop}
+}
 
 // On reports whether spans are recorded at all.
 func (t *Tracer) On() bool { return t != nil }
 
-// Start starts a span. The tracer must be on: a caller that asks first spends nothing
-// on the options of a span that nobody sees.
+// Records decides whether work is recorded that is caused by parent, or by nothing if
+// parent is not valid. A trace that has begun elsewhere keeps its decision.
+func (t *Tracer) Records(parent trace.SpanContext) bool {
+	if t == nil {
+		return false
+	}
+	if parent.IsValid() {
+		return parent.IsSampled()
+	}
+	return rand.Float64() < t.sampling
+}
+
+// Start starts a span. Callers ask first whether it is recorded, so that they spend
+// nothing on one that nobody sees.
 func (t *Tracer) Start(ctx context.Context, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
 	return t.spans.Start(ctx, name, options...)
 }

@@ -26,6 +26,8 @@ type Collector struct {
 	URL string
 	// Status, unless 0, is answered instead of taking spans.
 	Status atomic.Int32
+	// Refused counts the requests that were answered with Status.
+	Refused atomic.Int32
 
 	mu    sync.Mutex
 	spans []Span
@@ -58,6 +60,7 @@ func Start(t testing.TB) *Collector {
 
 func (c *Collector) take(w http.ResponseWriter, r *http.Request) {
 	if status := int(c.Status.Load()); status != 0 {
+		c.Refused.Add(1)
 		w.WriteHeader(status)
 		return
 	}
