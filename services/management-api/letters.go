@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	strict "github.com/go-json-experiment/json"
 
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/kafkax"
@@ -147,7 +148,9 @@ func parseMending(data []byte) (position, mending, error) {
 		Value         *string `json:"value"`
 		ValueEncoding string  `json:"valueEncoding"`
 	}
-	if err := json.Unmarshal(data, &l); err != nil {
+	// The strict decoder refuses what the other one would repair, such as half a surrogate
+	// pair or a second value.
+	if err := strict.Unmarshal(data, &l); err != nil {
 		return position{}, mending{}, fmt.Errorf("not a letter as --dry-run prints it: %w", err)
 	}
 	if l.Partition == nil || l.Offset == nil {

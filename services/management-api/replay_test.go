@@ -273,6 +273,18 @@ func TestReplayFaults(t *testing.T) {
 	if _, _, err := p.replay(t, "--mended", bad); err == nil || !strings.Contains(err.Error(), "line 1") || !strings.Contains(err.Error(), "line 3") || !strings.Contains(err.Error(), "line 4") {
 		t.Errorf("a bad file: %v", err)
 	}
+	for name, text := range map[string]string{
+		"half a surrogate pair": `{"partition":0,"offset":0,"value":"x\ud800"}`,
+		"not UTF-8":             "{\"partition\":0,\"offset\":0,\"value\":\"x\xff\"}",
+		"two values":            `{"partition":0,"offset":0,"value":"x","value":"y"}`,
+	} {
+		if err := os.WriteFile(bad, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := p.replay(t, "--mended", bad); err == nil || !strings.Contains(err.Error(), "line 1") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	for _, args := range [][]string{{"--mended", "nowhere"}, {"--frobnicate"}, {"purchases"}} {
 		if _, _, err := p.replay(t, args...); err == nil {
 			t.Errorf("%q was taken", args)
