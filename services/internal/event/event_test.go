@@ -272,6 +272,7 @@ func TestDecodePurchase(t *testing.T) {
 		"a newer schema":             `{` + valid + `,"schemaVersion":2}`,
 		"amounts that disagree":      `{` + valid + `,"priceMinor":101}`,
 		"an id that is not a UUID":   `{` + valid + `,"eventId":"17"}`,
+		"an id that nobody has set":  `{` + valid + `,"eventId":"00000000-0000-0000-0000-000000000000"}`,
 		"no timestamp":               `{"username":"a","userid":"b","price":1}`,
 		"a timestamp before 1970":    `{"username":"a","userid":"b","price":1,"timestamp":-5}`,
 		"a timestamp that is a text": `{"username":"a","userid":"b","price":1,"timestamp":"now"}`,

@@ -157,8 +157,8 @@ func DecodePurchase(value []byte, src Source, defaultCurrency string) (Purchase,
 	}
 	if f.has("eventId") {
 		p.EventID = f.text("eventId", 36)
-		if id, err := uuid.Parse(p.EventID); err != nil {
-			f.fault("eventId", "must be a UUID")
+		if id, err := uuid.Parse(p.EventID); err != nil || id == uuid.Nil {
+			f.fault("eventId", "must be a UUID, and not all zeros") // the second purchase with that id would count as stored
 		} else {
 			p.EventID = id.String() // always in lower case
 		}
