@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -190,6 +191,23 @@ func TestABodyThatNeverEndsIsGivenUp(t *testing.T) {
 	answer := make([]byte, 12)
 	if _, err := conn.Read(answer); err != nil || string(answer) != "HTTP/1.1 408" {
 		t.Errorf("answer = %q, %v", answer, err)
+	}
+}
+
+// A client that waits for 100 Continue needn't send what is refused anyway.
+func TestABodyThatIsTooLargeIsNotAskedFor(t *testing.T) {
+	shop := serveWith(t, config{Currency: "USD", AckTimeout: time.Second}, fakeKafka{})
+	for _, path := range []string{"/api/v1/buy", "/shop/buy"} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(shop, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: shop\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n", path)
+		answer := make([]byte, 12)
+		if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "HTTP/1.1 413" {
+			t.Errorf("%s answers %q, %v", path, answer, err)
+		}
 	}
 }
 

@@ -130,20 +130,32 @@ func (s *server) record(ctx context.Context, request event.BuyRequest, id string
 	return purchase, err
 }
 
-// limitBodies lets long bodies wait until there is room for them.
-func (s *server) limitBodies(c *gin.Context) {
-	length := c.Request.ContentLength
-	if length >= 0 && length <= usualBody {
-		return
+func abortTooLarge(c *gin.Context) {
+	httpx.Abort(c, http.StatusRequestEntityTooLarge, "the body must be at most 64 KiB")
+}
+
+// limitBodies lets long bodies wait until there is room for them. One that says that it
+// is too long is refused before a client that waits for 100 Continue sends it.
+func (s *server) limitBodies(tooLarge gin.HandlerFunc) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		length := c.Request.ContentLength // -1 if it is not known
+		switch {
+		case length > maxBody:
+			tooLarge(c)
+			c.Abort()
+			return
+		case length >= 0 && length <= usualBody:
+			return
+		}
+		ctx, cancel := context.WithTimeout(c.Request.Context(), roomTimeout)
+		defer cancel()
+		leave, ok := s.bodies.Enter(ctx, c, maxBody)
+		if !ok {
+			return
+		}
+		defer leave()
+		c.Next()
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), roomTimeout)
-	defer cancel()
-	leave, ok := s.bodies.Enter(ctx, c, maxBody) // whatever length it claims, no more is read
-	if !ok {
-		return
-	}
-	defer leave()
-	c.Next()
 }
 
 // readBuy reads the body and the idempotency key, and reports all faults of both in
@@ -154,7 +166,7 @@ func (s *server) readBuy(c *gin.Context) (request event.BuyRequest, id string, o
 		var tooLarge *http.MaxBytesError
 		switch {
 		case errors.As(err, &tooLarge):
-			httpx.Abort(c, http.StatusRequestEntityTooLarge, "the body must be at most 64 KiB")
+			abortTooLarge(c)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			httpx.Abort(c, http.StatusRequestTimeout, "the body did not arrive in time")
 		default:

@@ -25,7 +25,7 @@ func specFor(currency string) []byte {
 func addRoutes(engine *gin.Engine, s *server, p *shop, k *checkout) {
 	// The original systems have the paths without a prefix.
 	for _, prefix := range []string{"/api/v1", ""} {
-		engine.POST(prefix+"/buy", s.limitBodies, s.buy)
+		engine.POST(prefix+"/buy", s.limitBodies(abortTooLarge), s.buy)
 		engine.GET(prefix+"/getAllUserBuys/:userid", s.userBuys)
 	}
 	engine.GET("/api/v1/buys/:eventId", s.buyState)

@@ -43,7 +43,7 @@ func newCheckout(s *server) (*checkout, error) {
 
 func (k *checkout) addRoutes(engine *gin.Engine) {
 	engine.GET("/shop/buy", k.offer)
-	engine.POST("/shop/buy", k.limitBodies, k.order)
+	engine.POST("/shop/buy", k.limitBodies(k.tooLarge), k.order)
 	engine.GET("/shop/purchases", k.purchases)
 }
 
@@ -93,11 +93,11 @@ func (k *checkout) order(c *gin.Context) {
 	}
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
 	if err := c.Request.ParseForm(); err != nil {
-		status := http.StatusBadRequest
-		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-			status = http.StatusRequestEntityTooLarge
+		if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+			k.tooLarge(c)
+			return
 		}
-		k.show(c, status, "trouble", "The form could not be read.")
+		k.show(c, http.StatusBadRequest, "trouble", "The form could not be read.")
 		return
 	}
 	form := c.Request.PostForm
@@ -131,6 +131,10 @@ func (k *checkout) order(c *gin.Context) {
 	default:
 		k.failed(c, err)
 	}
+}
+
+func (k *checkout) tooLarge(c *gin.Context) {
+	k.show(c, http.StatusRequestEntityTooLarge, "trouble", "The form could not be read: it is too long.")
 }
 
 // readOrder reads a form as the API reads a body. The error is an

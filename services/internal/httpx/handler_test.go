@@ -184,7 +184,7 @@ func TestNothingOfARequestIsRepairedSilently(t *testing.T) {
 			}
 		}
 	}
-	for _, header := range [][]string{{"Content-Encoding", "identity"}, {"Content-Type", `application/json; charset="UTF-8"`}, {"Content-Type", "nonsense; ="}, {}} {
+	for _, header := range [][]string{{"Content-Encoding", "identity"}, {"Content-Type", `application/json; charset="UTF-8"`}, {"Content-Type", "text/plain;charset=utf8"}, {"Content-Type", "nonsense; ="}, {}} {
 		if response, body := ask(t, http.MethodPost, url+"/things", "x", header...); response.StatusCode != http.StatusAccepted {
 			t.Errorf("%q = %d %s", header, response.StatusCode, body)
 		}
