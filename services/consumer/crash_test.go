@@ -193,20 +193,3 @@ func TestInstancesComeAndGo(t *testing.T) {
 		t.Errorf("%d members after the stop", n)
 	}
 }
-
-func BenchmarkOrders(b *testing.B) {
-	const orders = 100_000
-	for b.Loop() {
-		b.StopTimer()
-		w := newWorld(b, 6)
-		w.Produce(b, w.some(0, orders)...)
-		b.StartTimer()
-		begun := time.Now()
-		i := w.start(b, "a", "LOG_LEVEL=info", "TRANSACTION_TIMEOUT=10s")
-		await(b, "all are counted", func() bool { return i.metric(b, "orders_counted_total") == orders })
-		b.ReportMetric(orders/time.Since(begun).Seconds(), "orders/s")
-		b.StopTimer()
-		i.stopped(b)
-		b.StartTimer()
-	}
-}
