@@ -206,6 +206,10 @@ bench-quick: bin/bench ## The same in a minute or two, and less certain
 .PHONY: bin/bench
 bin/bench: build
 	$(GO) build -o bin/ ./services/dev/bench
+	@mkdir -p build/stripped
+	$(GO) build -ldflags='-s -w' -o build/stripped/ $(addprefix ./services/,web-server management-api api producer consumer)
+	$(GO) build -ldflags='-s -w' -o build/stripped/minimal ./services/dev/bench/minimal
+	$(GO) build -ldflags='-s -w' -tags database -o build/stripped/minimal-database ./services/dev/bench/minimal
 
 ##@ Check on Apache Kafka's own brokers
 

@@ -70,3 +70,23 @@ func TestQuantile(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAbsoluteGoalNeedsNoPeer(t *testing.T) {
+	for _, test := range []struct {
+		relation relation
+		figure   float64
+		want     string
+	}{
+		{noMore, 49, "pass"}, {noMore, 51, "short"}, {noLess, 51, "pass"}, {noLess, 49, "short"},
+	} {
+		c := comparison{ours: func(context.Context) (sample, error) { return sample{Rate: test.figure}, nil }, rounds: 1}
+		rounds, err := c.compare(t.Context(), 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := goal{of: rate, relation: test.relation, limit: 50}
+		if got := g.verdict(g.judge(rounds)); got != test.want || len(rounds) != 1 {
+			t.Errorf("%v with relation %v = %s after %d rounds, want %s after one", test.figure, test.relation, got, len(rounds), test.want)
+		}
+	}
+}

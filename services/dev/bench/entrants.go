@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -121,39 +120,14 @@ func (s *stage) consuming(orders string, count int) comparison {
 	}
 }
 
-// storing needs a topic with at least count purchases.
-func (s *stage) storing(purchases, sink string, count int) comparison {
-	uri := "mongodb://" + sink + "/"
-	return comparison{
-		name: "management-api on a sink", peerName: "raw insertMany",
-		ours: func(ctx context.Context) (sample, error) {
-			letters, drop, err := s.topic(ctx, "letters")
-			if err != nil {
-				return sample{}, err
-			}
-			defer drop()
-			p, err := s.service(ctx, "management-api", "PURCHASES_TOPIC="+purchases, "PURCHASES_DLQ_TOPIC="+letters, "GROUP_ID="+letters, "MONGO_URI="+uri)
-			if err != nil {
-				return sample{}, err
-			}
-			addr, err := p.serving()
-			if err != nil {
-				return sample{}, err
-			}
-			return drained(ctx, p, addr, "purchases_stored_total", count)
-		},
-		peer:  s.ofPeer("insert", "-mongo", uri, "-topic", "purchases", "-count", strconv.Itoa(count)),
-		goals: []goal{{"purchases", "/s", rate, atLeast, .5}, {"CPU a purchase", "µs", cpu, atMost, 2}},
-	}
-}
-
 // server is web-server or the no-op handler, while it runs.
 type server struct {
 	*process
 	addr string
 	stop func() error
 	// topic is where each acknowledged purchase must be; the no-op handler has none.
-	topic string
+	topic  string
+	bought int64
 }
 
 func (s *stage) webServer(ctx context.Context) (*server, error) {
@@ -169,7 +143,7 @@ func (s *stage) webServer(ctx context.Context) (*server, error) {
 	if err == nil {
 		err = ready(ctx, addr)
 	}
-	return &server{p, addr, func() error { defer drop(); return p.stop() }, topic}, err
+	return &server{process: p, addr: addr, stop: func() error { defer drop(); return p.stop() }, topic: topic}, err
 }
 
 func (s *stage) noop(ctx context.Context) (*server, error) {
@@ -179,43 +153,70 @@ func (s *stage) noop(ctx context.Context) (*server, error) {
 	}
 	addr, err := p.line()
 	p.drain()
-	return &server{p, addr, p.stop, ""}, err
+	return &server{process: p, addr: addr, stop: p.stop}, err
+}
+
+// hammer buys on some connections for a time, each as fast as it is answered.
+func (s *stage) hammer(ctx context.Context, server *server, clients int, duration time.Duration) (sample, error) {
+	before, err := server.processorTimeSoFar()
+	if err != nil {
+		return sample{}, err
+	}
+	buys, took, err := closedLoop(ctx, server.addr, clients, duration)
+	if err != nil {
+		return sample{}, err
+	}
+	after, err := server.processorTimeSoFar()
+	if err != nil {
+		return sample{}, err
+	}
+	server.bought += buys
+	return sample{Rate: float64(buys) / took.Seconds(), CPU: (after - before).Seconds() * 1e6 / float64(buys)}, s.holds(ctx, server.topic, server.bought)
 }
 
 func (s *stage) buying(clients int, duration time.Duration) comparison {
-	hammer := func(open func(context.Context) (*server, error)) entrant {
+	on := func(open func(context.Context) (*server, error)) entrant {
 		return func(ctx context.Context) (sample, error) {
 			server, err := open(ctx)
 			if err != nil {
 				return sample{}, err
 			}
 			defer func() { _ = server.stop() }()
-			warm, _, err := closedLoop(ctx, server.addr, clients, duration/4)
-			if err != nil {
+			if _, err := s.hammer(ctx, server, clients, duration/4); err != nil { // warms up
 				return sample{}, err
 			}
-			before, err := server.processorTimeSoFar()
-			if err != nil {
-				return sample{}, err
-			}
-			buys, took, err := closedLoop(ctx, server.addr, clients, duration)
-			if err != nil {
-				return sample{}, err
-			}
-			after, err := server.processorTimeSoFar()
-			if err != nil {
-				return sample{}, err
-			}
-			if err := s.holds(ctx, server.topic, warm+buys); err != nil {
-				return sample{}, err
-			}
-			return sample{Rate: float64(buys) / took.Seconds(), CPU: (after - before).Seconds() * 1e6 / float64(buys)}, nil
+			return s.hammer(ctx, server, clients, duration)
 		}
 	}
 	return comparison{
 		name: fmt.Sprintf("buy, %d clients", clients), peerName: "no-op gin handler",
-		ours: hammer(s.webServer), peer: hammer(s.noop),
+		ours: on(s.webServer), peer: on(s.noop),
 		goals: []goal{{"buys", "/s", rate, atLeast, .65}, {"CPU a buy", "µs", cpu, atMost, 1 / .65}},
+	}
+}
+
+// crowding lets more and more clients buy: none may be too many.
+func (s *stage) crowding(duration time.Duration) comparison {
+	return comparison{
+		name: "buy, 1 to 2,000 clients", rounds: 3,
+		ours: func(ctx context.Context) (sample, error) {
+			server, err := s.webServer(ctx)
+			if err != nil {
+				return sample{}, err
+			}
+			defer func() { _ = server.stop() }()
+			worst, best := 1.0, 0.0
+			for _, clients := range []int{1, 16, 64, 256, 1000, 2000} {
+				got, err := s.hammer(ctx, server, clients, duration)
+				if err != nil {
+					return sample{}, err
+				}
+				best = max(best, got.Rate)
+				worst = min(worst, got.Rate/best)
+			}
+			return sample{Kept: worst}, nil
+		},
+		goals: []goal{{"what is left of the best rate", "", kept, noLess, .8}},
 	}
 }
 
@@ -261,7 +262,7 @@ func (s *stage) starting() comparison {
 			}
 			addr, err := p.serving()
 			if err == nil {
-				err = together(ctx, addr, 1, func(_ int, s *shopper) error { return s.buy() })
+				err = buyOnce(ctx, addr)
 			}
 			took := time.Since(began)
 			if err != nil {
@@ -284,49 +285,5 @@ func (s *stage) starting() comparison {
 			}
 		}),
 		goals: []goal{{"first acknowledgement", "ms", p50, atMost, 1}},
-	}
-}
-
-// reading needs a topic with messages.
-func (s *stage) reading(topic string, requests int) comparison {
-	const limit = "100"
-	return comparison{
-		name: "/messages?limit=" + limit, peerName: "warm raw fetch",
-		ours: func(ctx context.Context) (sample, error) {
-			p, err := s.service(ctx, "api")
-			if err != nil {
-				return sample{}, err
-			}
-			addr, err := p.serving()
-			if err == nil {
-				err = ready(ctx, addr)
-			}
-			if err != nil {
-				return sample{}, err
-			}
-			var latencies []float64
-			var before time.Duration
-			for i := range requests + 1 {
-				if i == 1 { // the first connects to the brokers
-					if before, err = p.processorTimeSoFar(); err != nil {
-						return sample{}, err
-					}
-				}
-				asked := time.Now()
-				if _, err := get(ctx, "http://"+addr+"/messages?topic="+topic+"&limit="+limit); err != nil {
-					return sample{}, err
-				}
-				if i > 0 {
-					latencies = append(latencies, time.Since(asked).Seconds()*1000)
-				}
-			}
-			after, err := p.processorTimeSoFar()
-			if err = errors.Join(err, p.stop()); err != nil {
-				return sample{}, err
-			}
-			return sample{P50: quantile(latencies, .5), P99: quantile(latencies, .99), CPU: (after - before).Seconds() * 1e6 / float64(requests)}, nil
-		},
-		peer:  s.ofPeer("last", "-servers", s.servers, "-topic", topic, "-limit", limit, "-count", strconv.Itoa(requests)),
-		goals: []goal{{"p50", "ms", p50, atMost, 1.3}, {"CPU a request", "µs", cpu, atMost, 1.3}},
 	}
 }

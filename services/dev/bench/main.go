@@ -3,7 +3,7 @@
 // broker and writes one table.
 //
 //	bench [-quick] [-only TEXT] [-bin DIR] [-out FILE]
-//	bench broker | sink | noop | produce | latency | poll | insert | last [FLAG …]
+//	bench broker | database | sink | noop | produce | latency | poll | insert | last [FLAG …]
 //	    the parts that it starts as processes of their own
 //
 // With KAFKA_BOOTSTRAP_SERVERS set it uses those brokers instead of the embedded one.
@@ -34,7 +34,9 @@ func run(ctx context.Context, arguments []string, stdin io.Reader, stdout io.Wri
 		case "broker":
 			return runBroker(stdin, stdout)
 		case "sink":
-			return runSink(ctx, stdin, stdout)
+			return runSink(ctx, rest, stdin, stdout)
+		case "database":
+			return runDatabase(stdin, stdout)
 		case "noop":
 			return runNoop(stdin, stdout)
 		case "produce", "latency", "poll", "insert", "last":

@@ -1,29 +1,62 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"shopstream/services/internal/testkit/broker"
+	"shopstream/services/internal/testkit/database"
 )
 
 // runBroker is the embedded broker of `make run`, in memory and in a process of its own.
+// For each line that it reads it prints how many fetches there have been so far.
 func runBroker(stdin io.Reader, stdout io.Writer) error {
 	b, err := broker.Start(broker.Options{})
 	if err != nil {
 		return err
 	}
 	defer b.Close()
+	var fetches atomic.Int64
+	b.Cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // kfake's signature
+		fetches.Add(1)
+		return nil, nil, false
+	})
 	fmt.Fprintln(stdout, b.BootstrapServers())
-	_, err = io.Copy(io.Discard, stdin) // until the parent closes it or dies
+	asked := bufio.NewScanner(stdin)
+	for asked.Scan() { // until the parent closes it or dies
+		fmt.Fprintln(stdout, fetches.Load())
+	}
+	return asked.Err()
+}
+
+// runDatabase is the embedded database of `make run`, in a process of its own.
+func runDatabase(stdin io.Reader, stdout io.Writer) error {
+	dir, err := os.MkdirTemp("", "shopstream-bench-database-")
+	if err != nil {
+		return fmt.Errorf("making a folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	db, err := database.Start("127.0.0.1:0", dir, nil)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	fmt.Fprintln(stdout, db.URI())
+	_, err = io.Copy(io.Discard, stdin)
 	return err
 }
 
@@ -56,7 +89,14 @@ func runNoop(stdin io.Reader, stdout io.Writer) error {
 
 // runSink speaks MongoDB's protocol and stores nothing: with it, a writer's own cost is
 // measured and not the database's.
-func runSink(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
+func runSink(ctx context.Context, arguments []string, stdin io.Reader, stdout io.Writer) error {
+	var s sink
+	flags := flag.NewFlagSet("sink", flag.ContinueOnError)
+	flags.BoolVar(&s.full, "full", false, "answer that every document is stored already")
+	flags.DurationVar(&s.perRow, "per-row", 0, "time that each document takes, as if on a disk of the connection's own")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
@@ -76,7 +116,7 @@ func runSink(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 		}
 		go func() {
 			defer conn.Close()
-			_ = answerAll(conn) // ends with the connection
+			_ = s.answerAll(conn) // ends with the connection
 		}()
 	}
 }
@@ -91,7 +131,13 @@ const (
 	longest    = 48_000_000
 )
 
-func answerAll(conn net.Conn) error {
+// sink says how inserts are answered.
+type sink struct {
+	full   bool
+	perRow time.Duration
+}
+
+func (s sink) answerAll(conn net.Conn) error {
 	for {
 		var header [headerSize]byte
 		if _, err := io.ReadFull(conn, header[:]); err != nil {
@@ -113,7 +159,7 @@ func answerAll(conn net.Conn) error {
 			reply = binary.LittleEndian.AppendUint32(reply, 1)
 			reply = append(reply, hello()...)
 		case opMsg:
-			document, err := answerTo(body)
+			document, err := s.answerTo(body)
 			if err != nil {
 				return err
 			}
@@ -132,11 +178,11 @@ func answerAll(conn net.Conn) error {
 	}
 }
 
-// answerTo answers the command in an OP_MSG: an insert with the number of its documents,
-// a search with nothing, all others with success.
-func answerTo(body []byte) ([]byte, error) {
+// answerTo answers the command in an OP_MSG: an insert with the number of its documents
+// or with an error for each, a search with nothing, all others with success.
+func (s sink) answerTo(body []byte) ([]byte, error) {
 	var command bson.Raw
-	documents := 0
+	var documents []bson.Raw
 	for rest := body[4:]; len(rest) > 4; { // after the flags
 		kind := rest[0]
 		size := int(binary.LittleEndian.Uint32(rest[1:]))
@@ -149,8 +195,12 @@ func answerTo(body []byte) ([]byte, error) {
 			command = bson.Raw(section)
 			continue
 		}
-		for at := 4 + len(cString(section[4:])) + 1; at+4 <= len(section); documents++ {
-			at += int(binary.LittleEndian.Uint32(section[at:]))
+		for rest := section[4+len(cString(section[4:]))+1:]; len(rest) > 0; {
+			if len(rest) < 5 || int(binary.LittleEndian.Uint32(rest)) > len(rest) {
+				return nil, errors.New("a document is too long")
+			}
+			document := rest[:binary.LittleEndian.Uint32(rest)]
+			documents, rest = append(documents, document), rest[len(document):]
 		}
 	}
 	first, err := command.IndexErr(0)
@@ -161,13 +211,42 @@ func answerTo(body []byte) ([]byte, error) {
 	case "hello", "isMaster", "ismaster":
 		return hello(), nil
 	case "insert":
-		return bson.Marshal(bson.D{{Key: "n", Value: int32(documents)}, {Key: "ok", Value: 1.0}})
+		time.Sleep(time.Duration(len(documents)) * s.perRow)
+		if s.full {
+			return duplicates(documents)
+		}
+		return bson.Marshal(bson.D{{Key: "n", Value: int32(len(documents))}, {Key: "ok", Value: 1.0}})
 	case "find", "aggregate", "listIndexes":
 		return bson.Marshal(bson.D{{Key: "cursor", Value: bson.D{
 			{Key: "firstBatch", Value: bson.A{}}, {Key: "id", Value: int64(0)}, {Key: "ns", Value: "sink.sink"},
 		}}, {Key: "ok", Value: 1.0}})
 	}
 	return bson.Marshal(bson.D{{Key: "ok", Value: 1.0}})
+}
+
+// duplicates is what MongoDB answers if it has all documents already.
+func duplicates(documents []bson.Raw) ([]byte, error) {
+	type writeError struct {
+		Index      int32    `bson:"index"`
+		Code       int32    `bson:"code"`
+		KeyPattern bson.Raw `bson:"keyPattern"`
+		KeyValue   bson.Raw `bson:"keyValue"`
+		Message    string   `bson:"errmsg"`
+	}
+	pattern, err := bson.Marshal(bson.D{{Key: "_id", Value: int32(1)}})
+	if err != nil {
+		return nil, err
+	}
+	all := make([]writeError, len(documents))
+	for i, d := range documents {
+		id, _ := d.Lookup("_id").StringValueOK()
+		key, err := bson.Marshal(bson.D{{Key: "_id", Value: id}})
+		if err != nil {
+			return nil, err
+		}
+		all[i] = writeError{int32(i), 11000, pattern, key, fmt.Sprintf("E11000 duplicate key error collection: shopping.purchases index: _id_ dup key: { _id: %q }", id)}
+	}
+	return bson.Marshal(bson.D{{Key: "n", Value: int32(0)}, {Key: "writeErrors", Value: all}, {Key: "ok", Value: 1.0}})
 }
 
 func cString(b []byte) []byte {

@@ -305,17 +305,9 @@ func insert(ctx context.Context, o peerOptions) (measured, error) {
 	collection := client.Database("bench").Collection(o.topic)
 	var documents []bson.Raw
 	for i := range o.count {
-		id, err := event.NewID()
+		document, err := purchase(i)
 		if err != nil {
-			return measured{}, fmt.Errorf("making an event id: %w", err)
-		}
-		document, err := bson.Marshal(bson.D{
-			{Key: "_id", Value: id}, {Key: "userid", Value: fmt.Sprintf("user-%d", i%1000)}, {Key: "username", Value: "Ada"},
-			{Key: "price", Value: 19.99}, {Key: "priceMinor", Value: int64(1999)}, {Key: "currency", Value: "USD"},
-			{Key: "timestamp", Value: float64(time.Now().UnixMicro()) / 1e6}, {Key: "product", Value: "USB-C Cable"},
-		})
-		if err != nil {
-			return measured{}, fmt.Errorf("making a document: %w", err)
+			return measured{}, err
 		}
 		documents = append(documents, document)
 	}
@@ -329,6 +321,23 @@ func insert(ctx context.Context, o peerOptions) (measured, error) {
 		}
 	}
 	return watch.read(o.count), nil
+}
+
+// purchase is a document as management-api stores it.
+func purchase(i int) (bson.Raw, error) {
+	id, err := event.NewID()
+	if err != nil {
+		return nil, fmt.Errorf("making an event id: %w", err)
+	}
+	document, err := bson.Marshal(bson.D{
+		{Key: "_id", Value: id}, {Key: "userid", Value: fmt.Sprintf("user-%d", i%pageUsers)}, {Key: "username", Value: "Ada"},
+		{Key: "price", Value: 19.99}, {Key: "priceMinor", Value: int64(1999)}, {Key: "currency", Value: "USD"},
+		{Key: "timestamp", Value: float64(time.Now().UnixMicro()) / 1e6}, {Key: "product", Value: "USB-C Cable"},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making a document: %w", err)
+	}
+	return document, nil
 }
 
 // last reads the last limit messages of each partition, count times on a warm client:

@@ -22,7 +22,7 @@ type process struct {
 	cmd    *exec.Cmd
 	lines  *bufio.Scanner // its stdout
 	errors *bytes.Buffer  // its stderr
-	stdin  io.Closer
+	stdin  io.WriteCloser
 	rest   chan struct{} // if drain was called: closed once the output has ended
 }
 
@@ -57,6 +57,30 @@ func (p *process) line() (string, error) {
 		return p.lines.Text(), nil
 	}
 	return "", fmt.Errorf("%s ended early: %w", p.name, p.wait())
+}
+
+// ask sends a line to a part of this program, and returns the line that it answers.
+func (p *process) ask(question string) (string, error) {
+	if _, err := fmt.Fprintln(p.stdin, question); err != nil {
+		return "", fmt.Errorf("asking %s: %w", p.name, err)
+	}
+	return p.line()
+}
+
+// status returns a line of /proc/PID/status that is an amount of memory, in MiB: VmRSS is what it
+// has, VmHWM the most that it has had.
+func (p *process) status(name string) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading the memory of %s (the measurement needs Linux): %w", p.name, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var kilobytes float64
+		if n, _ := fmt.Sscanf(line, name+": %f kB", &kilobytes); n == 1 {
+			return kilobytes / 1024, nil
+		}
+	}
+	return 0, fmt.Errorf("%s has no %s", p.name, name)
 }
 
 // drain discards the rest of its output, so that it never waits for this process.

@@ -55,29 +55,55 @@ func (s *shopper) buy() error {
 	return nil
 }
 
-// together lets n shoppers act at the same time, and returns when all have finished.
-func together(ctx context.Context, addr string, n int, act func(number int, s *shopper) error) error {
-	errs := make([]error, n)
-	var wg sync.WaitGroup
+// connected returns n shoppers. leave closes their connections.
+func connected(ctx context.Context, addr string, n int) (shoppers []*shopper, leave func(), err error) {
+	leave = func() {
+		for _, s := range shoppers {
+			_ = s.conn.Close()
+		}
+	}
 	for i := range n {
 		s, err := newShopper(ctx, addr, i)
 		if err != nil {
-			return err
+			leave()
+			return nil, nil, err
 		}
-		wg.Go(func() {
-			defer s.conn.Close()
-			errs[i] = act(i, s)
-		})
+		shoppers = append(shoppers, s)
+	}
+	return shoppers, leave, nil
+}
+
+// together lets shoppers act at the same time, and returns when all have finished.
+func together(shoppers []*shopper, act func(number int, s *shopper) error) error {
+	errs := make([]error, len(shoppers))
+	var wg sync.WaitGroup
+	for i, s := range shoppers {
+		wg.Go(func() { errs[i] = act(i, s) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
+// buyOnce buys on a new connection.
+func buyOnce(ctx context.Context, addr string) error {
+	s, err := newShopper(ctx, addr, 0)
+	if err != nil {
+		return err
+	}
+	defer s.conn.Close()
+	return s.buy()
+}
+
 // closedLoop buys for a time on n connections, each as fast as it is answered.
 func closedLoop(ctx context.Context, addr string, n int, duration time.Duration) (buys int64, took time.Duration, err error) {
+	shoppers, leave, err := connected(ctx, addr, n)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer leave()
 	var count atomic.Int64
 	began := time.Now()
-	err = together(ctx, addr, n, func(_ int, s *shopper) error {
+	err = together(shoppers, func(_ int, s *shopper) error {
 		for time.Since(began) < duration && ctx.Err() == nil {
 			if err := s.buy(); err != nil {
 				return err
@@ -92,9 +118,14 @@ func closedLoop(ctx context.Context, addr string, n int, duration time.Duration)
 // openLoop buys count times at a steady rate, and returns the latencies in milliseconds. Each
 // is counted from when the purchase was due, so that a stall counts for all that it delays.
 func openLoop(ctx context.Context, addr string, n, count, perSecond int) ([]float64, error) {
+	shoppers, leave, err := connected(ctx, addr, n)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	latencies := make([]float64, count)
 	began := time.Now()
-	err := together(ctx, addr, n, func(number int, s *shopper) error {
+	err = together(shoppers, func(number int, s *shopper) error {
 		for i := number; i < count && ctx.Err() == nil; i += n {
 			due := began.Add(time.Duration(i) * time.Second / time.Duration(perSecond))
 			time.Sleep(time.Until(due))

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,8 @@ type stage struct {
 	admin   *kadm.Client
 	topics  int // created so far
 	close   func()
+	// fetches returns how many fetches the embedded broker has had; nil if it isn't used.
+	fetches func() (int64, error)
 }
 
 // newStage connects to the brokers of KAFKA_BOOTSTRAP_SERVERS, or starts the embedded one.
@@ -44,6 +47,13 @@ func newStage(ctx context.Context, bin string) (*stage, error) {
 			return nil, err
 		}
 		s.kafka, s.close = "the embedded broker", func() { _ = p.stop() }
+		s.fetches = func() (int64, error) {
+			line, err := p.ask("fetches")
+			if err != nil {
+				return 0, err
+			}
+			return strconv.ParseInt(line, 10, 64)
+		}
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(s.servers, ",")...))
 	if err != nil {
@@ -58,9 +68,13 @@ func newStage(ctx context.Context, bin string) (*stage, error) {
 
 // topic creates a topic of six partitions. drop deletes it, to free the broker's memory.
 func (s *stage) topic(ctx context.Context, prefix string) (name string, drop func(), err error) {
+	return s.topicOf(ctx, prefix, 6)
+}
+
+func (s *stage) topicOf(ctx context.Context, prefix string, partitions int) (name string, drop func(), err error) {
 	s.topics++
 	name = fmt.Sprintf("bench-%s-%d-%d", prefix, os.Getpid(), s.topics)
-	if _, err := s.admin.CreateTopic(ctx, 6, -1, nil, name); err != nil {
+	if _, err := s.admin.CreateTopic(ctx, int32(partitions), -1, nil, name); err != nil {
 		return "", nil, fmt.Errorf("creating the topic %s: %w", name, err)
 	}
 	return name, func() { _, _ = s.admin.DeleteTopic(context.WithoutCancel(ctx), name) }, nil
@@ -148,7 +162,8 @@ func ready(ctx context.Context, addr string) error {
 	})
 }
 
-func get(ctx context.Context, url string) (string, error) {
+// get returns the body of an answer: 200, or another code that is allowed.
+func get(ctx context.Context, url string, allowed ...int) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", fmt.Errorf("asking %s: %w", url, err)
@@ -162,7 +177,7 @@ func get(ctx context.Context, url string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the answer of %s: %w", url, err)
 	}
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode != http.StatusOK && !slices.Contains(allowed, response.StatusCode) {
 		return "", fmt.Errorf("%s answers %s", url, response.Status)
 	}
 	return string(body), nil

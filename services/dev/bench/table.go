@@ -20,6 +20,7 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 	isQuick := flags.Bool("quick", false, "fewer rounds and messages: a minute, and less certain")
 	only := flags.String("only", "", "run only the comparisons with this in the name of ours or of the peer")
 	bin := flags.String("bin", "bin", "folder of the services' binaries")
+	stripped := flags.String("stripped", "build/stripped", "folder of the same without symbols, and of the minimal programs")
 	out := flags.String("out", "build/bench.md", "file for the table")
 	if err := flags.Parse(arguments); err != nil {
 		return err
@@ -42,7 +43,7 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 	}
 	defer os.RemoveAll(dir)
 	kcat, _ := exec.LookPath("kcat") // "" without it
-	comparisons, err := s.comparisons(ctx, size, kcat, dir)
+	comparisons, err := s.comparisons(ctx, size, *stripped, kcat, dir)
 	if err != nil {
 		return err
 	}
@@ -53,6 +54,9 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 	for _, c := range comparisons {
 		if !strings.Contains(c.name+" "+c.peerName, *only) {
 			continue
+		}
+		if *isQuick && c.rounds > 1 {
+			c.rounds = 1 // those with few rounds take the longest
 		}
 		before := t.Len()
 		rounds, err := c.compare(ctx, size.rounds)
@@ -86,7 +90,7 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 
 // comparisons fills the topics that are read, and returns all comparisons in the table's
 // order.
-func (s *stage) comparisons(ctx context.Context, size sizes, kcat, dir string) ([]comparison, error) {
+func (s *stage) comparisons(ctx context.Context, size sizes, stripped, kcat, dir string) ([]comparison, error) {
 	orders, _, err := s.topic(ctx, "orders")
 	if err != nil {
 		return nil, err
@@ -101,11 +105,15 @@ func (s *stage) comparisons(ctx context.Context, size sizes, kcat, dir string) (
 	if _, err := s.producer(ctx, purchases, size.rows, "EVENT=purchase"); err != nil {
 		return nil, fmt.Errorf("writing the purchases that are read: %w", err)
 	}
-	sink, err := s.part(ctx, "sink")
+	sink, err := s.sink(ctx)
 	if err != nil {
 		return nil, err
 	}
-	addr, err := sink.line()
+	full, err := s.sink(ctx, "-full")
+	if err != nil {
+		return nil, err
+	}
+	slow, err := s.sink(ctx, "-per-row", "1ms")
 	if err != nil {
 		return nil, err
 	}
@@ -114,17 +122,36 @@ func (s *stage) comparisons(ctx context.Context, size sizes, kcat, dir string) (
 		producing,
 		s.buying(64, size.duration),
 		s.buying(256, size.duration),
+		s.crowding(max(size.duration/2, 700*time.Millisecond)),
 		s.buyingAtRate(size.atRate, 2000),
 		s.starting(),
 		consuming,
-		s.storing(purchases, addr, size.rows),
+		s.storing(purchases, sink, size.rows),
+		s.storingAgain(purchases, sink, full, size.rows),
+		s.joining(2, purchases, slow, 1.9),
+		s.joining(4, purchases, slow, 3.6),
+		s.paging(100_000, size.requests),
 		s.reading(orders, size.requests),
+		s.readingMuch(),
+		s.readingTogether(orders, 200),
 	}
+	all = append(all, s.idling(stripped, sink)...)
+	all = append(all, weighing(stripped)...)
 	if kcat == "" {
 		return all, nil
 	}
 	more, err := s.withKcat(kcat, dir, orders, size.messages, producing, consuming)
 	return append(all, more...), err
+}
+
+// sink starts a server that stores nothing, and returns its URI.
+func (s *stage) sink(ctx context.Context, arguments ...string) (string, error) {
+	p, err := s.part(ctx, append([]string{"sink"}, arguments...)...)
+	if err != nil {
+		return "", err
+	}
+	addr, err := p.line()
+	return "mongodb://" + addr + "/", err
 }
 
 // table is written row by row, in Markdown.
@@ -139,6 +166,11 @@ func (t *table) head(s *stage, size sizes) {
 }
 
 func (t *table) row(c comparison, g goal, r result) {
+	if g.relation.alone() {
+		sign := map[relation]string{noLess: "≥", noMore: "≤"}[g.relation]
+		fmt.Fprintf(t, "| %s: %s | %s (%.4g–%.4g) | | %s %.4g %s | | | %s |\n", c.name, g.what, amount(r.ours, g.unit), r.low, r.high, sign, g.limit, g.unit, g.verdict(r))
+		return
+	}
 	wanted := map[relation]string{atLeast: "≥ %.2f", atMost: "≤ %.2f", atMostAbove: "≤ peer + %.0f " + g.unit}[g.relation]
 	fmt.Fprintf(t, "| %s: %s | %s | %s, %s | %s | %.2f (%.2f–%.2f) | %.2f | %s |\n",
 		c.name, g.what, amount(r.ours, g.unit), c.peerName, amount(r.peer, g.unit), fmt.Sprintf(wanted, g.limit), r.value, r.low, r.high, r.controlled, g.verdict(r))

@@ -1,0 +1,19 @@
+//go:build database
+
+package main
+
+import (
+	"context"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+)
+
+func openDatabase() error {
+	client, err := mongo.Connect()
+	if err != nil {
+		return err
+	}
+	_, err = client.Database("minimal").Collection("minimal").InsertOne(context.Background(), bson.D{})
+	return err
+}

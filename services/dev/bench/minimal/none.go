@@ -1,0 +1,5 @@
+//go:build !database
+
+package main
+
+func openDatabase() error { return nil }
