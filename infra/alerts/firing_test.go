@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
@@ -24,10 +25,13 @@ const (
 	noneIsGone = `kube_statefulset_replicas{namespace="shop-data",statefulset="kafka"} 3x60`
 )
 
-// Each rule, with series that must make it fire within an hour and series that must not. The notation is promtool's: one
-// sample per minute. Counters of the services begin with the values that the services start with, and a case adds what
+// Each rule, with series that must make it fire within sixty samples and series that must not. The notation is promtool's,
+// with one sample per minute unless the rule looks at more than an hour. Counters of the services begin with the values that the services start with, and a case adds what
 // follows: a series that no service starts with is an error, unless it is marked as appearing later (_).
-var cases = map[string]struct{ fires, rests [][]string }{
+var cases = map[string]struct {
+	every        time.Duration
+	fires, rests [][]string
+}{
 	"KafkaUnreachable": {
 		fires: [][]string{{}, {`dependency_up{dependency="kafka",pod="a"} 1x10 0x50`, `dependency_up{dependency="kafka",pod="b"} 1x20 0x40`}},
 		rests: [][]string{{`dependency_up{dependency="kafka",pod="a"} 0x60`, `dependency_up{dependency="kafka",pod="b"} 1x60`}},
@@ -66,6 +70,86 @@ var cases = map[string]struct{ fires, rests [][]string }{
 			{`kube_cronjob_status_last_schedule_time{namespace="elsewhere",cronjob="report"} -14000x60`},
 			{},
 		},
+	},
+	"KafkaHealthUnknown": {
+		fires: [][]string{
+			{},
+			{`kafka_health_readable{part="quorum",pod="kafka-0"} 1x10 0x50`, `kafka_health_readable{part="disks",pod="kafka-0"} 1x60`},
+		},
+		rests: [][]string{
+			{`kafka_health_readable{part="disks",pod="kafka-0"} 0x60`, `kafka_health_readable{part="disks",pod="kafka-1"} 1x60`}, // its broker is down, and another tells
+			{`kafka_health_readable{part="quorum",pod="kafka-0"} 1x10 0x4 1x46`},                                                 // an election
+		},
+	},
+	"PartitionsOffline": {
+		fires: [][]string{{`kafka_partitions_offline{pod="kafka-0"} 0x10 3x50`}, {`kafka_partitions_offline{pod="kafka-0"} 0x10`, `kafka_partitions_offline{pod="kafka-1"} 0x20 1x40`}},
+		rests: [][]string{{`kafka_partitions_offline{pod="kafka-0"} 0x10 3 0x49`}, {}},
+	},
+	"PartitionsUnderMinISR": {
+		fires: [][]string{{`kafka_partitions_under_min_isr{pod="kafka-0"} 0x10 3x50`, `kafka_partitions_under_min_isr{pod="kafka-1"} 0x60`}},
+		rests: [][]string{{`kafka_partitions_under_min_isr{pod="kafka-0"} 0x10 3 0x49`}, {}},
+	},
+	"PartitionsUnderReplicated": {
+		fires: [][]string{{`kafka_partitions_under_replicated{pod="kafka-0"} 0x10 9x50`}, {`kafka_partitions_under_replicated{pod="kafka-2"} 9x5`, `kafka_partitions_under_replicated{pod="kafka-1"} 9x60`}},
+		rests: [][]string{
+			{`kafka_partitions_under_replicated{pod="kafka-0"} 0x10 9x8 0x42`}, // a restart
+			{`kafka_partitions_under_replicated{pod="kafka-0"} 0x60`},
+		},
+	},
+	"LogDirOffline": {
+		fires: [][]string{{`kafka_log_dirs_offline{pod="kafka-0"} 0x10 1x50`, `kafka_log_dirs_offline{pod="kafka-1"} 0x60`}},
+		rests: [][]string{{`kafka_log_dirs_offline{pod="kafka-0"} 0x60`}},
+	},
+	"KafkaDiskFillsUp": {
+		fires: [][]string{{`kafka_log_dir_usable_bytes{pod="kafka-0",dir="/data"} 100-2x60`, `kafka_log_dir_total_bytes{pod="kafka-0",dir="/data"} 100x60`}},
+		rests: [][]string{{`kafka_log_dir_usable_bytes{pod="kafka-0",dir="/data"} 100-1x60`, `kafka_log_dir_total_bytes{pod="kafka-0",dir="/data"} 100x60`}, {}},
+	},
+	"ActiveController": {
+		fires: [][]string{
+			{`kafka_active_controller{node="0",pod="kafka-0"} 1x10`},
+			{`kafka_active_controller{node="0",pod="kafka-0"} 1x60`, `kafka_active_controller{node="1",pod="kafka-1"} 1x60`},
+		},
+		rests: [][]string{
+			{`kafka_active_controller{node="0",pod="kafka-0"} 1x10`, `kafka_active_controller{node="0",pod="kafka-1"} 1x60`}, // a guard is gone
+			{ // it moves
+				`kafka_active_controller{node="0",pod="kafka-0"} 1x10 stale`, `kafka_active_controller{node="1",pod="kafka-0"} _x11 1x48`,
+				`kafka_active_controller{node="0",pod="kafka-1"} 1x11 stale`, `kafka_active_controller{node="1",pod="kafka-1"} _x12 1x47`,
+			},
+		},
+	},
+	"QuorumLags": {
+		fires: [][]string{{`kafka_quorum_lag_seconds{node="2",role="voter",pod="kafka-0"} 0x10 60+60x50`}, {`kafka_quorum_lag_seconds{node="2",role="voter",pod="kafka-0"} 9e9x60`}},
+		rests: [][]string{
+			{`kafka_quorum_lag_seconds{node="2",role="voter",pod="kafka-0"} 0x10 60 120 0x48`}, // a restart
+			{`kafka_quorum_lag_seconds{node="2",role="observer",pod="kafka-0"} 0+60x60`},
+		},
+	},
+	"FeaturesDiffer": {
+		fires: [][]string{{`kafka_feature_finalized_level{feature="metadata.version",pod="kafka-0"} 27x10 30x50`, `kafka_feature_finalized_level{feature="metadata.version",pod="kafka-1"} 27x60`}},
+		rests: [][]string{{`kafka_feature_finalized_level{feature="metadata.version",pod="kafka-0"} 27x10 30x50`, `kafka_feature_finalized_level{feature="metadata.version",pod="kafka-1"} 27x11 30x49`}},
+	},
+	"FeaturesNotFinalized": {
+		every: 5 * time.Minute,
+		fires: [][]string{{`kafka_feature_finalized_level{feature="metadata.version",pod="kafka-0"} 27x60`, `kafka_feature_supported_level{feature="metadata.version",pod="kafka-0"} 27x5 30x55`}},
+		rests: [][]string{
+			{`kafka_feature_finalized_level{feature="metadata.version",pod="kafka-0"} 27x25 30x35`, `kafka_feature_supported_level{feature="metadata.version",pod="kafka-0"} 27x5 30x55`},
+			{ // one is not upgraded
+				`kafka_feature_finalized_level{feature="metadata.version",pod="kafka-0"} 27x60`, `kafka_feature_supported_level{feature="metadata.version",pod="kafka-0"} 30x60`,
+				`kafka_feature_finalized_level{feature="metadata.version",pod="kafka-1"} 27x60`, `kafka_feature_supported_level{feature="metadata.version",pod="kafka-1"} 27x60`,
+			},
+			{`kafka_feature_finalized_level{feature="kraft.version",pod="kafka-0"} 0x60`, `kafka_feature_supported_level{feature="kraft.version",pod="kafka-0"} 1x60`},
+		},
+	},
+	"DatabaseMemberUnreachable": {
+		fires: [][]string{{`mongo_members{state="unreachable",pod="a"} 0x10 1x50`, `mongo_members{state="unreachable",pod="b"} 0x12 1x48`}},
+		rests: [][]string{
+			{`mongo_members{state="unreachable",pod="a"} 0x10 1x50`, `mongo_members{state="unreachable",pod="b"} 0x60`}, // the pod is cut off, and the member is not
+			{`mongo_members{state="unreachable",pod="a"} 1 0x59`},
+		},
+	},
+	"DatabaseReplicationLags": {
+		fires: [][]string{{`mongo_replication_lag_seconds{member="mongodb-2:27017",pod="a"} 0+10x60`}},
+		rests: [][]string{{`mongo_replication_lag_seconds{member="mongodb-2:27017",pod="a"} 0x10 90x8 0x42`}, {}},
 	},
 	"KafkaCertificateEnds": {
 		fires: [][]string{
@@ -180,30 +264,31 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 			continue
 		}
 		for _, series := range c.fires {
-			if !fires(t, rule.Expr, rule.For, series) {
+			if !fires(t, rule, c.every, series) {
 				t.Errorf("%s does not fire on %q", name, series)
 			}
 		}
 		for _, series := range c.rests {
-			if fires(t, rule.Expr, rule.For, series) {
+			if fires(t, rule, c.every, series) {
 				t.Errorf("%s fires on %q", name, series)
 			}
 		}
 	}
 }
 
-// fires evaluates a rule every minute, and reports whether it held for its duration with any labels.
-func fires(t *testing.T, expr string, wait model.Duration, notations []string) bool {
+// fires evaluates a rule at every sample, and reports whether it held for its duration with any labels.
+func fires(t *testing.T, rule rulefmt.Rule, every time.Duration, notations []string) bool {
 	t.Helper()
+	every = max(every, time.Minute)
 	engine := promql.NewEngine(promql.EngineOpts{
-		MaxSamples: 1e6, Timeout: time.Minute, LookbackDelta: 5 * time.Minute, Parser: language,
+		MaxSamples: 1e6, Timeout: time.Minute, LookbackDelta: 5 * every, Parser: language,
 	})
 	defer func() { _ = engine.Close() }()
-	data := load(t, notations)
+	data := load(t, notations, every)
 	since := map[string]time.Time{}
-	for minute := range 60 {
-		now := time.Unix(0, 0).Add(time.Duration(minute) * time.Minute)
-		query, err := engine.NewInstantQuery(t.Context(), data, nil, expr, now)
+	for i := range 60 {
+		now := time.Unix(0, 0).Add(time.Duration(i) * every)
+		query, err := engine.NewInstantQuery(t.Context(), data, nil, rule.Expr, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +305,7 @@ func fires(t *testing.T, expr string, wait model.Duration, notations []string) b
 			} else {
 				since[key] = now
 			}
-			if now.Sub(since[key]) >= time.Duration(wait) {
+			if now.Sub(since[key]) >= time.Duration(rule.For) {
 				return true
 			}
 		}
@@ -232,7 +317,7 @@ func fires(t *testing.T, expr string, wait model.Duration, notations []string) b
 // samples are series in memory.
 type samples []storage.Series
 
-func load(t *testing.T, notations []string) samples {
+func load(t *testing.T, notations []string, every time.Duration) samples {
 	t.Helper()
 	idle := atStart(t)
 	var all samples
@@ -251,9 +336,9 @@ func load(t *testing.T, notations []string) samples {
 			idle = slices.Concat(idle[:i], idle[i+1:])
 		}
 		series := promql.Series{Metric: name}
-		for minute, value := range values {
+		for i, value := range values {
 			if !value.Omitted {
-				at := (time.Duration(minute) * time.Minute).Milliseconds()
+				at := (time.Duration(i) * every).Milliseconds()
 				series.Floats = append(series.Floats, promql.FPoint{T: at, F: value.Value})
 			}
 		}
@@ -261,8 +346,8 @@ func load(t *testing.T, notations []string) samples {
 	}
 	for _, name := range idle {
 		series := promql.Series{Metric: name}
-		for minute := range 60 {
-			series.Floats = append(series.Floats, promql.FPoint{T: (time.Duration(minute) * time.Minute).Milliseconds()})
+		for i := range 60 {
+			series.Floats = append(series.Floats, promql.FPoint{T: (time.Duration(i) * every).Milliseconds()})
 		}
 		all = append(all, promql.NewStorageSeries(series))
 	}

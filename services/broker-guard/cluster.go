@@ -161,7 +161,7 @@ func (c *cluster) ask(ctx context.Context, id int32) (answer, error) {
 			return answer{}, fmt.Errorf("requesting metadata of topic %q from broker %d: %w", deref(t.Topic), id, err)
 		}
 		for _, p := range t.Partitions {
-			a.partitions = append(a.partitions, partition{topic: *t.Topic, number: p.Partition, replicas: p.Replicas, isr: p.ISR})
+			a.partitions = append(a.partitions, partition{topic: *t.Topic, number: p.Partition, leader: p.Leader, replicas: p.Replicas, isr: p.ISR})
 		}
 	}
 	return a, nil
@@ -257,25 +257,9 @@ func (c *cluster) reassignments(ctx context.Context) (map[place][]int32, error) 
 
 // quorum asks the active controller, through any broker.
 func (c *cluster) quorum(ctx context.Context) (quorum, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	topic := kmsg.NewDescribeQuorumRequestTopic()
-	topic.Topic, topic.Partitions = "__cluster_metadata", append(topic.Partitions, kmsg.NewDescribeQuorumRequestTopicPartition())
-	request := kmsg.NewPtrDescribeQuorumRequest()
-	request.Topics = append(request.Topics, topic)
-	response, err := request.RequestWith(ctx, c.client)
-	if err == nil {
-		err = kerr.ErrorForCode(response.ErrorCode)
-	}
+	p, err := c.describeQuorum(ctx)
 	if err != nil {
-		return quorum{}, fmt.Errorf("requesting the state of the quorum: %w", err)
-	}
-	if len(response.Topics) != 1 || len(response.Topics[0].Partitions) != 1 {
-		return quorum{}, errors.New("requesting the state of the quorum: the response is empty")
-	}
-	p := response.Topics[0].Partitions[0]
-	if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-		return quorum{}, fmt.Errorf("requesting the state of the quorum: %w", err)
+		return quorum{}, err
 	}
 	q := quorum{leader: p.LeaderID}
 	for _, v := range p.CurrentVoters {
@@ -289,6 +273,31 @@ func (c *cluster) quorum(ctx context.Context) (quorum, error) {
 		q.voters = append(q.voters, known)
 	}
 	return q, nil
+}
+
+func (c *cluster) describeQuorum(ctx context.Context) (kmsg.DescribeQuorumResponseTopicPartition, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	var p kmsg.DescribeQuorumResponseTopicPartition
+	topic := kmsg.NewDescribeQuorumRequestTopic()
+	topic.Topic, topic.Partitions = "__cluster_metadata", append(topic.Partitions, kmsg.NewDescribeQuorumRequestTopicPartition())
+	request := kmsg.NewPtrDescribeQuorumRequest()
+	request.Topics = append(request.Topics, topic)
+	response, err := request.RequestWith(ctx, c.client)
+	if err == nil {
+		err = kerr.ErrorForCode(response.ErrorCode)
+	}
+	if err != nil {
+		return p, fmt.Errorf("requesting the state of the quorum: %w", err)
+	}
+	if len(response.Topics) != 1 || len(response.Topics[0].Partitions) != 1 {
+		return p, errors.New("requesting the state of the quorum: the response is empty")
+	}
+	p = response.Topics[0].Partitions[0]
+	if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+		return p, fmt.Errorf("requesting the state of the quorum: %w", err)
+	}
+	return p, nil
 }
 
 func deref(s *string) string {

@@ -41,6 +41,9 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	defer c.close()
 	metrics := telemetry.NewRegistry()
+	if err := metrics.Register(newHealth(c, cfg.NodeID, cfg.Role == "broker", log)); err != nil {
+		return fmt.Errorf("registering the cluster's metrics: %w", err)
+	}
 	if secured != nil {
 		if err := metrics.Register(newCertificate(cfg.Listener, secured, log)); err != nil {
 			return fmt.Errorf("registering the certificate's metric: %w", err)

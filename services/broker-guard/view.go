@@ -26,6 +26,7 @@ type answer struct {
 type partition struct {
 	topic    string
 	number   int32
+	leader   int32 // -1 if there is none
 	replicas []int32
 	isr      []int32
 	// adding are replicas that a current reassignment has yet to fill.

@@ -35,7 +35,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	defer func() { _ = listener.Close() }() // the server has closed it, unless it never ran
 	// No client waits for its server: Kafka and the database may start later, in
 	// either order.
-	database, err := mongox.Connect(cfg.Mongo, tracer)
+	database, err := mongox.Connect(cfg.Mongo, tracer, mongox.NewMembers(reg).Options())
 	if err != nil {
 		return err
 	}

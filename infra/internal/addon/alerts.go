@@ -33,6 +33,8 @@ func rules(args PrometheusArgs) map[string]any {
 	}
 	return map[string]any{"groups": []any{
 		group("shopstream-health", healthRules(args)),
+		group("shopstream-kafka", kafkaRules(args)),
+		group("shopstream-database", databaseRules()),
 		group("shopstream-promises", promiseRules()),
 	}}
 }
@@ -91,14 +93,6 @@ func healthRules(args PrometheusArgs) []rule {
 			wait:     "5m",
 			severity: warning,
 			summary:  "{{ $labels.cronjob }} has not succeeded since its last schedule: the newest dump gets old, or can't be restored.",
-		},
-		{
-			// A month before clients refuse it: make up has renewed one that the stack made two months earlier.
-			name:     "KafkaCertificateEnds",
-			expr:     "kafka_certificate_expiry_timestamp_seconds - time() < 30 * 24 * 3600",
-			wait:     "10m",
-			severity: warning,
-			summary:  "The certificate of {{ $labels.pod }} ends in {{ $value | humanizeDuration }}: nobody can connect to it then. Run make up, or set a new kafkaCertificate (docs/operations.md).",
 		},
 		{
 			name:     "ServiceDown",

@@ -1,6 +1,8 @@
 package addon
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"shopstream/infra/internal/label"
@@ -26,9 +28,11 @@ type PrometheusArgs struct {
 	// PortName is the name of the services' port, which serves their metrics.
 	PortName string
 
-	// GuardPortName is that of the guards beside Kafka's nodes, which serve when the certificate ends; empty means that they
-	// aren't asked.
+	// GuardPortName is that of the guards beside Kafka's nodes, which tell about the brokers; empty means that there are none.
 	GuardPortName string
+
+	// FinalizeAfter is when an upgrade of the brokers ends; zero means that nobody ends it.
+	FinalizeAfter time.Duration
 }
 
 // Prometheus scrapes the services and the state of the cluster, and evaluates the platform's alert rules.

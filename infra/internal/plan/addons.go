@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"time"
+
 	"shopstream/infra/internal/addon"
 	"shopstream/infra/internal/app"
 	"shopstream/infra/internal/config"
@@ -8,12 +10,20 @@ import (
 	"shopstream/infra/internal/mongo"
 )
 
-// guardPortName is the port of Kafka's nodes whose metrics are read; empty where there is nothing to read.
+// guardPortName is the port of Kafka's nodes whose metrics are read; an external Kafka has none.
 func guardPortName(c config.Config) string {
-	if !c.Kafka.Secure {
+	if c.Kafka.IsExternal() {
 		return ""
 	}
 	return kafka.GuardPortName
+}
+
+// finalizeAfter is when an upgrade of Kafka ends by itself, or zero.
+func finalizeAfter(c config.Config) time.Duration {
+	if c.Kafka.IsExternal() || !c.Kafka.Finalize {
+		return 0
+	}
+	return max(time.Duration(c.Kafka.FinalizeAfter), time.Minute)
 }
 
 // Charts returns the addons that the stack installs.
@@ -48,6 +58,7 @@ func Charts(c config.Config) []addon.Chart {
 			Database:      mongo.Name,
 			PortName:      app.PortName,
 			GuardPortName: guardPortName(c),
+			FinalizeAfter: finalizeAfter(c),
 		}))
 	}
 	source := addon.Source{

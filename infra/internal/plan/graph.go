@@ -193,10 +193,10 @@ func addonCalls(c config.Config) []netpol.Call {
 			From: app.Pods(API, AppNamespace), To: places.PrometheusServer(), Ports: netpol.TCP(addon.PrometheusPort),
 			Why: "metrics of all services",
 		})
-		if c.Kafka.Secure {
+		if !c.Kafka.IsExternal() {
 			for _, nodes := range Topology(c).Nodes(DataNamespace) {
 				calls = append(calls, netpol.Call{
-					From: places.PrometheusServer(), To: nodes, Ports: netpol.TCP(kafka.GuardPort), Why: "the certificate's end",
+					From: places.PrometheusServer(), To: nodes, Ports: netpol.TCP(kafka.GuardPort), Why: "the health of the brokers",
 				})
 			}
 		}

@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -60,6 +58,9 @@ func TestACertificateIsRenewedUnderLoad(t *testing.T) {
 			return []string{"LISTENER=" + s.brokers.Address(node),
 				"KAFKA_TLS_CA_FILE=" + file(node, "ssl.truststore.location"), "KAFKA_TLS_KEY_FILE=" + file(node, "ssl.keystore.location")}
 		})
+	for _, guard := range guards {
+		awaitTold(t, guard, metrics.readable) // by the node's own certificate
+	}
 	if told := certificateEnd(t, guards[0]); told.After(end.AddDate(0, -1, 0)) {
 		t.Errorf("the guard tells the end %s of the certificate before", told)
 	}
@@ -174,20 +175,13 @@ func (s *secured) allStored(t *testing.T, acknowledged ledger) {
 // certificateEnd is what a guard's metrics say.
 func certificateEnd(t *testing.T, guard string) time.Time {
 	t.Helper()
-	response, err := http.Get(guard + "/metrics")
+	told, err := readMetrics(t.Context(), guard)
 	must(t, err)
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	must(t, err)
-	for line := range strings.Lines(string(body)) {
-		if value, ok := strings.CutPrefix(line, "kafka_certificate_expiry_timestamp_seconds "); ok {
-			seconds, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			must(t, err)
-			return time.Unix(int64(seconds), 0)
-		}
+	end, found := told["kafka_certificate_expiry_timestamp_seconds"]
+	if !found {
+		t.Fatalf("the guard tells no end of the certificate: %v", told)
 	}
-	t.Fatalf("the guard tells no end of the certificate:\n%s", body)
-	return time.Time{}
+	return time.Unix(int64(end), 0)
 }
 
 // front stands before the web-servers and leads new requests to the one that is

@@ -34,9 +34,11 @@ func (c Config) Validate() error {
 
 // Connect returns a client. It does not wait for the database, which may start
 // later. Operations fail after five seconds without a reachable server. Those that
-// belong to a trace are recorded by the tracer, which may be nil.
-func Connect(c Config, tracer *trace.Tracer) (*mongo.Client, error) {
-	client, err := mongo.Connect(clientOptions(c).SetMonitor(monitor(tracer)))
+// belong to a trace are recorded by the tracer, which may be nil. More options come on
+// top of those that c says.
+func Connect(c Config, tracer *trace.Tracer, more ...*options.ClientOptions) (*mongo.Client, error) {
+	own := clientOptions(c).SetMonitor(monitor(tracer))
+	client, err := mongo.Connect(append([]*options.ClientOptions{own}, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
