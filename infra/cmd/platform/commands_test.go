@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	program "shopstream/infra/internal/platform"
 	"shopstream/infra/internal/secret"
 )
 
@@ -207,6 +208,15 @@ func TestAFailedUpSaysWhetherAnythingWasChanged(t *testing.T) {
 	m.platform("up").fails().says("Run make up again", "boom")
 	m.set("pulumi-up", "error: the stack is currently locked by 1 lock(s)")
 	m.platform("up").fails().says("another run", "cancel")
+}
+
+// Pulumi prints the refusal among its progress, after it may have recorded images that were built.
+func TestARefusedUpGivesNoAdviceToRunItAgain(t *testing.T) {
+	m := newMachine(t)
+	m.set("pulumi-up", "")
+	m.set("progress", "Diagnostics:\n  error: "+program.Refused+":\n    kafka.storage: 2Gi → 1Gi: a volume can't shrink\n")
+	m.set("state-after", withNamespace)
+	m.platform("up").fails().says("a volume can't shrink", "up was refused, and the cluster is unchanged").doesNotSay("again")
 }
 
 func TestDownLeavesNothing(t *testing.T) {

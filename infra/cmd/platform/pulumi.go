@@ -17,6 +17,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag/colors"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+
+	program "shopstream/infra/internal/platform"
 )
 
 // stateFolder holds what make writes for pulumi; nothing in it is committed.
@@ -181,6 +183,10 @@ func (p *platform) unfinished(ctx context.Context, stack *auto.Stack, command st
 		if strings.Contains(err.Error(), conflict) {
 			return p.lockedBy("another process")
 		}
+	}
+	if strings.Contains(err.Error(), program.Refused) {
+		// Running it again doesn't help. The state may differ all the same, by images that were built.
+		return fmt.Errorf("%s was refused, and the cluster is unchanged. The reasons are above, and what to do instead", command)
 	}
 	after, exportErr := exported(ctx, stack)
 	if exportErr == nil && len(after.PendingOperations) == 0 && reflect.DeepEqual(before.Resources, after.Resources) {

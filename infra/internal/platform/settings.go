@@ -17,6 +17,9 @@ import (
 // settingsName is the name, in the stack's state, of the settings of the last up.
 const settingsName = "settings"
 
+// Refused is in the error of an up whose settings are refused.
+const Refused = "refused, and nothing was changed"
+
 // rememberSettings records the settings in the stack's state, and refuses a harmful change of them, in a preview as in an
 // up. Resources that depend on the returned one are then not changed.
 func (p platform) rememberSettings(ctx *pulumi.Context) (pulumi.Resource, error) {
@@ -68,7 +71,7 @@ func (p platform) refuseChanges(ctx *pulumi.Context, old, new resource.PropertyM
 	}
 	err = errors.Join(refuse.Changes(was, is, p.config.Accept), p.checkExpandable(ctx, refuse.Growths(was, is)), p.checkCompatible(ctx, was, is), p.checkFeatures(ctx, was, is))
 	if err != nil {
-		return fmt.Errorf("refused, and nothing was changed:\n%w", err)
+		return fmt.Errorf(Refused+":\n%w", err)
 	}
 	return nil
 }
