@@ -188,6 +188,19 @@ func TestUpLeavesAnUnknownPlatformAlone(t *testing.T) {
 	m.platform("up").fails().says("namespaces shop, shop-data", "which is missing from the state of stack dev").didNot("pulumi up", "delete")
 }
 
+// Nothing of it is deleted, repaired or shown, even if it has the same namespaces.
+func TestAnotherStackOnTheClusterIsLeftAlone(t *testing.T) {
+	m := newMachine(t)
+	m.set("namespaces", "keda\tshopstream/dev\nshop\tshopstream/dev\n")
+	m.set("cluster-wide", "CustomResourceDefinition scaledobjects.keda.sh keda keda <none>\nClusterRole keda-operator keda keda <none>\n")
+	m.set("scalers", "scaledobject.keda.sh/consumer")
+	m.set("releases", "keda secret-keda keda pending-upgrade\n")
+	m.set("pods", "shop api-1 Running true 0\n")
+	m.platform("up", "STACK=small").fails().says("another stack (namespaces keda, shop of shopstream/dev)", "nothing was changed").didNot("pulumi up", "delete")
+	m.platform("status", "STACK=small").succeeds().says("stack small is not up").doesNotSay("api-1")
+	m.platform("down", "STACK=small").succeeds().didNot("delete", "patch")
+}
+
 const withNamespace = `{"version":3,"deployment":{"resources":[{"urn":"urn:pulumi:dev::shopstream::kubernetes:core/v1:Namespace::shop","type":"kubernetes:core/v1:Namespace"}]}}`
 
 func TestUpShowsWhatItDoes(t *testing.T) {
@@ -227,7 +240,7 @@ func TestDownRemovesWhatReleasesLeave(t *testing.T) {
 	m := newMachine(t)
 	m.set("scalers", "scaledobject.keda.sh/consumer")
 	m.set("cluster-wide", "ClusterRole keda-operator keda keda <none>\nClusterRole mine mine elsewhere <none>\n")
-	m.set("namespaces", "keda")
+	m.set("namespaces", "keda\tshopstream/dev\nshop\n")
 	m.platform("down").did("-n shop patch scaledobject.keda.sh/consumer", "delete ClusterRole keda-operator").didNot("delete ClusterRole mine")
 	// Of one that the stack's file doesn't ask for any more.
 	m.set("state", withReleases("traefik/traefik"))

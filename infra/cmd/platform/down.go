@@ -44,15 +44,17 @@ func (p *platform) down(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	namespaces, err := p.kube.namespaces(ctx)
+	namespaces, err := p.namespaces(ctx)
 	if err != nil {
 		return err
 	}
 	if err := p.checkVolumes(ctx, stack, before, namespaces); err != nil {
 		return err
 	}
-	if err := p.releaseScalers(ctx); err != nil {
-		return err
+	if slices.Contains(namespaces, plan.AppNamespace) {
+		if err := p.releaseScalers(ctx); err != nil {
+			return err
+		}
 	}
 	p.step("Taking down stack %s on %s", p.stack, p.kube.context)
 	destroy := []string{"destroy", "--yes", "--skip-preview"}
@@ -92,7 +94,7 @@ func (p *platform) checkGone(ctx context.Context, namespaces []string, removed [
 	var left, volumes, kept []string
 	var err error
 	gone := within(ctx, p.patience, func(ctx context.Context) bool {
-		if left, err = p.kube.namespaces(ctx); err != nil {
+		if left, err = p.namespaces(ctx); err != nil {
 			return false
 		}
 		if volumes, err = p.volumesOf(ctx, namespaces); err != nil {

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"shopstream/infra/internal/label"
 )
 
 // kubectl calls the cluster of one kubeconfig context. It is the command and not client-go, whose API packages would add
@@ -70,11 +72,17 @@ func (k kubectl) answers(ctx context.Context) bool {
 	return err == nil
 }
 
-// namespaces lists those that a stack of this program has created on the cluster.
-func (k kubectl) namespaces(ctx context.Context) ([]string, error) {
+// namespaces returns the namespaces that stacks of this program have created on the cluster, and the stack of each. It is
+// empty for a namespace that is older than the annotation.
+func (k kubectl) namespaces(ctx context.Context) (map[string]string, error) {
 	text, err := k.run(ctx, "get", "namespaces", "-l", "app.kubernetes.io/part-of=shopstream,app.kubernetes.io/managed-by=pulumi",
-		"-o", `jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}`)
-	return strings.Fields(text), err
+		"-o", `jsonpath={range .items[*]}{.metadata.name}{"\t"}{.metadata.annotations.`+label.Stack+`}{"\n"}{end}`)
+	stacks := map[string]string{}
+	for line := range strings.Lines(text) {
+		name, stack, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		stacks[name] = stack
+	}
+	return stacks, err
 }
 
 var forwarding = regexp.MustCompile(`^Forwarding from (127\.0\.0\.1:\d+) `)

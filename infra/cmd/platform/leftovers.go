@@ -9,6 +9,24 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
+// namespaces lists those that this stack has created on the cluster. Another stack's must not be touched.
+func (p *platform) namespaces(ctx context.Context) ([]string, error) {
+	stacks, err := p.kube.namespaces(ctx)
+	return p.own(stacks), err
+}
+
+// own returns the namespaces of this stack, and those that name no stack, sorted.
+func (p *platform) own(stacks map[string]string) []string {
+	var own []string
+	for name, stack := range stacks {
+		if stack == "" || stack == p.owner() {
+			own = append(own, name)
+		}
+	}
+	slices.Sort(own)
+	return own
+}
+
 // release is a Helm release, as the objects that it has created name it.
 type release struct{ namespace, name string }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,14 +87,15 @@ func (p *platform) repair(ctx context.Context, stack *auto.Stack) (apitype.Deplo
 	for _, operation := range state.PendingOperations {
 		pending[operation.Resource.URN.Name()] = true
 	}
-	namespaces, err := p.kube.namespaces(ctx)
+	stacks, err := p.kube.namespaces(ctx)
 	if err != nil {
 		return state, err
 	}
-	if len(state.Resources) == 0 && len(pending) == 0 && len(namespaces) > 0 {
-		return state, fmt.Errorf("the cluster at the context %q already has a shopstream (namespaces %s), which is missing from the state of stack %s, so nothing was changed: "+
-			"use the backend that it was created with, or another cluster; if that state is lost, delete these namespaces first",
-			p.kube.context, strings.Join(namespaces, ", "), p.stack)
+	namespaces := p.own(stacks)
+	if len(state.Resources) == 0 && len(pending) == 0 {
+		if err := p.checkFirst(stacks, namespaces); err != nil {
+			return state, err
+		}
 	}
 	releases, err := p.kube.rows(ctx, []string{".metadata.namespace", ".metadata.name", ".metadata.labels.name", ".metadata.labels.status"},
 		"secrets", "-A", "-l", "owner=helm")
@@ -119,6 +121,22 @@ func (p *platform) repair(ctx context.Context, stack *auto.Stack) (apitype.Deplo
 		return state, fmt.Errorf("comparing the state with the cluster: %w", err)
 	}
 	return state, nil
+}
+
+// checkFirst refuses the first up of a stack on a cluster that already has a platform, by the namespaces of all stacks and
+// this one's own.
+func (p *platform) checkFirst(stacks map[string]string, own []string) error {
+	switch {
+	case len(own) > 0:
+		return fmt.Errorf("the cluster at the context %q already has a shopstream (namespaces %s), which is missing from the state of stack %s, so nothing was changed: "+
+			"use the backend that it was created with, or another cluster; if that state is lost, delete these namespaces first",
+			p.kube.context, strings.Join(own, ", "), p.stack)
+	case len(stacks) > 0:
+		return fmt.Errorf("the cluster at the context %q already has another stack (namespaces %s of %s), so nothing was changed: "+
+			"take that stack down first, or use another cluster", p.kube.context, strings.Join(slices.Sorted(maps.Keys(stacks)), ", "),
+			strings.Join(slices.Compact(slices.Sorted(maps.Values(stacks))), ", "))
+	}
+	return nil
 }
 
 // releaseScalers removes the finalizers of ScaledObjects if KEDA is no longer there to do it: otherwise their namespace could

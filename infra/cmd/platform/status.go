@@ -132,10 +132,10 @@ func (p *platform) printPods(pods []pod) {
 	p.table(rows)
 }
 
-// pods returns those in the namespaces that a stack of this program has created.
+// pods returns those in the namespaces that this stack has created.
 func (p *platform) pods(ctx context.Context) ([]pod, error) {
 	all := []pod{}
-	namespaces, err := p.kube.namespaces(ctx)
+	namespaces, err := p.namespaces(ctx)
 	if err != nil {
 		return all, err
 	}
