@@ -282,6 +282,13 @@ func TestDownSaysWhatIsLeft(t *testing.T) {
 	m.platform("down").fails().says("this is still there: shop pv-1")
 }
 
+// The namespaces are gone already, since an earlier down was interrupted while it waited.
+func TestASecondDownStillSaysWhatIsLeft(t *testing.T) {
+	m := newMachine(t)
+	m.set("volumes", "shop-data pv-1 data-kafka-0\nelsewhere pv-2 theirs\n")
+	m.platform("down").fails().says("this is still there: pv-1 (shop-data/data-kafka-0)").doesNotSay("pv-2")
+}
+
 func TestKeptVolumes(t *testing.T) {
 	m := newMachine(t)
 	m.set("state", `{"version":3,"deployment":{"resources":[{"urn":"urn:pulumi:dev::shopstream::kubernetes:core/v1:Namespace::shop-data","type":"kubernetes:core/v1:Namespace","protect":true}]}}`)

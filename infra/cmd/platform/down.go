@@ -44,10 +44,11 @@ func (p *platform) down(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	namespaces, err := p.namespaces(ctx)
+	stacks, err := p.kube.namespaces(ctx)
 	if err != nil {
 		return err
 	}
+	namespaces := p.own(stacks)
 	if err := p.checkVolumes(ctx, stack, before, namespaces); err != nil {
 		return err
 	}
@@ -67,7 +68,12 @@ func (p *platform) down(ctx context.Context) error {
 	if err := p.removeGatewayAPI(ctx); err != nil {
 		return err
 	}
-	return p.checkGone(ctx, namespaces, slices.Concat(releases(before), p.declared(namespaces)))
+	// The volumes of an earlier down, which may have been interrupted, are still to be deleted when the namespace is gone.
+	places := slices.Clone(namespaces)
+	if _, exists := stacks[plan.DataNamespace]; !exists {
+		places = append(places, plan.DataNamespace)
+	}
+	return p.checkGone(ctx, places, slices.Concat(releases(before), p.declared(namespaces)))
 }
 
 // keepsVolumes reports whether this down keeps the data: KEEP_VOLUMES=false overrides the stack's file once.
@@ -89,15 +95,15 @@ func (p *platform) checkVolumes(ctx context.Context, stack *auto.Stack, state ap
 	return nil
 }
 
-// checkGone waits until the stack's namespaces and volumes are gone, and reports what is left.
-func (p *platform) checkGone(ctx context.Context, namespaces []string, removed []release) error {
+// checkGone waits until the stack's namespaces and the volumes of those in places are gone, and reports what is left.
+func (p *platform) checkGone(ctx context.Context, places []string, removed []release) error {
 	var left, volumes, kept []string
 	var err error
 	gone := within(ctx, p.patience, func(ctx context.Context) bool {
 		if left, err = p.namespaces(ctx); err != nil {
 			return false
 		}
-		if volumes, err = p.volumesOf(ctx, namespaces); err != nil {
+		if volumes, err = p.volumesOf(ctx, places); err != nil {
 			return false
 		}
 		if p.keepsVolumes() {
