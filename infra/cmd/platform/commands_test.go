@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,6 +28,15 @@ func TestMissingToolsAreNamedAtOnce(t *testing.T) {
 
 func TestUnknownStackNamesThoseThatThereAre(t *testing.T) {
 	newMachine(t).platform("up", "STACK=mine").fails().says("Set STACK to one of: dev prod small")
+}
+
+func TestUnknownArgumentsAreRefused(t *testing.T) {
+	m := newMachine(t)
+	for _, command := range []string{"up STACK=prod", "status dev", "go-up", "up --force"} {
+		if o := m.platform(command).fails().didNot("pulumi"); !errors.Is(o.err, errUsage) {
+			t.Errorf("%s: %v", command, o.err)
+		}
+	}
 }
 
 func TestUpNeedsADockerDaemon(t *testing.T) {

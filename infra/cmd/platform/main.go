@@ -22,7 +22,7 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-const usage = `platform COMMAND, with STACK=dev (default), small, prod or one of your own:
+const usage = `[STACK=…] platform COMMAND, where STACK is dev (default), small, prod or one of your own:
   preview   show what up would change       DIFF=1 in detail, EXPECT_NO_CHANGES=1 fails if there is any change
   render    write plain manifests           OUT=folder
   up        create or update the stack      YES=1 doesn't ask before changing production
@@ -55,7 +55,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("unknown command")
+var errUsage = errors.New("unknown command or argument")
 
 // platform is one stack, and the options that the user gave.
 type platform struct {
@@ -86,8 +86,8 @@ func (p *platform) run(ctx context.Context, arguments []string) error {
 	}
 	flags := flag.NewFlagSet(arguments[0], flag.ContinueOnError)
 	flags.BoolVar(&p.json, "json", p.is("JSON"), "write JSON")
-	if err := flags.Parse(arguments[1:]); err != nil {
-		return errUsage
+	if err := flags.Parse(arguments[1:]); err != nil || flags.NArg() > 0 {
+		return errUsage // STACK=prod after the command would be no variable, and dev would be changed
 	}
 	if arguments[0] == "plan" {
 		return command(ctx)
