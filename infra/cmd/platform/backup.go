@@ -42,7 +42,7 @@ func (p *platform) restore(ctx context.Context) error {
 		return err
 	}
 	if p.asks() {
-		if err := p.ask(fmt.Sprintf("Insert into the database %s of stack %s what it lacks of %s?", into, p.stack, dump)); err != nil {
+		if err := p.ask(ctx, fmt.Sprintf("Insert into the database %s of stack %s what it lacks of %s?", into, p.stack, dump)); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -333,6 +334,25 @@ func TestProductionHasNoDefaults(t *testing.T) {
 	}
 	m.platform("up", "STACK=prod", s3, "PULUMI_CONFIG_PASSPHRASE=secret").fails().says("set YES=1").didNot("pulumi up")
 	m.platform("up", "STACK=prod", cloud, "YES=1").succeeds().did("pulumi up --yes")
+}
+
+func TestCtrlCEndsAQuestion(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := os.Stdin
+	os.Stdin = read
+	t.Cleanup(func() {
+		os.Stdin = before
+		_ = write.Close()
+	})
+	p := &platform{out: io.Discard}
+	interrupted, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	if err := p.ask(interrupted, "Really?"); err == nil || !strings.Contains(err.Error(), "interrupted") {
+		t.Errorf("after Ctrl-C: %v", err)
+	}
 }
 
 func TestPreviewWithoutADockerDaemonOrACluster(t *testing.T) {

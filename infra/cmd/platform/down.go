@@ -29,7 +29,7 @@ func (p *platform) down(ctx context.Context) error {
 		return err
 	}
 	if p.asks() {
-		if err := p.ask(fmt.Sprintf("Take down stack %s on %s?", p.stack, p.kube.context)); err != nil {
+		if err := p.ask(ctx, fmt.Sprintf("Take down stack %s on %s?", p.stack, p.kube.context)); err != nil {
 			return err
 		}
 	}

@@ -53,7 +53,7 @@ func (p *platform) up(ctx context.Context) error {
 		if err := p.pulumi(ctx, stack, p.out, "preview"); err != nil {
 			return fmt.Errorf("the preview fails, and nothing was changed: %w", err)
 		}
-		if err := p.ask("Make these changes to stack " + p.stack + "?"); err != nil {
+		if err := p.ask(ctx, "Make these changes to stack "+p.stack+"?"); err != nil {
 			return err
 		}
 	}
@@ -125,13 +125,23 @@ func (p *platform) checkConsent() error {
 	return nil
 }
 
-func (p *platform) ask(question string) error {
+// ask returns an error unless the answer is yes. Ctrl-C ends the question too, although reading an answer can't be stopped.
+func (p *platform) ask(ctx context.Context, question string) error {
 	fmt.Fprintf(p.out, "\n%s Type yes: ", question)
-	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
-	if err != nil || strings.TrimSpace(answer) != "yes" {
-		return errors.New("nothing was changed, since the answer was not yes")
+	answer, stdin := make(chan string, 1), bufio.NewReader(os.Stdin)
+	go func() {
+		line, _ := stdin.ReadString('\n')
+		answer <- line
+	}()
+	select {
+	case <-ctx.Done():
+		return errors.New("nothing was changed, since it was interrupted")
+	case line := <-answer:
+		if strings.TrimSpace(line) != "yes" {
+			return errors.New("nothing was changed, since the answer was not yes")
+		}
+		return nil
 	}
-	return nil
 }
 
 // preview shows what up would change. It needs no cluster, no Docker and no secrets, and uses what there is.
