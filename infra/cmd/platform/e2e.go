@@ -200,12 +200,10 @@ func (t *trial) checkPolicies(ctx context.Context) {
 	for i := range probes {
 		q := &probes[i]
 		q.Name, q.Run, q.Image, q.Targets = t.name+"-"+q.Name, t.name, image, strings.Join(targets, " ")
-		apply := t.kube.command(ctx, "apply", "-f", "-")
 		var text strings.Builder
 		err := manifest.Execute(&text, q)
-		apply.Stdin = strings.NewReader(text.String())
 		if err == nil {
-			_, err = outputOf(apply)
+			_, err = t.kube.feed(ctx, text.String(), "apply", "-f", "-")
 		}
 		if err != nil {
 			t.report("the probes are started", err)

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -56,21 +56,28 @@ func (p *platform) ensureGatewayAPI(ctx context.Context) error {
 			return nil
 		}
 	}
-	if len(kinds) > 0 && kinds[0].version == version {
-		return nil
-	}
-	p.step("Installing the Gateway API %s on %s", version, p.kube.context)
-	manifests, err := gatewayManifests(dir, p.owner())
+	manifests, names, err := gatewayManifests(dir, p.owner())
 	if err != nil {
 		return err
 	}
-	apply := p.kube.command(ctx, "apply", "--server-side", "--force-conflicts", "-f", "-")
-	apply.Stdin = bytes.NewReader(manifests)
-	if _, err := outputOf(apply); err != nil {
+	if isComplete(kinds, names, version) {
+		return nil
+	}
+	p.step("Installing the Gateway API %s on %s", version, p.kube.context)
+	if _, err := p.kube.feed(ctx, manifests, "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
 		return err
 	}
-	_, err = p.kube.run(ctx, "wait", "--for=condition=Established", "customresourcedefinitions", "--all", "--timeout=60s")
+	_, err = p.kube.run(ctx, slices.Concat([]string{"wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinitions"}, names)...)
 	return err
+}
+
+// isComplete reports whether the cluster has every kind in that version. After an interrupted up it may have only some.
+func isComplete(kinds []gatewayKind, names []string, version string) bool {
+	installed := map[string]string{}
+	for _, kind := range kinds {
+		installed[kind.name] = kind.version
+	}
+	return !slices.ContainsFunc(names, func(name string) bool { return installed[name] != version })
 }
 
 // owner is the annotation of objects that the stack creates for the whole cluster.
@@ -90,37 +97,40 @@ func (p *platform) gatewayRelease(ctx context.Context) (dir, version string, err
 	return filepath.Join(module.Dir, "config", "crd", "standard"), module.Version, nil
 }
 
-// gatewayManifests reads the CustomResourceDefinitions of a folder, and marks them as the owner's.
-func gatewayManifests(dir, owner string) ([]byte, error) {
+// gatewayManifests reads the CustomResourceDefinitions of a folder, and marks them as the owner's. It returns their names
+// too.
+func gatewayManifests(dir, owner string) (list string, names []string, err error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	if err != nil {
-		return nil, fmt.Errorf("looking for the kinds of the Gateway API: %w", err)
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("there are no kinds of the Gateway API in %q", dir)
+		return "", nil, fmt.Errorf("looking for the kinds of the Gateway API: %w", err)
 	}
 	var items []any
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("reading the Gateway API: %w", err)
+			return "", nil, fmt.Errorf("reading the Gateway API: %w", err)
 		}
 		var object map[string]any
 		if err := yaml.Unmarshal(content, &object); err != nil {
-			return nil, fmt.Errorf("reading %q: %w", file, err)
+			return "", nil, fmt.Errorf("reading %q: %w", file, err)
 		}
 		if object["kind"] != "CustomResourceDefinition" {
 			continue
 		}
 		metadata, _ := object["metadata"].(map[string]any)
+		name, _ := metadata["name"].(string)
 		annotations, _ := metadata["annotations"].(map[string]any)
-		if annotations == nil {
-			return nil, fmt.Errorf("%q has no annotations, and so no version", file)
+		if name == "" || annotations == nil {
+			return "", nil, fmt.Errorf("%q has no name or no annotations, and so no version", file)
 		}
 		annotations[label.Stack] = owner
-		items = append(items, object)
+		names, items = append(names, name), append(items, object)
 	}
-	return json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
+	if len(items) == 0 {
+		return "", nil, fmt.Errorf("there are no kinds of the Gateway API in %q", dir)
+	}
+	encoded, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
+	return string(encoded), names, err
 }
 
 // removeGatewayAPI removes the kinds that this stack has installed, unless there are objects of them, which would be deleted

@@ -48,6 +48,21 @@ func TestUpInstallsTheGatewayAPIWhereThereIsNone(t *testing.T) {
 	}
 }
 
+// The kinds are applied one after the other.
+func TestUpCompletesAGatewayAPIThatWasInstalledInPart(t *testing.T) {
+	m := throughAGateway(t)
+	const routes = "httproutes.gateway.networking.k8s.io"
+	m.set("gateway-api/config/crd/standard/httproutes.yaml",
+		"kind: CustomResourceDefinition\nmetadata:\n  name: "+routes+"\n  annotations: {gateway.networking.k8s.io/bundle-version: v1.6.1}\n")
+	m.set("kinds", kind("v1.6.1", "shopstream/mine"))
+	m.platform("up", "STACK=mine").succeeds().says("Installing the Gateway API v1.6.1")
+	if applied := m.read("applied"); !strings.Contains(applied, routes) {
+		t.Errorf("it applied %q", applied)
+	}
+	m.set("kinds", kind("v1.6.1", "shopstream/mine")+routes+" v1.6.1 shopstream/mine gateway.networking.k8s.io\n")
+	m.platform("up", "STACK=mine").succeeds().doesNotSay("Installing")
+}
+
 func TestUpNeedsNoGatewayAPIForAnIngress(t *testing.T) {
 	newMachine(t).platform("up").succeeds().doesNotSay("Gateway API")
 }
