@@ -147,8 +147,9 @@ func TestConfigFaultsAreListedAllAtOnce(t *testing.T) {
 	}
 }
 
+// lock leaves a run's lock. The greater the process id, the earlier its file is listed.
 func lock(m *machine, pid int, host string) {
-	m.write(filepath.Join(m.root, ".pulumi-state/.pulumi/locks/organization/shopstream/dev/1.json"),
+	m.write(filepath.Join(m.root, fmt.Sprintf(".pulumi-state/.pulumi/locks/organization/shopstream/dev/%010d.json", 1<<30-pid)),
 		fmt.Sprintf(`{"pid":%d,"username":"me","hostname":%q,"timestamp":"2026-01-01T00:00:00Z"}`, pid, host))
 }
 
@@ -167,6 +168,12 @@ func TestLocks(t *testing.T) {
 		m := newMachine(t)
 		lock(m, os.Getpid(), here)
 		m.platform("up").fails().says("another run", "cancel").didNot("pulumi cancel", "pulumi up")
+	})
+	t.Run("of both", func(t *testing.T) {
+		m := newMachine(t)
+		lock(m, os.Getpid(), here)
+		lock(m, nobody, here)
+		m.platform("up").fails().says("another run").didNot("pulumi cancel", "pulumi up")
 	})
 	t.Run("of another machine", func(t *testing.T) {
 		m := newMachine(t)

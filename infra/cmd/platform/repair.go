@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -22,33 +23,43 @@ import (
 )
 
 // unlock removes the lock of a killed run, and no other. Only in a backend that is a folder do locks name the
-// process.
+// process. Two runs that begin at the same moment leave one each.
 func (p *platform) unlock(ctx context.Context, stack *auto.Stack, b backend) error {
 	folder, ok := strings.CutPrefix(b.url, "file://")
 	if !ok {
 		return nil
 	}
 	locks, err := filepath.Glob(filepath.Join(folder, ".pulumi", "locks", "organization", config.Project, p.stack, "*.json"))
-	if err != nil || len(locks) == 0 {
+	if err != nil {
 		return err
 	}
-	content, err := os.ReadFile(locks[0])
-	if err != nil {
-		return fmt.Errorf("reading the lock of stack %s: %w", p.stack, err)
+	var killed []string // the locks of killed runs: pulumi cancel removes all locks at once
+	for _, file := range locks {
+		content, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // that run has just ended
+		}
+		if err != nil {
+			return fmt.Errorf("reading the lock of stack %s: %w", p.stack, err)
+		}
+		var lock struct {
+			Pid      int
+			Hostname string
+		}
+		if err := json.Unmarshal(content, &lock); err != nil {
+			return fmt.Errorf("reading the lock %s: %w", file, err)
+		}
+		if host, _ := os.Hostname(); lock.Hostname != host || isAlive(lock.Pid) {
+			return p.lockedBy(fmt.Sprintf("process %d on %s", lock.Pid, lock.Hostname))
+		}
+		p.say("The last run (process %d) was killed and has left its lock: removing it.", lock.Pid)
+		killed = append(killed, file)
 	}
-	var lock struct {
-		Pid      int
-		Hostname string
+	if len(killed) == 0 {
+		return nil
 	}
-	if err := json.Unmarshal(content, &lock); err != nil {
-		return fmt.Errorf("reading the lock %s: %w", locks[0], err)
-	}
-	if host, _ := os.Hostname(); lock.Hostname != host || isAlive(lock.Pid) {
-		return p.lockedBy(fmt.Sprintf("process %d on %s", lock.Pid, lock.Hostname))
-	}
-	p.say("The last run (process %d) was killed and has left its lock: removing it.", lock.Pid)
 	if err := p.pulumi(ctx, stack, io.Discard, "cancel", "--yes"); err != nil {
-		return fmt.Errorf("removing the lock failed; remove the file %s: %w", locks[0], err)
+		return fmt.Errorf("removing the lock failed; remove %s: %w", strings.Join(killed, ", "), err)
 	}
 	return nil
 }
