@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"shopstream/infra/internal/config"
@@ -52,10 +52,11 @@ func (p *platform) startCluster(ctx context.Context) error {
 	if !p.onMinikube(ctx) {
 		return fmt.Errorf("no cluster answers at the context %q: see kubectl --context %q cluster-info. Only minikube is started by make up", p.kube.context, p.kube.context)
 	}
-	cpus, memory := p.config.Cluster.NodeCPU.String(), p.config.Cluster.NodeMemory.String()
-	p.step("Starting minikube with %s CPUs, %s of memory, Kubernetes %s, and a network that enforces policies", cpus, memory, config.KubernetesVersion)
+	// minikube takes whole CPUs, and knows no unit Gi or Mi; its m is the same as Mi.
+	cpus, memory := strconv.FormatInt(p.config.Cluster.NodeCPU.Value(), 10), fmt.Sprintf("%dm", p.config.Cluster.NodeMemory.Value()>>20)
+	p.step("Starting minikube with %s CPUs, %s of memory, Kubernetes %s, and a network that enforces policies", cpus, p.config.Cluster.NodeMemory.String(), config.KubernetesVersion)
 	start := exec.CommandContext(ctx, "minikube", "start", "--profile="+p.kube.context, "--cni=calico", "--cpus="+cpus,
-		"--memory="+strings.Replace(memory, "Gi", "g", 1), "--kubernetes-version="+config.KubernetesVersion)
+		"--memory="+memory, "--kubernetes-version="+config.KubernetesVersion)
 	start.Stdout, start.Stderr = p.out, os.Stderr
 	if err := start.Run(); err != nil {
 		return fmt.Errorf("starting minikube: %w. With too little memory: make up STACK=small. With an older minikube of that name: minikube delete -p %s", err, p.kube.context)

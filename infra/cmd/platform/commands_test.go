@@ -50,7 +50,14 @@ func TestUpStartsMinikubeInTheSizeOfTheProfile(t *testing.T) {
 	m := newMachine(t)
 	m.unset("cluster")
 	m.platform("up", "STACK=small").succeeds().says("make e2e").
-		did("minikube start --profile=minikube --cni=calico --cpus=2 --memory=4g --kubernetes-version=v1.", "pulumi stack select --stack small", "pulumi up --yes --skip-preview")
+		did("minikube start --profile=minikube --cni=calico --cpus=2 --memory=4096m --kubernetes-version=v1.", "pulumi stack select --stack small", "pulumi up --yes --skip-preview")
+}
+
+func TestUpStartsMinikubeInUnitsThatItKnows(t *testing.T) {
+	m := newMachine(t)
+	m.unset("cluster")
+	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {context: minikube, nodeCpu: 4500m, nodeMemory: 6500Mi}\n")
+	m.platform("up", "STACK=mine").succeeds().did("--cpus=5 --memory=6500m")
 }
 
 func TestUpStartsMinikubeUnderTheNameOfTheContext(t *testing.T) {
@@ -131,7 +138,7 @@ func TestStackFilesOfEveryStyle(t *testing.T) {
 			m := newMachine(t)
 			m.unset("cluster")
 			m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), content)
-			m.platform("up", "STACK=mine").succeeds().did("minikube start --profile=minikube --cni=calico --cpus=2 --memory=4g")
+			m.platform("up", "STACK=mine").succeeds().did("minikube start --profile=minikube --cni=calico --cpus=2 --memory=4096m")
 		})
 	}
 }
