@@ -62,7 +62,10 @@ func (p *platform) printCertificate(end string) {
 		return
 	}
 	p.step("Kafka's certificate")
-	left := int(time.Until(at) / (24 * time.Hour))
-	p.say("ends on %s, in %d days. make up renews it in its last %d days, unless kafkaCertificate is set: then that is yours to do",
-		at.Format(time.DateOnly), left, int(secret.RenewBefore/(24*time.Hour)))
+	expires := fmt.Sprintf("expires on %s, in %d days", at.Format(time.DateOnly), int(time.Until(at)/(24*time.Hour)))
+	if time.Now().After(at) {
+		expires = "EXPIRED on " + at.Format(time.DateOnly)
+	}
+	p.say("%s. make up renews it in its last %d days, unless kafkaCertificate is set: then set a new one yourself",
+		expires, int(secret.RenewBefore/(24*time.Hour)))
 }

@@ -412,8 +412,10 @@ func TestStatusShowsTheRest(t *testing.T) {
 	if o := m.platform("status --json").succeeds(); json.Unmarshal([]byte(o.printed), &r) != nil || len(r.Pods) != 1 || len(r.Scalers) != 2 || len(r.Problems) != 1 {
 		t.Errorf("as JSON it is %s", o.printed)
 	}
+	m.platform("status --json").succeeds().doesNotSay("null")
 	m.set("namespaces", "")
 	m.platform("status").succeeds().says("stack dev is not up on minikube. Run make up")
+	m.platform("status --json").succeeds().says(`"pods": []`, `"groups": []`).doesNotSay("null")
 }
 
 func TestStatusShowsWhatIsMovedAndFinalized(t *testing.T) {
@@ -486,7 +488,12 @@ func TestStatusShowsTheEndOfTheCertificate(t *testing.T) {
 	m.set("certificate", base64.StdEncoding.EncodeToString([]byte(pair.Combined)))
 	m.platform("status").succeeds().doesNotSay("certificate") // of a stack that has none
 	m.write(filepath.Join(m.root, "Pulumi.mine.yaml"), "config:\n  shopstream:cluster: {context: minikube}\n  shopstream:kafka: {secure: true}\n")
-	m.platform("status", "STACK=mine").succeeds().says("ends on 20", "in 1824 days", "last 90 days")
+	m.platform("status", "STACK=mine").succeeds().says("expires on 20", "in 1824 days", "last 90 days")
+	if pair, err = secret.Certificate("kafka", []string{"kafka"}, time.Now().AddDate(-6, 0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	m.set("certificate", base64.StdEncoding.EncodeToString([]byte(pair.Combined)))
+	m.platform("status", "STACK=mine").succeeds().says("EXPIRED on 20").doesNotSay("days.")
 	m.set("certificate", "eA==")
 	m.platform("status", "STACK=mine").succeeds().says("unknown at the moment: Kafka's certificate")
 }

@@ -56,7 +56,11 @@ func (p *platform) status(ctx context.Context) error {
 	if err := p.needCluster(ctx); err != nil {
 		return err
 	}
-	r := report{Stack: p.stack, Context: p.kube.context, Problems: []string{}}
+	r := report{
+		Stack: p.stack, Context: p.kube.context,
+		// In JSON a list without elements is [], also one that could not be read.
+		Scalers: []scaler{}, Groups: []group{}, Kafka: []kafkaJob{}, Backups: []backupJob{}, Problems: []string{},
+	}
 	note := func(what string, err error) {
 		if err != nil {
 			r.Problems = append(r.Problems, what+": "+err.Error())
@@ -180,15 +184,15 @@ func (p *platform) scalers(ctx context.Context) ([]scaler, error) {
 
 // lag asks api for the consumer groups.
 func (p *platform) lag(ctx context.Context) ([]group, error) {
+	groups := []group{}
 	if _, err := p.kube.run(ctx, "-n", plan.AppNamespace, "wait", "--for=condition=Available", "deployment/"+plan.API, "--timeout=1s"); err != nil {
-		return nil, errors.New("no pod of api is ready")
+		return groups, errors.New("no pod of api is ready")
 	}
 	address, stop, err := p.kube.forward(ctx, plan.AppNamespace, plan.API, p.portOf(plan.API))
 	if err != nil {
-		return nil, err
+		return groups, err
 	}
 	defer stop()
-	groups := []group{}
 	body, err := p.visitor(ctx, address, "http://"+address).get(ctx, "/groups")
 	if err == nil {
 		err = json.Unmarshal(body, &groups)
