@@ -218,6 +218,7 @@ func TestAnotherStackOnTheClusterIsLeftAlone(t *testing.T) {
 	m := newMachine(t)
 	m.set("namespaces", "keda\tshopstream/dev\nshop\tshopstream/dev\n")
 	m.set("cluster-wide", "CustomResourceDefinition scaledobjects.keda.sh keda keda <none>\nClusterRole keda-operator keda keda <none>\n")
+	m.set("keda-crd", "customresourcedefinition.apiextensions.k8s.io/scaledobjects.keda.sh")
 	m.set("scalers", "scaledobject.keda.sh/consumer")
 	m.set("releases", "keda secret-keda keda pending-upgrade\n")
 	m.set("pods", "shop api-1 Running true 0\n")
@@ -263,10 +264,14 @@ func TestDownLeavesNothing(t *testing.T) {
 
 func TestDownRemovesWhatReleasesLeave(t *testing.T) {
 	m := newMachine(t)
+	m.set("keda-crd", "customresourcedefinition.apiextensions.k8s.io/scaledobjects.keda.sh")
 	m.set("scalers", "scaledobject.keda.sh/consumer")
 	m.set("cluster-wide", "ClusterRole keda-operator keda keda <none>\nClusterRole mine mine elsewhere <none>\n")
 	m.set("namespaces", "keda\tshopstream/dev\nshop\n")
 	m.platform("down").did("-n shop patch scaledobject.keda.sh/consumer", "delete ClusterRole keda-operator").didNot("delete ClusterRole mine")
+	m.unset("keda-crd")
+	m.platform("down").fails().says("get crd scaledobjects.keda.sh").didNot("pulumi destroy")
+	m.set("keda-crd", "")
 	// Of one that the stack's file doesn't ask for any more.
 	m.set("state", withReleases("traefik/traefik"))
 	m.set("cluster-wide", "ClusterRole traefik traefik traefik <none>\nClusterRole another traefik another <none>\n")

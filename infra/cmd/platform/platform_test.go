@@ -58,6 +58,7 @@ case "$*" in
   *"secrets -A"*) cat "$fake/releases" ;;
   *"crd,"*) cat "$fake/cluster-wide" ;;
   *"persistentvolumes"*) cat "$fake/volumes" ;;
+  *"get crd scaledobjects.keda.sh"*) cat "$fake/keda-crd" ;;
   *"get scaledobjects.keda.sh -o name"*) cat "$fake/scalers" ;;
   *" create job "*)
     echo "kubectl $*" >>"$fake/log"
@@ -120,7 +121,7 @@ func newMachine(t *testing.T) *machine {
 		}
 		m.write(filepath.Join(m.root, name), string(content))
 	}
-	for _, name := range []string{"docker", "cluster", "namespaces", "releases", "cluster-wide", "volumes", "scalers", "pods", "forward", "controller", "kinds", "routes", "scaledobjects", "profiles", "autoscalers", "progress", "log", "jobs", "movers", "said"} {
+	for _, name := range []string{"docker", "cluster", "namespaces", "releases", "cluster-wide", "volumes", "keda-crd", "scalers", "pods", "forward", "controller", "kinds", "routes", "scaledobjects", "profiles", "autoscalers", "progress", "log", "jobs", "movers", "said"} {
 		m.set(name, "")
 	}
 	m.set("daemonsets", "daemonset.apps/calico-node")

@@ -153,8 +153,9 @@ func (p *platform) checkFirst(stacks map[string]string, own []string) error {
 // releaseScalers removes the finalizers of ScaledObjects if KEDA is no longer there to do it: otherwise their namespace could
 // never be deleted.
 func (p *platform) releaseScalers(ctx context.Context) error {
-	if _, err := p.kube.run(ctx, "get", "crd", "scaledobjects.keda.sh"); err != nil {
-		return nil // without the CRD there are none
+	crd, err := p.kube.run(ctx, "get", "crd", "scaledobjects.keda.sh", "--ignore-not-found", "-o", "name")
+	if err != nil || crd == "" {
+		return err // without the CRD there are none
 	}
 	ready, err := p.kube.run(ctx, "get", "deployments", "-A", "-l", "app.kubernetes.io/name=keda-operator", "-o", "jsonpath={.items[*].status.readyReplicas}")
 	if err != nil || strings.TrimSpace(ready) != "" {
