@@ -54,8 +54,8 @@ func Run(ctx context.Context, o Options) error {
 	r := &run{Options: o, origin: origin, api: newClient(o.API, 4),
 		sender: newSender(newClient(o.Shop, connections), strconv.FormatInt(origin.UnixMilli(), 36), len(o.Phases))}
 	r.rec.Services = o.Services
-	if code, _, body, err := r.shop.do(ctx, "GET", "/openapi.yaml", ""); err != nil || code != 200 {
-		return fmt.Errorf("no shop answers at %s (%d %.100s %w). Start one with make run, or make up", o.Shop.URL, code, body, errors.Join(err))
+	if _, err := r.shop.get(ctx, "/openapi.yaml", nil); err != nil {
+		return fmt.Errorf("no shop answers at %s: start one with make run, or make up: %w", o.Shop.URL, err)
 	}
 	if _, err := r.api.lag(ctx, o.Group); err != nil {
 		r.say("WARNING: the lag is not judged: %v", err)
@@ -166,6 +166,9 @@ func (r *run) finish(ctx context.Context) {
 	if ctx.Err() == nil {
 		r.say("Looking up every purchase")
 		r.rec.Audit = r.audit(ctx)
+	}
+	if ctx.Err() != nil {
+		r.rec.Audit = Audit{} // purchases that weren't looked up are not lost
 	}
 	r.sender.mu.Lock()
 	defer r.sender.mu.Unlock()

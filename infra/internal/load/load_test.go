@@ -24,7 +24,8 @@ type shop struct {
 	mu        sync.Mutex
 	purchases map[string][]purchase // by buyer
 	count     int
-	fault     func(number int) string // double, refuse; "" for none
+	fault     func(number int) string // double, refuse, lose; "" for none
+	audited   func()                  // before purchases are listed
 	stall     func()                  // before an answer to a buyer
 }
 
@@ -52,12 +53,19 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case "refuse":
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
+		case "lose":
+			w.WriteHeader(http.StatusAccepted)
+			fmt.Fprintf(w, `{"data":{"eventId":%q}}`, p.EventID)
+			return
 		case "double":
 			s.purchases[request.UserID] = append(s.purchases[request.UserID], purchase{p.EventID + "b", p.Price})
 		}
 		s.purchases[request.UserID] = append(s.purchases[request.UserID], p)
 		w.WriteHeader(http.StatusAccepted)
 		fmt.Fprintf(w, `{"data":{"eventId":%q}}`, p.EventID)
+	case buyer != r.URL.Path && s.audited != nil:
+		s.audited()
+		_ = json.NewEncoder(w).Encode(s.purchases[buyer])
 	case buyer != r.URL.Path: // in pages of one, so that there are several
 		var at int
 		_, _ = fmt.Sscan(r.URL.Query().Get("before"), &at)
@@ -149,6 +157,34 @@ func TestAnInterruptedLoadSaysWhatWasMeasured(t *testing.T) {
 	}
 	if !strings.Contains(said, "it was interrupted") || !strings.Contains(said, " acknowledged, 0 refused") || plot == "" {
 		t.Errorf("it said\n%s", said)
+	}
+}
+
+// Those that are still on their way are not lost.
+func TestAnAuditThatIsInterruptedJudgesNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s := &shop{audited: cancel, fault: func(number int) string {
+		if number == 10 {
+			return "lose"
+		}
+		return ""
+	}}
+	said, _, err := put(t, ctx, s, Phase{"steady", 50, time.Second})
+	if ExitStatus(err) != 130 {
+		t.Errorf("%v", err)
+	}
+	if !strings.Contains(said, "not judged whether all acknowledged purchases are stored") || strings.Contains(said, "lost") {
+		t.Errorf("it said\n%s", said)
+	}
+}
+
+func TestWhatIsNoShop(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	err := Run(t.Context(), Options{Shop: Endpoint{URL: server.URL}, Phases: defaultPhases(1), Out: &bytes.Buffer{}})
+	if err == nil || !strings.Contains(err.Error(), "no shop answers at "+server.URL) || !strings.Contains(err.Error(), "404") || strings.Contains(err.Error(), "%!") {
+		t.Error(err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -68,7 +69,7 @@ func Phases(getenv func(string) string) ([]Phase, error) {
 func parsePhases(text string) ([]Phase, error) {
 	var phases []Phase
 	var faults []error
-	for _, part := range regexp.MustCompile(`,`).Split(text, -1) {
+	for part := range strings.SplitSeq(text, ",") {
 		match := phaseForm.FindStringSubmatch(part)
 		if match == nil {
 			faults = append(faults, fmt.Errorf("PHASES has %q: a phase is NAME=RATExTIME, such as step=600x90s", part))

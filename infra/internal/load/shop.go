@@ -67,7 +67,7 @@ func (c client) do(ctx context.Context, method, path, body string) (int, http.He
 func (c client) get(ctx context.Context, path string, into any) (http.Header, error) {
 	code, header, body, err := c.do(ctx, http.MethodGet, path, "")
 	if err == nil && code != http.StatusOK {
-		err = fmt.Errorf("GET %s%s: %d %s", c.URL, path, code, body)
+		err = fmt.Errorf("GET %s%s: %d %.200s", c.URL, path, code, body)
 	}
 	if err == nil && into != nil {
 		err = json.Unmarshal(body, into)
