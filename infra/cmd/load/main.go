@@ -1,5 +1,5 @@
-// Command load sends a load of purchases to a platform that runs on this machine, as `make run` does, and judges what becomes of
-// them. It is a command of its own, since platform, which does the same to a cluster, takes minutes to compile.
+// Command load runs the load test on a platform on this machine, which `make run` starts. It is a separate command, since
+// platform, which runs it on a cluster, takes minutes to compile.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second one ends it at once
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
 	err := run(ctx, os.Getenv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "ERROR:", err)
@@ -47,7 +47,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 	size := defaults.Services.ManagementAPI
 	return load.Run(ctx, load.Options{
 		Shop: load.Endpoint{URL: shop}, API: load.Endpoint{URL: api, Token: getenv("API_TOKEN")}, Phases: phases, Group: "management-api-group",
-		// One process is one pod, which has all partitions.
+		// The process is like one pod with all partitions.
 		Services: []load.Service{{Name: "management-api", Model: &capacity.Model{
 			PerPod: float64(size.DrainPerSecond), Target: float64(size.Target) / 100, CatchUp: time.Duration(size.CatchUp), Min: 1, Max: 1, Partitions: defaults.Topics.Purchases.Partitions,
 		}}},

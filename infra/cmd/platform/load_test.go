@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// loadUp is a machine whose platform is up and stores what is bought, with that many pods of management-api.
+// loadUp is a machine with a running platform that stores purchases, with that many pods of management-api.
 func loadUp(t *testing.T, pods int) *machine {
 	t.Helper()
 	type purchase struct {
@@ -53,8 +53,8 @@ func loadUp(t *testing.T, pods int) *machine {
 func TestLoadOnAStack(t *testing.T) {
 	m := loadUp(t, 1)
 	m.platform("load", "PHASES=steady=20x2s,quiet=0x1s").succeeds().says(
-		"1 pods of management-api keep up", "pods web-server 1/1, management-api 1/1", "40 acknowledged, 0 refused",
-		"management-api: back from 1 at its minimum of 1 pods", "each looked up, 0 are lost", "The plot: "+filepath.Join(m.root, "build", "load.html"))
+		"for which 1 pods of management-api are enough", "pods web-server 1/1, management-api 1/1", "40 acknowledged, 0 refused",
+		"management-api: scaled down from 1 to its minimum of 1 pods", "each looked up, 0 are lost", "The plot: "+filepath.Join(m.root, "build", "load.html"))
 }
 
 func TestLoadRefuses(t *testing.T) {

@@ -10,26 +10,26 @@ import (
 // Audit compares what was acknowledged with what is stored: every purchase, not a sample.
 type Audit struct {
 	Done    bool
-	Problem string // why it could not be done
+	Problem string // why it failed, if it did
 
-	Acked   int
-	Stored  int      // of this load, acknowledged or not
-	Lost    []string // events that were acknowledged and are not stored
-	Doubled []string // purchases that are stored more than once
+	Acked      int
+	Stored     int      // of this load, acknowledged or not
+	Lost       []string // events that were acknowledged and are not stored
+	Duplicates []string // purchases that are stored more than once
 
-	// Unacked are stored although the buyer was not told so: refused or cut, with an outcome that was unknown.
+	// Unacked is how many are stored although the buyer got no acknowledgement: the request was refused, or got no answer.
 	Unacked int
 }
 
-// auditPatience is how long the last purchases may take to be stored after the load's last phase.
-const auditPatience = time.Minute
+// auditTimeout is how long the last purchases may take to be stored after the load's last phase.
+const auditTimeout = time.Minute
 
-// audit lists all purchases of the load's buyers, until none is missing or the time is over.
+// audit lists all purchases of the load's buyers until none is missing, or until the timeout.
 func (s *sender) audit(ctx context.Context) Audit {
-	ctx, cancel := context.WithTimeout(ctx, auditPatience)
+	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
 	s.mu.Lock()
-	acked := maps.Clone(s.ids) // answers that come too late may still be added
+	acked := maps.Clone(s.acked) // late answers may still be added
 	s.mu.Unlock()
 	var a Audit
 	for {
@@ -63,14 +63,14 @@ func (s *sender) list(ctx context.Context) ([]purchase, error) {
 	return all, nil
 }
 
-// compare looks up every acknowledged event, and looks for purchases that are stored more than once: under the same number.
+// compare looks up every acknowledged event. Two stored purchases with the same number are duplicates.
 func compare(acked map[string]int, stored []purchase) Audit {
 	a := Audit{Done: true, Acked: len(acked), Stored: len(stored)}
 	found, numbers := map[string]bool{}, map[int]string{}
 	for _, p := range stored {
 		number := int(p.Price)
-		if first, again := numbers[number]; again {
-			a.Doubled = append(a.Doubled, fmt.Sprintf("purchase %d is stored as %s and %s", number, first, p.EventID))
+		if first, exists := numbers[number]; exists {
+			a.Duplicates = append(a.Duplicates, fmt.Sprintf("purchase %d is stored as %s and %s", number, first, p.EventID))
 			found[p.EventID] = true
 			continue
 		}
@@ -90,9 +90,9 @@ func compare(acked map[string]int, stored []purchase) Audit {
 func (a Audit) checks() []Check {
 	if !a.Done {
 		if a.Problem == "" {
-			return []Check{{"", NotJudged, "whether all acknowledged purchases are stored, since the load was interrupted"}}
+			return []Check{{"", NotJudged, "whether all acknowledged purchases are stored, since the load test was interrupted"}}
 		}
-		return []Check{{"", Failed, "the audit could not be made: " + a.Problem}}
+		return []Check{{"", Failed, "the audit failed: " + a.Problem}}
 	}
 	outcome := func(bad []string) Outcome {
 		if len(bad) > 0 {
@@ -103,7 +103,7 @@ func (a Audit) checks() []Check {
 	few := func(all []string) string { return some(len(all), ", such as %v", all[:min(3, len(all))]) }
 	return []Check{
 		{"", outcome(a.Lost), fmt.Sprintf("of %d acknowledged purchases, each looked up, %d are lost%s", a.Acked, len(a.Lost), few(a.Lost))},
-		{"", outcome(a.Doubled), fmt.Sprintf("of %d stored ones %d are doubled%s%s", a.Stored, len(a.Doubled), few(a.Doubled),
-			some(a.Unacked, "; %d are stored though their buyers got no acknowledgement", a.Unacked))},
+		{"", outcome(a.Duplicates), fmt.Sprintf("of %d stored purchases, %d are duplicates%s%s", a.Stored, len(a.Duplicates), few(a.Duplicates),
+			some(a.Unacked, "; %d are stored although their buyers got no acknowledgement", a.Unacked))},
 	}
 }

@@ -10,7 +10,7 @@ import (
 // Outcome of a check.
 type Outcome int
 
-// What can't be judged is neither passed nor failed, and says why.
+// A check that can't be judged has neither passed nor failed, and says why.
 const (
 	Passed Outcome = iota
 	Failed
@@ -19,33 +19,33 @@ const (
 
 func (o Outcome) String() string { return [...]string{"ok", "FAILED", "not judged"}[o] }
 
-// Check is one line of the verdict.
+// Check is one line of the results.
 type Check struct {
-	Phase   string // empty for the whole load
+	Phase   string // empty for the whole load test
 	Outcome Outcome
 	Text    string
 }
 
 const (
-	// maxLate is by how much 1 purchase in 100 may have been sent late: beyond it the load was not the one that was asked for.
+	// maxLate is how late 1 purchase in 100 may have been sent. If it was later, the load was not the requested one.
 	maxLate = 100 * time.Millisecond
 
-	// calm is how long the number of pods must not change under a steady load.
-	calm = time.Minute
+	// steadyFor is how long the number of pods must not change under a steady load.
+	steadyFor = time.Minute
 
-	// tolerance is how much longer than the model says a backlog may take, and sampling what the samples can't tell apart.
+	// tolerance is how much longer than in the model a backlog may take. sampling is the inaccuracy of the samples.
 	tolerance = 1.15
 	sampling  = 3 * time.Second
 )
 
-// Judge compares a recording with what the model says. It has no other source.
+// Judge compares a recording with the model.
 func Judge(r *Recording) []Check {
 	var all []Check
 	for i := range r.Phases {
 		p := &r.Phases[i]
 		j := judge{r, p, nil}
 		switch {
-		case p.Cut:
+		case p.Interrupted:
 			j.add(NotJudged, "it was interrupted after %s", (p.End - p.Start).Round(time.Second))
 			j.answers()
 		case p.Rate > 0:
@@ -55,7 +55,7 @@ func Judge(r *Recording) []Check {
 			j.pods()
 		default:
 			j.drained()
-			j.shrunk()
+			j.scaledDown()
 		}
 		all = append(all, j.checks...)
 	}
@@ -103,8 +103,8 @@ func (j *judge) answers() {
 	if t.Due == 0 {
 		return
 	}
-	j.is(t.Refused+t.Failed+t.Cut == 0, "%d acknowledged, %d refused, %d failed, %d without an answer; p50 %s, p99 %s, stored after p50 %s, p99 %s",
-		t.Acked, t.Refused, t.Failed, t.Cut, round(quantile(t.Latency, 0.5)), round(quantile(t.Latency, 0.99)), round(quantile(t.EndToEnd, 0.5)), round(quantile(t.EndToEnd, 0.99)))
+	j.is(t.Refused+t.Failed+t.NoAnswer == 0, "%d acknowledged, %d refused, %d failed, %d without an answer; p50 %s, p99 %s, stored after p50 %s, p99 %s",
+		t.Acked, t.Refused, t.Failed, t.NoAnswer, round(quantile(t.Latency, 0.5)), round(quantile(t.Latency, 0.99)), round(quantile(t.EndToEnd, 0.5)), round(quantile(t.EndToEnd, 0.99)))
 }
 
 func round(d time.Duration) string {
@@ -117,8 +117,8 @@ func round(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// storing is the service that stores purchases.
-func (j *judge) storing() *Service {
+// store returns the service that stores the purchases; nil if it is not watched.
+func (j *judge) store() *Service {
 	for i := range j.Services {
 		if j.Services[i].Model != nil {
 			return &j.Services[i]
@@ -127,15 +127,16 @@ func (j *judge) storing() *Service {
 	return nil
 }
 
-// settled is when the pods that a phase needs had to work: the autoscaler's reaction after its start, for a phase long enough.
+// settled returns the time from which the number of pods must be right: once the autoscaler has had time to react. It returns
+// false if the phase is too short for that.
 func (j *judge) settled() (from time.Duration, ok bool) {
-	from = max(j.p.Start+capacity.Reaction, j.p.End-calm)
-	return from, j.p.End-from >= calm/2
+	from = max(j.p.Start+capacity.Reaction, j.p.End-steadyFor)
+	return from, j.p.End-from >= steadyFor/2
 }
 
-// lag judges a phase that lasts: at its end the pods keep up. A short one leaves its backlog to be drained later.
+// lag judges whether the pods keep up at the end of a long phase. The backlog of a short one is drained later.
 func (j *judge) lag() {
-	s, at := j.storing(), j.within(j.p.End-10*time.Second, j.p.End)
+	s, at := j.store(), j.within(j.p.End-10*time.Second, j.p.End)
 	_, lasting := j.settled()
 	if s == nil || !lasting {
 		return
@@ -147,19 +148,19 @@ func (j *judge) lag() {
 		}
 	}
 	if lag < 0 {
-		j.add(NotJudged, "the lag, since api did not tell it")
+		j.add(NotJudged, "the lag, since api did not report it")
 		return
 	}
 	pods := s.Model.Pods(j.p.Rate, 0)
 	if j.p.Rate > s.Model.Rate(pods) {
-		j.add(NotJudged, "the lag (%d), since %.0f/s are more than %d pods do", lag, j.p.Rate, pods)
+		j.add(NotJudged, "the lag (%d), since %.0f/s are more than %d pods can store", lag, j.p.Rate, pods)
 		return
 	}
 	most := int64(2*capacity.SteadyLag(j.p.Rate)) + 10
-	j.is(lag <= most, "the lag at its end is %d, and may be %d while pods keep up", lag, most)
+	j.is(lag <= most, "the lag at the end is %d; while pods keep up it is at most %d", lag, most)
 }
 
-// pods judges the number of pods: the model's from the moment that the autoscaler had to have reacted, and without a change.
+// pods judges the number of pods: once the autoscaler has had time to react it must be the model's, and must not change.
 func (j *judge) pods() {
 	if !j.scaled() {
 		j.add(NotJudged, "pods, since this stack has no autoscaling")
@@ -167,7 +168,7 @@ func (j *judge) pods() {
 	}
 	from, ok := j.settled()
 	if !ok {
-		j.add(NotJudged, "pods, since the phase is over before autoscalers have reacted (%s) and been watched (%s)", capacity.Reaction, calm/2)
+		j.add(NotJudged, "pods, since the phase is too short for the autoscalers to react (%s) and to be watched (%s)", capacity.Reaction, steadyFor/2)
 		return
 	}
 	samples := j.within(from, j.p.End)
@@ -193,7 +194,7 @@ func (j *judge) pods() {
 			j.add(NotJudged, "%s: its pods could not be counted", s.Name)
 			continue
 		case s.Model == nil:
-			j.add(NotJudged, "%s: how many pods its CPU needs is not predicted; it had %d to %d ready", s.Name, least, most)
+			j.add(NotJudged, "%s: its number of pods depends on CPU and is not predicted; %d to %d were ready", s.Name, least, most)
 		default:
 			want := s.Model.Pods(j.p.Rate, 0)
 			reached, when := j.reached(s.Name, want)
@@ -204,11 +205,11 @@ func (j *judge) pods() {
 			j.is(least == want && most == want, "%s: %d pods are expected within %s, ready %s; in the last %s there were %d to %d",
 				s.Name, want, capacity.Reaction, text, watched, least, most)
 		}
-		j.is(changes == 0, "%s: its number of pods was changed %d times in the last %s", s.Name, changes, watched)
+		j.is(changes == 0, "%s: its number of pods changed %d times in the last %s", s.Name, changes, watched)
 	}
 }
 
-// reached is how long after the phase's start a service first had that many pods ready.
+// reached returns how long after the start of the phase a service first had that many pods ready.
 func (j *judge) reached(service string, want int) (bool, time.Duration) {
 	for _, sample := range j.within(j.p.Start, j.p.End) {
 		if pods, ok := sample.Pods[service]; ok && pods.Ready == want {
@@ -218,9 +219,9 @@ func (j *judge) reached(service string, want int) (bool, time.Duration) {
 	return false, 0
 }
 
-// drained judges a quiet phase: the backlog at its start is gone when the model says, with the pods that it calls for.
+// drained judges whether the backlog at the start of a quiet phase is drained within the model's time.
 func (j *judge) drained() {
-	s := j.storing()
+	s := j.store()
 	var samples []Sample
 	for _, sample := range j.within(j.p.Start, j.p.End) {
 		if sample.Lag >= 0 {
@@ -228,7 +229,7 @@ func (j *judge) drained() {
 		}
 	}
 	if s == nil || len(samples) == 0 {
-		j.add(NotJudged, "the lag, since api did not tell it")
+		j.add(NotJudged, "the lag, since api did not report it")
 		return
 	}
 	backlog := int(samples[0].Lag)
@@ -236,15 +237,15 @@ func (j *judge) drained() {
 	for _, sample := range samples {
 		if sample.Lag == 0 {
 			took := max(sample.At-j.p.Start, 0)
-			j.is(took <= most, "a backlog of %d was drained in %s, and %s are allowed", backlog, took.Round(time.Second), most.Round(time.Second))
+			j.is(took <= most, "a backlog of %d was drained in %s; %s is allowed", backlog, took.Round(time.Second), most.Round(time.Second))
 			return
 		}
 	}
 	j.add(Failed, "a backlog of %d was not drained in %s: %d are left", backlog, (j.p.End - j.p.Start).Round(time.Second), samples[len(samples)-1].Lag)
 }
 
-// drainTime is how long a backlog may take: with the pods that are there until the autoscaler has reacted, then with those
-// that it calls for.
+// drainTime is how long draining a backlog may take: with the present pods until the autoscaler has reacted, then with as many
+// as the backlog needs.
 func drainTime(s *Service, backlog, pods int) time.Duration {
 	left, took := backlog, time.Duration(0)
 	pods = max(pods, 1)
@@ -256,8 +257,8 @@ func drainTime(s *Service, backlog, pods int) time.Duration {
 	return time.Duration(tolerance*float64(took+more)) + capacity.Staleness + sampling
 }
 
-// shrunk judges whether the pods are back at their minimum when the autoscaler's behaviour says.
-func (j *judge) shrunk() {
+// scaledDown judges whether the pods are back at their minimum as soon as the autoscaler's behavior allows.
+func (j *judge) scaledDown() {
 	samples := j.within(j.p.Start, j.p.End)
 	for _, s := range j.Services {
 		if !j.scaled() || s.Max == s.Min {
@@ -280,14 +281,14 @@ func (j *judge) shrunk() {
 		case !known:
 			j.add(NotJudged, "%s: its pods could not be counted", s.Name)
 		case back < 0:
-			j.add(Failed, "%s: it is not back at its minimum of %d pods after %s; the model says %s", s.Name, s.Min, (j.p.End - j.p.Start).Round(time.Second), within.Round(time.Second))
+			j.add(Failed, "%s: not scaled down to its minimum of %d pods after %s; %s is allowed", s.Name, s.Min, (j.p.End - j.p.Start).Round(time.Second), within.Round(time.Second))
 		default:
-			j.is(back <= within, "%s: back from %d at its minimum of %d pods after %s, and %s are allowed", s.Name, most, s.Min, back.Round(time.Second), within.Round(time.Second))
+			j.is(back <= within, "%s: scaled down from %d to its minimum of %d pods after %s; %s is allowed", s.Name, most, s.Min, back.Round(time.Second), within.Round(time.Second))
 		}
 	}
 }
 
-// shrinkTime is how long it takes from that many pods to the minimum, from when there is nothing to do.
+// shrinkTime is how long scaling down from that many pods to the minimum may take, counted from the end of the load.
 func shrinkTime(s Service, pods int) time.Duration {
 	if pods <= s.Min {
 		return sampling
@@ -296,7 +297,7 @@ func shrinkTime(s Service, pods int) time.Duration {
 	for left := (pods + 1) / 2; left > s.Min; left = (left + 1) / 2 {
 		most += s.Shrink.Step
 	}
-	if s.Model != nil { // first it has to drain what is left
+	if s.Model != nil { // it drains the backlog first
 		most += s.Model.CatchUp
 	}
 	return time.Duration(tolerance * float64(most))

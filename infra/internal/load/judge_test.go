@@ -9,8 +9,8 @@ import (
 	"shopstream/infra/internal/capacity"
 )
 
-// story is a recording of a service of which one pod stores 1,000 purchases a second, 100 s steady at 500/s, 100 s of a step to
-// 1,500/s, 10 s of a spike to 5,000/s, and quiet until 800 s: by the model 1, 2, and after the spike 2 pods.
+// story is the recording of a load test: 100 s at 500/s, 100 s at 1,500/s, 10 s at 5,000/s, then quiet until 800 s. One pod
+// stores 1,000 purchases per second, so by the model there are 1 and 2 pods, and 2 after the spike.
 type story struct {
 	Recording
 }
@@ -76,43 +76,43 @@ func TestVerdict(t *testing.T) {
 			"step: store: 2 pods are expected within 40s, ready never"},
 		"a pod that comes within the reaction of the autoscaler": {func(s *story) { s.during(stepAt, stepAt+39*time.Second, store(1, 2)) }, ""},
 		"flapping": {func(s *story) { s.during(stepAt+60*time.Second, stepAt+62*time.Second, store(2, 3)) },
-			"step: store: its number of pods was changed 2 times in the last 1m0s"},
+			"step: store: its number of pods changed 2 times in the last 1m0s"},
 		"flapping of a service on CPU": {func(s *story) {
 			s.during(stepAt+60*time.Second, stepAt+62*time.Second, func(x *Sample) { x.Pods["web"] = Pods{2, 1} })
-		}, "step: web: its number of pods was changed 2 times"},
+		}, "step: web: its number of pods changed 2 times"},
 		"a service on CPU that needs more pods": {func(s *story) {
 			s.during(stepAt+20*time.Second, quietAt+2*time.Minute, func(x *Sample) { x.Pods["web"] = Pods{2, 2} })
 		}, ""},
 		"pods that don't keep up": {func(s *story) {
 			s.during(stepAt, spikeAt, func(x *Sample) { x.Lag = int64((x.At - stepAt).Seconds()) * 100 })
 		},
-			"step: the lag at its end is"},
+			"step: the lag at the end is"},
 		"a backlog that is drained late": {func(s *story) { s.during(quietAt, quietAt+20*time.Second, func(x *Sample) { x.Lag = 20_000 }) },
-			"quiet: a backlog of 20000 was drained in 21s, and 15s are allowed"},
+			"quiet: a backlog of 20000 was drained in 21s; 15s is allowed"},
 		"a backlog that stays": {func(s *story) { s.during(quietAt, endAt, func(x *Sample) { x.Lag = 20_000 }) },
 			"quiet: a backlog of 20000 was not drained in 9m50s: 20000 are left"},
 		"pods that stay": {func(s *story) { s.during(quietAt, endAt, store(2, 2)) },
-			"quiet: store: it is not back at its minimum of 1 pods"},
+			"quiet: store: not scaled down to its minimum of 1 pods"},
 		"pods that go late": {func(s *story) { s.during(quietAt, quietAt+5*time.Minute, store(2, 2)) },
-			"quiet: store: back from 2 at its minimum of 1 pods after 5m1s"},
+			"quiet: store: scaled down from 2 to its minimum of 1 pods after 5m1s"},
 		"pods that come back": {func(s *story) { s.during(quietAt+9*time.Minute, quietAt+9*time.Minute+time.Second, store(1, 2)) },
-			"quiet: store: back from 2 at its minimum of 1 pods after 9m2s"},
+			"quiet: store: scaled down from 2 to its minimum of 1 pods after 9m2s"},
 		"a refused purchase":           {func(s *story) { s.Phases[1].Tally.Refused = 1 }, "step: 150000 acknowledged, 1 refused"},
-		"a purchase without an answer": {func(s *story) { s.Phases[2].Tally.Cut = 1 }, "spike: 50000 acknowledged, 0 refused, 0 failed, 1 without"},
+		"a purchase without an answer": {func(s *story) { s.Phases[2].Tally.NoAnswer = 1 }, "spike: 50000 acknowledged, 0 refused, 0 failed, 1 without"},
 		"a sender that falls behind": {func(s *story) { s.Phases[2].Tally.Late = []time.Duration{0, time.Second} },
 			"spike: the sender fell behind"},
 		"a shop that stalls": {func(s *story) { s.Phases[2].Tally.Unsent = 9 }, "spike: 5000/s were sent on time; 9 were not sent at all"},
 		"a lost purchase": {func(s *story) { s.Audit = compare(map[string]int{"a": 1, "b": 2}, []purchase{{"a", 1}}) },
 			": of 2 acknowledged purchases, each looked up, 1 are lost, such as [b]"},
-		"a doubled purchase": {func(s *story) {
+		"a duplicate": {func(s *story) {
 			s.Audit = compare(map[string]int{"a": 1, "b": 2}, []purchase{{"a", 1}, {"b", 2}, {"c", 2}})
-		}, ": of 3 stored ones 1 are doubled, such as [purchase 2 is stored as b and c]"},
+		}, ": of 3 stored purchases, 1 are duplicates, such as [purchase 2 is stored as b and c]"},
 		"a purchase that is listed twice": {func(s *story) { s.Audit = compare(map[string]int{"a": 1}, []purchase{{"a", 1}, {"a", 1}}) },
-			": of 2 stored ones 1 are doubled"},
+			": of 2 stored purchases, 1 are duplicates"},
 		"a purchase that is stored without an acknowledgement": {func(s *story) {
 			s.Audit = compare(map[string]int{"a": 1}, []purchase{{"a", 1}, {"b", 2}})
 		}, ""},
-		"an audit that finds no database": {func(s *story) { s.Audit = Audit{Problem: "503"} }, ": the audit could not be made: 503"},
+		"an audit that finds no database": {func(s *story) { s.Audit = Audit{Problem: "503"} }, ": the audit failed: 503"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStory()
@@ -133,7 +133,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotJudged: where something is unknown, the verdict says so in place of passing.
+// TestWhatIsNotJudged: a check of something unknown does not pass, and says why.
 func TestWhatIsNotJudged(t *testing.T) {
 	for name, c := range map[string]struct {
 		happens func(*story)
@@ -144,11 +144,11 @@ func TestWhatIsNotJudged(t *testing.T) {
 				s.Services[i].Max = 0
 			}
 		}, "step: pods, since this stack has no autoscaling"},
-		"an api that does not answer":    {func(s *story) { s.during(0, endAt, func(x *Sample) { x.Lag = -1 }) }, "quiet: the lag, since api did not tell it"},
+		"an api that does not answer":    {func(s *story) { s.during(0, endAt, func(x *Sample) { x.Lag = -1 }) }, "quiet: the lag, since api did not report it"},
 		"a cluster that does not answer": {func(s *story) { s.during(0, endAt, func(x *Sample) { clear(x.Pods) }) }, "step: store: its pods could not be counted"},
-		"a short phase":                  {func(*story) {}, "spike: pods, since the phase is over before"},
-		"more than all pods can do":      {func(s *story) { s.Services[0].Model.Max, s.Phases[1].Rate = 1, 1500 }, "step: the lag (750), since 1500/s are more than 1 pods do"},
-		"an interrupted load":            {func(s *story) { s.Phases[1].Cut, s.Audit = true, Audit{} }, "step: it was interrupted after 1m40s"},
+		"a short phase":                  {func(*story) {}, "spike: pods, since the phase is too short"},
+		"more than all pods can do":      {func(s *story) { s.Services[0].Model.Max, s.Phases[1].Rate = 1, 1500 }, "step: the lag (750), since 1500/s are more than 1 pods can store"},
+		"an interrupted load":            {func(s *story) { s.Phases[1].Interrupted, s.Audit = true, Audit{} }, "step: it was interrupted after 1m40s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStory()

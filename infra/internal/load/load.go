@@ -1,6 +1,6 @@
-// Package load puts a load of purchases on a running platform, and judges what autoscalers and services make of it: how
-// many pods when, how soon a backlog is gone, and that no acknowledged purchase is lost or doubled. The expectations come from
-// package capacity, as the autoscalers' targets do.
+// Package load is a load test: it sends purchases to a running platform, and checks how autoscalers and services react: the
+// number of pods, the time to drain a backlog, and that no acknowledged purchase is lost or stored twice. The expected values
+// come from package capacity, like the autoscalers' targets.
 package load
 
 import (
@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// Options is one load.
+// Options describes a load test.
 type Options struct {
 	Shop, API Endpoint
 	Phases    []Phase
-	Group     string    // that stores the purchases
-	Services  []Service // whose pods are watched; one with Max 0 is not scaled
+	Group     string    // the consumer group that stores the purchases
+	Services  []Service // those whose pods are watched; one with Max 0 is not scaled
 	Pods      func(ctx context.Context) (map[string]Pods, error)
-	Plot      string // file for the plot, in HTML
+	Plot      string // the file for the plot, in HTML
 	Out       io.Writer
 }
 
@@ -30,11 +30,11 @@ var (
 	// ErrFailed is returned if a check has failed.
 	ErrFailed = errors.New("the load test has failed")
 
-	// ErrInterrupted is returned if the load was ended before its time. What was measured until then has been printed.
-	ErrInterrupted = errors.New("interrupted: what wasn't measured is not judged")
+	// ErrInterrupted is returned if the load test was interrupted. What was measured until then has been printed.
+	ErrInterrupted = errors.New("interrupted: the rest was not judged")
 )
 
-// grace is how long the purchases under way may take after an interrupt.
+// grace is how long the purchases in flight may take after an interrupt.
 const grace = 5 * time.Second
 
 type run struct {
@@ -45,10 +45,10 @@ type run struct {
 
 	mu      sync.Mutex
 	rec     Recording
-	current string // the phase
+	current string // name of the phase
 }
 
-// Run sends the load, prints progress and verdict, and writes the plot.
+// Run sends the load, prints the progress and the results, and writes the plot.
 func Run(ctx context.Context, o Options) error {
 	origin := time.Now()
 	r := &run{Options: o, origin: origin, api: newClient(o.API, 4),
@@ -58,7 +58,7 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("no shop answers at %s: start one with make run, or make up: %w", o.Shop.URL, err)
 	}
 	if _, err := r.api.lag(ctx, o.Group); err != nil {
-		r.say("WARNING: the lag is not judged: %v", err)
+		r.say("WARNING: the lag will not be judged: %v", err)
 	}
 	r.announce()
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -67,7 +67,7 @@ func Run(ctx context.Context, o Options) error {
 		defer close(watched)
 		r.watch(watching)
 	}()
-	r.perform(ctx)
+	r.runPhases(ctx)
 	stop()
 	<-watched
 	r.finish(ctx)
@@ -76,21 +76,21 @@ func Run(ctx context.Context, o Options) error {
 
 func (r *run) say(format string, args ...any) { fmt.Fprintf(r.Out, format+"\n", args...) }
 
-// announce states what is expected, before anything is sent.
+// announce prints what is expected, before anything is sent.
 func (r *run) announce() {
 	j := judge{Recording: &r.rec}
 	r.say("Load on %s", r.Shop.URL)
 	for _, p := range r.Phases {
 		line := fmt.Sprintf("  %-8s %6.0f/s for %s", p.Name, p.Rate, p.For)
-		if s := j.storing(); s != nil && j.scaled() && p.Rate > 0 {
-			line += fmt.Sprintf(", %d pods of %s keep up", s.Model.Pods(p.Rate, 0), s.Name)
+		if s := j.store(); s != nil && j.scaled() && p.Rate > 0 {
+			line += fmt.Sprintf(", for which %d pods of %s are enough", s.Model.Pods(p.Rate, 0), s.Name)
 		}
 		r.say("%s", line)
 	}
 }
 
-// perform sends phase after phase.
-func (r *run) perform(ctx context.Context) {
+// runPhases runs one phase after the other.
+func (r *run) runPhases(ctx context.Context) {
 	for i, p := range r.Phases {
 		start := time.Since(r.origin)
 		r.mu.Lock()
@@ -99,10 +99,10 @@ func (r *run) perform(ctx context.Context) {
 		if p.Rate > 0 {
 			r.send(ctx, i, p, r.origin)
 		} else {
-			r.rest(ctx, p, start)
+			r.settle(ctx, p, start)
 		}
 		r.mu.Lock()
-		r.rec.Phases = append(r.rec.Phases, Measured{Phase: p, Start: start, End: time.Since(r.origin), Cut: ctx.Err() != nil})
+		r.rec.Phases = append(r.rec.Phases, Measured{Phase: p, Start: start, End: time.Since(r.origin), Interrupted: ctx.Err() != nil})
 		r.mu.Unlock()
 		if ctx.Err() != nil {
 			return
@@ -110,10 +110,10 @@ func (r *run) perform(ctx context.Context) {
 	}
 }
 
-// rest waits in a quiet phase until everything has calmed down, and no longer than the model says.
-func (r *run) rest(ctx context.Context, p Phase, start time.Duration) {
+// settle waits in a quiet phase until lag and pods are back to normal, but no longer than the model allows.
+func (r *run) settle(ctx context.Context, p Phase, start time.Duration) {
 	j := judge{Recording: &r.rec}
-	for calm := 0; calm < 3 && ctx.Err() == nil; {
+	for quietSamples := 0; quietSamples < 3 && ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
@@ -130,7 +130,7 @@ func (r *run) rest(ctx context.Context, p Phase, start time.Duration) {
 		}
 		if len(samples) > 0 {
 			last := samples[len(samples)-1]
-			if s := j.storing(); s != nil && samples[0].Lag > 0 {
+			if s := j.store(); s != nil && samples[0].Lag > 0 {
 				bound = max(bound, drainTime(s, int(samples[0].Lag), samples[0].Pods[s.Name].Ready))
 			}
 			quiet = last.Lag == 0
@@ -139,8 +139,8 @@ func (r *run) rest(ctx context.Context, p Phase, start time.Duration) {
 			}
 		}
 		r.mu.Unlock()
-		if calm++; !quiet || len(samples) == 0 {
-			calm = 0
+		if quietSamples++; !quiet || len(samples) == 0 {
+			quietSamples = 0
 		}
 		if time.Since(r.origin)-start > bound+sampling {
 			return
@@ -148,7 +148,7 @@ func (r *run) rest(ctx context.Context, p Phase, start time.Duration) {
 	}
 }
 
-// finish waits for the answers that are due, and audits unless the load was interrupted.
+// finish waits for outstanding answers, and audits unless the load test is interrupted.
 func (r *run) finish(ctx context.Context) {
 	answered := make(chan struct{})
 	go func() {
@@ -177,7 +177,7 @@ func (r *run) finish(ctx context.Context) {
 	}
 }
 
-// report prints the verdict and writes the plot.
+// report prints the results and writes the plot.
 func (r *run) report(ctx context.Context) error {
 	checks := Judge(&r.rec)
 	var failed int
@@ -186,7 +186,7 @@ func (r *run) report(ctx context.Context) error {
 		if c.Phase != phase {
 			phase = c.Phase
 			if r.say(""); phase == "" {
-				r.say("all of it")
+				r.say("overall")
 			} else {
 				r.say("%s", phase)
 			}
@@ -214,7 +214,7 @@ func (r *run) report(ctx context.Context) error {
 	return err
 }
 
-// ExitStatus is 0 if all checks have passed, 130 if the load was interrupted, else 1.
+// ExitStatus is 0 if all checks have passed, 130 if the load test was interrupted, and 1 otherwise.
 func ExitStatus(err error) int {
 	switch {
 	case err == nil:

@@ -19,7 +19,7 @@ import (
 	"shopstream/infra/internal/capacity"
 )
 
-// shop is a platform that stores purchases in memory, and does what a test wants it not to do.
+// shop is a platform that stores purchases in memory, and has the faults that a test sets.
 type shop struct {
 	mu        sync.Mutex
 	purchases map[string][]purchase // by buyer
@@ -81,8 +81,8 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// put sends a load to a shop.
-func put(t *testing.T, ctx context.Context, s *shop, phases ...Phase) (said string, plot string, err error) {
+// runLoad runs a load test on a shop.
+func runLoad(t *testing.T, ctx context.Context, s *shop, phases ...Phase) (said string, plot string, err error) {
 	t.Helper()
 	s.purchases = map[string][]purchase{}
 	server := httptest.NewServer(s)
@@ -98,7 +98,7 @@ func put(t *testing.T, ctx context.Context, s *shop, phases ...Phase) (said stri
 }
 
 func TestALoadThatPasses(t *testing.T) {
-	said, plot, err := put(t, t.Context(), &shop{}, Phase{"steady", 100, 2 * time.Second}, Phase{"quiet", 0, 20 * time.Second})
+	said, plot, err := runLoad(t, t.Context(), &shop{}, Phase{"steady", 100, 2 * time.Second}, Phase{"quiet", 0, 20 * time.Second})
 	if busy := strings.Contains(said, "This machine can't send"); !busy && ExitStatus(err) != 0 {
 		t.Errorf("%v, after it said\n%s", err, said)
 	}
@@ -112,13 +112,13 @@ func TestALoadThatPasses(t *testing.T) {
 	}
 }
 
-func TestDoubledAndRefusedPurchasesAreFound(t *testing.T) {
+func TestDuplicatesAndRefusedPurchasesAreFound(t *testing.T) {
 	faults := map[int]string{10: "double", 20: "refuse"}
-	said, _, err := put(t, t.Context(), &shop{fault: func(number int) string { return faults[number] }}, Phase{"steady", 50, time.Second})
+	said, _, err := runLoad(t, t.Context(), &shop{fault: func(number int) string { return faults[number] }}, Phase{"steady", 50, time.Second})
 	if !errors.Is(err, ErrFailed) || ExitStatus(err) != 1 {
 		t.Errorf("%v", err)
 	}
-	for _, text := range []string{"49 acknowledged, 1 refused", "of 50 stored ones 1 are doubled"} {
+	for _, text := range []string{"49 acknowledged, 1 refused", "of 50 stored purchases, 1 are duplicates"} {
 		if !strings.Contains(said, text) {
 			t.Errorf("it does not say %q, but\n%s", text, said)
 		}
@@ -131,7 +131,7 @@ func TestAStalledShopDoesNotSlowTheSender(t *testing.T) {
 	time.AfterFunc(3*time.Second, func() { close(release) })
 	// More than the shop is sent at the same time, so that most of them wait on this side.
 	const rate = 2 * connections
-	said, _, _ := put(t, t.Context(), &shop{stall: func() { <-release }}, Phase{"stall", rate, 2 * time.Second})
+	said, _, _ := runLoad(t, t.Context(), &shop{stall: func() { <-release }}, Phase{"stall", rate, 2 * time.Second})
 	if !strings.Contains(said, fmt.Sprintf("%d acknowledged", 2*rate)) {
 		t.Fatalf("it said\n%s", said)
 	}
@@ -151,7 +151,7 @@ func TestAnInterruptedLoadSaysWhatWasMeasured(t *testing.T) {
 		}
 		return ""
 	}}
-	said, plot, err := put(t, ctx, s, Phase{"steady", 100, time.Minute}, Phase{"quiet", 0, time.Minute})
+	said, plot, err := runLoad(t, ctx, s, Phase{"steady", 100, time.Minute}, Phase{"quiet", 0, time.Minute})
 	if ExitStatus(err) != 130 {
 		t.Errorf("%v", err)
 	}
@@ -160,7 +160,7 @@ func TestAnInterruptedLoadSaysWhatWasMeasured(t *testing.T) {
 	}
 }
 
-// Those that are still on their way are not lost.
+// Purchases that are not stored yet are not lost.
 func TestAnAuditThatIsInterruptedJudgesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -170,7 +170,7 @@ func TestAnAuditThatIsInterruptedJudgesNothing(t *testing.T) {
 		}
 		return ""
 	}}
-	said, _, err := put(t, ctx, s, Phase{"steady", 50, time.Second})
+	said, _, err := runLoad(t, ctx, s, Phase{"steady", 50, time.Second})
 	if ExitStatus(err) != 130 {
 		t.Errorf("%v", err)
 	}

@@ -12,7 +12,7 @@ import (
 //go:embed plot.html
 var plotPage string
 
-// Of the charts, in units of the page.
+// The size of a chart, in the units of the SVG.
 const (
 	plotWidth  = 1000.0
 	plotHeight = 160.0
@@ -20,11 +20,11 @@ const (
 
 type chart struct {
 	Title string
-	Most  string // the value at the top
+	Most  string // label of the greatest value
 	Lines []line
 }
 
-// line is one curve: the points of an SVG polyline. Where a value is unknown it has a gap, so it may be several.
+// line is one curve. Unknown values leave gaps in it, so it may consist of several SVG polylines.
 type line struct {
 	Name   string
 	Color  int // of the page's palette
@@ -37,7 +37,7 @@ type band struct {
 	Quiet    bool
 }
 
-// writePlot writes the recording as one page that needs nothing else.
+// writePlot writes the recording as an HTML page without scripts or external resources.
 func writePlot(path string, r *Recording, checks []Check) error {
 	page, err := template.New("plot").Parse(plotPage)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"shopstream/infra/internal/capacity"
 )
 
-// Recording is what was measured; Judge and the plot are made from it alone. Its times count from the start of the load.
+// Recording is everything that was measured, for Judge and the plot. Its times count from the start of the load test.
 type Recording struct {
 	Services []Service
 	Phases   []Measured
@@ -15,48 +15,48 @@ type Recording struct {
 	Audit    Audit
 }
 
-// Service is one whose pods are watched.
+// Service is a service whose pods are watched.
 type Service struct {
 	Name string
 
-	// Model predicts the pods of a service that stores the purchases; nil where it is CPU that decides, whose cost per
-	// purchase depends on the node.
+	// Model predicts the number of pods of the service that stores the purchases. It is nil for a service that scales on CPU,
+	// since the CPU time of a purchase depends on the node.
 	Model *capacity.Model
 
 	Min, Max int
 	Shrink   Shrink
 }
 
-// Shrink is how an autoscaler removes pods: none before a lower number was enough for Window, then half of them every Step.
+// Shrink is how an autoscaler scales down: once fewer pods have been enough for Window, it removes half of them every Step.
 type Shrink struct{ Window, Step time.Duration }
 
-// Measured is a phase as it went.
+// Measured is the result of a phase.
 type Measured struct {
 	Phase
-	Start, End time.Duration
-	Tally      Tally
-	Cut        bool // interrupted before its end
+	Start, End  time.Duration
+	Tally       Tally
+	Interrupted bool // before its end
 }
 
 // Sample is the state of the platform at one moment.
 type Sample struct {
 	At   time.Duration
-	Lag  int64 // of the group that stores purchases; -1 where it could not be asked for
+	Lag  int64 // of the consumer group that stores the purchases; -1 if unknown
 	Pods map[string]Pods
 
-	// Of the second before: purchases acknowledged, the slowest one in a hundred, and from due to stored.
+	// In the last second: the acknowledged purchases, and the p99 of their latency. In the last ten: p50 and p99 until stored.
 	Acked                   int
 	P99, Stored50, Stored99 time.Duration
 	Waiting                 int
 }
 
-// Pods is how many an autoscaler wants of a service, and how many are ready.
+// Pods is how many pods an autoscaler wants for a service, and how many are ready.
 type Pods struct{ Wanted, Ready int }
 
 // scaled reports whether there are autoscalers to judge.
 func (r *Recording) scaled() bool { return len(r.Services) > 0 && r.Services[0].Max > 0 }
 
-// within returns the samples from one moment until before another.
+// within returns the samples from one moment, included, to another, excluded.
 func (r *Recording) within(from, to time.Duration) []Sample {
 	var some []Sample
 	for _, s := range r.Samples {
@@ -67,7 +67,7 @@ func (r *Recording) within(from, to time.Duration) []Sample {
 	return some
 }
 
-// quantile sorts a copy. It is 0 of nothing.
+// quantile returns a quantile of unsorted durations; 0 if there are none.
 func quantile(all []time.Duration, q float64) time.Duration {
 	if len(all) == 0 {
 		return 0

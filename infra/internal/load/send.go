@@ -9,57 +9,58 @@ import (
 )
 
 const (
-	connections = 256    // to the shop; a purchase that finds none free waits, and the wait counts
-	maxWaiting  = 20_000 // purchases without an answer; further ones are not sent, and counted
+	connections = 256    // to the shop; a purchase that waits for a free one is measured with its wait
+	maxWaiting  = 20_000 // purchases without an answer; beyond that, purchases are counted as unsent
 	buyers      = 50
-	followRate  = 5 // purchases a second that are followed until they are stored
+	followRate  = 5 // purchases per second that are polled until they are stored
 	followFor   = 2 * time.Minute
-	maxFollowed = 20 // at a time: a shop that is behind must not be kept from catching up by questions
+	maxFollowed = 20 // at a time, so that polling doesn't slow down a shop that is catching up
 )
 
-// sender sends purchases in an open loop: each when it is due, whether or not those before it were answered, so that a stall of
-// the shop shows in the numbers and does not slow the load. Times are counted from when a purchase was due: the time that it
-// waited on this machine is part of what a shopper would have waited. (The library of vegeta counts from when a worker was
-// free to send, and gave no reason to have it for the rest.)
+// sender sends purchases in an open loop: each when it is due, whether or not earlier ones were answered, so that a shop that
+// stalls doesn't slow the load down, and the stall is visible in the results. Latency is measured from when a purchase was
+// due, since a shopper would have waited from then on. (vegeta measures from when a worker was free to send, so its library
+// isn't used.)
 type sender struct {
 	shop    client
-	run     string // names the buyers of this run
+	run     string // part of the buyers' names, unique for each run
 	waiting sync.WaitGroup
 
 	mu    sync.Mutex
 	tally []Tally // by phase
 	acks  []ack
-	ids   map[string]int // the numbers of what was acknowledged, by event
+	acked map[string]int // numbers of the acknowledged purchases, by event
 	open  int            // purchases without an answer yet
-	asked int            // purchases that are followed now
+	polls int            // purchases that are being followed
 	total int
 }
 
-// Tally is what became of a phase's purchases.
+// Tally counts the outcomes of a phase's purchases.
 type Tally struct {
-	Due      int // what the rate asks for
+	Due      int // those that the rate requires
 	Acked    int
-	Refused  int             // 503 or 429: not acknowledged, and said so
+	Refused  int             // answered 503 or 429
 	Failed   int             // any other answer
-	Cut      int             // no answer
-	Unsent   int             // maxWaiting were waiting already
-	Late     []time.Duration // how long after it was due each was sent
+	NoAnswer int             // timeouts and connection errors
+	Unsent   int             // not sent, since maxWaiting were without an answer
+	Late     []time.Duration // from due to sent
 	Latency  []time.Duration // from due to acknowledged
-	EndToEnd []time.Duration // from due to stored, of those that were followed
+	EndToEnd []time.Duration // from due to stored, for those that were followed
 }
 
-// ack is one acknowledged purchase on the plot; stored is 0 unless it was followed.
+// ack is one acknowledged purchase: when it was due, and how long after that it was answered and stored. stored is 0 unless it
+// was followed.
 type ack struct {
 	due, answered, stored time.Duration
 }
 
 func newSender(shop client, run string, phases int) *sender {
-	return &sender{shop: shop, run: run, tally: make([]Tally, phases), ids: map[string]int{}}
+	return &sender{shop: shop, run: run, tally: make([]Tally, phases), acked: map[string]int{}}
 }
 
 func (s *sender) buyer(number int) string { return fmt.Sprintf("load-%s-%d", s.run, number%buyers) }
 
-// send sends a phase's purchases until it is over; answers may come later. The context ends the sending, not what was sent.
+// send sends a phase's purchases; answers may come later. If the context ends, no more are sent, but those in flight go on.
 func (s *sender) send(ctx context.Context, phase int, p Phase, origin time.Time) {
 	start := time.Now()
 	timer := time.NewTimer(0)
@@ -116,18 +117,18 @@ func (s *sender) one(ctx context.Context, phase, number int, origin, due time.Ti
 	case event != "":
 		t.Acked++
 		t.Latency = append(t.Latency, took)
-		s.ids[event] = number
+		s.acked[event] = number
 		at = len(s.acks)
 		s.acks = append(s.acks, ack{due: due.Sub(origin), answered: took})
 	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
 		t.Refused++
 	case status == 0:
-		t.Cut++
+		t.NoAnswer++
 	default:
 		t.Failed++
 	}
-	if follow = follow && at >= 0 && s.asked < maxFollowed; follow {
-		s.asked++
+	if follow = follow && at >= 0 && s.polls < maxFollowed; follow {
+		s.polls++
 	}
 	s.mu.Unlock()
 	if follow {
@@ -135,12 +136,12 @@ func (s *sender) one(ctx context.Context, phase, number int, origin, due time.Ti
 			s.follow(ctx, phase, at, event, due)
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.asked--
+			s.polls--
 		}()
 	}
 }
 
-// follow waits until a purchase is stored. One that isn't in time is left to the audit.
+// follow polls until a purchase is stored. If that takes too long, only the audit finds out.
 func (s *sender) follow(ctx context.Context, phase, at int, event string, due time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, followFor)
 	defer cancel()
@@ -159,7 +160,7 @@ func (s *sender) follow(ctx context.Context, phase, at int, event string, due ti
 	}
 }
 
-// since returns the acknowledged purchases from a moment on, and how many are waiting for their answer.
+// since returns the purchases that were acknowledged since a moment, and how many have no answer yet.
 func (s *sender) since(moment time.Duration) (acks []ack, waiting int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

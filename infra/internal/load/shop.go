@@ -16,11 +16,11 @@ import (
 // Endpoint is where the platform's HTTP interfaces are reached.
 type Endpoint struct {
 	URL     string
-	Address string // host:port to connect to, whatever the URL names; empty: the URL's own
-	Token   string // that api requires; empty where it requires none
+	Address string // host:port to connect to instead of the URL's; may be empty
+	Token   string // bearer token for api; empty if it requires none
 }
 
-// requestTimeout is longer than any answer of the shop takes, a refusal included.
+// requestTimeout is longer than the shop takes for any answer, including a refusal.
 const requestTimeout = 15 * time.Second
 
 // client calls an Endpoint.
@@ -29,10 +29,11 @@ type client struct {
 	Endpoint
 }
 
-// newClient keeps that many connections. Like the smoke test it uses no proxy, and accepts any certificate.
+// newClient returns a client with at most that many connections. Like the smoke test it uses no proxy, and accepts any
+// certificate.
 func newClient(e Endpoint, connections int) client {
 	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the load is for what is behind it
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is not what is tested
 		MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: 30 * time.Second,
 	}
 	if e.Address != "" {
@@ -63,7 +64,7 @@ func (c client) do(ctx context.Context, method, path, body string) (int, http.He
 	return answer.StatusCode, answer.Header, content, err
 }
 
-// get decodes an answer of 200.
+// get decodes a response; any status but 200 is an error.
 func (c client) get(ctx context.Context, path string, into any) (http.Header, error) {
 	code, header, body, err := c.do(ctx, http.MethodGet, path, "")
 	if err == nil && code != http.StatusOK {
@@ -75,7 +76,8 @@ func (c client) get(ctx context.Context, path string, into any) (http.Header, er
 	return header, err
 }
 
-// buy sends one purchase. It returns the event's id if it is acknowledged, else the status, which is 0 if no answer came.
+// buy sends one purchase. It returns the event's id if the purchase was acknowledged, and the status, which is 0 without an
+// answer.
 func (c client) buy(ctx context.Context, buyer string, number int) (event string, status int) {
 	code, _, body, err := c.do(ctx, http.MethodPost, "/api/v1/buy", fmt.Sprintf(`{"username":"Load Test","userid":%q,"price":%d}`, buyer, number))
 	if err != nil {
@@ -95,7 +97,7 @@ func (c client) stored(ctx context.Context, event string) bool {
 	return err == nil && answer.State == "stored"
 }
 
-// purchase is one that is stored. Its price is its number.
+// purchase is a stored purchase. Its price is its number.
 type purchase struct {
 	EventID string
 	Price   float64
@@ -103,7 +105,7 @@ type purchase struct {
 
 var nextPage = regexp.MustCompile(`<([^>]*)>; rel="next"`)
 
-// purchases lists all of a buyer's, page by page.
+// purchases lists all purchases of a buyer, page by page.
 func (c client) purchases(ctx context.Context, buyer string) ([]purchase, error) {
 	var all []purchase
 	for path := "/api/v1/getAllUserBuys/" + buyer + "?limit=1000"; path != ""; {

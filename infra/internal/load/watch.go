@@ -12,8 +12,8 @@ const (
 	printEvery  = 5 // samples
 )
 
-// watch samples the platform every second, and prints progress, until the context ends. A sample that takes longer than a
-// second puts the next one off.
+// watch samples the platform every second, and prints progress, until the context ends. A sample that takes longer delays the
+// next one.
 func (r *run) watch(ctx context.Context) {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
@@ -50,7 +50,7 @@ func (r *run) sample(ctx context.Context) Sample {
 		}
 	}
 	s.At = time.Since(r.origin)
-	// What was followed in ten seconds, since only a few a second are.
+	// Only a few purchases per second are followed, so the times until stored are those of the last ten seconds.
 	acks, waiting := r.since(s.At - 10*time.Second)
 	var answered, stored []time.Duration
 	for _, a := range acks {
