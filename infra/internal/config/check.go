@@ -33,7 +33,7 @@ func Check(c Config, s Secrets, preview bool) error {
 
 func checkCluster(c Cluster) []error {
 	faults := slices.Concat(
-		cpu("cluster.nodeCpu", c.NodeCPU, c.NodeCPU),
+		cpu("cluster.nodeCpu", c.NodeCPU),
 		bytes("cluster.nodeMemory", c.NodeMemory, quantity("1Mi")),
 		notEmpty("cluster.domain", c.Domain, "set cluster.local unless the cluster has a domain of its own"),
 		objectName("cluster.domain", c.Domain),
@@ -84,7 +84,7 @@ func checkKafka(c Kafka, s Secrets, preview bool) []error {
 		between("kafka.controllers", c.Controllers, 0, 5),
 		between("kafka.voters", c.Voters, 0, 5),
 		bytes("kafka.heap", c.Heap, quantity("256Mi")),
-		cpu("kafka.cpu", c.CPU, c.CPULimit),
+		cpus("kafka.cpu", c.CPU, c.CPULimit),
 		bytes("kafka.storage", c.Storage, quantity("1")),
 		objectName("kafka.storageClass", c.StorageClass),
 		bytes("kafka.moveRate", c.MoveRate, quantity("64Ki")),
@@ -126,7 +126,7 @@ func checkMongo(c Mongo, s Secrets, preview bool) []error {
 	}
 	faults := slices.Concat(
 		pinnedImage("mongo.image", c.Image),
-		cpu("mongo.cpu", c.CPU, c.CPULimit),
+		cpus("mongo.cpu", c.CPU, c.CPULimit),
 		bytes("mongo.memory", c.Memory, quantity("384Mi")),
 		bytes("mongo.storage", c.Storage, quantity("1")),
 		objectName("mongo.storageClass", c.StorageClass),
@@ -149,8 +149,8 @@ func checkMongo(c Mongo, s Secrets, preview bool) []error {
 
 func checkBackup(c Backup, s Secrets, preview bool) []error {
 	faults := slices.Concat(
-		cron("mongo.backup.schedule", c.Schedule),
-		cron("mongo.backup.drill", c.Drill),
+		schedule("mongo.backup.schedule", c.Schedule),
+		schedule("mongo.backup.drill", c.Drill),
 		between("mongo.backup.keep", c.Keep, 1, 1000),
 	)
 	if c.S3.Bucket == "" {
@@ -164,9 +164,9 @@ func checkBackup(c Backup, s Secrets, preview bool) []error {
 		address("mongo.backup.s3.endpoint", c.S3.Endpoint, "https", "http"),
 		cidrs("mongo.backup.s3.addresses", c.S3.Addresses),
 	)
-	for key, value := range map[string]string{"backupAccessKey": s.BackupAccessKey, "backupSecretKey": s.BackupSecretKey} {
-		if value == "" && !preview {
-			faults = append(faults, Fault(key, "is not set, but mongo.backup.s3.bucket is: run pulumi config set --secret %s", key))
+	for _, secret := range []struct{ key, value string }{{"backupAccessKey", s.BackupAccessKey}, {"backupSecretKey", s.BackupSecretKey}} {
+		if secret.value == "" && !preview {
+			faults = append(faults, Fault(secret.key, "is not set, but mongo.backup.s3.bucket is: run pulumi config set --secret %s", secret.key))
 		}
 	}
 	return faults
@@ -196,7 +196,7 @@ func checkServices(c Services) []error {
 	for _, s := range c.all() {
 		key := "services." + s.key
 		faults = append(faults, slices.Concat(
-			cpu(key+".cpu", s.CPU, s.CPULimit),
+			cpus(key+".cpu", s.CPU, s.CPULimit),
 			bytes(key+".memory", s.Memory, quantity("64Mi")),
 			between(key+".min", s.Min, 1, 1000),
 			between(key+".max", s.Max, 1, 1000),

@@ -358,7 +358,7 @@ type Ingress struct {
 	// Annotations are added to the Ingress or the Gateway.
 	Annotations map[string]string `json:"annotations"`
 
-	// ServiceType is the type of the installed controller's service: `NodePort` or `LoadBalancer`.
+	// ServiceType is the type of the installed controller's service: `NodePort`, `LoadBalancer` or `ClusterIP`.
 	ServiceType string `json:"serviceType"`
 }
 

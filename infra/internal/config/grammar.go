@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/distribution/reference"
+	"github.com/robfig/cron/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -60,20 +62,23 @@ func ports(key string, numbers ...int) []error {
 	return faults
 }
 
-// cpu checks that a request is greater than 0, not above its limit, and in whole millicores.
-func cpu(key string, request, limit resource.Quantity) []error {
-	var faults []error
-	if request.Sign() <= 0 {
-		faults = append(faults, Fault(key, "is %s: must be greater than 0", request.String()))
+// cpu checks that a number of CPUs is greater than 0, and in whole millicores.
+func cpu(key string, q resource.Quantity) []error {
+	if q.Sign() <= 0 {
+		return []error{Fault(key, "is %s: must be greater than 0", q.String())}
 	}
+	if q.Cmp(*resource.NewMilliQuantity(q.MilliValue(), resource.DecimalSI)) != 0 {
+		return []error{Fault(key, "%s is not a whole number of millicores: write it like 250m", q.String())}
+	}
+	return nil
+}
+
+// cpus checks a request and its limit, whose key ends in Limit.
+func cpus(key string, request, limit resource.Quantity) []error {
+	faults := append(cpu(key, request), cpu(key+"Limit", limit)...)
 	if request.Cmp(limit) > 0 {
 		faults = append(faults, Fault(key, "%s is more than %sLimit, which is %s: raise the limit or lower the request",
 			request.String(), key, limit.String()))
-	}
-	for name, q := range map[string]resource.Quantity{key: request, key + "Limit": limit} {
-		if q.Cmp(*resource.NewMilliQuantity(q.MilliValue(), resource.DecimalSI)) != 0 {
-			faults = append(faults, Fault(name, "%s is not a whole number of millicores: write it like 250m", q.String()))
-		}
 	}
 	return faults
 }
@@ -160,8 +165,8 @@ func hostName(key, name string) []error {
 func annotations(key string, set map[string]string) []error {
 	var faults []error
 	size := 0
-	for name, value := range set {
-		size += len(name) + len(value)
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		size += len(name) + len(set[name])
 		for _, problem := range validation.IsQualifiedName(strings.ToLower(name)) {
 			faults = append(faults, Fault(key, "%q is not a valid name of an annotation: %s", name, problem))
 		}
@@ -293,12 +298,12 @@ func bearerToken(key, token string) []error {
 	return []error{Fault(key, "has characters that a header can't hold: use letters, digits and - . _ ~ + / only")}
 }
 
-var cronPattern = regexp.MustCompile(`^[0-9*/,-]+( [0-9A-Za-z*/,?-]+){4}$`)
-
-// cron checks the form of a schedule. Kubernetes checks the rest.
-func cron(key, schedule string) []error {
-	if cronPattern.MatchString(schedule) {
-		return nil
+// schedule checks a schedule as the API server does, which refuses a time zone in it.
+func schedule(key, value string) []error {
+	if !strings.Contains(value, "TZ") {
+		if _, err := cron.ParseStandard(value); err == nil {
+			return nil
+		}
 	}
-	return []error{Fault(key, "%q is not a schedule: write minute, hour, day, month and weekday, such as \"30 2 * * *\" for every night", schedule)}
+	return []error{Fault(key, "%q is not a schedule: write minute, hour, day, month and weekday, such as \"30 2 * * *\" for every night", value)}
 }

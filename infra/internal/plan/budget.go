@@ -104,11 +104,16 @@ func checkBudget(c config.Config) []error {
 			"the platform requests %dMi of memory, but %d nodes of %s leave %dMi: use larger or more nodes, or the profile %q",
 			mebibytes(needMemory), c.Cluster.Nodes, c.Cluster.NodeMemory.String(), mebibytes(haveMemory), config.Small))
 	}
-	if largest := slices.MaxFunc(Demands(c), func(a, b Demand) int {
-		return a.Resources.Memory.Cmp(b.Resources.Memory)
-	}); largest.Resources.Memory.Cmp(c.Cluster.NodeMemory) > 0 {
+	// The nodes together may have enough although no single one does.
+	byMemory := slices.MaxFunc(Demands(c), func(a, b Demand) int { return a.Resources.Memory.Cmp(b.Resources.Memory) })
+	if need := byMemory.Resources.Memory; need.Cmp(c.Cluster.NodeMemory) > 0 {
 		faults = append(faults, config.Fault("cluster.nodeMemory", "a pod of %s requests %s, but a node has %s: use larger nodes, or lower its memory",
-			largest.Name, largest.Resources.Memory.String(), c.Cluster.NodeMemory.String()))
+			byMemory.Name, need.String(), c.Cluster.NodeMemory.String()))
+	}
+	byCPU := slices.MaxFunc(Demands(c), func(a, b Demand) int { return a.Resources.CPU.Cmp(b.Resources.CPU) })
+	if need := byCPU.Resources.CPU; need.Cmp(c.Cluster.NodeCPU) > 0 {
+		faults = append(faults, config.Fault("cluster.nodeCpu", "a pod of %s requests %s CPUs, but a node has %s: use larger nodes, or lower its CPU request",
+			byCPU.Name, need.String(), c.Cluster.NodeCPU.String()))
 	}
 	return faults
 }
