@@ -214,3 +214,23 @@ func podTemplates(t *testing.T, declared resources) []podTemplate {
 	slices.SortFunc(found, func(a, b podTemplate) int { return strings.Compare(a.name, b.name) })
 	return found
 }
+
+// environment returns the variables of a workload, or of a container, by name. The name of a Job ends in a digest: use that of
+// its container.
+func environment(t *testing.T, declared resources, workload string) map[string]corev1.EnvVar {
+	t.Helper()
+	for _, p := range podTemplates(t, declared) {
+		for _, c := range p.containers() {
+			if own := p.spec.Containers[0].Name == c.Name; c.Name != workload && (!own || p.name != workload) {
+				continue
+			}
+			env := map[string]corev1.EnvVar{}
+			for _, e := range c.Env {
+				env[e.Name] = e
+			}
+			return env
+		}
+	}
+	t.Fatalf("there is no workload %q", workload)
+	return nil
+}
