@@ -6,6 +6,7 @@ import (
 	"time"
 
 	batchv1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/batch/v1"
+	metav1 "github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/meta/v1"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"shopstream/infra/internal/label"
@@ -42,6 +43,8 @@ func NewAdmin(ctx *pulumi.Context, args *TopicsArgs, opts ...pulumi.ResourceOpti
 			Schedule: pulumi.String("0 0 1 1 *"),
 			Suspend:  pulumi.Bool(true),
 			JobTemplate: &batchv1.JobTemplateSpecArgs{
+				// A Job that is made from it has these labels, by which make status finds it.
+				Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(label.Standard(TopicsName, jobComponent))},
 				Spec: &batchv1.JobSpecArgs{
 					BackoffLimit:          pulumi.Int(2),
 					ActiveDeadlineSeconds: pulumi.Int(int(args.Moving.patience().Seconds())),

@@ -7,11 +7,13 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	batchv1 "k8s.io/api/batch/v1"
 
 	"shopstream/infra/internal/config"
 	"shopstream/infra/internal/job"
 	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/manifest"
+	"shopstream/infra/internal/plan"
 )
 
 // set is the inputs of a StatefulSet of so many pods.
@@ -93,6 +95,28 @@ func TestTheDrainIsToldHowManyBrokersStay(t *testing.T) {
 	for _, r := range declared {
 		if r.Name == kafka.Name && r.Type == "kubernetes:apps/v1:StatefulSet" && !strings.Contains(strings.Join(r.Dependencies, " "), admin) {
 			t.Errorf("the brokers come after %q, want %q", r.Dependencies, admin)
+		}
+	}
+}
+
+// kubectl gives a Job the labels of the template, and make status selects the Jobs by them.
+func TestJobsForKafkaAreFoundByTheirLabels(t *testing.T) {
+	declared := testStacks()[0].run(t)
+	found := map[string]map[string]string{}
+	for name, c := range objects[batchv1.CronJob](t, declared, "CronJob") {
+		found[name] = c.Spec.JobTemplate.Labels
+	}
+	for name, j := range objects[batchv1.Job](t, declared, "Job") {
+		if j.Namespace == plan.AppNamespace {
+			found[name] = j.Labels
+		}
+	}
+	if len(found) != 3 {
+		t.Errorf("the Jobs are %v, want those that declare topics, drain and finalize", found)
+	}
+	for name, labels := range found {
+		if labels["app.kubernetes.io/name"] != kafka.TopicsName {
+			t.Errorf("%s has the labels %v", name, labels)
 		}
 	}
 }
