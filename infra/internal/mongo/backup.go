@@ -14,6 +14,7 @@ import (
 	"shopstream/infra/internal/netpol"
 	"shopstream/infra/internal/pod"
 	"shopstream/infra/internal/secret"
+	"shopstream/infra/internal/volume"
 )
 
 // The CronJobs of the dumps, and their program.
@@ -104,23 +105,7 @@ func (d *Database) dumps(ctx *pulumi.Context) error {
 		return err
 	}
 	meta := label.Meta(BackupVolume, d.args.Namespace.Ref, label.Standard(BackupName, "volume"))
-	// If the class waits for a first pod, the claim is bound by the first dump, not before.
-	meta.Annotations = pulumi.StringMap{"pulumi.com/skipAwait": pulumi.String("true")}
-	spec := &corev1.PersistentVolumeClaimSpecArgs{
-		AccessModes: pulumi.ToStringArray([]string{"ReadWriteOnce"}),
-		Resources: &corev1.VolumeResourceRequirementsArgs{
-			Requests: pulumi.StringMap{"storage": pulumi.String(b.StorageSize.String())},
-		},
-	}
-	if b.StorageClass != "" {
-		spec.StorageClassName = pulumi.String(b.StorageClass)
-	}
-	_, err := corev1.NewPersistentVolumeClaim(ctx, BackupVolume, &corev1.PersistentVolumeClaimArgs{Metadata: meta, Spec: spec},
-		pulumi.Parent(d.args.Namespace))
-	if err != nil {
-		return fmt.Errorf("creating volume claim %q: %w", BackupVolume, err)
-	}
-	return nil
+	return volume.NewClaim(ctx, BackupVolume, meta, b.StorageClass, b.StorageSize, d.args.Namespace, pulumi.Parent(d))
 }
 
 // cronJob is what differs between the three.

@@ -7,16 +7,18 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"shopstream/infra/internal/manifest"
 )
 
-// TestAnotherVolumeSizeReplacesNoStatefulSet: the provider would delete the StatefulSet first, with all its volumes.
-func TestAnotherVolumeSizeReplacesNoStatefulSet(t *testing.T) {
+// TestAnotherVolumeSizeReplacesNothing: the provider would delete the StatefulSet or the claim first, with the volumes.
+func TestAnotherVolumeSizeReplacesNothing(t *testing.T) {
 	eachStack(t, func(t *testing.T, _ testStack, declared resources) {
 		for _, r := range declared {
-			if r.Type == "kubernetes:apps/v1:StatefulSet" && !slices.Contains(r.Ignored, "spec.volumeClaimTemplates") {
-				t.Errorf("a change of the volume claim templates of %q isn't ignored, but of %q", r.Name, r.Ignored)
+			if r.Type == "kubernetes:apps/v1:StatefulSet" && !slices.Contains(r.Ignored, "spec.volumeClaimTemplates") ||
+				r.Type == "kubernetes:core/v1:PersistentVolumeClaim" && !slices.Contains(r.Ignored, "spec") {
+				t.Errorf("a change of the volumes of %s %q isn't ignored, but of %q", r.Type, r.Name, r.Ignored)
 			}
 		}
 	})
@@ -40,6 +42,12 @@ func TestEveryClaimGrows(t *testing.T) {
 				if want := template.Spec.Resources.Requests.Storage().String(); sizes[claim] != want {
 					t.Errorf("claim %s grows to %q, want %q", claim, sizes[claim], want)
 				}
+			}
+		}
+		for name, claim := range objects[corev1.PersistentVolumeClaim](t, declared, "PersistentVolumeClaim") {
+			claims++
+			if want := claim.Spec.Resources.Requests.Storage().String(); sizes[name] != want {
+				t.Errorf("claim %s grows to %q, want %q", name, sizes[name], want)
 			}
 		}
 		if len(sizes) != claims {

@@ -220,5 +220,8 @@ func Growths(before, now Settings) []Growth {
 	if !now.Mongo.External && !before.Mongo.External && now.Mongo.Storage.Cmp(before.Mongo.Storage) > 0 {
 		list = append(list, Growth{"mongo.storage", now.Mongo.StorageClass})
 	}
+	if was, is := before.Mongo.Dumps, now.Mongo.Dumps; was != nil && is != nil && is.Storage.Cmp(was.Storage) > 0 {
+		list = append(list, Growth{"mongo.backup.storage", is.StorageClass})
+	}
 	return list
 }

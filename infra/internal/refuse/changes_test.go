@@ -2,6 +2,7 @@ package refuse
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +89,29 @@ func TestHarmfulChangesAreRefused(t *testing.T) {
 			}
 			if err := Changes(before, now, []string{test.accept}); (err == nil) != (len(test.wants) == 0) {
 				t.Errorf("with %q accepted: %v", test.accept, err)
+			}
+		})
+	}
+}
+
+func TestGrowths(t *testing.T) {
+	type set = map[string]string
+	const dumps = `{"backup": {"schedule": "30 2 * * *", "storage": `
+	for name, test := range map[string]struct {
+		before, now set
+		want        []Growth
+	}{
+		"none":                    {set{}, set{}, nil},
+		"all":                     {set{"mongo": dumps + `"5Gi"}}`}, set{"kafka": `{"storage": "4Gi"}`, "mongo": dumps + `"9Gi", "storageClass": "slow"}, "storage": "4Gi"}`}, []Growth{{"kafka.storage", ""}, {"mongo.storage", ""}, {"mongo.backup.storage", "slow"}}},
+		"the first volume":        {set{}, set{"mongo": dumps + `"9Gi"}}`}, nil},
+		"a smaller one":           {set{"mongo": dumps + `"9Gi"}}`}, set{"mongo": dumps + `"5Gi"}}`}, nil},
+		"of an external database": {set{"mongo": `{"external": true}`}, set{}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, _ := settings(t, test.before)
+			now, _ := settings(t, test.now)
+			if got := Growths(before, now); !slices.Equal(got, test.want) {
+				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
 	}
