@@ -2,9 +2,7 @@ package platform
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -35,17 +33,10 @@ func (p platform) checkCompatible(ctx *pulumi.Context, before, now refuse.Settin
 func kubectlCompatibility(kubeContext string) (string, error) {
 	const ask = `HOME=/tmp exec mongosh --quiet --norc -u "$MONGO_INITDB_ROOT_USERNAME" -p "$MONGO_INITDB_ROOT_PASSWORD" --authenticationDatabase admin ` +
 		`--eval 'print(db.adminCommand({getParameter: 1, featureCompatibilityVersion: 1}).featureCompatibilityVersion.version)'`
-	arguments := []string{"--namespace", plan.DataNamespace, "exec", mongo.Name + "-0", "--container", mongo.Name, "--", "bash", "-c", ask}
-	if kubeContext != "" {
-		arguments = append([]string{"--context", kubeContext}, arguments...)
-	}
-	output, err := exec.CommandContext(context.Background(), "kubectl", arguments...).Output()
+	output, err := kubectl(context.Background(), kubeContext, "",
+		"--namespace", plan.DataNamespace, "exec", mongo.Name+"-0", "--container", mongo.Name, "--", "bash", "-c", ask)
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			err = fmt.Errorf("%w: %s", err, exit.Stderr)
-		}
 		return "", fmt.Errorf("asking the database for its featureCompatibilityVersion: %w", err)
 	}
-	return strings.TrimSpace(string(output)), nil
+	return strings.TrimSpace(output), nil
 }

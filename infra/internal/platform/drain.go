@@ -1,10 +1,8 @@
 package platform
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os/exec"
 	"strings"
 	"time"
 
@@ -77,22 +75,11 @@ func lastLines(text string, count int) string {
 
 // kubectlRun runs a CronJob once, in place of the Job of that name that an earlier run has left.
 func kubectlRun(kubeContext string, run job.Job) (string, error) {
-	kubectl := func(ctx context.Context, stdin string, arguments ...string) (string, error) {
-		if kubeContext != "" {
-			arguments = append([]string{"--context", kubeContext}, arguments...)
-		}
-		command := exec.CommandContext(ctx, "kubectl", arguments...)
-		var stderr bytes.Buffer
-		command.Stdin, command.Stderr = strings.NewReader(stdin), &stderr
-		output, err := command.Output()
-		if err != nil {
-			err = fmt.Errorf("kubectl %s: %w: %s", strings.Join(arguments, " "), err, bytes.TrimSpace(stderr.Bytes()))
-		}
-		return string(output), err
-	}
 	ctx := context.Background()
-	if _, err := kubectl(ctx, "", "-n", run.Namespace, "delete", "job", run.Name, "--ignore-not-found"); err != nil {
+	if _, err := kubectl(ctx, kubeContext, "", "-n", run.Namespace, "delete", "job", run.Name, "--ignore-not-found"); err != nil {
 		return "", fmt.Errorf("removing the Job %s of an earlier run: %w", run.Name, err)
 	}
-	return run.Run(ctx, kubectl)
+	return run.Run(ctx, func(ctx context.Context, stdin string, arguments ...string) (string, error) {
+		return kubectl(ctx, kubeContext, stdin, arguments...)
+	})
 }

@@ -55,6 +55,6 @@ func orDefault(class string) string {
 // kubectlStorageClasses lists the storage classes of the cluster in that kubeconfig context.
 func kubectlStorageClasses(kubeContext string) ([]storagev1.StorageClass, error) {
 	var list storagev1.StorageClassList
-	err := kubectlList(kubeContext, "storageclasses", &list)
+	err := kubectlGet(kubeContext, &list, "storageclasses")
 	return list.Items, err
 }

@@ -128,24 +128,13 @@ func commandLoader(command []string) image.Load {
 // there is one, then becomes the latest again.
 func kubectlUnlocker(kubeContext string) addon.Unlock {
 	return func(namespace, release string) error {
-		arguments := unlockArguments(kubeContext, namespace, release)
-		output, err := exec.CommandContext(context.Background(), "kubectl", arguments...).CombinedOutput()
+		_, err := kubectl(context.Background(), kubeContext, "", "delete", "secret", "--ignore-not-found", "--namespace", namespace,
+			"--selector", "owner=helm,name="+release+",status in (pending-install,pending-upgrade,pending-rollback)")
 		if err != nil {
-			return fmt.Errorf("unlocking release %q: %w: %s", release, err, output)
+			return fmt.Errorf("unlocking release %q: %w", release, err)
 		}
 		return nil
 	}
-}
-
-func unlockArguments(kubeContext, namespace, release string) []string {
-	arguments := []string{
-		"delete", "secret", "--ignore-not-found", "--namespace", namespace, "--selector",
-		"owner=helm,name=" + release + ",status in (pending-install,pending-upgrade,pending-rollback)",
-	}
-	if kubeContext != "" {
-		arguments = append(arguments, "--context", kubeContext)
-	}
-	return arguments
 }
 
 // errNotAsked keeps render from building images.

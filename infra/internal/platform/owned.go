@@ -1,13 +1,9 @@
 package platform
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
-	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -70,34 +66,6 @@ func kubectlNamespaces(kubeContext string) ([]existingNamespace, error) {
 	var list struct {
 		Items []existingNamespace `json:"items"`
 	}
-	err := kubectlList(kubeContext, "namespaces", &list)
+	err := kubectlGet(kubeContext, &list, "namespaces")
 	return list.Items, err
-}
-
-// kubectlList reads all objects of a kind without a namespace.
-func kubectlList(kubeContext, kind string, into any) error {
-	return kubectlGet(kubeContext, into, kind)
-}
-
-// kubectlGet reads what kubectl gets with these arguments. One object that doesn't exist leaves into as it is.
-func kubectlGet(kubeContext string, into any, what ...string) error {
-	arguments := append([]string{"get", "--output", "json", "--request-timeout", "10s", "--ignore-not-found"}, what...)
-	if kubeContext != "" {
-		arguments = append(arguments, "--context", kubeContext)
-	}
-	output, err := exec.CommandContext(context.Background(), "kubectl", arguments...).Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			err = fmt.Errorf("%w: %s", err, exit.Stderr)
-		}
-		return fmt.Errorf("getting %s: %w", strings.Join(what, " "), err)
-	}
-	if len(output) == 0 {
-		return nil
-	}
-	if err := json.Unmarshal(output, into); err != nil {
-		return fmt.Errorf("reading %s: %w", strings.Join(what, " "), err)
-	}
-	return nil
 }
