@@ -16,6 +16,7 @@ import (
 
 	"shopstream/infra/internal/capacity"
 	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/endpoint"
 	"shopstream/infra/internal/load"
 )
 
@@ -46,7 +47,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 	}
 	size := defaults.Services.ManagementAPI
 	return load.Run(ctx, load.Options{
-		Shop: load.Endpoint{URL: shop}, API: load.Endpoint{URL: api, Token: getenv("API_TOKEN")}, Phases: phases, Group: "management-api-group",
+		Shop: endpoint.Endpoint{URL: shop}, API: endpoint.Endpoint{URL: api, Token: getenv("API_TOKEN")}, Phases: phases, Group: "management-api-group",
 		// The process is like one pod with all partitions.
 		Services: []load.Service{{Name: "management-api", Model: &capacity.Model{
 			PerPod: float64(size.DrainPerSecond), Target: float64(size.Target) / 100, CatchUp: time.Duration(size.CatchUp), Min: 1, Max: 1, Partitions: defaults.Topics.Purchases.Partitions,

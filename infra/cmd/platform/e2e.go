@@ -14,6 +14,7 @@ import (
 	"text/template"
 	"time"
 
+	"shopstream/infra/internal/endpoint"
 	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/mongo"
 	"shopstream/infra/internal/plan"
@@ -24,7 +25,7 @@ import (
 type trial struct {
 	*platform
 	name      string // of this run, its pods and its buyer
-	shop, api visitor
+	shop, api endpoint.Client
 	event     string
 	failed    int
 	stops     []func() // of port-forwards
@@ -100,13 +101,13 @@ func (t *trial) check(ctx context.Context, limit time.Duration, what string, try
 // enter connects to the services as their clients do, through the ingress controller; or directly, if the stack installs
 // none.
 func (t *trial) enter(ctx context.Context) error {
-	open := func(namespace, service string, port int, url string) (visitor, error) {
+	open := func(namespace, service string, port int, url string) (endpoint.Client, error) {
 		address, stop, err := t.kube.forward(ctx, namespace, service, port)
 		if err != nil {
-			return visitor{}, err
+			return endpoint.Client{}, err
 		}
 		t.stops = append(t.stops, stop)
-		return t.visitor(ctx, address, url), nil
+		return t.client(ctx, address, url), nil
 	}
 	e, err := t.entrance(ctx)
 	if err != nil {
@@ -131,23 +132,23 @@ func (t *trial) enter(ctx context.Context) error {
 }
 
 func (t *trial) buy(ctx context.Context) error {
-	code, body, err := t.shop.do(ctx, http.MethodPost, "/api/v1/buy", fmt.Sprintf(`{"username":"Smoke Test","userid":%q,"price":12.34}`, t.name))
+	r, err := t.shop.Do(ctx, http.MethodPost, "/api/v1/buy", fmt.Sprintf(`{"username":"Smoke Test","userid":%q,"price":12.34}`, t.name))
 	if err != nil {
 		return err
 	}
 	var answer struct{ Data struct{ EventID string } }
-	if err := json.Unmarshal(body, &answer); code != http.StatusAccepted || err != nil || answer.Data.EventID == "" {
-		return fmt.Errorf("the answer is %d %s", code, body)
+	if err := json.Unmarshal(r.Body, &answer); r.Status != http.StatusAccepted || err != nil || answer.Data.EventID == "" {
+		return fmt.Errorf("the answer is %d %s", r.Status, r.Body)
 	}
 	t.event = answer.Data.EventID
 	return nil
 }
 
 // finds looks for a text in a response.
-func (t *trial) finds(v visitor, path string, text *string) func(context.Context) error {
+func (t *trial) finds(c endpoint.Client, path string, text *string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		body, err := v.get(ctx, path)
-		if err == nil && !strings.Contains(string(body), *text) {
+		r, err := c.Get(ctx, path)
+		if err == nil && !strings.Contains(string(r.Body), *text) {
 			err = fmt.Errorf("%s is not in the answer of %s", *text, path)
 		}
 		return err

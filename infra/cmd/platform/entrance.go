@@ -3,16 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"strings"
 	"time"
 
 	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/endpoint"
 	"shopstream/infra/internal/plan"
 )
 
@@ -50,9 +47,7 @@ func (p *platform) entrance(ctx context.Context) (entrance, error) {
 			node, _ := p.kube.run(ctx, "get", "nodes", "-o", `jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}`)
 			url := fmt.Sprintf("http://%s:%s", strings.TrimSpace(node), nodePort)
 			// On macOS and Windows the node is inside a virtual machine, where this address can't be reached.
-			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-			defer cancel()
-			if _, err := newVisitor("", url, "").get(ctx, "/health"); err == nil {
+			if _, err := endpoint.New(endpoint.Endpoint{URL: url}, 5*time.Second, 0).Get(ctx, "/health"); err == nil {
 				e.url = url
 			}
 		}
@@ -92,59 +87,14 @@ func (p *platform) showEntrance(ctx context.Context) error {
 	return nil
 }
 
-// visitor calls the platform's HTTP interfaces.
-type visitor struct {
-	http         *http.Client
-	address, url string // the address is empty if it is the URL's own host
-	token        string // that api requires; empty if it requires none
-}
+// requestTimeout is longer than the platform takes for any answer.
+const requestTimeout = 15 * time.Second
 
-// newVisitor connects to an address whatever the URL names, or to the URL's own host if the address is empty. It uses
-// no proxy, since it calls this machine or the cluster, and accepts any certificate, since it tests what is behind it.
-func newVisitor(address, url, token string) visitor {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // see above
-	if address != "" {
-		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, address)
-		}
-	}
-	return visitor{http: &http.Client{Timeout: 15 * time.Second, Transport: transport}, address: address, url: url, token: token}
-}
-
-// visitor returns a visitor with the token of api, if it requires one.
-func (p *platform) visitor(ctx context.Context, address, url string) visitor {
+// client returns a client of an endpoint, with the token of api if it requires one.
+func (p *platform) client(ctx context.Context, address, url string) endpoint.Client {
 	encoded, _ := p.kube.run(ctx, "-n", plan.AppNamespace, "get", "secret", "api-token", "--ignore-not-found", "-o", "jsonpath={.data.token}")
 	token, _ := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
-	return newVisitor(address, url, string(token))
-}
-
-// do sends a request and returns the answer's status code and body.
-func (v visitor) do(ctx context.Context, method, path, body string) (int, []byte, error) {
-	request, err := http.NewRequestWithContext(ctx, method, v.url+path, strings.NewReader(body))
-	if err != nil {
-		return 0, nil, err
-	}
-	if body != "" {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if v.token != "" {
-		request.Header.Set("Authorization", "Bearer "+v.token)
-	}
-	answer, err := v.http.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	content, err := io.ReadAll(answer.Body)
-	return answer.StatusCode, content, err
-}
-
-func (v visitor) get(ctx context.Context, path string) ([]byte, error) {
-	code, body, err := v.do(ctx, http.MethodGet, path, "")
-	if err == nil && code != http.StatusOK {
-		err = fmt.Errorf("GET %s%s: %d %s", v.url, path, code, body)
-	}
-	return body, err
+	return endpoint.New(endpoint.Endpoint{URL: url, Address: address, Token: string(token)}, requestTimeout, 0)
 }
 
 // portOf returns the port of a service.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"shopstream/infra/internal/capacity"
+	"shopstream/infra/internal/endpoint"
 	"shopstream/infra/internal/load"
 	"shopstream/infra/internal/plan"
 )
@@ -42,7 +43,7 @@ func (p *platform) putLoad(ctx context.Context) error {
 }
 
 // loadEndpoints is the address of the ingress controller where this machine reaches it, else port-forwards.
-func (p *platform) loadEndpoints(ctx context.Context) (shop, api load.Endpoint, stop func(), err error) {
+func (p *platform) loadEndpoints(ctx context.Context) (shop, api endpoint.Endpoint, stop func(), err error) {
 	t := &trial{platform: p}
 	stop = func() {
 		for _, stop := range t.stops {
@@ -54,22 +55,18 @@ func (p *platform) loadEndpoints(ctx context.Context) (shop, api load.Endpoint, 
 		return shop, api, stop, err
 	}
 	if e.url != "" {
-		direct := p.visitor(ctx, "", e.url)
-		direct.http.Timeout = 5 * time.Second
-		if _, err := direct.get(ctx, "/health"); err == nil {
-			shop = load.Endpoint{URL: e.url, Token: direct.token}
-			return shop, shop, stop, nil
+		direct := p.client(ctx, "", e.url)
+		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		if _, err := direct.Get(limited, "/health"); err == nil {
+			return direct.Endpoint, direct.Endpoint, stop, nil
 		}
 	}
 	p.warn("the load goes through kubectl port-forward, which may be slower than the shop, and does not spread it over pods where there is no ingress controller.")
 	if err := t.enter(ctx); err != nil {
 		return shop, api, stop, err
 	}
-	return t.shop.endpoint(), t.api.endpoint(), stop, nil
-}
-
-func (v visitor) endpoint() load.Endpoint {
-	return load.Endpoint{URL: v.url, Address: v.address, Token: v.token}
+	return t.shop.Endpoint, t.api.Endpoint, stop, nil
 }
 
 // watched are the services that a load of purchases scales, and the group that stores them.

@@ -193,9 +193,9 @@ func (p *platform) lag(ctx context.Context) ([]group, error) {
 		return groups, err
 	}
 	defer stop()
-	body, err := p.visitor(ctx, address, "http://"+address).get(ctx, "/groups")
+	r, err := p.client(ctx, address, "http://"+address).Get(ctx, "/groups")
 	if err == nil {
-		err = json.Unmarshal(body, &groups)
+		err = json.Unmarshal(r.Body, &groups)
 	}
 	return groups, err
 }

@@ -13,11 +13,13 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"shopstream/infra/internal/endpoint"
 )
 
 // Options describes a load test.
 type Options struct {
-	Shop, API Endpoint
+	Shop, API endpoint.Endpoint
 	Phases    []Phase
 	Group     string    // the consumer group that stores the purchases
 	Services  []Service // those whose pods are watched; one with Max 0 is not scaled
@@ -54,7 +56,7 @@ func Run(ctx context.Context, o Options) error {
 	r := &run{Options: o, origin: origin, api: newClient(o.API, 4),
 		sender: newSender(newClient(o.Shop, connections), strconv.FormatInt(origin.UnixMilli(), 36), len(o.Phases))}
 	r.rec.Services = o.Services
-	if _, err := r.shop.get(ctx, "/openapi.yaml", nil); err != nil {
+	if _, err := r.shop.Get(ctx, "/openapi.yaml"); err != nil {
 		return fmt.Errorf("no shop answers at %s: start one with make run, or make up: %w", o.Shop.URL, err)
 	}
 	if _, err := r.api.lag(ctx, o.Group); err != nil {

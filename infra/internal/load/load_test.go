@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"shopstream/infra/internal/capacity"
+	"shopstream/infra/internal/endpoint"
 )
 
 // shop is a platform that stores purchases in memory, and has the faults that a test sets.
@@ -90,7 +91,7 @@ func runLoad(t *testing.T, ctx context.Context, s *shop, phases ...Phase) (said 
 	var out bytes.Buffer
 	path := filepath.Join(t.TempDir(), "build", "load.html")
 	err = Run(ctx, Options{
-		Shop: Endpoint{URL: server.URL}, API: Endpoint{URL: server.URL}, Phases: phases, Group: "store", Plot: path, Out: &out,
+		Shop: endpoint.Endpoint{URL: server.URL}, API: endpoint.Endpoint{URL: server.URL}, Phases: phases, Group: "store", Plot: path, Out: &out,
 		Services: []Service{{Name: "store", Model: &capacity.Model{PerPod: 1000, Target: 0.8, CatchUp: 30 * time.Second, Min: 1, Max: 1, Partitions: 6}}},
 	})
 	page, _ := os.ReadFile(path)
@@ -182,14 +183,14 @@ func TestAnAuditThatIsInterruptedJudgesNothing(t *testing.T) {
 func TestWhatIsNoShop(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	err := Run(t.Context(), Options{Shop: Endpoint{URL: server.URL}, Phases: defaultPhases(1), Out: &bytes.Buffer{}})
+	err := Run(t.Context(), Options{Shop: endpoint.Endpoint{URL: server.URL}, Phases: defaultPhases(1), Out: &bytes.Buffer{}})
 	if err == nil || !strings.Contains(err.Error(), "no shop answers at "+server.URL) || !strings.Contains(err.Error(), "404") || strings.Contains(err.Error(), "%!") {
 		t.Error(err)
 	}
 }
 
 func TestNoShop(t *testing.T) {
-	err := Run(t.Context(), Options{Shop: Endpoint{URL: "http://127.0.0.1:1"}, Phases: defaultPhases(1), Out: &bytes.Buffer{}})
+	err := Run(t.Context(), Options{Shop: endpoint.Endpoint{URL: "http://127.0.0.1:1"}, Phases: defaultPhases(1), Out: &bytes.Buffer{}})
 	if err == nil || !strings.Contains(err.Error(), "no shop answers at http://127.0.0.1:1") || !strings.Contains(err.Error(), "make run") {
 		t.Error(err)
 	}

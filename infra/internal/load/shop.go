@@ -2,92 +2,46 @@ package load
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"regexp"
-	"strings"
 	"time"
-)
 
-// Endpoint is where the platform's HTTP interfaces are reached.
-type Endpoint struct {
-	URL     string
-	Address string // host:port to connect to instead of the URL's; may be empty
-	Token   string // bearer token for api; empty if it requires none
-}
+	"shopstream/infra/internal/endpoint"
+)
 
 // requestTimeout is longer than the shop takes for any answer, including a refusal.
 const requestTimeout = 15 * time.Second
 
-// client calls an Endpoint.
-type client struct {
-	http *http.Client
-	Endpoint
+// client calls the shop or api.
+type client struct{ endpoint.Client }
+
+func newClient(e endpoint.Endpoint, connections int) client {
+	return client{endpoint.New(e, requestTimeout, connections)}
 }
 
-// newClient returns a client with at most that many connections. Like the smoke test it uses no proxy, and accepts any
-// certificate.
-func newClient(e Endpoint, connections int) client {
-	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is not what is tested
-		MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: 30 * time.Second,
-	}
-	if e.Address != "" {
-		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, e.Address)
-		}
-	}
-	return client{&http.Client{Timeout: requestTimeout, Transport: transport}, e}
-}
-
-func (c client) do(ctx context.Context, method, path, body string) (int, http.Header, []byte, error) {
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, strings.NewReader(body))
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	if body != "" {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if c.Token != "" {
-		request.Header.Set("Authorization", "Bearer "+c.Token)
-	}
-	answer, err := c.http.Do(request)
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	content, err := io.ReadAll(answer.Body)
-	return answer.StatusCode, answer.Header, content, err
-}
-
-// get decodes a response; any status but 200 is an error.
+// get decodes a response.
 func (c client) get(ctx context.Context, path string, into any) (http.Header, error) {
-	code, header, body, err := c.do(ctx, http.MethodGet, path, "")
-	if err == nil && code != http.StatusOK {
-		err = fmt.Errorf("GET %s%s: %d %.200s", c.URL, path, code, body)
+	r, err := c.Get(ctx, path)
+	if err == nil {
+		err = json.Unmarshal(r.Body, into)
 	}
-	if err == nil && into != nil {
-		err = json.Unmarshal(body, into)
-	}
-	return header, err
+	return r.Header, err
 }
 
 // buy sends one purchase. It returns the event's id if the purchase was acknowledged, and the status, which is 0 without an
 // answer.
 func (c client) buy(ctx context.Context, buyer string, number int) (event string, status int) {
-	code, _, body, err := c.do(ctx, http.MethodPost, "/api/v1/buy", fmt.Sprintf(`{"username":"Load Test","userid":%q,"price":%d}`, buyer, number))
+	r, err := c.Do(ctx, http.MethodPost, "/api/v1/buy", fmt.Sprintf(`{"username":"Load Test","userid":%q,"price":%d}`, buyer, number))
 	if err != nil {
 		return "", 0
 	}
 	var answer struct{ Data struct{ EventID string } }
-	if code == http.StatusAccepted && json.Unmarshal(body, &answer) == nil {
-		return answer.Data.EventID, code
+	if r.Status == http.StatusAccepted && json.Unmarshal(r.Body, &answer) == nil {
+		return answer.Data.EventID, r.Status
 	}
-	return "", code
+	return "", r.Status
 }
 
 // stored reports whether an event can be found in the database.
