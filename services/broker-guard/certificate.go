@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// certificate is the one that the node shows to whoever connects. Each time the
-// metrics are read it is looked at anew, where it is served and not in a file.
+// certificate exports when the node's certificate expires. At each scrape it reads the
+// certificate from the node's listener, as clients see it, and not from a file.
 type certificate struct {
 	addr string // of the node's listener
 	tls  *tls.Config
@@ -23,30 +23,30 @@ type certificate struct {
 
 func newCertificate(addr string, secured *tls.Config, log *slog.Logger) *certificate {
 	return &certificate{addr: addr, tls: secured, log: log, ends: prometheus.NewDesc("kafka_certificate_expiry_timestamp_seconds",
-		"When clients refuse the certificate that the node shows, or the authority that signed it. Unix time.", nil, nil)}
+		"Unix time at which the node's certificate or its certificate authority expires, whichever is sooner.", nil, nil)}
 }
 
 // Describe implements prometheus.Collector.
 func (c *certificate) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- c.ends }
 
-// Collect implements prometheus.Collector. Of a node that doesn't answer it
-// tells nothing.
+// Collect implements prometheus.Collector. There is no metric while the node doesn't
+// answer.
 func (c *certificate) Collect(metrics chan<- prometheus.Metric) {
 	end, err := c.expiry(context.Background(), time.Now())
 	if err != nil {
-		c.log.Warn("the node's certificate can't be seen", "error", err)
+		c.log.Warn("reading the node's certificate", "error", err)
 		return
 	}
 	metric, err := prometheus.NewConstMetric(c.ends, prometheus.GaugeValue, float64(end.Unix()))
 	if err != nil {
-		c.log.Error("the node's certificate can't be told", "error", err)
+		c.log.Error("exporting the expiry of the node's certificate", "error", err)
 		return
 	}
 	metrics <- metric
 }
 
-// expiry is the end of the certificate, or of the authority above it if that is
-// sooner. One that is refused already has ended, whatever is written in it.
+// expiry returns when the certificate or its authority expires, whichever is sooner. If
+// the certificate is already refused for another reason, that is now.
 func (c *certificate) expiry(ctx context.Context, now time.Time) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -69,13 +69,13 @@ func (c *certificate) expiry(ctx context.Context, now time.Time) (time.Time, err
 	var end time.Time
 	for _, chain := range secured.ConnectionState().VerifiedChains {
 		if last := soonest(chain); last.After(end) {
-			end = last // another chain goes on after the first has ended
+			end = last // another chain is valid for longer
 		}
 	}
 	return end, nil
 }
 
-// soonest is when the first of them ends.
+// soonest returns when the first certificate of a chain expires.
 func soonest(chain []*x509.Certificate) time.Time {
 	end := chain[0].NotAfter
 	for _, c := range chain[1:] {

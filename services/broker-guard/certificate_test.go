@@ -18,8 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// The end that is told is the one at which clients begin to refuse the node.
-func TestTheEndOfTheCertificateIsTheOneThatClientsMeet(t *testing.T) {
+// What counts is when clients begin to refuse the node.
+func TestTheExpiryIsTheOneThatClientsMeet(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	day := 24 * time.Hour
 	for name, test := range map[string]struct {
@@ -52,7 +52,7 @@ func TestTheEndOfTheCertificateIsTheOneThatClientsMeet(t *testing.T) {
 	}
 }
 
-func TestOfANodeThatDoesNotAnswerNothingIsTold(t *testing.T) {
+func TestThereIsNoExpiryWhileTheNodeDoesNotAnswer(t *testing.T) {
 	var log strings.Builder
 	c := newCertificate("127.0.0.1:1", &tls.Config{MinVersion: tls.VersionTLS12}, slog.New(slog.NewTextHandler(&log, nil)))
 	if count := testutil.CollectAndCount(c); count != 0 || !strings.Contains(log.String(), "connection refused") {

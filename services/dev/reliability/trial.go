@@ -55,7 +55,6 @@ func (s *stage) begin(ctx context.Context) (*trial, error) {
 }
 
 // recover waits for fifty more acknowledged purchases, and returns how long that took.
-// long that took.
 func (t *trial) recover(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
 	before := t.stage.shoppers.acknowledged()
