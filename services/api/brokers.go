@@ -103,7 +103,7 @@ func (c *cluster) brokers(ctx context.Context) (brokerList, error) {
 }
 
 // controller returns the leader of the metadata quorum, or nil if Kafka's access list
-// deny it to this service.
+// denies it to this service.
 func (c *cluster) controller(ctx context.Context, metadata kadm.Metadata, versions kadm.BrokersApiVersions) *int32 {
 	quorum := false
 	for _, v := range versions {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/gin-gonic/gin"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"shopstream/services/internal/testkit/brokertest"
@@ -63,6 +66,31 @@ type topicAnswer struct {
 	Internal   bool
 	Messages   int64
 	Partitions []topicPartition
+}
+
+// The listings of a large cluster are long, too: clients that are slow to receive them
+// must not fill the memory.
+func TestListingsNeedRoom(t *testing.T) {
+	k := brokertest.Start(t)
+	k.Topic(t, "listed", 1, nil)
+	srv := newTestServer(t, k.BootstrapServers, "READ_TIMEOUT=1s")
+	engine := gin.New()
+	engine.GET("/topics", srv.topics)
+	web := httptest.NewServer(engine)
+	defer web.Close()
+	s := &service{url: web.URL}
+	everything := srv.cfg.answerBytes()
+	if !srv.answers.TryAcquire(everything) {
+		t.Fatal("the room isn't empty")
+	}
+	if a := s.get(t, "/topics"); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+		t.Errorf("without room: %d %s", a.status, a.body)
+	}
+	srv.answers.Release(everything)
+	if a := s.get(t, "/topics"); a.status != http.StatusOK {
+		t.Errorf("with room: %d %s", a.status, a.body)
+	}
+	eventually(t, "the room to be empty again", func() bool { return srv.answers.TryAcquire(everything) })
 }
 
 func TestGroupsShowMembersAndLag(t *testing.T) {

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -134,11 +131,16 @@ func (s *server) messages(c *gin.Context) {
 		page.searched.writeTo(c.Writer.Header())
 	}
 	c.Header("Cache-Control", "no-store")
-	// A client that has stopped reading must not keep its room.
+	respond(c, page.body)
+}
+
+// respond sends a response that needs room. A client that has stopped reading must not
+// keep that.
+func respond(c *gin.Context, body []byte) {
 	control := http.NewResponseController(c.Writer)
 	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
-	c.Header("Content-Length", strconv.Itoa(len(page.body)))
-	c.Data(http.StatusOK, jsonType, page.body)
+	c.Header("Content-Length", strconv.Itoa(len(body)))
+	c.Data(http.StatusOK, "application/json; charset=utf-8", body)
 	_ = control.Flush()
 	_ = control.SetWriteDeadline(time.Time{})
 }
@@ -240,11 +242,8 @@ func (s *server) lastMessages(ctx context.Context, sel selection, to seek, limit
 // receiving.
 func (s *server) room(ctx context.Context, bytes int64) (release func(), err error) {
 	bytes = min(bytes, s.cfg.answerBytes())
-	if err := s.answers.Acquire(ctx, bytes); err != nil {
-		if errors.Is(err, context.Canceled) {
-			return nil, err
-		}
-		return nil, errSaturated
+	if s.answers.Acquire(ctx, bytes) != nil {
+		return nil, saturated(ctx)
 	}
 	return func() { s.answers.Release(bytes) }, nil
 }
@@ -255,18 +254,4 @@ func (s *server) acquire(ctx context.Context, isolation kafka.IsolationLevel) (*
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout/2)
 	defer cancel()
 	return s.readers.acquire(ctx, isolation)
-}
-
-const jsonType = "application/json; charset=utf-8"
-
-// writeJSON answers with v. It leaves < and > in texts unescaped.
-func writeJSON(c *gin.Context, v any) {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		httpx.Abort(c, http.StatusInternalServerError, "internal error")
-		return
-	}
-	c.Data(http.StatusOK, jsonType, body.Bytes())
 }

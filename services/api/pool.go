@@ -36,11 +36,17 @@ func (p *pool) acquire(ctx context.Context, isolation kafka.IsolationLevel) (*re
 	case p.slots <- struct{}{}:
 		return &reader{direct: p.direct, isolation: isolation, largest: largestRecord}, nil
 	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return nil, ctx.Err()
-		}
-		return nil, errSaturated
+		return nil, saturated(ctx)
 	}
+}
+
+// saturated returns why a request that has waited is given up: its client has
+// disconnected, or all are busy.
+func saturated(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return errSaturated
 }
 
 func (p *pool) release(*reader) { <-p.slots }

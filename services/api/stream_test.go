@@ -251,7 +251,7 @@ func TestStreamsAreBoundedAndEndWithTheService(t *testing.T) {
 
 // A stream outlives the server's limits on requests, sends heartbeats, and drops a client
 // that has stopped reading.
-func TestStreamOutlivesTheReadTimeout(t *testing.T) {
+func TestStreamOutlivesTheServersTimeouts(t *testing.T) {
 	k := brokertest.Start(t)
 	topic := k.Topic(t, "long", 1, nil)
 	srv := newTestServer(t, k.BootstrapServers)
@@ -259,13 +259,13 @@ func TestStreamOutlivesTheReadTimeout(t *testing.T) {
 	engine := gin.New()
 	engine.GET("/messages/stream", srv.stream)
 	web := httptest.NewUnstartedServer(engine)
-	web.Config.ReadTimeout = 200 * time.Millisecond
+	web.Config.ReadTimeout, web.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
 	web.Start()
 	defer web.Close()
 
 	s := &service{url: web.URL}
 	e := s.follow(t, "/messages/stream?topic="+topic, "")
-	for range 12 { // heartbeats: three times the read timeout
+	for range 12 { // heartbeats: three times the timeouts
 		if e.next() != nil {
 			t.Fatal("a message that was not written")
 		}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -36,17 +38,30 @@ func (s *server) topics(c *gin.Context) {
 
 // list answers with one listing.
 func (s *server) list(c *gin.Context, list func(context.Context, client) (any, error)) {
-	var result any
-	err := s.listing(c.Request.Context(), func(ctx context.Context, cl client) (err error) {
-		result, err = list(ctx, cl)
-		return err
+	var body bytes.Buffer
+	err := s.listing(c.Request.Context(), func(ctx context.Context, cl client) error {
+		result, err := list(ctx, cl)
+		if err != nil {
+			return err
+		}
+		encoder := json.NewEncoder(&body)
+		encoder.SetEscapeHTML(false) // leaves < and > readable
+		return encoder.Encode(result)
 	})
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), s.cfg.ReadTimeout)
+	defer cancel()
+	release, err := s.room(ctx, int64(body.Len()))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	defer release()
 	c.Header("Cache-Control", "no-store")
-	writeJSON(c, result)
+	respond(c, body.Bytes())
 }
 
 // listing runs one listing within the limits on their number and time.
@@ -60,7 +75,7 @@ func (s *server) listing(ctx context.Context, list func(context.Context, client)
 	case s.listings <- struct{}{}:
 		defer func() { <-s.listings }()
 	case <-ctx.Done():
-		return errSaturated
+		return saturated(ctx)
 	}
 	return s.cluster.use(func(cl client) error { return list(ctx, cl) })
 }
