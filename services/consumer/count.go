@@ -38,9 +38,11 @@ type refusal struct {
 	cause   error
 }
 
-// bounds are the headers with the range of offsets of an unreadable batch.
-func (r refusal) bounds() []kafka.Header {
-	return slices.DeleteFunc(slices.Clone(r.message.Headers), func(h kafka.Header) bool { return h.Key != kafkax.HeaderLast })
+// brief are the headers that a letter keeps if it is too large: its trace, and the range of
+// offsets of an unreadable batch.
+func (r refusal) brief() []kafka.Header {
+	bounds := slices.DeleteFunc(slices.Clone(r.message.Headers), func(h kafka.Header) bool { return h.Key != kafkax.HeaderLast })
+	return append(kafkax.TraceHeaders(r.message.Headers), bounds...)
 }
 
 // count writes the batch's totals, dead letters and offsets in one transaction: all of
@@ -130,7 +132,7 @@ func (w *worker) produce(ctx context.Context, s *sums) error {
 			// sent.
 			m := r.message
 			cause := fmt.Errorf("%w (too large to include: key of %d bytes, value of %d)", r.cause, len(m.Key), len(m.Value))
-			bare := &kafka.Message{TopicPartition: m.TopicPartition, Timestamp: m.Timestamp, Headers: r.bounds()}
+			bare := &kafka.Message{TopicPartition: m.TopicPartition, Timestamp: m.Timestamp, Headers: r.brief()}
 			err = w.txn.produce(kafkax.DeadLetter(bare, w.cfg.OrdersDLQTopic, w.cfg.GroupID, r.reason, cause, now))
 		}
 		if err != nil {

@@ -97,7 +97,7 @@ func truncated(letter kafkax.Record) kafkax.Record {
 			headers = append(headers, kafka.Header{Key: name, Value: []byte(value)})
 		}
 	}
-	letter.Headers = append(headers, kafka.Header{Key: headerTruncated, Value: []byte(strconv.Itoa(len(letter.Value)))})
+	letter.Headers = append(kafkax.TraceHeaders(letter.Headers), append(headers, kafka.Header{Key: headerTruncated, Value: []byte(strconv.Itoa(len(letter.Value)))})...)
 	letter.Value = letter.Value[:min(keep, len(letter.Value))]
 	letter.Key = letter.Key[:min(keep, len(letter.Key))]
 	return letter

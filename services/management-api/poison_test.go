@@ -167,13 +167,17 @@ func TestALetterThatIsTooLargeIsTruncated(t *testing.T) {
 		huge[i] = byte(rand.Uint32()) // incompressible
 	}
 	events, records := purchases(t, p.topic, 10)
-	p.kafka.Produce(t, append(records, &kgo.Record{Topic: p.topic, Key: []byte("huge"), Value: huge})...)
+	_, _, trace := traceparent(0)
+	p.kafka.Produce(t, append(records, &kgo.Record{Topic: p.topic, Key: []byte("huge"), Value: huge, Headers: []kgo.RecordHeader{trace, {Key: "other", Value: huge[:50_000]}}})...)
 	start(t, p.environ())
 	p.wantStored(t, events)
 	p.wantCommitted(t)
 	letters := p.kafka.Read(t, p.dlq)
 	if len(letters) != 1 || header(letters[0], "dlq-truncated") != "300000" || header(letters[0], "dlq-reason") != "decode" || len(letters[0].Value) == 0 || !bytes.HasPrefix(huge, letters[0].Value) {
 		t.Errorf("letters = %v", letters)
+	}
+	if got := header(letters[0], "traceparent"); got != string(trace.Value) {
+		t.Errorf("it is of trace %q, want %q", got, trace.Value)
 	}
 }
 

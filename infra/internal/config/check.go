@@ -20,6 +20,7 @@ func Check(c Config, s Secrets, preview bool) error {
 		checkMongo(c.Mongo, s, preview),
 		checkServices(c.Services),
 		checkIngress(c.Ingress),
+		checkTracing(c.Tracing),
 		checkAddons(c.Addons),
 	)
 	if s.APIToken != "" {

@@ -49,6 +49,9 @@ type Config struct {
 	// Ingress is the access from outside.
 	Ingress Ingress `json:"ingress"`
 
+	// Tracing says where the services send their traces.
+	Tracing Tracing `json:"tracing"`
+
 	// Addons are installed beside the platform.
 	Addons Addons `json:"addons"`
 }

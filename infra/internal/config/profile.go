@@ -99,6 +99,7 @@ func defaultProfile() Config {
 			Consumer:      reader(),
 		},
 		Ingress: Ingress{Controller: Nginx, Replicas: 1, ServiceType: "NodePort"},
+		Tracing: Tracing{Sampling: 100},
 		Addons: Addons{
 			KEDA:                true,
 			KEDANamespace:       "keda",
@@ -129,6 +130,7 @@ func shrink(c *Config) {
 // grow makes the default profile fit three nodes or more.
 func grow(c *Config) {
 	c.KeepVolumes = true
+	c.Tracing.Sampling = 10
 	c.Cluster.Nodes = 3
 	c.Cluster.NodeCPU = quantity("8")
 	c.Cluster.NodeMemory = quantity("32Gi")

@@ -45,6 +45,9 @@ func checkNamespaces(c config.Config) []error {
 	if name := c.Kafka.External.Namespace; c.Kafka.IsExternal() && slices.Contains(ClosedNamespaces(c), name) {
 		faults = append(faults, config.Fault("kafka.external.namespace", "%q is created by the stack: name the namespace where the brokers run", name))
 	}
+	if name := c.Tracing.Namespace; slices.Contains(ClosedNamespaces(c), name) {
+		faults = append(faults, config.Fault("tracing.namespace", "%q is created by the stack: name the namespace where the collector runs", name))
+	}
 	used := map[string]string{AppNamespace: "the services", DataNamespace: "Kafka and MongoDB"}
 	for _, place := range []struct {
 		key, name, who string

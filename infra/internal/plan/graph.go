@@ -57,6 +57,14 @@ func Graph(c config.Config) netpol.Graph {
 	add(app.Pods(WebServer, AppNamespace), app.Pods(ManagementAPI, AppNamespace), netpol.TCP(managementPort),
 		"purchase history")
 
+	if c.Tracing.On() {
+		for _, s := range Services(c) {
+			if s.Traced {
+				add(app.Pods(s.Name, AppNamespace), Collector(c), netpol.TCP(portOf(c.Tracing.Endpoint)), "traces")
+			}
+		}
+	}
+
 	calls = append(calls, databaseCalls(c)...)
 	calls = append(calls, addonCalls(c)...)
 
@@ -78,6 +86,11 @@ func Brokers(c config.Config) (netpol.Peer, []netpol.Port) {
 	external := c.Kafka.External
 	peer := netpol.Peer{Name: "external kafka", Namespace: external.Namespace, Addresses: external.Addresses}
 	return peer, netpol.TCP(external.BrokerPorts()...)
+}
+
+// Collector is who takes the traces.
+func Collector(c config.Config) netpol.Peer {
+	return netpol.Peer{Name: "collector", Namespace: c.Tracing.Namespace, Addresses: c.Tracing.Addresses}
 }
 
 func clusterDNS() netpol.Peer {

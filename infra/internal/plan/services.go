@@ -54,6 +54,9 @@ type Service struct {
 	// callers must send.
 	Database, Token bool
 
+	// Traced says that it is on the way of an event, and records it where the stack has a collector.
+	Traced bool
+
 	Scale Scaling
 }
 
@@ -70,6 +73,10 @@ type Scaling struct {
 func Services(c config.Config) []Service {
 	table := servicesAlone(c)
 	for i := range table {
+		if c.Tracing.On() && table[i].Traced {
+			table[i].Env = append(table[i].Env,
+				pod.Value("OTEL_EXPORTER_OTLP_ENDPOINT", c.Tracing.Endpoint), pod.Value("OTEL_TRACES_SAMPLER_ARG", c.Tracing.Share()))
+		}
 		if table[i].Name == API {
 			table[i].Env = append(table[i].Env, pod.Value("SYSTEM_PICTURE", NewPicture(c).JSON()))
 			if c.Addons.Prometheus {
@@ -90,7 +97,7 @@ func servicesAlone(c config.Config) []Service {
 	topics := c.Topics
 	return []Service{
 		{
-			Name: WebServer, Key: "webServer", Port: 8081, Size: c.Services.WebServer,
+			Name: WebServer, Key: "webServer", Port: 8081, Size: c.Services.WebServer, Traced: true,
 			Env: []pod.Env{
 				pod.Value("PURCHASES_TOPIC", topics.Purchases.Name),
 				pod.Value("MANAGEMENT_API_URL", fmt.Sprintf("http://%s:%d", ManagementAPI, managementPort)),
@@ -98,7 +105,7 @@ func servicesAlone(c config.Config) []Service {
 			Scale: Scaling{KEDA: true},
 		},
 		{
-			Name: ManagementAPI, Key: "managementApi", Port: managementPort, Size: c.Services.ManagementAPI, Database: true,
+			Name: ManagementAPI, Key: "managementApi", Port: managementPort, Size: c.Services.ManagementAPI, Database: true, Traced: true,
 			Env: append(membership(c, managementGroup),
 				pod.Value("PURCHASES_TOPIC", topics.Purchases.Name),
 				pod.Value("PURCHASES_DLQ_TOPIC", topics.PurchasesDLQ.Name),
@@ -110,11 +117,11 @@ func servicesAlone(c config.Config) []Service {
 			Env: append([]pod.Env{pod.Value("DEFAULT_TOPIC", topics.Orders.Name)}, reading(c.Services.API.Memory)...),
 		},
 		{
-			Name: Producer, Key: "producer", Port: 3000, Size: c.Services.Producer,
+			Name: Producer, Key: "producer", Port: 3000, Size: c.Services.Producer, Traced: true,
 			Env: []pod.Env{pod.Value("TOPIC", topics.Orders.Name)},
 		},
 		{
-			Name: Consumer, Key: "consumer", Port: 3000, Size: c.Services.Consumer,
+			Name: Consumer, Key: "consumer", Port: 3000, Size: c.Services.Consumer, Traced: true,
 			Env: append(membership(c, consumerGroup),
 				pod.Value("ORDERS_TOPIC", topics.Orders.Name),
 				pod.Value("ORDERS_DLQ_TOPIC", topics.OrdersDLQ.Name),

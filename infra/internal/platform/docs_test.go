@@ -23,7 +23,7 @@ import (
 // TestConfigurationPage generates docs/infra-configuration.md from the configuration's structs and their comments, and
 // fails if the page is stale.
 func TestConfigurationPage(t *testing.T) {
-	comments := fieldComments(t, "../config/config.go", "../config/kafka.go", "../config/secrets.go")
+	comments := fieldComments(t, "../config/config.go", "../config/kafka.go", "../config/tracing.go", "../config/secrets.go")
 
 	var page bytes.Buffer
 	page.WriteString(`<!-- Generated from infra/internal/config: go test -trimpath ./internal/platform -run TestConfigurationPage -update -->
@@ -224,12 +224,13 @@ the kubelets have addresses of nodes.
 	}
 	page.WriteString(`
 With an external Kafka (` + "`kafka.external`" + `) there are no pods of Kafka, and with an external database (` + "`mongo.external`" + `) none of
-MongoDB. What is allowed then in place of the calls to and among them, here with addresses and ports from the documentation's
-ranges:
+MongoDB. What is allowed then in place of the calls to and among them, and for traces (` + "`tracing`" + `), here with addresses and ports from
+the documentation's ranges:
 
 | from | to | ports | for |
 |---|---|---|---|
 `)
+	c.Tracing = config.Tracing{Endpoint: "https://otlp.example.com", Addresses: []string{"203.0.113.0/24"}}
 	c.Kafka = config.Kafka{External: config.ExternalKafka{BootstrapServers: []string{"b-1.example.com:9096"}, Addresses: []string{"198.51.100.0/24"}}}
 	c.Mongo.External, c.Mongo.ExternalAddresses = true, []string{"192.0.2.0/24"}
 	for _, call := range plan.Graph(c).Calls {

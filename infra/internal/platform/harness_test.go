@@ -67,6 +67,7 @@ func testStacks() []testStack {
 	kafka := maps.Clone(external)
 	kafka["kafka"] = externalKafka
 	kafka["kafkaCredentials"] = `{"default": {"username": "shop", "password": "of the shop"}, "topics": {"username": "owner", "password": "of the owner"}}`
+	kafka["tracing"] = `{"endpoint": "https://otlp.example.com", "addresses": ["198.18.0.0/24"]}`
 	return []testStack{
 		{name: "dev", file: "dev"},
 		{name: "small", file: "small"},
@@ -79,7 +80,8 @@ func testStacks() []testStack {
 		}},
 		{name: "dev with backups", file: "dev", settings: map[string]string{"addons": noAddons, "ingress": noController, "mongo": toBucket,
 			"backupAccessKey": "AKIDEXAMPLE0", "backupSecretKey": "wJalrXUtnFEMI0"}},
-		{name: "dev through a gateway", file: "dev", settings: map[string]string{"ingress": `{"controller": "traefik"}`}},
+		{name: "dev through a gateway", file: "dev", settings: map[string]string{"ingress": `{"controller": "traefik"}`,
+			"tracing": `{"endpoint": "http://collector.tracing:4318", "namespace": "tracing", "sampling": 5}`}},
 		{name: "dev without addons", file: "dev", settings: map[string]string{"addons": noAddons, "ingress": noController}},
 		// The tests on real brokers use these.
 		{name: "dev secured", file: "dev", settings: map[string]string{"addons": noAddons, "ingress": noController, "kafka": `{"secure": true}`}},

@@ -271,6 +271,29 @@ func TestEnvironmentsAndCallsAgree(t *testing.T) {
 	})
 }
 
+// TestTraces tests that the services on the way of an event, and no others, send traces, and reach the collector.
+func TestTraces(t *testing.T) {
+	stack := testStacks()[slices.IndexFunc(testStacks(), func(s testStack) bool { return s.name == "dev through a gateway" })]
+	declared := stack.run(t)
+	c, _ := stack.parsed(t)
+	collector := netpol.Peer{Name: "collector", Namespace: "tracing", Labels: map[string]string{"app": "collector"}}
+	judge := newCluster(t, declared, append(podPeers(t, c, declared), collector))
+	for service, traced := range map[string]bool{
+		plan.WebServer: true, plan.ManagementAPI: true, plan.Producer: true, plan.Consumer: true, plan.API: false, plan.TopicsJob: false,
+	} {
+		env := environment(t, declared, service)
+		want := map[bool][2]string{true: {"http://collector.tracing:4318", "0.05"}}[traced]
+		if got := [2]string{env["OTEL_EXPORTER_OTLP_ENDPOINT"].Value, env["OTEL_TRACES_SAMPLER_ARG"].Value}; got != want {
+			t.Errorf("%s is told %q, want %q", service, got, want)
+		}
+		for port, want := range map[int]bool{4318: traced, 4317: false} {
+			if got := judge.allows(t, service, collector.Name, netpol.Port{Number: port, Protocol: "TCP"}); got != want {
+				t.Errorf("%s reaches port %d of the collector: %t, want %t", service, port, got, want)
+			}
+		}
+	}
+}
+
 func hasCall(graph netpol.Graph, from, to string) bool {
 	return slices.ContainsFunc(graph.Calls, func(call netpol.Call) bool {
 		return call.From.Name == from && call.To.Name == to
@@ -286,6 +309,8 @@ func dependenciesInEnvironment(env []corev1.EnvVar) []string {
 			".mongodb-nodes." + plan.DataNamespace + ".svc": "mongodb",
 			"http://" + plan.ManagementAPI + ":":            plan.ManagementAPI,
 			"http://prometheus-server.":                     "prometheus-server",
+			"http://collector.":                             "collector",
+			"https://otlp.example.com":                      "collector",
 		} {
 			if strings.Contains(e.Value, mark) {
 				found[peer] = true

@@ -27,6 +27,16 @@ func TraceID(headers []kafka.Header) string {
 	return ""
 }
 
+// TraceHeaders returns a record's own header with its trace, if it is a valid one.
+func TraceHeaders(headers []kafka.Header) []kafka.Header {
+	for _, h := range headers {
+		if h.Key == HeaderTrace && originOf(headers).IsValid() {
+			return []kafka.Header{h}
+		}
+	}
+	return nil
+}
+
 // originOf returns the span that a record comes from; it is not valid if the record has
 // none.
 func originOf(headers []kafka.Header) oteltrace.SpanContext {
