@@ -2,7 +2,7 @@
 // `make bench` runs. It starts the real binaries and the peers in turn on the same
 // broker and writes one table.
 //
-//	bench [-quick] [-only TEXT] [-bin DIR] [-out FILE]
+//	bench [-quick] [-only TEXT] [-growth] [-bin DIR] [-out FILE]
 //	bench broker | database | sink | noop | produce | latency | poll | insert | last [FLAG …]
 //	    the parts that it starts as processes of their own
 //

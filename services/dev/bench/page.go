@@ -31,11 +31,13 @@ func (s *stage) paging(stored, requests int) comparison {
 
 // shop is management-api with an embedded database.
 type shop struct {
-	api    *process
-	page   string // URL
-	stored int
-	rows   *mongo.Collection
-	close  func()
+	stage    *stage
+	api      *process
+	database *process
+	page     string // URL
+	stored   int
+	rows     *mongo.Collection
+	close    func()
 }
 
 // pageUsers share the purchases evenly.
@@ -70,7 +72,7 @@ func (s *stage) openShop(ctx context.Context) (*shop, error) {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
 	return &shop{
-		api: api, page: "http://" + addr + "/api/v1/purchases/user-7", rows: client.Database("shopping").Collection("purchases"),
+		stage: s, api: api, database: database, page: "http://" + addr + "/api/v1/purchases/user-7", rows: client.Database("shopping").Collection("purchases"),
 		close: func() {
 			_ = client.Disconnect(context.WithoutCancel(ctx))
 			_ = errors.Join(api.stop(), database.stop())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -21,7 +22,8 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 	only := flags.String("only", "", "run only the comparisons with this in the name of ours or of the peer")
 	bin := flags.String("bin", "bin", "folder of the services' binaries")
 	stripped := flags.String("stripped", "build/stripped", "folder of the same without symbols, and of the minimal programs")
-	out := flags.String("out", "build/bench.md", "file for the table")
+	isGrowth := flags.Bool("growth", false, "measure how costs grow instead, with plots beside the table: five minutes")
+	out := flags.String("out", "", "file for the table; build/bench.md or build/growth.md if empty")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -37,6 +39,10 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 		return err
 	}
 	defer s.close()
+	if *isGrowth {
+		return s.grow(ctx, cmp.Or(*out, "build/growth.md"), stdout)
+	}
+	*out = cmp.Or(*out, "build/bench.md")
 	dir, err := os.MkdirTemp("", "shopstream-bench-")
 	if err != nil {
 		return fmt.Errorf("making a folder: %w", err)
@@ -158,7 +164,7 @@ func (s *stage) sink(ctx context.Context, arguments ...string) (string, error) {
 type table struct{ strings.Builder }
 
 func (t *table) head(s *stage, size sizes) {
-	fmt.Fprintf(t, "%s, %d processors, %s/%s, %s, commit %s, on %s. %s\n\n", processor(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), commit(), s.kafka, load())
+	fmt.Fprintf(t, "%s\n\n", s.machine())
 	fmt.Fprintf(t, "%d rounds of peer, ours, peer; medians, and the quartiles of the rounds' ratios. A/A is the peer against itself:\n", size.rounds)
 	fmt.Fprintf(t, "a row is void if it differs by more than %.0f %%, and unclear if the quartiles enclose its goal.\n\n", control*100)
 	fmt.Fprintln(t, "| what | ours | peer | goal | ratio | A/A | |")
@@ -193,6 +199,11 @@ func amount(value float64, unit string) string {
 		digits = 0
 	}
 	return fmt.Sprintf("%.*f %s", digits, value, unit)
+}
+
+// machine says where and what is measured.
+func (s *stage) machine() string {
+	return fmt.Sprintf("%s, %d processors, %s/%s, %s, commit %s, on %s. %s", processor(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), commit(), s.kafka, load())
 }
 
 // processor is the model as Linux names it.
