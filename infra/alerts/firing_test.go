@@ -218,8 +218,8 @@ var cases = map[string]struct {
 		rests: [][]string{{`kube_horizontalpodautoscaler_status_current_replicas{namespace="shop",horizontalpodautoscaler="api"} 4x60`, `kube_horizontalpodautoscaler_spec_max_replicas{namespace="shop",horizontalpodautoscaler="api"} 5x60`}},
 	},
 	"BuyIsSlow": {
-		fires: [][]string{{buying + `,le="1"} 0+95x60`, buying + `,le="2.5"} 0+100x60`, buying + `,le="+Inf"} 0+100x60`}},
-		rests: [][]string{{buying + `,le="1"} 0+100x60`, buying + `,le="2.5"} 0+100x60`, buying + `,le="+Inf"} 0+100x60`}},
+		fires: [][]string{{buying + `,le="1.0"} 0+95x60`, buying + `,le="2.5"} 0+100x60`, buying + `,le="+Inf"} 0+100x60`}},
+		rests: [][]string{{buying + `,le="1.0"} 0+100x60`, buying + `,le="2.5"} 0+100x60`, buying + `,le="+Inf"} 0+100x60`}},
 	},
 	"EventsRefused": {
 		fires: [][]string{
@@ -233,16 +233,16 @@ var cases = map[string]struct {
 		rests: [][]string{{accepted, `purchases_stored_total{service="management-api"} 0+10x60`}, {`purchases_stored_total{service="management-api"} 0x60`}, {}},
 	},
 	"PurchasesAreLate": {
-		fires: [][]string{{storing + `,le="5"} 0+95x60`, storing + `,le="10"} 0+100x60`, storing + `,le="+Inf"} 0+100x60`}},
-		rests: [][]string{{storing + `,le="5"} 0+100x60`, storing + `,le="10"} 0+100x60`, storing + `,le="+Inf"} 0+100x60`}},
+		fires: [][]string{{storing + `,le="5.0"} 0+95x60`, storing + `,le="10.0"} 0+100x60`, storing + `,le="+Inf"} 0+100x60`}},
+		rests: [][]string{{storing + `,le="5.0"} 0+100x60`, storing + `,le="10.0"} 0+100x60`, storing + `,le="+Inf"} 0+100x60`}},
 	},
 	"TransactionsAbort": {
 		fires: [][]string{{`transactions_total{outcome="committed"} 0+90x60`, `transactions_total{outcome="aborted"} 0+10x60`}},
 		rests: [][]string{{`transactions_total{outcome="committed"} 0+98x60`, `transactions_total{outcome="aborted"} 0+2x60`}, {}},
 	},
 	"MessagesAreSlow": {
-		fires: [][]string{{reading + `,le="2.5"} 0+90x60`, reading + `,le="5"} 0+100x60`, reading + `,le="+Inf"} 0+100x60`}},
-		rests: [][]string{{reading + `,le="1"} 0+100x60`, reading + `,le="2.5"} 0+100x60`, reading + `,le="+Inf"} 0+100x60`}},
+		fires: [][]string{{reading + `,le="2.5"} 0+90x60`, reading + `,le="5.0"} 0+100x60`, reading + `,le="+Inf"} 0+100x60`}},
+		rests: [][]string{{reading + `,le="1.0"} 0+100x60`, reading + `,le="2.5"} 0+100x60`, reading + `,le="+Inf"} 0+100x60`}},
 	},
 	"MessagesAreIncomplete": {
 		fires: [][]string{{`messages_read_duration_seconds_count{complete="true"} 0+8x60`, `messages_read_duration_seconds_count{complete="false"} 0+2x60`}},
@@ -253,7 +253,7 @@ var cases = map[string]struct {
 func TestAlertsFireWhenTheyShould(t *testing.T) {
 	known := rules(t)
 	for name := range known {
-		if _, tried := cases[name]; !tried {
+		if _, tried := cases[name]; !tried && !isObjective(name) {
 			t.Errorf("nobody tries %s", name)
 		}
 	}
@@ -276,8 +276,13 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 	}
 }
 
-// fires evaluates a rule at every sample, and reports whether it held for its duration with any labels.
 func fires(t *testing.T, rule rulefmt.Rule, every time.Duration, notations []string) bool {
+	t.Helper()
+	return slices.Contains(holds(t, rule, every, notations), true)
+}
+
+// holds evaluates a rule at every sample, and reports for each whether it had held for its duration with any labels.
+func holds(t *testing.T, rule rulefmt.Rule, every time.Duration, notations []string) []bool {
 	t.Helper()
 	every = max(every, time.Minute)
 	engine := promql.NewEngine(promql.EngineOpts{
@@ -286,19 +291,20 @@ func fires(t *testing.T, rule rulefmt.Rule, every time.Duration, notations []str
 	defer func() { _ = engine.Close() }()
 	data := load(t, notations, every)
 	since := map[string]time.Time{}
+	held := make([]bool, 60)
 	for i := range 60 {
 		now := time.Unix(0, 0).Add(time.Duration(i) * every)
 		query, err := engine.NewInstantQuery(t.Context(), data, nil, rule.Expr, now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		held, err := query.Exec(t.Context()).Vector()
+		found, err := query.Exec(t.Context()).Vector()
 		if err != nil {
 			t.Fatal(err)
 		}
 		before := since
 		since = map[string]time.Time{}
-		for _, sample := range held {
+		for _, sample := range found {
 			key := sample.Metric.String()
 			if start, ok := before[key]; ok {
 				since[key] = start
@@ -306,12 +312,12 @@ func fires(t *testing.T, rule rulefmt.Rule, every time.Duration, notations []str
 				since[key] = now
 			}
 			if now.Sub(since[key]) >= time.Duration(rule.For) {
-				return true
+				held[i] = true
 			}
 		}
 		query.Close()
 	}
-	return false
+	return held
 }
 
 // samples are series in memory.

@@ -72,3 +72,42 @@ func TestAlertsSayHowBadItIsAndWhatItMeans(t *testing.T) {
 		}
 	}
 }
+
+// TestAlertsLeadToTheirParagraphs compares the alerts with the headings of the page that says what to do.
+func TestAlertsLeadToTheirParagraphs(t *testing.T) {
+	const page = "docs/alerts.md"
+	text, err := os.ReadFile("../../" + page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	led := map[string]bool{} // paragraphs that an alert leads to
+	for heading, paragraph := range paragraphs(string(text)) {
+		if strings.TrimSpace(paragraph) == "" {
+			t.Errorf("%s says nothing of %s", page, heading)
+		}
+		led[strings.ToLower(heading)] = false
+	}
+	for name, rule := range rules(t) {
+		file, anchor, _ := strings.Cut(rule.Annotations["runbook_url"], "#")
+		if _, found := led[anchor]; !found || file != page {
+			t.Errorf("%s leads to %q, which is not there", name, rule.Annotations["runbook_url"])
+		}
+		led[anchor] = true
+	}
+	for anchor, reached := range led {
+		if !reached {
+			t.Errorf("no alert leads to %s#%s", page, anchor)
+		}
+	}
+}
+
+// paragraphs returns the texts below the headings of the third level.
+func paragraphs(page string) map[string]string {
+	found := map[string]string{}
+	for _, section := range strings.Split(page, "\n### ")[1:] {
+		heading, text, _ := strings.Cut(section, "\n")
+		text, _, _ = strings.Cut(text, "\n## ")
+		found[heading] = text
+	}
+	return found
+}

@@ -134,11 +134,20 @@ func counters(service string, family *dto.MetricFamily) started {
 			add(family.GetName()+"_count", metric)
 			add(family.GetName()+"_sum", metric)
 			for _, bucket := range metric.GetHistogram().GetBucket() {
-				add(family.GetName()+"_bucket", metric, "le", strconv.FormatFloat(bucket.GetUpperBound(), 'g', -1, 64))
+				add(family.GetName()+"_bucket", metric, "le", boundOf(bucket.GetUpperBound()))
 			}
 		}
 	}
 	return all
+}
+
+// boundOf writes the bound of a bucket as Prometheus 3 does: a whole number with a decimal.
+func boundOf(bound float64) string {
+	text := strconv.FormatFloat(bound, 'g', -1, 64)
+	if !strings.ContainsAny(text, ".eIN") {
+		text += ".0"
+	}
+	return text
 }
 
 // isCounter distinguishes the services' counters and histograms from gauges and from other programs' metrics.

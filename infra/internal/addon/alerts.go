@@ -1,6 +1,10 @@
 package addon
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
 
 // rule is one alert: its condition, how long it must hold, and what it means to the person on call.
 type rule struct {
@@ -9,6 +13,7 @@ type rule struct {
 	wait     string
 	severity string
 	summary  string
+	runbook  string // heading of its paragraph in docs/alerts.md, if that isn't its name
 }
 
 const (
@@ -26,7 +31,7 @@ func rules(args PrometheusArgs) map[string]any {
 				"expr":        r.expr,
 				"for":         r.wait,
 				"labels":      map[string]any{"severity": r.severity},
-				"annotations": map[string]any{"summary": r.summary},
+				"annotations": map[string]any{"summary": r.summary, "runbook_url": args.runbook(r)},
 			})
 		}
 		return map[string]any{"name": name, "rules": encoded}
@@ -36,7 +41,17 @@ func rules(args PrometheusArgs) map[string]any {
 		group("shopstream-kafka", kafkaRules(args)),
 		group("shopstream-database", databaseRules()),
 		group("shopstream-promises", promiseRules()),
+		group("shopstream-objectives", objectiveRules()),
 	}}
+}
+
+// runbook returns where a rule's paragraph can be read, or at least found.
+func (args PrometheusArgs) runbook(r rule) string {
+	folder := strings.TrimSuffix(args.Runbooks, "/")
+	if folder == "" {
+		folder = "docs"
+	}
+	return folder + "/alerts.md#" + strings.ToLower(cmp.Or(r.runbook, r.name))
 }
 
 // healthRules fire where a component is missing or fails.

@@ -33,6 +33,9 @@ type PrometheusArgs struct {
 
 	// FinalizeAfter is when an upgrade of the brokers ends; zero means that nobody ends it.
 	FinalizeAfter time.Duration
+
+	// Runbooks is the address of the folder docs, or empty.
+	Runbooks string
 }
 
 // Prometheus scrapes the services and the state of the cluster, and evaluates the platform's alert rules.

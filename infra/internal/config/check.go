@@ -235,6 +235,7 @@ func checkAddons(c Addons) []error {
 		namespaceName("addons.kedaNamespace", c.KEDANamespace),
 		namespaceName("addons.monitoringNamespace", c.MonitoringNamespace),
 		address("addons.repository", c.Repository, "https", "http", "oci"),
+		address("addons.runbooks", c.Runbooks, "https", "http"),
 		bytes("addons.prometheusStorage", c.PrometheusStorage, quantity("0")),
 	)
 	if c.Repository != "" && c.Folder != "" {

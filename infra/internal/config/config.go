@@ -391,6 +391,10 @@ type Addons struct {
 	// PrometheusStorage is the size of Prometheus's volume. With 0, metrics are lost with the pod.
 	PrometheusStorage resource.Quantity `json:"prometheusStorage"`
 
+	// Runbooks is where the folder `docs` can be read, such as `https://git.example.com/shopstream/blob/main/docs`: each alert leads
+	// to its paragraph there. If it is empty, an alert says the path in this repository.
+	Runbooks string `json:"runbooks"`
+
 	// Repository is where all charts come from instead of their own repositories: a chart repository (`https://…`), or a
 	// folder of an OCI registry (`oci://…`).
 	Repository string `json:"repository"`

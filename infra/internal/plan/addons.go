@@ -59,6 +59,7 @@ func Charts(c config.Config) []addon.Chart {
 			PortName:      app.PortName,
 			GuardPortName: guardPortName(c),
 			FinalizeAfter: finalizeAfter(c),
+			Runbooks:      c.Addons.Runbooks,
 		}))
 	}
 	source := addon.Source{

@@ -109,6 +109,7 @@ func TestFaults(t *testing.T) {
 		"issuer without secret":     {set: map[string]string{"ingress": `{"clusterIssuer": "letsencrypt"}`}, wants: []string{"ingress.tlsSecret"}},
 		"service type":              {set: map[string]string{"ingress": `{"serviceType": "Magic"}`}, wants: []string{"ingress.serviceType"}},
 		"charts from two places":    {set: map[string]string{"addons": `{"repository": "https://x", "folder": "charts"}`}, wants: []string{"addons.folder"}},
+		"runbooks of no address":    {set: map[string]string{"addons": `{"runbooks": "docs"}`}, wants: []string{"addons.runbooks"}},
 		"values of no chart":        {set: map[string]string{"addons": `{"values": {"kda": {}}}`}, wants: []string{"addons.values", "keda"}},
 		"half a certificate":        {set: map[string]string{"kafka": `{"secure": true}`, "kafkaCertificate": "x"}, wants: []string{"kafkaCertificate", "kafkaAuthority"}},
 		"certificate unused":        {set: map[string]string{"kafkaCertificate": "x", "kafkaAuthority": "y"}, wants: []string{"kafkaCertificate", "kafka.secure"}},
