@@ -108,7 +108,7 @@ func (k *checkout) order(c *gin.Context) {
 	o := order{Product: item, Currency: k.currency, Username: form.Get("username"), UserID: form.Get("userid"), Key: form.Get("key"), Faults: map[string]string{}}
 	request, err := k.readOrder(o, form)
 	if err != nil {
-		o.Trouble = "It is not bought: something is missing or wrong."
+		o.Trouble = "It was not bought: something is missing or wrong."
 		for _, fault := range fieldErrors(err) {
 			o.Faults[fault.Field] = fault.Detail
 		}
@@ -148,7 +148,7 @@ func (k *checkout) readOrder(o order, form url.Values) (event.BuyRequest, error)
 		}
 	}
 	if len(invalid.Faults) == 0 && !isKey(o.Key) {
-		invalid.Faults = append(invalid.Faults, event.Fault{Field: "key", Detail: "must be that of the form"})
+		invalid.Faults = append(invalid.Faults, event.Fault{Field: "key", Detail: "must be the one that the form came with"})
 	}
 	if len(invalid.Faults) > 0 {
 		return event.BuyRequest{}, &invalid
@@ -174,10 +174,10 @@ func (k *checkout) item(c *gin.Context, id string) (product, bool) {
 	return shelf[i], true
 }
 
-// failed answers what is no fault of the visitor's and doesn't pass by itself.
+// failed answers with a fault of the shop's that is not transient.
 func (k *checkout) failed(c *gin.Context, err error) {
 	k.log.ErrorContext(c.Request.Context(), "the checkout failed", "error", err)
-	k.show(c, http.StatusInternalServerError, "trouble", "It is not bought: the shop could not record it.")
+	k.show(c, http.StatusInternalServerError, "trouble", "It was not bought: the shop could not record it.")
 }
 
 // show answers with a page.

@@ -47,13 +47,13 @@ type purchaseList struct {
 	Bought    *bought
 }
 
-// bought is what the form to buy led to.
+// bought is the purchase that the visitor has just made, and its state.
 type bought struct{ Product, State, Reason, Again string }
 
 const purchasesShown = 20
 
-// purchases lists what a user has bought, newest first, and says what became of
-// what has just been bought.
+// purchases lists what a user has bought, newest first, and shows the state of what has
+// just been bought.
 func (k *checkout) purchases(c *gin.Context) {
 	list := purchaseList{UserID: c.Query("userid")}
 	if list.UserID == "" {
@@ -97,8 +97,8 @@ func (k *checkout) purchases(c *gin.Context) {
 	k.show(c, http.StatusOK, "purchases", list)
 }
 
-// bought asks what became of a purchase. While that can't be told, it is what
-// it was: accepted.
+// bought asks for the state of a purchase, which stays "accepted" while there is no
+// answer.
 func (k *checkout) bought(c *gin.Context, id uuid.UUID) *bought {
 	b := &bought{Product: "Your purchase", State: "accepted", Again: c.Request.URL.RequestURI()}
 	for _, p := range catalogue(k.currency) {

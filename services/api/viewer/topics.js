@@ -92,7 +92,7 @@ export class Topics {
     if (items.length !== list.children.length || items.some((li, i) => li !== list.children[i])) list.replaceChildren(...items);
     const empty = byId('topics-empty');
     empty.hidden = found.length > 0;
-    setText(empty, visible.length === 0 ? 'This Kafka has no topics yet. They appear here once they are made.' : `No topic has “${find.value.trim()}” in its name.`);
+    setText(empty, visible.length === 0 ? 'This Kafka cluster has no topics yet. They appear here once they are created.' : `No topic has “${find.value.trim()}” in its name.`);
   }
 
   #buildItem(name) {

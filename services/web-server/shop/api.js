@@ -2,8 +2,8 @@
 
 const patience = 9000; // ms; the server answers within 5 s
 
-// Trouble is an answer that is none. Its kind is "refused" where asking again is
-// of no use, "away" where a backend is, "unreachable" where the shop itself is.
+// Trouble is a request that failed. Its kind is "refused" if a retry is pointless,
+// "unavailable" if a backend doesn't answer, "unreachable" if the shop itself doesn't.
 class Trouble extends Error {
   constructor(kind, detail, after = 0) {
     super(detail);
@@ -20,7 +20,7 @@ export async function call(path, options = {}) {
     const body = await response.json().catch(() => null);
     if (response.ok && body !== null) return { body, link: response.headers.get("Link") };
     const detail = [body?.detail, ...(body?.errors ?? []).map((e) => `${e.field} ${e.detail}`)].filter(Boolean).join("; ");
-    const kind = [408, 429, 502, 503, 504].includes(response.status) || response.ok ? "away" : "refused";
+    const kind = [408, 429, 502, 503, 504].includes(response.status) || response.ok ? "unavailable" : "refused";
     throw new Trouble(kind, detail || `The answer was ${response.status}.`, 1000 * (Number(response.headers.get("Retry-After")) || 0));
   } catch (error) {
     throw error instanceof Trouble ? error : new Trouble("unreachable", "The shop can’t be reached from here.");
@@ -29,5 +29,5 @@ export async function call(path, options = {}) {
   }
 }
 
-// randomUUID is not there on plain http.
+// randomUUID does not exist on plain HTTP.
 export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");

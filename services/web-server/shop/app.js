@@ -27,8 +27,8 @@ const longestPoll = 8000; // ms
 
 let shopper = null; // who is shopping
 
-// sync brings the shopper's purchases up to date and goes on, ever more
-// seldom, for as long as something is on its way or could not be loaded.
+// sync brings the shopper's purchases up to date, and repeats that less and less
+// often while a purchase is on its way or something could not be loaded.
 function sync(who, { reload = false } = {}) {
   clearTimeout(who.timer);
   who.stale ||= reload;
@@ -166,7 +166,7 @@ function showNotices() {
     put(bad.querySelector("strong"), `Not accepted: ${failed.map((a) => a.product.name).join(", ")}`);
     put(bad.querySelector("p"), final
       ? `The shop refused it. ${last.message}`
-      : `${last.kind === "unreachable" ? last.message : "Kafka is away or slow."} Try again when you like: it is recorded once.`);
+      : `${last.kind === "unreachable" ? last.message : "Kafka is unreachable or slow."} You can safely try again: it is recorded once.`);
     busy(bad.querySelector("button"), failed.some((a) => a.busy));
   }
   bad.hidden = failed.length === 0;
@@ -176,7 +176,7 @@ function showNotices() {
   if (!trouble) return;
   const lasting = trouble.kind === "refused";
   put($("no-list").querySelector("strong"), `Your purchases can’t be ${shopper.loaded ? "brought up to date" : "shown"}${lasting ? "" : " right now"}`);
-  put($("no-list").querySelector("p"), trouble.kind === "away"
+  put($("no-list").querySelector("p"), trouble.kind === "unavailable"
     ? "You can go on buying: what is accepted is safe, and shows as stored once the list is back. The page keeps asking."
     : trouble.message + (lasting ? "" : " The page keeps trying."));
 }
@@ -229,7 +229,7 @@ function show() {
   arrange($("list"), entries.map(rowOf));
   $("older").hidden = !more;
   $("empty").hidden = entries.length > 0 || (!shopper.loaded && shopper.trouble !== null);
-  put($("empty"), shopper.loaded ? "Nothing yet. The first purchase will stand here." : "Loading…");
+  put($("empty"), shopper.loaded ? "Nothing yet. The first purchase will appear here." : "Loading…");
 
   $("total").hidden = good.length === 0;
   if (good.length > 0) {

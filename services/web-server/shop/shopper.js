@@ -72,8 +72,8 @@ export const nextPage = (link) => link?.match(/<([^>]*)>\s*;\s*rel="?next"?/)?.[
 export async function loadNewest(who) {
   const { body, link } = await call(`${who.path}?limit=${pageSize}`);
   const next = nextPage(link);
-  // Where the page doesn't reach what was listed before, purchases lie in
-  // between: "older" starts anew below this page.
+  // If this page has no purchase that was listed before, some in between may be
+  // missing: forget the older ones, which "older" then loads again.
   const gap = next !== null && !body.some((p) => who.entries.get(keyOf(p))?.listed);
   if (gap) for (const e of who.entries.values()) if (e.listed) who.entries.delete(e.key);
   if (gap || !who.loaded) who.older = next;
