@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/httpx"
@@ -150,6 +152,12 @@ func (l *lookups) byEvent(c *gin.Context) {
 func (l *lookups) fail(c *gin.Context, err error) {
 	if c.Request.Context().Err() != nil {
 		c.AbortWithStatus(httpx.StatusClientGone)
+		return
+	}
+	if undecodable := (*bson.DecodeError)(nil); errors.As(err, &undecodable) {
+		// A retry doesn't help: something else has written to the collection.
+		l.log.ErrorContext(c.Request.Context(), "a stored document is not a purchase", "error", err)
+		httpx.Abort(c, http.StatusInternalServerError, "a stored document is not a purchase of this service")
 		return
 	}
 	l.log.WarnContext(c.Request.Context(), "querying the database", "error", err)

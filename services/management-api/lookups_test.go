@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"shopstream/services/internal/health"
 	"shopstream/services/internal/httpx"
@@ -83,5 +84,23 @@ func TestAClientThatLeavesIsNoFailure(t *testing.T) {
 			t.Errorf("GET %s = %d %s", path, got.Code, got.Body)
 		}
 		leave()
+	}
+}
+
+// The original system let the database choose the ids. No retry makes such a document a
+// purchase of ours.
+func TestAForeignDocumentIsNoOutage(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	p.insert(t, "ann", 1)
+	if _, err := p.collection.InsertOne(t.Context(), bson.D{{Key: "userid", Value: "ben"}, {Key: "username", Value: "Ben"}, {Key: "price", Value: 1.5}, {Key: "timestamp", Value: 2.5}}); err != nil {
+		t.Fatal(err)
+	}
+	_, get := answering(t, p.mongoURI, p.database)
+	if got := get(t.Context(), "/api/v1/purchases/ben"); got.Code != http.StatusInternalServerError || got.Header().Get("Retry-After") != "" {
+		t.Errorf("a list with it: %d %s", got.Code, got.Body)
+	}
+	if got := get(t.Context(), "/api/v1/purchases/ann"); got.Code != http.StatusOK {
+		t.Errorf("another list: %d %s", got.Code, got.Body)
 	}
 }
