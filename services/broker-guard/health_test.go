@@ -185,7 +185,6 @@ func TestSmallTopicsAreAddedUp(t *testing.T) {
 type fake struct {
 	*broker.Broker
 
-	keys     []kmsg.ApiVersionsResponseApiKey
 	versions *kmsg.ApiVersionsResponse
 }
 
