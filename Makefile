@@ -20,10 +20,11 @@ ACTIONLINT := bin/actionlint-$(ACTIONLINT_VERSION)
 # SDK, which takes minutes to compile, is compiled once for both.
 INFRA := cd infra && GOFLAGS="$$GOFLAGS -trimpath"
 
-# The alert rules and the API descriptions are tested in modules outside of the
-# workspace, so that the dependencies of Prometheus and of a client generator
-# don't determine versions of the program.
+# The alert rules, the dashboards and the API descriptions are tested in modules
+# outside of the workspace, so that the dependencies of Prometheus, of Grafana's
+# SDK and of a client generator don't determine versions of the program.
 ALERTS := cd infra/alerts && GOWORK=off
+DASHBOARDS := cd infra/dashboards && GOWORK=off
 CONTRACT := cd services/dev/contract && GOWORK=off
 
 .PHONY: help
@@ -53,10 +54,11 @@ fmt: $(GOLANGCI) ## Format the Go files
 	$(GOLANGCI) fmt
 
 .PHONY: docs
-docs: ## Write what is generated: each service's env.json and docs/configuration.md
+docs: ## Write what is generated: each service's env.json, docs/configuration.md, the dashboards
 	$(GO) test -run '^TestEnvironmentIsDocumented$$' -count=1 $(addprefix ./services/,$(BINARIES)) -update
 	@mkdir -p docs
 	$(GO) run ./services/internal/testkit/confdoc
+	$(DASHBOARDS) $(GO) test -run '^TestTheCommittedDashboardsAreCurrent$$' . -update
 
 .PHONY: clean
 clean: ## Remove what was built; the data of `make run` stays in data/
@@ -134,11 +136,12 @@ test: cgo check ## Run every check and every test that needs no cluster
 	$(INFRA) $(GO) test ./...
 	$(ALERTS) $(GO) test ./...
 	$(GO) test -count=1 ./services/dev/local/...
+	$(DASHBOARDS) $(GO) test -count=1 ./...
 	$(CONTRACT) $(GO) test -count=1 -timeout 20m ./...
 	@[ -n "$$CONTRACT_TOOLS" ] || echo "SKIP schemathesis, spectral and openapi-typescript: 'make test-contract' runs them"
 
 test-%: ## Test one service, such as test-api; test-internal and test-infra too
-	@if [ "$*" = infra ]; then ($(INFRA) $(GO) test ./...) && ($(ALERTS) $(GO) test ./...); else $(GO) test -count=1 $(addsuffix /...,$(filter %/$*,$(SERVICES))); fi
+	@if [ "$*" = infra ]; then ($(INFRA) $(GO) test ./...) && ($(ALERTS) $(GO) test ./...) && ($(DASHBOARDS) $(GO) test -count=1 ./...); else $(GO) test -count=1 $(addsuffix /...,$(filter %/$*,$(SERVICES))); fi
 
 # The tools come from PyPI and npm, in pinned versions.
 CONTRACT_TOOLS_DIR := $(CURDIR)/bin/contract-tools
@@ -170,14 +173,16 @@ test-race: cgo ## Run the services' tests with Go's race detector
 # Each module is vetted as it is built in its image: alone, without go.work.
 .PHONY: check
 check: ## Check format, vet, module files, and that the pages name real targets
-	@unformatted=$$(gofmt -s -l $(MODULES) infra/alerts services/dev/contract); if [ -n "$$unformatted" ]; then \
+	@unformatted=$$(gofmt -s -l $(MODULES) infra/alerts infra/dashboards services/dev/contract); if [ -n "$$unformatted" ]; then \
 		echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; fi
 	@for module in $(SERVICES); do \
 		(cd $$module && GOWORK=off $(GO) vet ./...) || { echo "in $$module"; exit 1; }; done
 	@$(INFRA) GOWORK=off $(GO) vet ./...
 	@$(ALERTS) $(GO) vet ./...
+	@$(DASHBOARDS) $(GO) vet ./...
 	@$(CONTRACT) $(GO) vet ./...
 	@$(ALERTS) $(GO) mod tidy -diff || { echo "run 'go mod tidy' in infra/alerts"; exit 1; }
+	@$(DASHBOARDS) $(GO) mod tidy -diff || { echo "run 'go mod tidy' in infra/dashboards"; exit 1; }
 	@$(CONTRACT) $(GO) mod tidy -diff || { echo "run 'go mod tidy' in services/dev/contract"; exit 1; }
 	@for module in $(MODULES); do \
 		(cd $$module && GOWORK=off $(GO) mod tidy -diff) || { echo "run 'go mod tidy' in $$module"; exit 1; }; done
@@ -189,6 +194,7 @@ lint: $(GOLANGCI) $(ACTIONLINT) ## Run the linters over Go code, shell scripts a
 	$(GOLANGCI) run $(PACKAGES)
 	$(INFRA) ../$(GOLANGCI) run ./...
 	$(ALERTS) ../../$(GOLANGCI) run ./...
+	$(DASHBOARDS) ../../$(GOLANGCI) run ./...
 	$(CONTRACT) ../../../$(GOLANGCI) run ./...
 	@if command -v shellcheck >/dev/null; then \
 		shellcheck $$(git grep -lE '^#!/.*[ /](ba)?sh' -- ':!*.md'); \

@@ -78,6 +78,9 @@ func (p *platform) showEntrance(ctx context.Context) error {
 	if p.config.Addons.Prometheus {
 		p.say("  Prometheus     kubectl --context %s -n %s port-forward service/prometheus-server 9090:80", p.kube.context, p.config.Addons.MonitoringNamespace)
 	}
+	if p.config.Addons.Dashboards() {
+		p.say("  dashboards     kubectl --context %s -n %s port-forward service/grafana 3300:80, then http://localhost:3300", p.kube.context, p.config.Addons.MonitoringNamespace)
+	}
 	p.say(`
   make status    pods, autoscalers and lag      make e2e     buy something and find it again
   make logs      the services' logs             make down    delete all of it`)

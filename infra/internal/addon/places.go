@@ -33,6 +33,11 @@ func (p Places) PrometheusServer() netpol.Peer {
 	})
 }
 
+// Grafana is the pod that shows dashboards.
+func (p Places) Grafana() netpol.Peer {
+	return chartPeer(p.Monitoring, "grafana", map[string]string{"app.kubernetes.io/name": "grafana"})
+}
+
 func chartPeer(namespace, name string, labels map[string]string) netpol.Peer {
 	return netpol.Peer{Name: name, Namespace: namespace, Labels: labels}
 }

@@ -245,7 +245,7 @@ func checkAddons(c Addons) []error {
 		faults = append(faults, span("addons.prometheusRetention", c.PrometheusRetention, time.Second)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
-		faults = append(faults, OneOf("addons.values", name, "ingress-nginx", "keda", "metrics-server", "prometheus", "traefik")...)
+		faults = append(faults, OneOf("addons.values", name, "grafana", "ingress-nginx", "keda", "metrics-server", "prometheus", "traefik")...)
 	}
 	return faults
 }

@@ -391,6 +391,9 @@ type Addons struct {
 	// PrometheusStorage is the size of Prometheus's volume. With 0, metrics are lost with the pod.
 	PrometheusStorage resource.Quantity `json:"prometheusStorage"`
 
+	// Grafana installs Grafana beside Prometheus, with the platform's dashboards.
+	Grafana bool `json:"grafana"`
+
 	// Runbooks is where the folder `docs` can be read, such as `https://git.example.com/shopstream/blob/main/docs`: each alert leads
 	// to its paragraph there. If it is empty, an alert says the path in this repository.
 	Runbooks string `json:"runbooks"`
@@ -405,6 +408,9 @@ type Addons struct {
 	// Values are values that override a chart's own, by the chart's name.
 	Values map[string]any `json:"values"`
 }
+
+// Dashboards reports whether Grafana is installed: without Prometheus it has nothing to show.
+func (a Addons) Dashboards() bool { return a.Grafana && a.Prometheus }
 
 // Duration is a duration such as `168h`.
 type Duration time.Duration

@@ -108,6 +108,7 @@ func defaultProfile() Config {
 			KubeletInsecureTLS:  true,
 			Prometheus:          true,
 			PrometheusRetention: days(1),
+			Grafana:             true,
 		},
 	}
 }
@@ -121,6 +122,7 @@ func shrink(c *Config) {
 	c.Kafka.CPU = quantity("200m")
 	c.Kafka.CPULimit = quantity("1")
 	c.Mongo.Memory = quantity("448Mi")
+	c.Addons.Grafana = false
 	for _, s := range c.Services.all() {
 		s.CPU = quantity("30m")
 		s.Max = min(s.Max, 3)

@@ -62,6 +62,9 @@ func Charts(c config.Config) []addon.Chart {
 			Runbooks:      c.Addons.Runbooks,
 		}))
 	}
+	if c.Addons.Dashboards() {
+		charts = append(charts, addon.Grafana(c.Addons.MonitoringNamespace))
+	}
 	source := addon.Source{
 		Repository: c.Addons.Repository, Folder: c.Addons.Folder, Values: c.Addons.Values,
 	}

@@ -175,6 +175,12 @@ func addonCalls(c config.Config) []netpol.Call {
 		calls = append(calls, places.PrometheusCalls(c.Cluster.APIServerPorts)...)
 	}
 
+	if c.Addons.Dashboards() {
+		calls = append(calls, netpol.Call{
+			From: places.Grafana(), To: places.PrometheusServer(), Ports: netpol.TCP(addon.PrometheusPort), Why: "dashboards",
+		})
+	}
+
 	seen := map[string]bool{}
 	for _, route := range Routes(c) {
 		if seen[route.Service] {
