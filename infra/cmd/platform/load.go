@@ -69,20 +69,19 @@ func (p *platform) loadEndpoints(ctx context.Context) (shop, api endpoint.Endpoi
 	return t.shop.Endpoint, t.api.Endpoint, stop, nil
 }
 
-// watched are the services that a load of purchases scales, and the group that stores them.
+// watched returns the services that every purchase passes through, and the consumer group that stores the purchases.
 func (p *platform) watched() (services []load.Service, group string) {
 	shrink := load.Shrink{Window: capacity.ShrinkAfter, Step: capacity.ShrinkEvery}
 	for _, s := range plan.Services(p.config) {
-		watched := load.Service{Name: s.Name, Min: s.Size.Min, Max: s.Size.Max, Shrink: shrink}
-		switch s.Name {
-		case plan.ManagementAPI:
-			group = s.Scale.Group
-			model := s.Model()
-			watched.Model = &model
-			services = append(services, watched)
-		case plan.WebServer:
-			services = append(services, watched)
+		if !s.Purchases {
+			continue
 		}
+		watched := load.Service{Name: s.Name, Min: s.Size.Min, Max: s.Size.Max, Shrink: shrink}
+		if s.Scale.Lag != nil {
+			model := s.Model()
+			watched.Model, group = &model, s.Scale.Group
+		}
+		services = append(services, watched)
 	}
 	return services, group
 }

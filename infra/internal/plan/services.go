@@ -57,6 +57,9 @@ type Service struct {
 	// Traced says that it is on the way of an event, and records it where the stack has a collector.
 	Traced bool
 
+	// Purchases means that every purchase passes through it, so that a load test watches its pods.
+	Purchases bool
+
 	Scale Scaling
 }
 
@@ -102,7 +105,7 @@ func servicesAlone(c config.Config) []Service {
 				pod.Value("PURCHASES_TOPIC", topics.Purchases.Name),
 				pod.Value("MANAGEMENT_API_URL", fmt.Sprintf("http://%s:%d", ManagementAPI, managementPort)),
 			},
-			Scale: Scaling{KEDA: true},
+			Purchases: true, Scale: Scaling{KEDA: true},
 		},
 		{
 			Name: ManagementAPI, Key: "managementApi", Port: managementPort, Size: c.Services.ManagementAPI, Database: true, Traced: true,
@@ -110,7 +113,7 @@ func servicesAlone(c config.Config) []Service {
 				pod.Value("PURCHASES_TOPIC", topics.Purchases.Name),
 				pod.Value("PURCHASES_DLQ_TOPIC", topics.PurchasesDLQ.Name),
 			),
-			Scale: Scaling{Lag: &topics.Purchases, Group: managementGroup},
+			Purchases: true, Scale: Scaling{Lag: &topics.Purchases, Group: managementGroup},
 		},
 		{
 			Name: API, Key: "api", Port: 3000, Size: c.Services.API, Token: true,
