@@ -11,10 +11,10 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// jobPatience is longer than a Job of the dumps may take, with all its attempts.
-const jobPatience = 5 * time.Hour
+// jobTimeout is longer than a backup Job may take, with all its attempts.
+const jobTimeout = 5 * time.Hour
 
-// backup dumps the purchases now, and waits.
+// backup dumps the purchases now, and waits for the end.
 func (p *platform) backup(ctx context.Context) error {
 	if err := p.needBackups(ctx); err != nil {
 		return err
@@ -22,7 +22,7 @@ func (p *platform) backup(ctx context.Context) error {
 	return p.runJob(ctx, mongo.BackupName)
 }
 
-// restore inserts into a database what it lacks of a dump. Without a dump it lists them.
+// restore inserts the purchases of a dump that a database lacks. Without BACKUP it lists the dumps.
 func (p *platform) restore(ctx context.Context) error {
 	if err := p.needBackups(ctx); err != nil {
 		return err
@@ -32,7 +32,7 @@ func (p *platform) restore(ctx context.Context) error {
 		if err := p.runJob(ctx, mongo.RestoreName, "list"); err != nil {
 			return err
 		}
-		p.say("To restore one: make restore STACK=%s BACKUP=name, and INTO=database for another one than %s", p.stack, p.config.Mongo.Database)
+		p.say("To restore one: make restore STACK=%s BACKUP=name; add INTO=database for a database other than %s", p.stack, p.config.Mongo.Database)
 		return nil
 	}
 	if into == "" {
@@ -42,7 +42,7 @@ func (p *platform) restore(ctx context.Context) error {
 		return err
 	}
 	if p.asks() {
-		if err := p.ask(ctx, fmt.Sprintf("Insert into the database %s of stack %s what it lacks of %s?", into, p.stack, dump)); err != nil {
+		if err := p.ask(ctx, fmt.Sprintf("Insert the purchases of %s that the database %s of stack %s lacks?", dump, into, p.stack)); err != nil {
 			return err
 		}
 	}
@@ -51,16 +51,16 @@ func (p *platform) restore(ctx context.Context) error {
 
 func (p *platform) needBackups(ctx context.Context) error {
 	if !p.config.Mongo.Backups() {
-		return fmt.Errorf("stack %s dumps no purchases: set mongo.backup.schedule and run make up. An external database is backed up where it runs", p.stack)
+		return fmt.Errorf("stack %s has no backups: set mongo.backup.schedule and run make up. An external database is backed up by its owner", p.stack)
 	}
 	return p.needCluster(ctx)
 }
 
-// runJob runs a CronJob once, with these arguments or its own, waits for its end and shows its log.
+// runJob runs a CronJob once, with these arguments if there are any, waits for its end and prints its log.
 func (p *platform) runJob(ctx context.Context, cronJob string, arguments ...string) error {
 	run := job.Job{
 		Namespace: plan.DataNamespace, CronJob: cronJob, Name: cronJob + "-" + time.Now().UTC().Format("20060102-150405"),
-		Arguments: arguments, Patience: jobPatience,
+		Arguments: arguments, Timeout: jobTimeout,
 	}
 	p.step("Running the Job %s in %s", run.Name, run.Namespace)
 	log, err := run.Run(ctx, p.kube.feed)
@@ -68,14 +68,14 @@ func (p *platform) runJob(ctx context.Context, cronJob string, arguments ...stri
 	return err
 }
 
-// backupJob is a CronJob of the dumps, as status shows it.
+// backupJob is a CronJob that dumps or tests dumps, as status shows it.
 type backupJob struct {
 	Name        string `json:"name"`
 	Schedule    string `json:"schedule"`
-	LastSuccess string `json:"lastSuccess"` // RFC 3339; empty where there was none
+	LastSuccess string `json:"lastSuccess"` // RFC 3339; empty if there was none
 }
 
-// backups returns when a dump and a drill succeeded last.
+// backups returns when the last dump and the last drill succeeded.
 func (p *platform) backups(ctx context.Context) ([]backupJob, error) {
 	jobs := []backupJob{}
 	if !p.config.Mongo.Backups() {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// dumping is a machine with a stack that dumps its purchases, whose Jobs end as set.
+// dumping is a machine with a stack that has backups, whose Jobs succeed unless a test sets otherwise.
 func dumping(t *testing.T) *machine {
 	t.Helper()
 	m := newMachine(t)
@@ -21,7 +21,7 @@ func dumping(t *testing.T) *machine {
 	return m
 }
 
-// created is the arguments of the container of the Job that was made.
+// created returns the arguments of the Job that was created.
 func created(t *testing.T, m *machine) []string {
 	t.Helper()
 	var job struct {
@@ -37,7 +37,7 @@ func created(t *testing.T, m *machine) []string {
 		}
 	}
 	if err := json.Unmarshal([]byte(m.read("created")), &job); err != nil || len(job.Spec.Template.Spec.Containers) != 1 || job.Spec.Template.Spec.Containers[0].Image != "backup:1" {
-		t.Fatalf("made is %s: %v", m.read("created"), err)
+		t.Fatalf("created %s: %v", m.read("created"), err)
 	}
 	return job.Spec.Template.Spec.Containers[0].Args
 }
@@ -56,7 +56,7 @@ func TestABackupThatFailsSaysWhy(t *testing.T) {
 	m.set("job-log", "no space left on device\n")
 	m.platform("backup", "STACK=mine").fails().says("no space left on device", "has failed; its log says why")
 	m.unset("cronjob")
-	m.platform("backup", "STACK=mine").fails().says("make up declares it", "not found")
+	m.platform("backup", "STACK=mine").fails().says("which make up declares", "not found")
 }
 
 func TestWhatDumpsNothingIsNotBackedUp(t *testing.T) {
@@ -66,18 +66,18 @@ func TestWhatDumpsNothingIsNotBackedUp(t *testing.T) {
 	}
 }
 
-// Whoever stops waiting stops nothing.
+// Ctrl-C doesn't stop the Job.
 func TestABackupGoesOnWhenNobodyWaits(t *testing.T) {
 	m := dumping(t)
 	m.set("job", "")
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
-	m.within(ctx, "backup", "STACK=mine").fails().says("it goes on: kubectl -n shop-data logs -f job/mongodb-backup-")
+	m.within(ctx, "backup", "STACK=mine").fails().says("which goes on: kubectl -n shop-data logs -f job/mongodb-backup-")
 }
 
 func TestRestoreListsTheDumpsFirst(t *testing.T) {
 	m := dumping(t)
-	m.platform("restore", "STACK=mine").succeeds().says("make restore STACK=mine BACKUP=name", "for another one than shopping").did("--from=cronjob/mongodb-restore")
+	m.platform("restore", "STACK=mine").succeeds().says("make restore STACK=mine BACKUP=name", "for a database other than shopping").did("--from=cronjob/mongodb-restore")
 	if got := created(t, m); !slices.Equal(got, []string{"list"}) {
 		t.Errorf("its arguments are %q", got)
 	}

@@ -17,7 +17,7 @@ import (
 	"shopstream/infra/internal/secret"
 )
 
-// bringUp runs pulumi up. While Kafka's certificate is being renewed, each run makes one step: the next ones follow.
+// bringUp runs pulumi up. Each run makes one step of the renewal of Kafka's certificate, so it is repeated until that is done.
 func (p *platform) bringUp(ctx context.Context, stack *auto.Stack) error {
 	out, stop := p.followMoves(ctx)
 	defer stop()
@@ -30,12 +30,12 @@ func (p *platform) bringUp(ctx context.Context, stack *auto.Stack) error {
 		if !ok {
 			return nil
 		}
-		fmt.Fprintf(out, "\nKafka's certificate is being renewed: step %v of %d is made, going on\n", made.Value, secret.RenewalSteps)
+		fmt.Fprintf(out, "\nKafka's certificate is being renewed: step %v of %d is done\n", made.Value, secret.RenewalSteps)
 	}
 	return nil
 }
 
-// certificateEnd returns when the certificate of Kafka's nodes ends, as RFC 3339; empty where they have none.
+// certificateEnd returns when the certificate of Kafka's nodes expires (RFC 3339). It is empty if they have none.
 func (p *platform) certificateEnd(ctx context.Context) (string, error) {
 	if !p.config.Kafka.Secure {
 		return "", nil

@@ -19,7 +19,7 @@ import (
 
 func TestMissingToolsAreNamedAtOnce(t *testing.T) {
 	m := newMachine(t)
-	for tool := range pretenders {
+	for tool := range fakeTools {
 		if err := os.Remove(filepath.Join(m.bin, tool)); err != nil {
 			t.Fatal(err)
 		}
@@ -471,12 +471,12 @@ func TestEnvIsForCallingPulumi(t *testing.T) {
 	m.platform("env", "PULUMI_CONFIG_PASSPHRASE=mine").succeeds().doesNotSay("PASSPHRASE")
 }
 
-// Each up makes one step of a renewal; make up makes all of them.
+// Each run of pulumi up makes one step of a renewal; make up makes all of them.
 func TestUpGoesOnWhileTheCertificateIsBeingRenewed(t *testing.T) {
 	m := newMachine(t)
 	m.set("outputs-1", `{"kafkaCertificateStep":1}`)
 	m.set("outputs-2", `{"kafkaCertificateStep":2}`)
-	m.platform("up").succeeds().says("step 1 of 3 is made", "step 2 of 3 is made")
+	m.platform("up").succeeds().says("step 1 of 3 is done", "step 2 of 3 is done")
 	if ups := strings.Count(m.read("log"), "pulumi up"); ups != 3 {
 		t.Errorf("%d runs of pulumi up, want 3:\n%s", ups, m.read("log"))
 	}

@@ -99,7 +99,7 @@ func (p *platform) checkVolumes(ctx context.Context, stack *auto.Stack, state ap
 func (p *platform) checkGone(ctx context.Context, places []string, removed []release) error {
 	var left, volumes, kept []string
 	var err error
-	gone := within(ctx, p.patience, func(ctx context.Context) bool {
+	gone := within(ctx, p.deletionTimeout, func(ctx context.Context) bool {
 		if left, err = p.namespaces(ctx); err != nil {
 			return false
 		}
@@ -121,7 +121,7 @@ func (p *platform) checkGone(ctx context.Context, places []string, removed []rel
 			why, _ := p.kube.run(ctx, "get", "namespace", name, "-o", `jsonpath={range .status.conditions[?(@.status=="True")]}{.message} {end}`)
 			p.warn("namespace %s: %s", name, strings.TrimSpace(why))
 		}
-		return errors.Join(err, fmt.Errorf("after %s this is still there: %s", p.patience, strings.Join(append(left, volumes...), " ")))
+		return errors.Join(err, fmt.Errorf("after %s this is still there: %s", p.deletionTimeout, strings.Join(append(left, volumes...), " ")))
 	}
 	if p.keepsVolumes() {
 		p.step("Stack %s is gone from %s except its data, since keepVolumes is set:", p.stack, p.kube.context)

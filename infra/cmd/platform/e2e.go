@@ -20,22 +20,22 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// trial is one run of the smoke test: it buys something from outside and finds it again, checks that orders are counted,
-// and tries connections that the network policies must allow or refuse. Every wait is bounded, and it deletes its pods.
-type trial struct {
+// smokeTest is one run of the smoke test: it makes a purchase from outside and looks it up, checks that orders are counted,
+// and tries connections that the network policies must allow or refuse. Every wait has a time limit, and its pods are deleted.
+type smokeTest struct {
 	*platform
-	name      string // of this run, its pods and its buyer
+	name      string // of this run; its pods and its buyer are named after it
 	shop, api endpoint.Client
 	event     string
 	failed    int
-	stops     []func() // of port-forwards
+	stops     []func() // close the port-forwards
 }
 
 func (p *platform) e2e(ctx context.Context) error {
 	if err := p.needCluster(ctx); err != nil {
 		return err
 	}
-	t := &trial{platform: p, name: fmt.Sprintf("e2e-%d-%d", time.Now().Unix(), os.Getpid())}
+	t := &smokeTest{platform: p, name: fmt.Sprintf("e2e-%d-%d", time.Now().Unix(), os.Getpid())}
 	p.step("Smoke test of stack %s on %s", p.stack, p.kube.context)
 	if _, err := p.kube.run(ctx, "-n", plan.AppNamespace, "get", "deployment", plan.WebServer); err != nil {
 		return fmt.Errorf("the platform is not up on %q: run make up", p.kube.context)
@@ -51,22 +51,22 @@ func (p *platform) e2e(ctx context.Context) error {
 	if t.check(ctx, time.Minute, "a purchase is answered with 202", t.buy) {
 		t.say("         its event id is %s", t.event)
 		t.check(ctx, time.Minute, "it is stored, and its buyer finds it", t.finds(t.shop, "/api/v1/getAllUserBuys/"+t.name, &t.event))
-		// With a thousand purchases a second it would have to look further back.
+		// If others buy more than a thousand times in the meantime, it is not among the last thousand.
 		t.check(ctx, 30*time.Second, "/messages shows it", t.finds(t.api, "/messages?topic=purchases&limit=1000", &t.event))
 	}
 	value := `"value"`
 	t.check(ctx, 90*time.Second, "the demo orders are counted", t.finds(t.api, "/messages?topic=product-totals&limit=1", &value))
 	t.check(ctx, 2*time.Minute, "KEDA has every ScaledObject ready", t.scalersReady)
-	t.say("Network policies (this takes up to a minute, since a refused connection never gets an answer)")
+	t.say("Network policies (this takes up to a minute, since a refused connection ends only by its timeout)")
 	t.checkPolicies(ctx)
 	if t.failed > 0 {
-		return fmt.Errorf("%d checks failed. make status and make logs say more", t.failed)
+		return fmt.Errorf("%d checks failed: see make status and make logs", t.failed)
 	}
 	p.step("Everything works.")
 	return nil
 }
 
-func (t *trial) cleanUp(ctx context.Context) {
+func (t *smokeTest) cleanUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	_, _ = t.kube.run(ctx, "delete", "pods", "-A", "-l", "shopstream/e2e="+t.name, "--now", "--wait=false")
@@ -75,7 +75,7 @@ func (t *trial) cleanUp(ctx context.Context) {
 	}
 }
 
-func (t *trial) report(what string, err error) {
+func (t *smokeTest) report(what string, err error) {
 	if err != nil {
 		t.failed++
 		t.say("  FAILED %s: %v", what, err)
@@ -84,8 +84,8 @@ func (t *trial) report(what string, err error) {
 	t.say("  ok     %s", what)
 }
 
-// check retries until there is no error or the time is over, and reports the result.
-func (t *trial) check(ctx context.Context, limit time.Duration, what string, try func(context.Context) error) bool {
+// check retries until there is no error, or until the time limit, and reports the result.
+func (t *smokeTest) check(ctx context.Context, limit time.Duration, what string, try func(context.Context) error) bool {
 	var err error
 	if within(ctx, limit, func(ctx context.Context) bool {
 		err = try(ctx)
@@ -100,7 +100,7 @@ func (t *trial) check(ctx context.Context, limit time.Duration, what string, try
 
 // enter connects to the services as their clients do, through the ingress controller; or directly, if the stack installs
 // none.
-func (t *trial) enter(ctx context.Context) error {
+func (t *smokeTest) enter(ctx context.Context) error {
 	open := func(namespace, service string, port int, url string) (endpoint.Client, error) {
 		address, stop, err := t.kube.forward(ctx, namespace, service, port)
 		if err != nil {
@@ -109,7 +109,7 @@ func (t *trial) enter(ctx context.Context) error {
 		t.stops = append(t.stops, stop)
 		return t.client(ctx, address, url), nil
 	}
-	e, err := t.entrance(ctx)
+	e, err := t.ingress(ctx)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (t *trial) enter(ctx context.Context) error {
 	return err
 }
 
-func (t *trial) buy(ctx context.Context) error {
+func (t *smokeTest) buy(ctx context.Context) error {
 	r, err := t.shop.Do(ctx, http.MethodPost, "/api/v1/buy", fmt.Sprintf(`{"username":"Smoke Test","userid":%q,"price":12.34}`, t.name))
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func (t *trial) buy(ctx context.Context) error {
 }
 
 // finds looks for a text in a response.
-func (t *trial) finds(c endpoint.Client, path string, text *string) func(context.Context) error {
+func (t *smokeTest) finds(c endpoint.Client, path string, text *string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		r, err := c.Get(ctx, path)
 		if err == nil && !strings.Contains(string(r.Body), *text) {
@@ -155,7 +155,7 @@ func (t *trial) finds(c endpoint.Client, path string, text *string) func(context
 	}
 }
 
-func (t *trial) scalersReady(ctx context.Context) error {
+func (t *smokeTest) scalersReady(ctx context.Context) error {
 	rows, err := t.kube.rows(ctx, []string{".metadata.name", `.status.conditions[?(@.type=="Ready")].status`}, "-n", plan.AppNamespace, "scaledobjects.keda.sh")
 	if err == nil && len(rows) == 0 {
 		err = errors.New("there is no ScaledObject")
@@ -172,18 +172,18 @@ func (t *trial) scalersReady(ctx context.Context) error {
 var probeManifest string
 
 // checkPolicies opens connections from pods that have an edge in the call graph, and from pods that have none.
-func (t *trial) checkPolicies(ctx context.Context) {
+func (t *smokeTest) checkPolicies(ctx context.Context) {
 	set, brokers := kafka.Name, fmt.Sprintf("%s.%s:%d", kafka.Name, plan.DataNamespace, kafka.ClientPort)
 	if t.config.Kafka.IsExternal() {
 		set, brokers = mongo.Name, t.config.Kafka.External.BootstrapServers[0]
 		if t.config.Mongo.External {
-			t.say("  SKIP   the connections: Kafka and the database are external, so the cluster has no image with a shell to try them from")
+			t.say("  SKIP   the network policies: Kafka and the database are external, so there is no image with a shell to test connections from")
 			return
 		}
 	}
 	image, err := t.kube.run(ctx, "-n", plan.DataNamespace, "get", "statefulset", set, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
 	if err != nil {
-		t.report("the image of "+set+" is known", err)
+		t.report("finding the image of "+set, err)
 		return
 	}
 	targets := []string{brokers, fmt.Sprintf("%s.%s:%d", plan.ManagementAPI, plan.AppNamespace, t.portOf(plan.ManagementAPI))}
@@ -207,7 +207,7 @@ func (t *trial) checkPolicies(ctx context.Context) {
 			_, err = t.kube.feed(ctx, text.String(), "apply", "-f", "-")
 		}
 		if err != nil {
-			t.report("the probes are started", err)
+			t.report("starting the probes", err)
 			return
 		}
 	}
@@ -232,7 +232,7 @@ func (t *trial) checkPolicies(ctx context.Context) {
 			}
 			var err error
 			if !slices.Contains(strings.Fields(printed), want) {
-				err = fmt.Errorf("it is not; the probe printed: %s", strings.TrimSpace(printed))
+				err = fmt.Errorf("the probe printed: %s", strings.TrimSpace(printed))
 			}
 			t.report(q.who+" to "+strings.Replace(want, "=", ": ", 1), err)
 		}

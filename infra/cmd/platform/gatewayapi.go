@@ -15,10 +15,10 @@ import (
 	"shopstream/infra/internal/label"
 )
 
-// gatewayModule contains the released kinds of the Gateway API, in the version of infra/go.mod.
+// gatewayModule contains the CustomResourceDefinitions of the Gateway API, in the version of infra/go.mod.
 const gatewayModule = "sigs.k8s.io/gateway-api"
 
-// gatewayKind is a kind of the Gateway API that the cluster knows.
+// gatewayKind is a CustomResourceDefinition of the Gateway API in the cluster.
 type gatewayKind struct{ name, version, stack string }
 
 func (p *platform) gatewayKinds(ctx context.Context) ([]gatewayKind, error) {
@@ -154,7 +154,7 @@ func (p *platform) removeGatewayAPI(ctx context.Context) error {
 		return err
 	}
 	if used := strings.Fields(objects); len(used) > 0 {
-		p.say("The Gateway API stays, since there are objects of it that are not this stack's: %s", strings.Join(used, " "))
+		p.say("The Gateway API is left installed, since these objects of it are not this stack's: %s", strings.Join(used, " "))
 		return nil
 	}
 	p.say("Removing the Gateway API, which this stack has installed and nobody uses.")

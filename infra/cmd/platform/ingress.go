@@ -13,15 +13,15 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// entrance says how the services are reached from outside: the Service of the ingress controller, if the stack installs
-// one, and the URL, if it is known.
-type entrance struct {
+// ingress says how the services are reached from outside: the Service of the ingress controller, if the stack installs one,
+// and the URL, if it is known.
+type ingress struct {
 	namespace, service, url string
 	scheme                  string
 }
 
-func (p *platform) entrance(ctx context.Context) (entrance, error) {
-	e := entrance{namespace: p.config.Ingress.Namespace, scheme: "http"}
+func (p *platform) ingress(ctx context.Context) (ingress, error) {
+	e := ingress{namespace: p.config.Ingress.Namespace, scheme: "http"}
 	if p.config.Ingress.TLSSecret != "" {
 		e.scheme = "https"
 	}
@@ -56,15 +56,15 @@ func (p *platform) entrance(ctx context.Context) (entrance, error) {
 	return e, err
 }
 
-// showEntrance shows what is running and how to reach it.
-func (p *platform) showEntrance(ctx context.Context) error {
+// showSummary shows what is running and how to reach it.
+func (p *platform) showSummary(ctx context.Context) error {
 	pods, err := p.pods(ctx)
 	if err != nil {
 		return err
 	}
 	p.step("shopstream is up on %s", p.kube.context)
 	p.printPods(pods)
-	e, err := p.entrance(ctx)
+	e, err := p.ingress(ctx)
 	if err != nil {
 		return err
 	}

@@ -18,15 +18,15 @@ import (
 // minutes to the first build.
 type kubectl struct{ context string }
 
-// findCluster returns the stack's context, else the current one; empty where there is none.
-func findCluster(ctx context.Context, context string) (kubectl, error) {
-	if context == "" && installed("kubectl") {
+// findCluster returns the stack's context, or else the current one, which is empty if there is none.
+func findCluster(ctx context.Context, configured string) (kubectl, error) {
+	if configured == "" && installed("kubectl") {
 		current, err := output(ctx, "kubectl", "config", "current-context")
 		if err == nil {
-			context = strings.TrimSpace(current)
+			configured = strings.TrimSpace(current)
 		}
 	}
-	return kubectl{context}, ctx.Err()
+	return kubectl{configured}, ctx.Err()
 }
 
 func (k kubectl) command(ctx context.Context, arguments ...string) *exec.Cmd {
@@ -37,14 +37,14 @@ func (k kubectl) run(ctx context.Context, arguments ...string) (string, error) {
 	return outputOf(k.command(ctx, arguments...))
 }
 
-// feed runs kubectl with something to read.
+// feed runs kubectl with that standard input.
 func (k kubectl) feed(ctx context.Context, stdin string, arguments ...string) (string, error) {
 	command := k.command(ctx, arguments...)
 	command.Stdin = strings.NewReader(stdin)
 	return outputOf(command)
 }
 
-// rows gets a list as a table. Each column is a path of kubectl's custom columns; a missing value is empty.
+// rows gets a list of objects as a table with kubectl's custom columns. A missing value is empty.
 func (k kubectl) rows(ctx context.Context, columns []string, arguments ...string) ([][]string, error) {
 	var named []string
 	for i, column := range columns {
@@ -87,7 +87,7 @@ func (k kubectl) namespaces(ctx context.Context) (map[string]string, error) {
 
 var forwarding = regexp.MustCompile(`^Forwarding from (127\.0\.0\.1:\d+) `)
 
-// forward opens a port-forward to a port of a service. It returns the local address, and what closes it.
+// forward opens a port-forward to a service. It returns the local address, and a function that closes it.
 func (k kubectl) forward(ctx context.Context, namespace, service string, port int) (address string, stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	command := k.command(ctx, "-n", namespace, "port-forward", "--address", "127.0.0.1", "service/"+service, fmt.Sprintf(":%d", port))
@@ -105,13 +105,13 @@ func (k kubectl) forward(ctx context.Context, namespace, service string, port in
 		cancel()
 		_ = command.Wait()
 	}
-	// kubectl prints the address once it listens, or ends; the process is ended after half a minute without either.
+	// kubectl prints the address once it listens, or exits. After half a minute without either, it is killed.
 	timer := time.AfterFunc(30*time.Second, cancel)
 	line, _ := bufio.NewReader(stdout).ReadString('\n')
 	match := forwarding.FindStringSubmatch(line)
 	if !timer.Stop() || match == nil {
 		stop()
-		return "", nil, fmt.Errorf("no port-forward to %s in %s: %s", service, namespace, strings.TrimSpace(stderr.String()))
+		return "", nil, fmt.Errorf("the port-forward to %s in %s failed: %s", service, namespace, strings.TrimSpace(stderr.String()))
 	}
 	go func() { _, _ = io.Copy(io.Discard, stdout) }()
 	return match[1], stop, nil
@@ -122,7 +122,7 @@ func installed(tool string) bool {
 	return err == nil
 }
 
-// need lists all the missing tools at once, and how to install them.
+// need returns an error that lists all missing tools, and how to install them.
 func need(tools ...string) error {
 	hints := map[string]string{
 		"docker":   "https://docs.docker.com/get-docker",
@@ -143,7 +143,7 @@ func need(tools ...string) error {
 	return nil
 }
 
-// output runs a command and returns what it prints. The error holds the command's own message.
+// output runs a command and returns what it prints. The error contains the command's own message.
 func output(ctx context.Context, name string, arguments ...string) (string, error) {
 	return outputOf(exec.CommandContext(ctx, name, arguments...))
 }
@@ -161,7 +161,7 @@ func outputOf(command *exec.Cmd) (string, error) {
 	return stdout.String(), nil
 }
 
-// within asks every second until ok says yes; false when the time is over.
+// within calls ok every second until it returns true. It returns false after the time limit.
 func within(ctx context.Context, limit time.Duration, ok func(context.Context) bool) bool {
 	over := time.After(limit)
 	for {

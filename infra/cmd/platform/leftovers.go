@@ -27,10 +27,10 @@ func (p *platform) own(stacks map[string]string) []string {
 	return own
 }
 
-// release is a Helm release, as the objects that it has created name it.
+// release is a Helm release, as named by the annotations of the objects that it has created.
 type release struct{ namespace, name string }
 
-// releases are those that the state of a stack has.
+// releases returns the releases in the state of a stack.
 func releases(state apitype.DeploymentV3) []release {
 	var found []release
 	for _, resource := range state.Resources {
@@ -43,8 +43,8 @@ func releases(state apitype.DeploymentV3) []release {
 	return found
 }
 
-// declared are those that the stack's file asks for in these namespaces. After a run that was cut off, the state may no
-// longer have them.
+// declared returns the releases in these namespaces that the stack's file declares. After an interrupted run the state may
+// no longer have them.
 func (p *platform) declared(namespaces []string) []release {
 	var asked []release
 	for _, chart := range plan.Charts(p.config) {
@@ -55,7 +55,7 @@ func (p *platform) declared(namespaces []string) []release {
 	return asked
 }
 
-// removeLeftovers deletes what removed releases have created outside of their namespaces and left behind.
+// removeLeftovers deletes objects outside of their namespaces that removed releases have left behind.
 func (p *platform) removeLeftovers(ctx context.Context, removed []release) error {
 	if len(removed) == 0 {
 		return nil
@@ -67,7 +67,7 @@ func (p *platform) removeLeftovers(ctx context.Context, removed []release) error
 	}, "-A", kinds)
 	for _, row := range rows {
 		kind, name, owner, inside := row[0], row[1], release{namespace: row[3], name: row[2]}, row[4]
-		// What is in the release's own namespace goes with that.
+		// An object in the release's own namespace is deleted with the namespace.
 		if !slices.Contains(removed, owner) || inside == owner.namespace {
 			continue
 		}

@@ -15,10 +15,10 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// putLoad sends a load to the running stack and judges what its autoscalers and services make of it.
-func (p *platform) putLoad(ctx context.Context) error {
+// loadTest runs a load test on the running stack.
+func (p *platform) loadTest(ctx context.Context) error {
 	if p.getenv("URL") != "" {
-		return errors.New("URL is for a platform without a cluster: bin/load. Leave it out to send the load to the stack's own address")
+		return errors.New("URL is for a platform without a cluster (bin/load): leave it out to load the stack at its own address")
 	}
 	phases, err := load.Phases(p.getenv)
 	if err != nil {
@@ -42,15 +42,15 @@ func (p *platform) putLoad(ctx context.Context) error {
 	})
 }
 
-// loadEndpoints is the address of the ingress controller where this machine reaches it, else port-forwards.
+// loadEndpoints returns the address of the ingress controller if this machine reaches it, and port-forwards otherwise.
 func (p *platform) loadEndpoints(ctx context.Context) (shop, api endpoint.Endpoint, stop func(), err error) {
-	t := &trial{platform: p}
+	t := &smokeTest{platform: p}
 	stop = func() {
 		for _, stop := range t.stops {
 			stop()
 		}
 	}
-	e, err := p.entrance(ctx)
+	e, err := p.ingress(ctx)
 	if err != nil {
 		return shop, api, stop, err
 	}
@@ -62,7 +62,7 @@ func (p *platform) loadEndpoints(ctx context.Context) (shop, api endpoint.Endpoi
 			return direct.Endpoint, direct.Endpoint, stop, nil
 		}
 	}
-	p.warn("the load goes through kubectl port-forward, which may be slower than the shop, and does not spread it over pods where there is no ingress controller.")
+	p.warn("the load goes through kubectl port-forward, which may be slower than the shop. Without an ingress controller it is not spread over the pods either.")
 	if err := t.enter(ctx); err != nil {
 		return shop, api, stop, err
 	}
@@ -86,14 +86,14 @@ func (p *platform) watched() (services []load.Service, group string) {
 	return services, group
 }
 
-// podCounts counts the pods of each service, wanted and ready.
+// podCounts returns how many pods of each service are wanted and ready.
 func (p *platform) podCounts(ctx context.Context) (map[string]load.Pods, error) {
 	rows, err := p.kube.rows(ctx, []string{".metadata.name", ".spec.replicas", ".status.readyReplicas"}, "-n", plan.AppNamespace, "deployments")
 	counts := map[string]load.Pods{}
 	for _, row := range rows {
 		var c load.Pods
 		c.Wanted, _ = strconv.Atoi(row[1])
-		c.Ready, _ = strconv.Atoi(row[2]) // empty where none is
+		c.Ready, _ = strconv.Atoi(row[2]) // empty if there is none
 		counts[row[0]] = c
 	}
 	return counts, err

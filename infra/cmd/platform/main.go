@@ -31,8 +31,8 @@ const usage = `[STACK=…] platform COMMAND, where STACK is dev (default), small
   status    pods, autoscalers, lag, backups --json, or JSON=1
   backup    dump the purchases now
   restore   list the dumps, or insert what is missing from one       BACKUP=name, INTO=database
-  load      put a load on it, and judge     RATE=200 or PHASES=steady=200x90s,quiet=0x30s; OUT=build/load.html
-  plan      what a load needs             RATE=1000 SIZE=300 RETENTION=168h KEPT=8760h CATCH_UP=30s DRAIN=5000 FAILS=zone, JSON=1
+  load      run a load test                 RATE=200 or PHASES=steady=200x90s,quiet=0x30s; OUT=build/load.html
+  plan      what a load needs               RATE=1000 SIZE=300 RETENTION=168h KEPT=8760h CATCH_UP=30s DRAIN=5000 FAILS=zone, JSON=1
   logs      the services' logs              SERVICE=api, SINCE=10m, TAIL=20, FOLLOW=0
   env       the variables for calling pulumi yourself on the same state
 `
@@ -42,7 +42,7 @@ func main() {
 	defer stop()
 	root, err := os.Getwd()
 	if err == nil {
-		p := &platform{root: root, getenv: os.Getenv, out: os.Stdout, patience: 2 * time.Minute}
+		p := &platform{root: root, getenv: os.Getenv, out: os.Stdout, deletionTimeout: 2 * time.Minute}
 		err = p.run(ctx, os.Args[1:])
 	}
 	switch {
@@ -68,7 +68,7 @@ type platform struct {
 	json     bool
 	out      io.Writer
 
-	patience time.Duration // how long down waits for the cluster to delete what it was told to delete
+	deletionTimeout time.Duration // how long down waits until the cluster has deleted everything
 }
 
 func (p *platform) run(ctx context.Context, arguments []string) error {
@@ -78,7 +78,7 @@ func (p *platform) run(ctx context.Context, arguments []string) error {
 	}
 	command, ok := map[string]func(context.Context) error{
 		"preview": p.preview, "render": p.render, "up": p.up, "down": p.down,
-		"e2e": p.e2e, "status": p.status, "backup": p.backup, "restore": p.restore, "load": p.putLoad, "logs": p.logs, "env": p.env,
+		"e2e": p.e2e, "status": p.status, "backup": p.backup, "restore": p.restore, "load": p.loadTest, "logs": p.logs, "env": p.env,
 		"plan": func(context.Context) error { return p.plan() }, // before a stack is read
 	}[arguments[0]]
 	if !ok {

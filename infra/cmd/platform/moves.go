@@ -19,10 +19,10 @@ import (
 type kafkaJob struct {
 	Name  string `json:"name"`
 	State string `json:"state"` // running, complete or failed
-	Said  string `json:"said"`  // the last line of its log
+	Said  string `json:"said"`  // the last line of its log, readable
 }
 
-// kafkaJobs returns them with their state, by name.
+// kafkaJobs returns the Jobs of Kafka, sorted by name.
 func (p *platform) kafkaJobs(ctx context.Context) ([]kafkaJob, error) {
 	jobs := []kafkaJob{}
 	text, err := p.kube.run(ctx, "-n", plan.AppNamespace, "get", "jobs", "-l", "app.kubernetes.io/name="+kafka.TopicsName, "-o",
@@ -36,9 +36,9 @@ func (p *platform) kafkaJobs(ctx context.Context) ([]kafkaJob, error) {
 		case strings.Contains(conditions, "Failed"):
 			job.State = "failed"
 		}
-		// Its pod may be gone, or not have begun.
+		// Its pod may be gone, or not have started yet.
 		log, _ := p.kube.run(ctx, "-n", plan.AppNamespace, "logs", "job/"+name, "--tail=1")
-		job.Said = spoken(log)
+		job.Said = readable(log)
 		jobs = append(jobs, job)
 	}
 	return jobs, err
@@ -49,7 +49,7 @@ func (p *platform) printKafkaJobs(jobs []kafkaJob) {
 		return
 	}
 	p.step("Kafka's topics, partitions and features")
-	rows := [][]any{{"JOB", "STATE", "LAST SAID"}}
+	rows := [][]any{{"JOB", "STATE", "LAST LOG LINE"}}
 	for _, job := range jobs {
 		rows = append(rows, []any{job.Name, job.State, job.Said})
 	}
@@ -59,8 +59,8 @@ func (p *platform) printKafkaJobs(jobs []kafkaJob) {
 	}
 }
 
-// spoken is a line of a log as people read it: the message, then whatever else it says.
-func spoken(line string) string {
+// readable turns a structured log line into the message and its attributes.
+func readable(line string) string {
 	line = strings.TrimSpace(line)
 	var said map[string]any
 	if json.Unmarshal([]byte(line), &said) != nil {
@@ -75,12 +75,12 @@ func spoken(line string) string {
 	return text
 }
 
-// followMoves shows what is moved until stop is called, beside what else is written to out.
+// followMoves shows the progress of partition moves until stop is called. The caller writes its own output to out.
 func (p *platform) followMoves(ctx context.Context) (out io.Writer, stop func()) {
 	if p.config.Kafka.IsExternal() {
 		return p.out, func() {}
 	}
-	both := &shared{Writer: p.out}
+	both := &lockedWriter{Writer: p.out}
 	ctx, cancel := context.WithCancel(ctx)
 	var following sync.WaitGroup
 	following.Go(func() { p.showMoves(ctx, both, 5*time.Second) })
@@ -90,8 +90,8 @@ func (p *platform) followMoves(ctx context.Context) (out io.Writer, stop func())
 	}
 }
 
-// showMoves writes what the Jobs say that move partitions, each time that it is something new, until ctx is done: moving
-// may take hours, in which pulumi says nothing.
+// showMoves prints the last log line of the Jobs that move partitions whenever it changes, until ctx is done. Moving may take
+// hours, in which pulumi prints nothing.
 func (p *platform) showMoves(ctx context.Context, out io.Writer, pause time.Duration) {
 	last := map[string]string{}
 	for ctx.Err() == nil {
@@ -99,7 +99,7 @@ func (p *platform) showMoves(ctx context.Context, out io.Writer, pause time.Dura
 			"--field-selector=status.phase=Running", "-o", `jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}`)
 		for _, pod := range strings.Fields(pods) {
 			log, _ := p.kube.run(ctx, "-n", plan.AppNamespace, "logs", pod, "--tail=1")
-			if said := spoken(log); said != "" && said != last[pod] {
+			if said := readable(log); said != "" && said != last[pod] {
 				last[pod] = said
 				fmt.Fprintf(out, "    %s: %s\n", pod, said)
 			}
@@ -111,13 +111,13 @@ func (p *platform) showMoves(ctx context.Context, out io.Writer, pause time.Dura
 	}
 }
 
-// shared lets several write, one line after the other.
-type shared struct {
+// lockedWriter is a writer for several goroutines.
+type lockedWriter struct {
 	mu sync.Mutex
 	io.Writer
 }
 
-func (s *shared) Write(line []byte) (int, error) {
+func (s *lockedWriter) Write(line []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.Writer.Write(line)

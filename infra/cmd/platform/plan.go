@@ -12,7 +12,7 @@ import (
 	"shopstream/infra/internal/config"
 )
 
-// plan says what a load needs. It asks no cluster and reads no stack.
+// plan prints what a load needs. It needs neither a cluster nor a stack.
 func (p *platform) plan() error {
 	defaults, err := config.Defaults(config.Production)
 	if err != nil {
@@ -63,7 +63,7 @@ func (p *platform) plan() error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(plan)
 	}
-	p.say("For %.0f purchases/s of %d bytes, kept %s in Kafka and %s in the database, when this fails: %s", load.Rate, load.Size,
+	p.say("For %.0f purchases/s of %d bytes, kept %s in Kafka and %s in the database, with this failure tolerated: %s", load.Rate, load.Size,
 		config.Duration(load.Retention), config.Duration(load.Kept), load.Fails)
 	p.say("  Kafka           %d brokers, %.0f GB of disk each; purchases: %d partitions", plan.Brokers, plan.BrokerDisk/1e9, plan.Partitions)
 	p.say("                  each takes in %.2f MB/s and sends %.2f MB/s", plan.BrokerIn/1e6, plan.BrokerOut/1e6)
@@ -73,6 +73,6 @@ func (p *platform) plan() error {
 	if len(plan.Changes) > 0 {
 		p.say("Where the design has to change:\n  - %s", strings.Join(plan.Changes, "\n  - "))
 	}
-	p.say("What it rests on, measured and published, is in infra/internal/capacity/plan.go.")
+	p.say("The measurements and assumptions behind it are in infra/internal/capacity/plan.go.")
 	return nil
 }

@@ -21,7 +21,7 @@ type machine struct {
 	fake string
 }
 
-var pretenders = map[string]string{
+var fakeTools = map[string]string{
 	"go":     `printf '{"Dir":"%s","Version":"v1.6.1"}' "$fake/gateway-api"`,
 	"docker": `[ -e "$fake/docker" ]`,
 	"minikube": `
@@ -98,7 +98,7 @@ func newMachine(t *testing.T) *machine {
 		t.Fatal("these tests need a POSIX shell")
 	}
 	m := &machine{t: t, root: t.TempDir(), bin: t.TempDir(), fake: t.TempDir()}
-	for tool, script := range pretenders {
+	for tool, script := range fakeTools {
 		content := fmt.Sprintf("#!%s\nfake='%s'\n%s\n", shell, m.fake, script)
 		if err := os.WriteFile(filepath.Join(m.bin, tool), []byte(content), 0o755); err != nil {
 			t.Fatal(err)

@@ -23,9 +23,9 @@ type report struct {
 	Groups  []group     `json:"groups"`
 	Kafka   []kafkaJob  `json:"kafka"`
 	Backups []backupJob `json:"backups"`
-	// CertificateEnd is when the certificate of Kafka's nodes ends (RFC 3339); empty where they have none.
+	// CertificateEnd is when the certificate of Kafka's nodes expires (RFC 3339); empty if they have none.
 	CertificateEnd string   `json:"certificateEnd"`
-	Problems       []string `json:"problems"` // what could not be found out, and why
+	Problems       []string `json:"problems"` // what could not be determined, and why
 }
 
 type pod struct {
@@ -44,7 +44,7 @@ type scaler struct {
 	Replicas int      `json:"replicas"`
 }
 
-// group is a consumer group, as api's /groups has it.
+// group is a consumer group in the format of api's /groups.
 type group struct {
 	Group   string `json:"group"`
 	State   string `json:"state"`
@@ -216,7 +216,7 @@ func (p *platform) logs(ctx context.Context) error {
 		return err
 	}
 	if pods == "" && p.config.Kafka.IsExternal() && strings.HasPrefix(p.getenv("SERVICE"), "kafka") {
-		return errors.New("kafka.external is set: others run the brokers, and have their logs. What the services say of them: make logs")
+		return errors.New("kafka.external is set, so the logs of the brokers are with their operator. make logs shows what the services log about them")
 	}
 	if pods == "" {
 		return fmt.Errorf("there are no such pods in %s: set SERVICE to a service's name, topics, kafka or mongodb, or leave it out for all services", namespace)

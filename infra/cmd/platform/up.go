@@ -66,7 +66,7 @@ func (p *platform) up(ctx context.Context) error {
 	if err := p.removeReplaced(ctx, stack, before); err != nil {
 		return err
 	}
-	return p.showEntrance(ctx)
+	return p.showSummary(ctx)
 }
 
 // removeReplaced removes what addons have left on the cluster that the stack had before and no longer has.

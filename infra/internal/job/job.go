@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// patienceWithErrors is how many times in a row the Job can't be looked at, once a second, until that is an error.
-const patienceWithErrors = 60
+// maxFailures is how many times in a row asking for the state of the Job, once a second, may fail.
+const maxFailures = 60
 
 // Kubectl runs kubectl with these arguments, and returns what it prints.
 type Kubectl func(ctx context.Context, stdin string, arguments ...string) (string, error)
@@ -20,18 +20,18 @@ type Kubectl func(ctx context.Context, stdin string, arguments ...string) (strin
 type Job struct {
 	Namespace, CronJob, Name string
 
-	// Arguments are those of its container; nil is the CronJob's own.
+	// Arguments replace those of the container; nil keeps the CronJob's.
 	Arguments []string
 
-	// Patience is how long to wait for its end; it goes on after that.
-	Patience time.Duration
+	// Timeout is how long to wait for its end. The Job itself goes on after that.
+	Timeout time.Duration
 }
 
-// Run makes the Job and waits for its end. It returns the Job's log, which may be there with an error too.
+// Run creates the Job and waits for its end. It returns the Job's log, also with an error if there is one.
 func (j Job) Run(ctx context.Context, kubectl Kubectl) (log string, err error) {
 	declared, err := kubectl(ctx, "", "-n", j.Namespace, "create", "job", j.Name, "--from=cronjob/"+j.CronJob, "--dry-run=client", "-o", "json")
 	if err != nil {
-		return "", fmt.Errorf("making a Job of the CronJob %s (make up declares it): %w", j.CronJob, err)
+		return "", fmt.Errorf("creating a Job from the CronJob %s, which make up declares: %w", j.CronJob, err)
 	}
 	if len(j.Arguments) > 0 {
 		if declared, err = withArguments(declared, j.Arguments); err != nil {
@@ -39,20 +39,20 @@ func (j Job) Run(ctx context.Context, kubectl Kubectl) (log string, err error) {
 		}
 	}
 	if _, err := kubectl(ctx, declared, "create", "-f", "-"); err != nil {
-		return "", fmt.Errorf("making the Job %s: %w", j.Name, err)
+		return "", fmt.Errorf("creating the Job %s: %w", j.Name, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, j.Patience)
+	ctx, cancel := context.WithTimeout(ctx, j.Timeout)
 	defer cancel()
-	unanswered := 0
+	failures := 0
 	for {
 		outcome, err := kubectl(ctx, "", "-n", j.Namespace, "get", "job", j.Name, "-o", `jsonpath={range .status.conditions[?(@.status=="True")]}{.type}{"\n"}{end}`)
 		failed := strings.Contains(outcome, "Failed\n")
 		switch {
 		case ctx.Err() != nil:
-			return "", fmt.Errorf("nobody waits for the Job %s any more; it goes on: kubectl -n %s logs -f job/%s", j.Name, j.Namespace, j.Name)
+			return "", fmt.Errorf("no longer waiting for the Job %s, which goes on: kubectl -n %s logs -f job/%s", j.Name, j.Namespace, j.Name)
 		case err != nil:
-			if unanswered++; unanswered == patienceWithErrors {
-				return "", fmt.Errorf("looking at the Job %s: %w", j.Name, err)
+			if failures++; failures == maxFailures {
+				return "", fmt.Errorf("asking for the state of the Job %s: %w", j.Name, err)
 			}
 		case failed || strings.Contains(outcome, "Complete\n"):
 			log, err := kubectl(ctx, "", "-n", j.Namespace, "logs", "-l", "batch.kubernetes.io/job-name="+j.Name, "--tail=-1")
@@ -61,7 +61,7 @@ func (j Job) Run(ctx context.Context, kubectl Kubectl) (log string, err error) {
 			}
 			return log, err
 		default:
-			unanswered = 0
+			failures = 0
 		}
 		select {
 		case <-ctx.Done():
@@ -70,7 +70,7 @@ func (j Job) Run(ctx context.Context, kubectl Kubectl) (log string, err error) {
 	}
 }
 
-// withArguments gives the container of a Job, written as JSON, other arguments.
+// withArguments replaces the arguments of the container of a Job in JSON.
 func withArguments(declared string, arguments []string) (string, error) {
 	var job map[string]any
 	if err := json.Unmarshal([]byte(declared), &job); err != nil {

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// AdminName is the suspended CronJob that an up makes its Jobs from when they are needed: DrainName before brokers go, and
-	// FeaturesName before brokers get an older image.
+	// AdminName is the suspended CronJob from which an up creates Jobs when it needs them: DrainName before brokers are removed,
+	// and FeaturesName before brokers get an older image.
 	AdminName    = "kafka-admin"
 	DrainName    = "kafka-drain"
 	FeaturesName = "kafka-features"
 
-	// FinalizeName is what the names of the Jobs that end an upgrade begin with.
+	// FinalizeName is the prefix of the names of the Jobs that finalize an upgrade.
 	FinalizeName = "kafka-finalize"
 )
 
@@ -31,7 +31,7 @@ const (
 	finalizeCommand = "finalize"
 )
 
-// NewAdmin makes the CronJob. It never starts by itself.
+// NewAdmin declares the CronJob, which is suspended and never starts by itself.
 func NewAdmin(ctx *pulumi.Context, args *TopicsArgs, opts ...pulumi.ResourceOption) (pulumi.Resource, error) {
 	env, err := args.Environment()
 	if err != nil {
@@ -47,7 +47,7 @@ func NewAdmin(ctx *pulumi.Context, args *TopicsArgs, opts ...pulumi.ResourceOpti
 				Metadata: &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(label.Standard(TopicsName, jobComponent))},
 				Spec: &batchv1.JobSpecArgs{
 					BackoffLimit:          pulumi.Int(2),
-					ActiveDeadlineSeconds: pulumi.Int(int(args.Moving.patience().Seconds())),
+					ActiveDeadlineSeconds: pulumi.Int(int(args.Moving.deadline().Seconds())),
 					Template:              args.template(jobComponent, env, FeaturesCommand),
 				},
 			},
@@ -59,16 +59,16 @@ func NewAdmin(ctx *pulumi.Context, args *TopicsArgs, opts ...pulumi.ResourceOpti
 	return job, nil
 }
 
-// Finalize says when the cluster's features are raised to what all brokers support.
+// Finalize says when the cluster's features are finalized at what all brokers support.
 type Finalize struct {
-	// Image is the brokers': another one may support more.
+	// Image is the brokers' image. Another one may support more features.
 	Image string
 
 	// After is how long all brokers must have run it.
 	After time.Duration
 }
 
-// finalize makes the Job that waits and then finalizes. Nobody waits for it.
+// finalize declares the Job that waits and then finalizes the features. The up doesn't wait for it.
 func (t *Topics) finalize(ctx *pulumi.Context, args *TopicsArgs, env []pod.Env, after pulumi.Resource) error {
 	if args.Finalize == nil {
 		return nil

@@ -67,7 +67,7 @@ func (args ClusterArgs) guardEnvironment(p pool) []pod.Env {
 		env = append(env,
 			pod.Value("KAFKA_TLS_CA_FILE", AuthorityFile),
 			pod.Value("KAFKA_TLS_KEY_FILE", certificateFolder+"/"+CombinedKey),
-			pod.Value("LISTENER", fmt.Sprintf("%s:%d", node(p, "$(POD_INDEX)"), p.entrance())),
+			pod.Value("LISTENER", fmt.Sprintf("%s:%d", node(p, "$(POD_INDEX)"), p.mainPort())),
 		)
 	}
 	return env

@@ -89,8 +89,8 @@ func (args ClusterArgs) podSpec(p pool) *corev1.PodSpecArgs {
 			SecurityContext: pod.ContainerSecurity(),
 			VolumeMounts:    mounts,
 			// Open ports, not the command line tools: each of those starts a JVM with the broker's own heap settings.
-			StartupProbe:  probe(p.entrance(), 10, 30),
-			LivenessProbe: probe(p.entrance(), 20, 6),
+			StartupProbe:  probe(p.mainPort(), 10, 30),
+			LivenessProbe: probe(p.mainPort(), 20, 6),
 			// A StatefulSet restarts the next node when this one is ready, and a disruption budget lets the next one go then.
 			ReadinessProbe: guardProbe("/ready", 5, 3),
 			Lifecycle: &corev1.LifecycleArgs{PreStop: &corev1.LifecycleHandlerArgs{

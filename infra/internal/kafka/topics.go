@@ -72,9 +72,9 @@ type Moving struct {
 	Storage resource.Quantity
 }
 
-// patience is the deadline of a Job that may move partitions: ten minutes for everything else, and twice the time it
+// deadline is the deadline of a Job that may move partitions: ten minutes for everything else, and twice the time it
 // takes to move all that the brokers can hold, one partition at a time.
-func (m *Moving) patience() time.Duration {
+func (m *Moving) deadline() time.Duration {
 	const rest = 10 * time.Minute
 	if m == nil {
 		return rest
@@ -101,18 +101,18 @@ func NewTopics(ctx *pulumi.Context, name string, args *TopicsArgs, opts ...pulum
 	}
 	jobName := TopicsName + "-" + digest(args.Image, env)
 	meta := label.Meta(jobName, args.Namespace.Ref, label.Standard(TopicsName, jobComponent))
-	// One that has failed, or was left by a run that was cut off, is made anew: it goes on where that one stopped.
+	// A Job that has failed, or was left by an interrupted run, is replaced by one that continues where it stopped.
 	meta.Annotations = pulumi.StringMap{"pulumi.com/replaceUnready": pulumi.String("true")}
-	patience := args.Moving.patience()
+	deadline := args.Moving.deadline()
 	declared, err := batchv1.NewJob(ctx, TopicsName, &batchv1.JobArgs{
 		Metadata: meta,
 		Spec: &batchv1.JobSpecArgs{
 			BackoffLimit:          pulumi.Int(6),
-			ActiveDeadlineSeconds: pulumi.Int(int(patience.Seconds())),
+			ActiveDeadlineSeconds: pulumi.Int(int(deadline.Seconds())),
 			Template:              args.template(jobComponent, env),
 		},
 	}, slices.Concat([]pulumi.ResourceOption{
-		pulumi.Parent(t), pulumi.Timeouts(&pulumi.CustomTimeouts{Create: (patience + time.Minute).String()}),
+		pulumi.Parent(t), pulumi.Timeouts(&pulumi.CustomTimeouts{Create: (deadline + time.Minute).String()}),
 	}, args.Options)...)
 	if err != nil {
 		return nil, fmt.Errorf("creating job %q: %w", jobName, err)
@@ -128,7 +128,7 @@ const (
 	finalizeComponent = "finalize"
 )
 
-// template is the pod of each of the Jobs. What it runs is told by the arguments; none declares the topics.
+// template is the pod template of the Jobs. The arguments select what it runs; without any it declares the topics.
 func (args TopicsArgs) template(component string, env []pod.Env, arguments ...string) *corev1.PodTemplateSpecArgs {
 	meta := &metav1.ObjectMetaArgs{Labels: pulumi.ToStringMap(label.Standard(TopicsName, component))}
 	if len(args.Secrets) > 0 {
@@ -149,7 +149,7 @@ func (args TopicsArgs) template(component string, env []pod.Env, arguments ...st
 	return &corev1.PodTemplateSpecArgs{
 		Metadata: meta,
 		Spec: &corev1.PodSpecArgs{
-			RestartPolicy:                pulumi.String("Never"), // a pod for each attempt, so that its log stays
+			RestartPolicy:                pulumi.String("Never"), // a pod for each attempt, so that its log is kept
 			EnableServiceLinks:           pulumi.Bool(false),
 			AutomountServiceAccountToken: pulumi.Bool(false),
 			SecurityContext:              pod.Security(args.User),

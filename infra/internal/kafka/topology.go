@@ -5,6 +5,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -91,17 +92,10 @@ type pool struct {
 	idPrefix string
 }
 
-func (p pool) has(role string) bool {
-	for _, r := range p.roles {
-		if r == role {
-			return true
-		}
-	}
-	return false
-}
+func (p pool) has(role string) bool { return slices.Contains(p.roles, role) }
 
-// entrance is the port that a pool's nodes serve others on first of all.
-func (p pool) entrance() int {
+// mainPort is the port that shows whether a node of the pool serves others.
+func (p pool) mainPort() int {
 	if p.has(roleBroker) {
 		return ClientPort
 	}

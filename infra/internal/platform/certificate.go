@@ -15,27 +15,27 @@ import (
 )
 
 const (
-	// nextKey is where the Secret of the nodes' certificate has the next one, until everybody trusts its authority.
+	// nextKey is the key of the next certificate in the Secret, until all nodes and clients trust its authority.
 	nextKey = "next-tls-combined.pem"
 
-	// startedName is the ConfigMap that says which certificate everybody was started with last, by its checksum. It is
-	// written at the end of an up, after all pods.
+	// startedName is the ConfigMap with the checksum of the certificate that all nodes and clients were last started with. It
+	// is written at the end of an up, after all pods are ready.
 	startedName = "kafka-certificate-started"
 	startedKey  = "checksum"
 
-	// RenewalOutput is the stack's output with the step that a renewal under way has made.
+	// RenewalOutput is the stack's output with the last step of a renewal that is not complete.
 	RenewalOutput = "kafkaCertificateStep"
 )
 
-// storedCertificate is what the cluster has of a generated certificate: the data of its Secret, in base64, and the
-// checksum of those data that everybody was started with. The zero value is of a cluster without one.
+// storedCertificate is a generated certificate in the cluster: the data of its Secret, in base64, and the checksum of the data
+// that all nodes and clients were last started with. The zero value is for a cluster without one.
 type storedCertificate struct {
 	data    map[string]string
 	started string
 }
 
-// certificate returns what the Secret of the nodes' certificate shall hold: what the stack sets; or what was generated
-// once, which is renewed step by step before its end.
+// certificate returns the content of the Secret of the nodes' certificate: what the stack sets, or a certificate that is
+// generated once and renewed, step by step, before it expires.
 func (p platform) certificate(ctx *pulumi.Context) (map[string]secret.Value, secret.Renewal, error) {
 	given := func(text string) secret.Value { return secret.Given(pulumi.String(text)) }
 	if p.secrets.KafkaCertificate != "" {
@@ -63,15 +63,15 @@ func (p platform) certificate(ctx *pulumi.Context) (map[string]secret.Value, sec
 	return values, renewal, nil
 }
 
-// renew returns the step that a generated certificate makes in this up, which is none most of the time. A preview without
-// a cluster goes on and says what it could not check.
+// renew returns the step of the renewal to make in this up, which is usually none. A preview without a cluster continues and
+// says what it could not check.
 func (p platform) renew(ctx *pulumi.Context, issue func() (secret.Pair, error)) (secret.Renewal, error) {
 	stored, err := p.host.kafkaCertificate(p.config.Cluster.Context)
 	if err != nil && ctx.DryRun() {
 		return secret.Renewal{}, ctx.Log.Warn(fmt.Sprintf("No cluster answers, so this preview can't tell whether Kafka's certificate would be renewed: %v", err), nil)
 	}
 	if err != nil {
-		return secret.Renewal{}, fmt.Errorf("looking whether Kafka's certificate has to be renewed: %w", err)
+		return secret.Renewal{}, fmt.Errorf("checking whether Kafka's certificate must be renewed: %w", err)
 	}
 	if len(stored.data) == 0 {
 		return secret.Renewal{}, nil // this is the first up
@@ -86,7 +86,7 @@ func (p platform) renew(ctx *pulumi.Context, issue func() (secret.Pair, error)) 
 	}
 	renewal, err := secret.Renew(has, stored.started == secret.ChecksumOf(stored.data), time.Now(), issue)
 	if err != nil {
-		return secret.Renewal{}, fmt.Errorf("looking whether the certificate in the Secret %s has to be renewed: %w; to replace it, set kafkaCertificate and kafkaAuthority", kafka.CertificateSecret, err)
+		return secret.Renewal{}, fmt.Errorf("checking whether the certificate in the Secret %s must be renewed: %w; to replace it, set kafkaCertificate and kafkaAuthority", kafka.CertificateSecret, err)
 	}
 	if renewal.Step == 0 {
 		return renewal, nil
@@ -96,18 +96,18 @@ func (p platform) renew(ctx *pulumi.Context, issue func() (secret.Pair, error)) 
 
 func renewalText(r secret.Renewal) string {
 	what := map[int]string{
-		1: "everybody is told to trust the authority of the next one, too",
-		2: "the nodes show the next one",
-		3: "nobody trusts the authority of the former one any more",
+		1: "all nodes and clients will also trust the authority of the next one",
+		2: "the nodes will use the next one",
+		3: "the authority of the former one will no longer be trusted",
 	}[r.Step]
-	text := fmt.Sprintf("Kafka's certificate is being renewed, step %d of %d: %s. All nodes of Kafka and all services are started anew, one after the other.", r.Step, secret.RenewalSteps, what)
+	text := fmt.Sprintf("Kafka's certificate is being renewed, step %d of %d: %s. All nodes of Kafka and all services are restarted, one after the other.", r.Step, secret.RenewalSteps, what)
 	if r.UnderWay() {
 		text += " The next up makes the next step; make up goes on by itself."
 	}
 	return text
 }
 
-// warnOfEnd says when a given certificate has to be replaced, which nobody does by itself.
+// warnOfEnd warns before a certificate that the stack sets expires, since that one isn't renewed automatically.
 func (p platform) warnOfEnd(ctx *pulumi.Context, now time.Time) error {
 	end, err := secret.End(p.secrets.KafkaCertificate)
 	if err != nil {
@@ -116,11 +116,11 @@ func (p platform) warnOfEnd(ctx *pulumi.Context, now time.Time) error {
 	if now.Before(end.Add(-secret.RenewBefore)) {
 		return nil
 	}
-	return ctx.Log.Warn(fmt.Sprintf("The certificate in kafkaCertificate ends on %s: set a new one of the same authority before (docs/operations.md).", end.UTC().Format(time.DateOnly)), nil)
+	return ctx.Log.Warn(fmt.Sprintf("The certificate in kafkaCertificate expires on %s: set a new one of the same authority before that (docs/operations.md).", end.UTC().Format(time.DateOnly)), nil)
 }
 
-// noteStarted writes down which certificate everybody was started with, after all that were.
-func (p platform) noteStarted(ctx *pulumi.Context, credentials kafkaCredentials, namespace pulumi.StringInput, everybody []pulumi.Resource, opts ...pulumi.ResourceOption) error {
+// noteStarted records which certificate all nodes and clients were started with. It depends on all of them.
+func (p platform) noteStarted(ctx *pulumi.Context, credentials kafkaCredentials, namespace pulumi.StringInput, workloads []pulumi.Resource, opts ...pulumi.ResourceOption) error {
 	if credentials.certificate == nil || p.secrets.KafkaCertificate != "" {
 		return nil
 	}
@@ -130,9 +130,9 @@ func (p platform) noteStarted(ctx *pulumi.Context, credentials kafkaCredentials,
 	_, err := corev1.NewConfigMap(ctx, startedName, &corev1.ConfigMapArgs{
 		Metadata: label.Meta(startedName, namespace, label.Standard(startedName, "credentials")),
 		Data:     pulumi.StringMap{startedKey: secret.Checksum(credentials.certificate)},
-	}, append(opts, pulumi.DependsOn(everybody))...)
+	}, append(opts, pulumi.DependsOn(workloads))...)
 	if err != nil {
-		return fmt.Errorf("writing down who was started with the certificate: %w", err)
+		return fmt.Errorf("recording the certificate that was rolled out: %w", err)
 	}
 	return nil
 }

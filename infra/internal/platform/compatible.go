@@ -12,7 +12,7 @@ import (
 	"shopstream/infra/internal/refuse"
 )
 
-// checkCompatible refuses another major version of MongoDB that can't open the data. A preview without a cluster goes on
+// checkCompatible refuses another major version of MongoDB if that can't open the data. A preview without a cluster continues
 // and says what it could not check.
 func (p platform) checkCompatible(ctx *pulumi.Context, before, now refuse.Settings) error {
 	if !refuse.NeedsCompatibility(before, now) {
@@ -20,16 +20,15 @@ func (p platform) checkCompatible(ctx *pulumi.Context, before, now refuse.Settin
 	}
 	version, err := p.host.compatibility(p.config.Cluster.Context)
 	if err != nil && ctx.DryRun() {
-		return ctx.Log.Warn(fmt.Sprintf("The database doesn't answer, so this preview can't tell whether %s opens its data: %v", now.Mongo.Image, err), nil)
+		return ctx.Log.Warn(fmt.Sprintf("The database doesn't answer, so this preview can't tell whether %s can open its data: %v", now.Mongo.Image, err), nil)
 	}
 	if err != nil {
-		return fmt.Errorf("looking whether %s opens the data: %w", now.Mongo.Image, err)
+		return fmt.Errorf("checking whether %s can open the data: %w", now.Mongo.Image, err)
 	}
 	return refuse.Compatibility(before, now, version)
 }
 
-// kubectlCompatibility asks the first member of the database in that kubeconfig context for its
-// featureCompatibilityVersion.
+// kubectlCompatibility asks the first member of the database for its featureCompatibilityVersion.
 func kubectlCompatibility(kubeContext string) (string, error) {
 	const ask = `HOME=/tmp exec mongosh --quiet --norc -u "$MONGO_INITDB_ROOT_USERNAME" -p "$MONGO_INITDB_ROOT_PASSWORD" --authenticationDatabase admin ` +
 		`--eval 'print(db.adminCommand({getParameter: 1, featureCompatibilityVersion: 1}).featureCompatibilityVersion.version)'`

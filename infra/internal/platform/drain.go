@@ -14,12 +14,12 @@ import (
 	"shopstream/infra/internal/plan"
 )
 
-// drainPatience is longer than a drain takes: its Job has a time limit that follows from how much there is to move.
-const drainPatience = 400 * 24 * time.Hour
+// drainTimeout is longer than a drain takes. Its Job has a deadline that depends on how much there is to move.
+const drainTimeout = 400 * 24 * time.Hour
 
-// drainFirst returns the options of the brokers' StatefulSet that have brokers emptied before there are fewer of them.
-// Without a hook there is nothing to change. What the hook compares is the StatefulSet itself and not the settings of the
-// last up, which are written down before anything is done: so an up that was cut off in between goes on with the drain.
+// drainFirst returns the options of the brokers' StatefulSet with which brokers are drained before they are removed. Its hook
+// compares the StatefulSet and not the recorded settings, which are written before anything else: so the up after an
+// interrupted one continues the drain.
 func (p platform) drainFirst(ctx *pulumi.Context, admin pulumi.Resource) ([]pulumi.ResourceOption, error) {
 	opts := []pulumi.ResourceOption{pulumi.DependsOn([]pulumi.Resource{admin})}
 	if p.host.hook == nil {
@@ -39,7 +39,7 @@ func (p platform) drainFirst(ctx *pulumi.Context, admin pulumi.Resource) ([]pulu
 	return append(opts, pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeUpdate: []*pulumi.ResourceHook{hook}})), nil
 }
 
-// replicas is how many pods a StatefulSet is declared to have.
+// replicas returns the declared number of pods of a StatefulSet.
 func replicas(set resource.PropertyMap) (count int, known bool) {
 	spec := set["spec"]
 	if !spec.IsObject() || !spec.ObjectValue()["replicas"].IsNumber() {
@@ -60,10 +60,10 @@ func (p platform) drain(ctx *pulumi.Context, was, is int) error {
 		return fmt.Errorf("logging: %w", err)
 	}
 	log, err := p.host.run(p.config.Cluster.Context, job.Job{
-		Namespace: plan.AppNamespace, CronJob: kafka.AdminName, Name: kafka.DrainName, Arguments: []string{kafka.DrainCommand}, Patience: drainPatience,
+		Namespace: plan.AppNamespace, CronJob: kafka.AdminName, Name: kafka.DrainName, Arguments: []string{kafka.DrainCommand}, Timeout: drainTimeout,
 	})
 	if err != nil {
-		return fmt.Errorf("no broker was removed, since %s could not be emptied; the next up goes on with it: %w\n%s", going, err, lastLines(log, 5))
+		return fmt.Errorf("no broker was removed, since %s could not be drained; the next up continues: %w\n%s", going, err, lastLines(log, 5))
 	}
 	return nil
 }
@@ -73,11 +73,11 @@ func lastLines(text string, count int) string {
 	return strings.Join(lines[max(len(lines)-count, 0):], "\n")
 }
 
-// kubectlRun runs a CronJob once, in place of the Job of that name that an earlier run has left.
+// kubectlRun runs a CronJob once. A Job of that name from an earlier run is deleted first.
 func kubectlRun(kubeContext string, run job.Job) (string, error) {
 	ctx := context.Background()
 	if _, err := kubectl(ctx, kubeContext, "", "-n", run.Namespace, "delete", "job", run.Name, "--ignore-not-found"); err != nil {
-		return "", fmt.Errorf("removing the Job %s of an earlier run: %w", run.Name, err)
+		return "", fmt.Errorf("deleting the Job %s of an earlier run: %w", run.Name, err)
 	}
 	return run.Run(ctx, func(ctx context.Context, stdin string, arguments ...string) (string, error) {
 		return kubectl(ctx, kubeContext, stdin, arguments...)

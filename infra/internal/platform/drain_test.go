@@ -46,7 +46,7 @@ func hooksOn(t *testing.T, c *runner, preview bool) hooks {
 	return registered
 }
 
-func TestBrokersAreEmptiedBeforeThereAreFewer(t *testing.T) {
+func TestBrokersAreDrainedBeforeTheyAreRemoved(t *testing.T) {
 	for name, test := range map[string]struct {
 		was, is resource.PropertyMap
 		preview bool
@@ -59,9 +59,9 @@ func TestBrokersAreEmptiedBeforeThereAreFewer(t *testing.T) {
 		"more":                {was: set(3), is: set(5)},
 		"as many":             {was: set(3), is: set(3)},
 		"nobody knows":        {was: set(3), is: resource.PropertyMap{}},
-		"they can't be emptied": {
+		"they can't be drained": {
 			was: set(4), is: set(3), runner: runner{log: "one\ntwo\nbroker 1 is down\n", err: errors.New("the Job kafka-drain has failed")}, runs: 1,
-			want: "no broker was removed, since broker 3 could not be emptied; the next up goes on with it: the Job kafka-drain has failed\none\ntwo\nbroker 1 is down",
+			want: "no broker was removed, since broker 3 could not be drained; the next up continues: the Job kafka-drain has failed\none\ntwo\nbroker 1 is down",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

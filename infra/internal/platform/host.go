@@ -58,16 +58,17 @@ type Host struct {
 	// run runs a CronJob of the cluster in that kubeconfig context once, and returns its log.
 	run func(kubeContext string, run job.Job) (string, error)
 
-	// hook has pulumi call a function before it changes a resource, also in a preview; nil where nothing is ever changed.
+	// hook registers a function that pulumi calls before it changes a resource, also in a preview. It is nil for a program that
+	// changes nothing.
 	hook func(ctx *pulumi.Context, name string, call pulumi.ResourceHookFunction) (*pulumi.ResourceHook, error)
 
-	// kafkaCertificate reads what the cluster in that kubeconfig context has of a generated certificate.
+	// kafkaCertificate reads the generated certificate from the cluster in that kubeconfig context.
 	kafkaCertificate func(kubeContext string) (storedCertificate, error)
 
 	// random is where generated secrets come from.
 	random io.Reader
 
-	// issue makes a key and a certificate for these host names, and the authority that signs it.
+	// issue generates a key and a certificate for these host names, and the authority that signs it.
 	issue func(hosts []string) (secret.Pair, error)
 }
 
@@ -97,7 +98,7 @@ func ThisMachine() Host {
 	}
 }
 
-// zeros is a source of randomness that always says the same, for secrets that nobody gets to see.
+// zeros is a deterministic source of randomness, for secrets that are never used.
 type zeros struct{}
 
 // Read implements io.Reader.
@@ -141,7 +142,8 @@ func kubectlUnlocker(kubeContext string) addon.Unlock {
 var errNotAsked = errors.New("manifests need no images")
 
 // ForManifests is the host of a program that only shows what it would declare: it reads the services' sources to name
-// the images, and needs neither Docker nor a cluster nor the charts. It makes no secrets, so that two runs say the same.
+// the images, and needs neither Docker nor a cluster nor the charts. Its secrets are not random, so that two runs declare the
+// same.
 func ForManifests() Host {
 	h := ThisMachine()
 	h.services = func(root string) fs.FS { return os.DirFS(filepath.Join(root, "services")) }

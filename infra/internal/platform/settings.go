@@ -76,16 +76,16 @@ func (p platform) refuseChanges(ctx *pulumi.Context, old, new resource.PropertyM
 	return nil
 }
 
-// checkFeatures refuses an older Kafka that would not start. Only an up asks the brokers, by a Job.
+// checkFeatures refuses an older Kafka that would not start. Only an up asks the brokers, with a Job.
 func (p platform) checkFeatures(ctx *pulumi.Context, was, is refuse.Settings) error {
 	if !refuse.OlderKafka(was, is, p.config.Accept) {
 		return nil
 	}
 	if ctx.DryRun() {
-		return ctx.Log.Warn("This preview can't tell whether the older Kafka would start: an up looks first to what the cluster's features are finalized.", nil)
+		return ctx.Log.Warn("This preview can't tell whether the older Kafka would start: an up checks the cluster's finalized features first.", nil)
 	}
 	features, err := p.host.run(p.config.Cluster.Context, job.Job{
-		Namespace: plan.AppNamespace, CronJob: kafka.AdminName, Name: kafka.FeaturesName, Arguments: []string{kafka.FeaturesCommand}, Patience: 5 * time.Minute,
+		Namespace: plan.AppNamespace, CronJob: kafka.AdminName, Name: kafka.FeaturesName, Arguments: []string{kafka.FeaturesCommand}, Timeout: 5 * time.Minute,
 	})
 	if err != nil {
 		return refuse.Unknown(was, is, err)

@@ -127,8 +127,8 @@ func TestAnOlderKafkaThatCannotStartIsRefused(t *testing.T) {
 		"an older one, not finalized":    {"apache/kafka:4.3.1", "mirror:5000/kafka:4.2.0@sha256:00", level29 + "\n", true, nil},
 		"an older one, finalized":        {"apache/kafka:4.3.1", "apache/kafka:4.1.2", "a line before it\n" + level29, true, []string{"4.3.1 → apache/kafka:4.1.2", "finalized at 29", "no more than 27"}},
 		"of the same release":            {"apache/kafka:4.2.1", "apache/kafka:4.2.0", level29, true, nil},
-		"of a release that is not known": {"apache/kafka:4.3.1", "apache/kafka:3.9.0", level29, true, []string{"not known here", `add "kafka.image" to accept`}},
-		"nothing was found out":          {"apache/kafka:4.3.1", "apache/kafka:4.2.0", "boom", true, []string{"could not be found out", `add "kafka.image" to accept`}},
+		"of a release that is not known": {"apache/kafka:4.3.1", "apache/kafka:3.9.0", level29, true, []string{"unknown to this program", `add "kafka.image" to accept`}},
+		"nothing was found out":          {"apache/kafka:4.3.1", "apache/kafka:4.2.0", "boom", true, []string{"could not be determined", `add "kafka.image" to accept`}},
 		"a newer one":                    {"apache/kafka:4.1.0", "apache/kafka:4.3.1", "", false, nil},
 		"of no number":                   {"apache/kafka:4.1.0", "kafka:ours", "", false, nil},
 	} {

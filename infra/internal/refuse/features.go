@@ -10,19 +10,19 @@ import (
 // kafkaImage is the key of the brokers' image.
 const kafkaImage = "kafka.image"
 
-// OlderKafka reports whether the brokers get an older Kafka, and nobody has said yes to it whatever their features are.
+// OlderKafka reports whether the brokers get an older Kafka, unless that is accepted.
 func OlderKafka(before, now Settings, accepted []string) bool {
 	return older(now.Kafka.Image, before.Kafka.Image) && !slices.Contains(accepted, kafkaImage)
 }
 
-// metadataLevels returns the highest level of metadata.version that a release of Kafka supports, as its class
-// MetadataVersion has it.
+// metadataLevels returns the highest level of metadata.version that each release of Kafka supports, from its class
+// MetadataVersion.
 func metadataLevels() map[string]int {
 	return map[string]int{"4.0": 25, "4.1": 27, "4.2": 29, "4.3": 30, "4.4": 33}
 }
 
-// Unstartable returns an error where an older Kafka would not start on a cluster whose features are finalized so far:
-// the log of `topics features`.
+// Unstartable returns an error if an older Kafka would not start on a cluster with these finalized features, which are the log
+// of `topics features`.
 func Unstartable(before, now Settings, features string) error {
 	change := refusal{key: kafkaImage, was: before.Kafka.Image, is: now.Kafka.Image}
 	lines := strings.Split(strings.TrimSpace(features), "\n")
@@ -36,7 +36,7 @@ func Unstartable(before, now Settings, features string) error {
 	const feature = "metadata.version"
 	switch level := finalized[feature]; {
 	case !known:
-		return Unknown(before, now, fmt.Errorf("the cluster's %s is finalized at %d, and what Kafka %s supports is not known here", feature, level, release))
+		return Unknown(before, now, fmt.Errorf("the cluster's %s is finalized at %d, and the level that Kafka %s supports is unknown to this program", feature, level, release))
 	case level > supported:
 		change.why = fmt.Sprintf("the cluster's %s is finalized at %d, and Kafka %s supports no more than %d, so it would not start", feature, level, release, supported)
 		change.instead = "keep the release that it was finalized by, or a newer one"
@@ -45,12 +45,12 @@ func Unstartable(before, now Settings, features string) error {
 	return nil
 }
 
-// Unknown is the refusal of an older Kafka where it could not be found out what the cluster's features are.
+// Unknown is the refusal of an older Kafka if the cluster's features could not be determined.
 func Unknown(before, now Settings, err error) error {
 	return fmt.Errorf("%w (%w)", refusal{
 		key: kafkaImage, was: before.Kafka.Image, is: now.Kafka.Image,
-		why:     "an older Kafka doesn't start on a cluster whose features are finalized to a newer one, and what they are could not be found out",
-		instead: "see that kafka-features.sh describe (FinalizedVersionLevel of metadata.version) names nothing newer than it",
+		why:     "an older Kafka doesn't start on a cluster whose features are finalized for a newer one, and they could not be determined",
+		instead: "check with kafka-features.sh describe that the FinalizedVersionLevel of metadata.version is not newer",
 		accept:  true,
 	}, err)
 }

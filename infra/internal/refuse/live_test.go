@@ -17,7 +17,7 @@ func TestTheDataDecideWhichMongoDBCanOpenThem(t *testing.T) {
 		"up, of the one before that":        {"7.0.4", "8.0.1", "6.0", `setFeatureCompatibilityVersion: "7.0"`},
 		"down, of the older version":        {"8.0.1", "7.0.4", "7.0", ""},
 		"down, of the newer one":            {"8.0.1", "7.0.4", "8.0", `setFeatureCompatibilityVersion: "7.0"`},
-		"an answer that is none":            {"7.0.4", "8.0.1", "", "which is no version"},
+		"an answer that is none":            {"7.0.4", "8.0.1", "", "which is not a version"},
 		"within a major nobody need ask":    {"8.0.1", "8.0.4", "", ""},
 		"nor of images without a version":   {"8.0.1", "ours", "", ""},
 		"nor of a database that others run": {"external", "8.0.4", "", ""},

@@ -17,8 +17,8 @@ import (
 // Trigger is what a ScaledObject scales on, in KEDA's format.
 type Trigger map[string]any
 
-// CPUOfLimit scales on the usage of the CPU limit, in percent. Together with lag and arrivals, it adds a pod if one is slower than
-// configured. Usage of the request would add pods long before they are fully used.
+// CPUOfLimit scales on the usage of the CPU limit, in percent. Beside lag and arrivals, it adds pods if they are slower than
+// configured. Usage of the CPU request would add pods long before they are fully used.
 func CPUOfLimit(percent int, limit resource.Quantity) Trigger {
 	return Trigger{
 		"type":       "cpu",
@@ -30,8 +30,8 @@ func CPUOfLimit(percent int, limit resource.Quantity) Trigger {
 // Arrivals scales on the records per second that are added to a topic, which the pods that read it count, each for its
 // partitions.
 //
-// It keeps the pods that a steady load needs: lag is gone once there are enough of them, and would have them removed until it
-// is back. CPU would not keep them: a pod waits for its database most of the time, and uses less CPU per record the more it has to do.
+// It keeps the pods that a steady load needs. Lag alone would not: once there are enough pods it is gone, so they would be
+// removed until it is back. Neither would CPU: a pod mostly waits for its database, and uses less CPU per record under load.
 type Arrivals struct {
 	Service, Namespace string
 	Port               int
@@ -47,7 +47,7 @@ func (a Arrivals) Trigger() Trigger {
 		"type":             "metrics-api",
 		"useCachedMetrics": true, // asked for every pollingInterval, like lag
 		"metadata": map[string]any{
-			"url":           fmt.Sprintf("http://%s.%s.svc:%d/metrics", a.Service, a.Namespace, a.Port), // KEDA takes the name apart
+			"url":           fmt.Sprintf("http://%s.%s.svc:%d/metrics", a.Service, a.Namespace, a.Port), // KEDA parses the service and the namespace from it
 			"format":        "prometheus",
 			"valueLocation": fmt.Sprintf("kafka_consumer_arrivals_per_second{topic=%q}", a.Topic),
 			"targetValue":   strconv.Itoa(a.PerPod),
@@ -96,10 +96,9 @@ func (l Lag) Trigger() Trigger {
 			"offsetResetPolicy": "earliest",
 			// The lag of a partition whose consumer is stuck on a record keeps growing, and more pods would not help.
 			"excludePersistentLag": "true",
-			// Left at their defaults: activationLagThreshold decides between no pod and one, and here is always one.
-			// limitToPartitionsWithLag would hold a group back in which one member owns all partitions that lag.
-			// ensureEvenDistributionOfPartitions asks for one number of pods, and CPU for one less: with 6 partitions, 6 and 4,
-			// in turns.
+			// Left at their defaults: activationLagThreshold decides between no pod and one, and there is always one.
+			// limitToPartitionsWithLag would limit a group in which one member owns all partitions with lag.
+			// ensureEvenDistributionOfPartitions would flap: with 6 partitions it requires 6 pods where CPU requires 4.
 			// The default is a protocol that Kafka 4 no longer speaks.
 			"version": "3.0.0",
 		},

@@ -14,9 +14,9 @@ import (
 // RenewBefore is how long before its end a generated certificate is renewed.
 const RenewBefore = 90 * 24 * time.Hour
 
-// RenewalSteps is how many ups a renewal takes. Between two steps everybody is started anew, one after the other, and in
-// each step all understand those of the step before: first all trust the next authority too, then the nodes show the next
-// certificate, and then nobody trusts the former authority any more.
+// RenewalSteps is how many ups a renewal takes. In each step all nodes and clients are restarted, one after the other, and can
+// connect to those that are still in the step before: in the first step they also trust the next authority, in the second
+// the nodes use the next certificate, and in the third the former authority is no longer trusted.
 const RenewalSteps = 3
 
 // Pair is a node's key and certificate, and the authorities that are trusted.
@@ -24,27 +24,27 @@ type Pair struct {
 	// Combined is the key followed by the certificate; both are PEM.
 	Combined string
 
-	// Authority is the certificates that clients verify it with, one after the other in PEM.
+	// Authority contains the certificates that clients verify it with, in PEM.
 	Authority string
 }
 
-// Renewal is a generated certificate, and its successor while that takes its place.
+// Renewal is a generated certificate, and its successor during a renewal.
 type Renewal struct {
 	Pair
 
-	// Next is the key and the certificate that replace Combined in the second step. It is empty before the first one.
+	// Next is the key and certificate that will replace Combined in the second step. It is set by the first step only.
 	Next string
 
-	// Step is the step that these values are the outcome of, from 1 to RenewalSteps; 0 is none.
+	// Step is the step that leads to these values, from 1 to RenewalSteps; 0 if no renewal is in progress.
 	Step int
 }
 
-// UnderWay reports whether there is a further step.
+// UnderWay reports whether there are further steps.
 func (r Renewal) UnderWay() bool { return r.Step > 0 && r.Step < RenewalSteps }
 
-// Renew returns what a generated certificate has to become in this up. started says that everybody was started with what
-// there is now, without which no further step is made: whoever is still in the step before would understand nobody in the
-// one after. issue makes a successor.
+// Renew returns what a generated certificate is to become in this up. started says whether all nodes and clients were started
+// with the present values. If they were not, no further step is made, since those that are two steps behind could not
+// connect any more. issue generates a successor.
 func Renew(has Renewal, started bool, now time.Time, issue func() (Pair, error)) (Renewal, error) {
 	leaf, err := certificateOf(has.Combined)
 	if err != nil {
@@ -56,13 +56,13 @@ func Renew(has Renewal, started bool, now time.Time, issue func() (Pair, error))
 	}
 	signers := slices.DeleteFunc(slices.Clone(authorities), func(a *x509.Certificate) bool { return leaf.CheckSignatureFrom(a) != nil })
 	switch {
-	case has.Next != "": // the first step is made
+	case has.Next != "": // the first step was made
 		if !started {
 			has.Step = 1
 			return has, nil
 		}
 		return Renewal{Pair: Pair{Combined: has.Next, Authority: has.Authority}, Step: 2}, nil
-	case len(signers) > 0 && len(signers) < len(authorities): // so is the second
+	case len(signers) > 0 && len(signers) < len(authorities): // the second step was made
 		if !started {
 			has.Step = 2
 			return has, nil
@@ -81,7 +81,7 @@ func Renew(has Renewal, started bool, now time.Time, issue func() (Pair, error))
 	return has, nil
 }
 
-// End is when a key and certificate of this form end.
+// End returns when the certificate expires.
 func End(combined string) (time.Time, error) {
 	leaf, err := certificateOf(combined)
 	if err != nil {
@@ -121,7 +121,7 @@ func encodeAll(certificates []*x509.Certificate) string {
 	return text.String()
 }
 
-// soonest is when the first of them ends.
+// soonest returns when the first of them expires.
 func soonest(leaf *x509.Certificate, authorities []*x509.Certificate) time.Time {
 	end := leaf.NotAfter
 	for _, authority := range authorities {
