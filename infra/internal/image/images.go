@@ -243,5 +243,3 @@ func imagesOf(workload resource.PropertyMap) []string {
 	}
 	return images
 }
-
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -9,6 +9,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -123,7 +124,7 @@ func digest(services fs.FS, files []string, arguments map[string]string) (string
 		fmt.Fprintf(sum, "%s %d\n", name, len(content))
 		sum.Write(content)
 	}
-	for _, name := range sortedKeys(arguments) {
+	for _, name := range slices.Sorted(maps.Keys(arguments)) {
 		fmt.Fprintf(sum, "%s=%s\n", name, arguments[name])
 	}
 	return hex.EncodeToString(sum.Sum(nil))[:16], nil
