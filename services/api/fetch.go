@@ -251,6 +251,7 @@ func (r *reader) restart(ctx context.Context, topic string, s *reading) error {
 func (r *reader) records(ctx context.Context, s *reading, batch kafkax.Batch, each func(record) error) error {
 	records := batch.Records(kafkax.Limits{Record: r.largest, Batch: inflated})
 	defer records.Close()
+	records.From(s.at)
 	for ctx.Err() == nil {
 		m, err := records.Next()
 		var u *kafkax.Unreadable
@@ -266,9 +267,6 @@ func (r *reader) records(ctx context.Context, s *reading, batch kafkax.Batch, ea
 		offset := int64(m.TopicPartition.Offset)
 		if offset >= s.end {
 			return nil
-		}
-		if offset < s.at {
-			continue
 		}
 		found := newRecord(m)
 		if found.becomes() > int64(r.largest) {

@@ -208,6 +208,85 @@ func TestAWideZstdWindowIsRead(t *testing.T) {
 	}
 }
 
+func TestABatchIsReadFromAnOffset(t *testing.T) {
+	for name, codec := range codecs() {
+		var all [][]byte
+		for i := range 1000 {
+			all = append(all, fmt.Appendf(nil, "value %d", i))
+		}
+		raw := brokertest.Batch{Codec: codec, Records: brokertest.Values(all...)}.Bytes(t)
+		binary.BigEndian.PutUint64(raw, 5000) // as the broker does
+		b, _, err := kafkax.NextBatch("t", 3, raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct{ from, first, count int64 }{{0, 5000, 1000}, {5000, 5000, 1000}, {5998, 5998, 2}, {6000, 0, 0}} {
+			records := b.Records(limits)
+			records.From(test.from)
+			var values []string
+			for {
+				m, err := records.Next()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				values = append(values, fmt.Sprintf("%d:%s", m.TopicPartition.Offset, m.Value))
+			}
+			if int64(len(values)) != test.count || test.count > 0 && values[0] != fmt.Sprintf("%d:value %d", test.first, test.first-5000) {
+				t.Errorf("%s, from %d: %d records, %.1q…", name, test.from, len(values), values)
+			}
+		}
+	}
+}
+
+// A reading from an offset finds what one of the whole batch finds there, and may find more: that
+// one gives up at an earlier record that is malformed.
+func FuzzBatchesFromAnOffset(f *testing.F) {
+	for _, codec := range codecs() {
+		f.Add(brokertest.Batch{Codec: codec, Records: brokertest.Values([]byte("a"), []byte("b"), []byte("c"))}.Bytes(f), int64(1))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, from int64) {
+		if len(raw) > 61 {
+			brokertest.Seal(raw)
+		}
+		b, _, err := kafkax.NextBatch("t", 0, raw)
+		if err != nil {
+			return
+		}
+		read := func(from int64) map[int64]string {
+			records := b.Records(kafkax.Limits{Record: 1 << 16, Batch: 1 << 20})
+			records.From(from)
+			found := map[int64]string{}
+			for {
+				m, err := records.Next()
+				var u *kafkax.Unreadable
+				switch {
+				case errors.Is(err, io.EOF):
+					return found
+				case errors.As(err, &u):
+				case err != nil:
+					t.Fatal(err)
+				default:
+					found[int64(m.TopicPartition.Offset)] = fmt.Sprintf("%q %q %v %v", m.Key, m.Value, m.Headers, m.Timestamp)
+				}
+			}
+		}
+		part := read(b.First + from)
+		for at, want := range read(b.First) {
+			if got := part[at]; at >= b.First+from && got != want {
+				t.Errorf("offset %d is %q, in the whole batch %q", at, got, want)
+			}
+		}
+		for at := range part {
+			if at < b.First+from {
+				t.Errorf("offset %d comes from %d on", at, b.First+from)
+			}
+		}
+	})
+}
+
 func FuzzBatches(f *testing.F) {
 	for _, codec := range codecs() {
 		f.Add(brokertest.Batch{Codec: codec, Records: brokertest.Values([]byte("a"), []byte("b"))}.Bytes(f))

@@ -45,6 +45,7 @@ type Records struct {
 	block  int64 // bytes acquired of limits.Blocks
 	left   int32 // records
 	next   int64 // the lowest offset that the next one can have
+	from   int64 // earlier records are passed over
 	ended  bool
 }
 
@@ -52,6 +53,10 @@ type Records struct {
 func (b Batch) Records(limits Limits) *Records {
 	return &Records{batch: b, limits: limits, left: b.header.NumRecords, next: b.First}
 }
+
+// From passes over the records before an offset: of a batch that is read for its last
+// records, the others needn't be kept in memory, nor be well-formed.
+func (r *Records) From(offset int64) { r.from = offset }
 
 // Close frees the resources of the reading.
 func (r *Records) Close() {
@@ -70,31 +75,44 @@ func (r *Records) Close() {
 // records, after which reading continues. While there is no room in Limits.Blocks, it
 // returns errBusy.
 func (r *Records) Next() (*kafka.Message, error) {
-	if r.ended || r.left == 0 || r.next > r.batch.Last {
-		r.Close()
-		return nil, io.EOF
-	}
-	if r.in == nil {
-		if !r.acquire() {
-			return nil, errBusy
+	for !r.ended && r.left > 0 && r.next <= r.batch.Last {
+		if r.in == nil {
+			if !r.acquire() {
+				return nil, errBusy
+			}
+			source, err := r.inflate()
+			if err != nil {
+				return nil, r.end(err)
+			}
+			r.raw = &io.LimitedReader{R: source, N: r.limits.Batch}
+			r.in = bufio.NewReaderSize(r.raw, 16<<10)
 		}
-		source, err := r.inflate()
-		if err != nil {
+		r.left--
+		length, err := binary.ReadVarint(r.in)
+		switch {
+		case err != nil:
 			return nil, r.end(err)
+		case length < 0:
+			return nil, r.end(fmt.Errorf("%w: a record of %d bytes", errFormat, length))
+		case length > int64(r.limits.Record):
+			return nil, r.passOver(length)
 		}
-		r.raw = &io.LimitedReader{R: source, N: r.limits.Batch}
-		r.in = bufio.NewReaderSize(r.raw, 16<<10)
+		if r.next < r.from {
+			switch earlier, err := r.discard(length); {
+			case err != nil:
+				return nil, r.end(err)
+			case earlier:
+				continue
+			}
+		}
+		return r.read(length)
 	}
-	r.left--
-	length, err := binary.ReadVarint(r.in)
-	switch {
-	case err != nil:
-		return nil, r.end(err)
-	case length < 0:
-		return nil, r.end(fmt.Errorf("%w: a record of %d bytes", errFormat, length))
-	case length > int64(r.limits.Record):
-		return nil, r.passOver(length)
-	}
+	r.Close()
+	return nil, io.EOF
+}
+
+// read reads a record of a length.
+func (r *Records) read(length int64) (*kafka.Message, error) {
 	data := make([]byte, length)
 	if _, err := io.ReadFull(r.in, data); err != nil {
 		return nil, r.end(err)
@@ -181,6 +199,29 @@ func (r *Records) passOver(length int64) error {
 	}
 	at := r.next - 1
 	return r.unreadable(at, at, CauseSize, fmt.Errorf("%w: a record of %d bytes, the limit is %d", errSize, length, r.limits.Record))
+}
+
+// discard passes over a record if it is an earlier one.
+func (r *Records) discard(length int64) (earlier bool, err error) {
+	head, err := r.in.Peek(int(min(length, 1+2*binary.MaxVarintLen64)))
+	if err != nil {
+		return false, err
+	}
+	f := fields{data: head}
+	f.skip(1) // attributes
+	f.varint()
+	delta := f.varint()
+	if f.bad || r.batch.First+delta >= r.from {
+		return false, nil
+	}
+	if err := r.advance(delta); err != nil {
+		return false, err
+	}
+	if _, err := r.in.Discard(int(length)); err != nil {
+		r.next-- // this record is lost too
+		return false, err
+	}
+	return true, nil
 }
 
 // advance moves to a record's offset, given relative to the batch's first.
