@@ -25,6 +25,8 @@ type config struct {
 	ReadConcurrency int            `env:"READ_CONCURRENCY" envDefault:"4" doc:"How many requests read at once; the others wait."`
 	ReadBytesLimit  int64          `env:"READ_BYTES_LIMIT" envDefault:"67108864" doc:"Maximum bytes of records that one request reads, and of its response. Reading takes at most about 6 × READ_CONCURRENCY × READ_BYTES_LIMIT of memory."`
 
+	WayURL httpx.Link `env:"WAY_URL" doc:"Address of the page with the way of a purchase, for browsers, with {id} for its event id, such as http://localhost:8081/shop/way/{id}, or /shop/way/{id} on the same host. The viewer links purchases to it; if empty, it doesn't."`
+
 	MetricsURL string  `env:"METRICS_URL" doc:"Where /system reads the services' metrics, labelled with service and pod: Prometheus' /federate, or the same text from elsewhere; if empty, it shows what the brokers know."`
 	Picture    picture `env:"SYSTEM_PICTURE" doc:"Parts and flows that /system draws, as JSON; if empty, those of the default configuration."`
 }
@@ -46,6 +48,9 @@ func (c config) Validate() error {
 	}
 	if u, err := url.Parse(c.MetricsURL); c.MetricsURL != "" && (err != nil || u.Host == "") {
 		faults = append(faults, fmt.Errorf("METRICS_URL: %q is not a URL such as http://prometheus-server/federate", c.MetricsURL))
+	}
+	if c.WayURL != "" && !c.WayURL.NamesID() {
+		faults = append(faults, fmt.Errorf("WAY_URL: %q has no {id}, which is replaced by the event id", c.WayURL))
 	}
 	if c.ReadBytesLimit < 1 {
 		faults = append(faults, errors.New("READ_BYTES_LIMIT must be at least 1"))

@@ -3,6 +3,7 @@ package main
 import (
 	"embed"
 	"fmt"
+	"html"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -38,6 +39,7 @@ func (s *server) routes(engine *gin.Engine) error {
 	if err != nil {
 		return fmt.Errorf("reading the viewer's files: %w", err)
 	}
+	viewer.set("index.html", `<meta name="way" content="">`, `<meta name="way" content="`+html.EscapeString(string(s.cfg.WayURL))+`">`)
 	page, err := s.newSystemPage(systemFiles)
 	if err != nil {
 		return err

@@ -39,12 +39,21 @@ func newAssets(files fs.FS, folder string) (assets, error) {
 		if err != nil {
 			return err
 		}
-		sum := sha256.Sum256(content)
-		// Weak: the same for the compressed form.
-		v[strings.TrimPrefix(name, folder+"/")] = asset{content, `W/"` + hex.EncodeToString(sum[:12]) + `"`}
+		v[strings.TrimPrefix(name, folder+"/")] = newAsset(content)
 		return nil
 	})
 	return v, err
+}
+
+func newAsset(content []byte) asset {
+	sum := sha256.Sum256(content)
+	// Weak: the same for the compressed form.
+	return asset{content, `W/"` + hex.EncodeToString(sum[:12]) + `"`}
+}
+
+// set replaces a text in a file.
+func (v assets) set(name, text, by string) {
+	v[name] = newAsset(bytes.Replace(v[name].content, []byte(text), []byte(by), 1))
 }
 
 func (v assets) serve(c *gin.Context) {

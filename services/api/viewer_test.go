@@ -465,3 +465,38 @@ func TestViewerTellsGapsWhileLive(t *testing.T) {
 		t.Error("the page had script errors")
 	}
 }
+
+// A purchase leads to the page that says what became of it; other records lead nowhere.
+func TestViewerLeadsToTheWayOfAPurchase(t *testing.T) {
+	t.Parallel()
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "ways", 1, nil)
+	const id = "0195a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
+	client := writer(t, k)
+	for _, value := range []string{
+		`{"userid":"u","price":19.99,"eventId":"` + id + `"}`,
+		`{"product":"Pen","quantity":1,"eventId":"` + id + `"}`,            // an order
+		`{"userid":"u","eventId":"../../` + strings.Repeat("x", 30) + `"}`, // no id
+		"no JSON",
+	} {
+		write(t, client, &kgo.Record{Topic: topic, Value: []byte(value)})
+	}
+	open := func(s *service) *tab {
+		b := openTab(t, s.url+"/viewer#topic="+topic, 400, 900)
+		b.seeRows(4)
+		b.eval(`document.querySelectorAll("tr.row").forEach((row) => row.click())`)
+		b.see("all opened", `document.querySelectorAll("tr.detail").length === 4`)
+		return b
+	}
+	const links = `[...document.querySelectorAll(".facts a")].map((a) => a.getAttribute("href")).join()`
+	b := open(start(t, k.BootstrapServers, "WAY_URL=/shop/way/{id}"))
+	if got := b.eval(links); got != "/shop/way/"+id {
+		t.Errorf("the links lead to %q", got)
+	}
+	if got := open(start(t, k.BootstrapServers)).eval(links); got != "" {
+		t.Errorf("without an address, the links lead to %q", got)
+	}
+	if b.faults.Load() > 0 {
+		t.Error("the page had script errors")
+	}
+}

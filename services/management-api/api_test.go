@@ -179,6 +179,7 @@ func TestPagingWhilePurchasesArrive(t *testing.T) {
 	}
 }
 
+// What earlier versions have stored has the steps, without places.
 func TestByEvent(t *testing.T) {
 	t.Parallel()
 	p := newPlatform(t)
@@ -187,13 +188,13 @@ func TestByEvent(t *testing.T) {
 	refused := uuid.NewString()
 	replayed := p.insert(t, "bob", 5)[0].ID // was refused first, and stored later
 	for _, id := range []string{refused, replayed} {
-		if _, err := p.collection.Database().Collection("dead_letters").InsertOne(t.Context(), deadLetter{ID: id, Reason: "invalid", Error: "price is required", At: time.Now()}); err != nil {
+		if _, err := p.collection.Database().Collection("dead_letters").InsertOne(t.Context(), deadLetter{ID: id, Reason: "invalid", Error: "price is required", At: time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC)}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for path, want := range map[string]string{
-		stored.ID:                fmt.Sprintf(`{"eventId":%q,"purchase":{"userid":"ann","username":"Ann","price":0.01,"timestamp":1767323045.678901,"eventId":%q,"priceMinor":1,"currency":"EUR"},"state":"stored"}`, stored.ID, stored.ID),
-		strings.ToUpper(refused): fmt.Sprintf(`{"error":"price is required","eventId":%q,"reason":"invalid","state":"dead-lettered"}`, refused),
+		stored.ID:                fmt.Sprintf(`{"eventId":%q,"state":"stored","purchase":{"userid":"ann","username":"Ann","price":0.01,"timestamp":1767323045.678901,"eventId":%q,"priceMinor":1,"currency":"EUR"},"way":[{"step":"accepted","at":"2026-01-02T03:04:05.678901Z"},{"step":"stored"}]}`, stored.ID, stored.ID),
+		strings.ToUpper(refused): fmt.Sprintf(`{"eventId":%q,"state":"dead-lettered","reason":"invalid","error":"price is required","way":[{"step":"accepted"},{"step":"dead-lettered","at":"2026-01-02T03:04:06Z"}]}`, refused),
 	} {
 		response, body := s.get(t, "/api/v1/purchases/by-event/"+path)
 		if response.StatusCode != http.StatusOK || string(body) != want {

@@ -18,6 +18,7 @@ type item struct {
 	purchase event.Purchase // valid once decoded, unless refused
 	refusal  *refusal       // why it goes to the dead letters
 	lettered bool           // whether its dead letter is acknowledged
+	letter   kafkax.Placed  // where that is
 	done     bool           // stored, or dead-lettered and noted
 	fresh    bool           // stored, and not before
 	same     []*item        // further records of the batch with the same event id

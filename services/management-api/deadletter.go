@@ -117,33 +117,38 @@ func newLetterProducer(cfg kafkax.Config, topic string, batchSize int, tracer *t
 	}, "management-api", log, reg)
 }
 
-// send produces letters and waits until each is acknowledged or has failed. It returns
-// one error per letter.
-func send(ctx context.Context, producer *kafkax.Producer, letters []kafkax.Record) []error {
+// sent is what became of a letter.
+type sent struct {
+	placed kafkax.Placed
+	err    error
+}
+
+// send produces letters and waits until each is acknowledged or has failed.
+func send(ctx context.Context, producer *kafkax.Producer, letters []kafkax.Record) []sent {
 	type report struct {
 		index int
-		err   error
+		sent
 	}
-	errs := make([]error, len(letters))
+	all := make([]sent, len(letters))
 	reports := make(chan report, len(letters)) // buffered, because nobody receives late reports
 	waiting := 0
 	for i, letter := range letters {
-		if err := producer.Enqueue(ctx, letter, func(_ kafkax.Placed, err error) { reports <- report{i, err} }); err != nil {
-			errs[i] = err
+		if err := producer.Enqueue(ctx, letter, func(placed kafkax.Placed, err error) { reports <- report{i, sent{placed, err}} }); err != nil {
+			all[i].err = err
 			continue
 		}
-		errs[i] = errUnreported
+		all[i].err = errUnreported
 		waiting++
 	}
 	for ; waiting > 0; waiting-- {
 		select {
 		case r := <-reports:
-			errs[r.index] = r.err
+			all[r.index] = r.sent
 		case <-ctx.Done():
-			return errs
+			return all
 		}
 	}
-	return errs
+	return all
 }
 
 var errUnreported = fmt.Errorf("%w: no acknowledgement yet", kafkax.ErrUnavailable)

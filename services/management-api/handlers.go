@@ -36,13 +36,14 @@ const (
 
 // lookups answers requests from the database.
 type lookups struct {
-	store *store
-	room  *httpx.Room
-	log   *slog.Logger
+	store  *store
+	topics topics
+	room   *httpx.Room
+	log    *slog.Logger
 }
 
-func newLookups(s *store, log *slog.Logger) *lookups {
-	return &lookups{store: s, room: httpx.NewRoom(roomForLookups), log: log}
+func newLookups(s *store, t topics, log *slog.Logger) *lookups {
+	return &lookups{store: s, topics: t, room: httpx.NewRoom(roomForLookups), log: log}
 }
 
 // begin waits until a request may read so many documents. If it returns false, it has
@@ -141,9 +142,9 @@ func (l *lookups) byEvent(c *gin.Context) {
 	case err != nil:
 		l.fail(c, err)
 	case stored != nil:
-		c.JSON(http.StatusOK, gin.H{"eventId": stored.ID, "state": "stored", "purchase": purchaseOf(*stored)})
+		c.JSON(http.StatusOK, storedState(stored, letter, l.topics))
 	case letter != nil:
-		c.JSON(http.StatusOK, gin.H{"eventId": letter.ID, "state": "dead-lettered", "reason": letter.Reason, "error": letter.Error})
+		c.JSON(http.StatusOK, refusedState(letter, l.topics))
 	default:
 		httpx.Abort(c, http.StatusNotFound, "no event with this id is stored or refused; one that was just accepted may take a moment")
 	}

@@ -80,11 +80,7 @@ func TestALetterKeepsItsTopicsID(t *testing.T) {
 	p.inPartition(t, 0, broken)
 	start(t, p.environ())
 	eventually(t, "it is refused", func() bool { return len(p.kafka.Read(t, p.dlq)) == 1 })
-	topics, err := p.kafka.Admin().ListTopics(t.Context(), p.topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := kafkax.LogID(topics[p.topic].ID)
+	id := p.logID(t)
 	if got := header(p.kafka.Read(t, p.dlq)[0], "dlq-topic-id"); got != id {
 		t.Errorf("dlq-topic-id = %q, want %q", got, id)
 	}
@@ -99,4 +95,14 @@ func TestALetterKeepsItsTopicsID(t *testing.T) {
 		t.Fatalf("%s: %v", summary, err)
 	}
 	p.wantIDs(t, []string{event.IDOf(event.Source{Topic: p.topic, TopicID: id, Partition: 0, Offset: 0})})
+}
+
+// logID returns the id of the topic of the purchases.
+func (p *platform) logID(t *testing.T) string {
+	t.Helper()
+	topics, err := p.kafka.Admin().ListTopics(t.Context(), p.topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kafkax.LogID(topics[p.topic].ID)
 }

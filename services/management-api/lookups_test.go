@@ -22,7 +22,7 @@ import (
 // answering returns lookups in a database, and what they answer.
 func answering(t *testing.T, mongoURI, database string) (l *lookups, get func(ctx context.Context, path string) *httptest.ResponseRecorder) {
 	t.Helper()
-	l = newLookups(newStore(connect(t, mongoURI), database, "purchases"), slog.New(slog.DiscardHandler))
+	l = newLookups(newStore(connect(t, mongoURI), database, "purchases"), topics{}, slog.New(slog.DiscardHandler))
 	reg := prometheus.NewRegistry()
 	engine := httpx.NewEngine(l.log, reg, health.New(reg))
 	addRoutes(engine, l)

@@ -195,11 +195,11 @@ func (r *replay) take(ctx context.Context, letters []*item) error {
 		return nil
 	}
 	var failed error
-	for i, err := range send(ctx, r.producer, records) {
-		if err != nil {
+	for i, s := range send(ctx, r.producer, records) {
+		if s.err != nil {
 			r.counts.failed++
-			r.leave(back[i], err)
-			failed = err
+			r.leave(back[i], s.err)
+			failed = s.err
 			continue
 		}
 		r.counts.back++

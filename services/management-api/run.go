@@ -56,7 +56,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	)
 	engine := httpx.NewEngine(log, reg, h)
 	httpx.Trace(engine, tracer)
-	addRoutes(engine, newLookups(store, log))
+	addRoutes(engine, newLookups(store, cfg.Topics, log))
 
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
 		httpx.Server(log, cfg.HTTP, listener, engine, h), // first, so that answers in flight are sent

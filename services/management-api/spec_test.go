@@ -48,7 +48,7 @@ func documented(t *testing.T) map[string][]int {
 func TestSpecNamesEveryRoute(t *testing.T) {
 	log, reg := telemetry.NewLogger(t.Output(), telemetry.Config{LogFormat: "json"}, "test"), telemetry.NewRegistry()
 	engine := httpx.NewEngine(log, reg, health.New(reg))
-	addRoutes(engine, newLookups(nil, log))
+	addRoutes(engine, newLookups(nil, topics{}, log))
 	var routes []string
 	for _, r := range engine.Routes() {
 		routes = append(routes, r.Method+" "+specPath(r))

@@ -29,6 +29,7 @@ type document struct {
 	// milliseconds, which are too coarse to keep the order of purchases.
 	Timestamp float64 `bson:"timestamp"`
 	Product   string  `bson:"product,omitempty"`
+	Trail     trail   `bson:",inline"`
 }
 
 func documentOf(p event.Purchase) document {
@@ -45,6 +46,16 @@ type deadLetter struct {
 	Reason string    `bson:"reason"`
 	Error  string    `bson:"error"`
 	At     time.Time `bson:"at"`
+	// The record that was refused, at the position where it was first read. The zero
+	// AcceptedAt is that of a note of an earlier version, which has nothing of this.
+	AcceptedAt time.Time `bson:"acceptedAt,omitempty"`
+	Partition  int32     `bson:"partition"`
+	Offset     int64     `bson:"offset"`
+	Log        string    `bson:"log,omitempty"`
+	Trace      string    `bson:"trace,omitempty"`
+	// Where the letter is.
+	LetterPartition int32 `bson:"letterPartition"`
+	LetterOffset    int64 `bson:"letterOffset"`
 }
 
 // store is the database. Safe for concurrent use.
@@ -76,18 +87,14 @@ type outcome struct {
 	refused   error // why it will never be stored as it is
 }
 
-// insert stores purchases with distinct ids and returns the outcome of each. A
+// insert stores documents with distinct ids and returns the outcome of each. A
 // purchase with an empty outcome was not stored because of a transient fault, which
 // the error names.
-func (s *store) insert(ctx context.Context, purchases []event.Purchase) ([]outcome, error) {
-	documents := make([]document, len(purchases))
-	for i, p := range purchases {
-		documents[i] = documentOf(p)
-	}
+func (s *store) insert(ctx context.Context, documents []document) ([]outcome, error) {
 	// Unordered, so that a purchase that is stored already, or refused, doesn't stop
 	// the others.
 	_, err := s.purchases.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
-	return outcomesOf(len(purchases), err)
+	return outcomesOf(len(documents), err)
 }
 
 func outcomesOf(count int, err error) ([]outcome, error) {
@@ -209,25 +216,30 @@ func (s *store) page(ctx context.Context, userID string, after *cursor, limit in
 	return documents, nil
 }
 
-// state returns the purchase or the dead letter of an event, or neither.
+// state returns the purchase or the dead letter of an event, or neither; or both, if it
+// was refused first, and put back.
 func (s *store) state(ctx context.Context, eventID string) (*document, *deadLetter, error) {
 	byID := bson.D{{Key: "_id", Value: eventID}}
 	// Purchases first: a refused one may have been replayed and stored since.
 	var purchase document
 	err := s.purchases.FindOne(ctx, byID).Decode(&purchase)
-	if err == nil {
+	if err == nil && !purchase.Trail.Replayed {
 		return &purchase, nil, nil
 	}
-	if !errors.Is(err, mongo.ErrNoDocuments) {
+	found := &purchase
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		found, err = nil, nil
+	}
+	if err != nil {
 		return nil, nil, fmt.Errorf("finding a purchase: %w", err)
 	}
 	var letter deadLetter
 	err = s.deadLetters.FindOne(ctx, byID).Decode(&letter)
 	if err == nil {
-		return nil, &letter, nil
+		return found, &letter, nil
 	}
 	if !errors.Is(err, mongo.ErrNoDocuments) {
 		return nil, nil, fmt.Errorf("finding a dead letter: %w", err)
 	}
-	return nil, nil, nil
+	return found, nil, nil
 }

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -133,15 +130,7 @@ func TestTraceOfADeadLetter(t *testing.T) {
 	}
 
 	value := string(whole)
-	mended, err := json.Marshal(line{Value: &value})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "mended")
-	if err := os.WriteFile(file, mended, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := p.replay(t, "-mended", file); err != nil {
+	if _, _, err := p.replay(t, "-mended", writeLines(t, line{Value: &value})); err != nil {
 		t.Fatal(err)
 	}
 	p.wantStored(t, events)

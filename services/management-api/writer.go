@@ -128,6 +128,7 @@ func (w *writer) recognise(ctx context.Context, items []*item) error {
 	for _, known := range stored {
 		for _, i := range byID[known.ID] {
 			mine := documentOf(i.purchase)
+			mine.Trail = known.Trail // it may have been read elsewhere
 			if mine.ID = known.ID; mine == known {
 				i.done = true
 				w.duplicates.Inc()
@@ -142,7 +143,8 @@ func (w *writer) insert(ctx context.Context, items []*item) error {
 	if err := w.recognise(ctx, items); err != nil {
 		return err
 	}
-	chosen, purchases := make([]*item, 0, len(items)), make([]event.Purchase, 0, len(items))
+	begun := time.Now()
+	chosen, documents := make([]*item, 0, len(items)), make([]document, 0, len(items))
 	byID := make(map[string]*item, len(items))
 	for _, i := range items {
 		if i.done || i.refusal != nil {
@@ -154,17 +156,19 @@ func (w *writer) insert(ctx context.Context, items []*item) error {
 		}
 		i.same = nil // from the attempt before
 		byID[i.purchase.EventID] = i
-		chosen, purchases = append(chosen, i), append(purchases, i.purchase)
+		d := documentOf(i.purchase)
+		d.Trail = trailOf(i.message, w.topic, begun)
+		chosen, documents = append(chosen, i), append(documents, d)
 	}
-	if len(purchases) == 0 {
+	if len(documents) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
 	defer cancel()
 	start := time.Now()
-	outcomes, err := w.store.insert(ctx, purchases)
+	outcomes, err := w.store.insert(ctx, documents)
 	now := time.Now()
-	w.batchSize.Observe(float64(len(purchases)))
+	w.batchSize.Observe(float64(len(documents)))
 	trace.Observe(ctx, w.batchTime, now.Sub(start).Seconds())
 
 	for n, o := range outcomes {
@@ -207,21 +211,22 @@ func (w *writer) bury(ctx context.Context, items []*item) error {
 		}
 	}
 	var faults []error
-	for n, err := range send(ctx, w.producer, letters) {
+	for n, s := range send(ctx, w.producer, letters) {
+		placed, err := s.placed, s.err
 		if isTooLarge(err) {
 			// Sent alone, because a batch of letters may be too large although none of them is.
-			_, err = w.producer.Send(ctx, letters[n])
+			placed, err = w.producer.Send(ctx, letters[n])
 		}
 		if isTooLarge(err) {
 			w.log.ErrorContext(ctx, "dead letter does not fit, sending its beginning", "error", err, "bytes", len(letters[n].Value))
-			_, err = w.producer.Send(ctx, truncated(letters[n]))
+			placed, err = w.producer.Send(ctx, truncated(letters[n]))
 		}
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
 		// All in-sync replicas have the letter: only now may the offset pass it.
-		refused[n].lettered = true
+		refused[n].lettered, refused[n].letter = true, placed
 		w.letters.WithLabelValues(w.topic, refused[n].refusal.reason).Inc()
 	}
 	if len(refused) > len(faults) {
@@ -245,7 +250,12 @@ func (w *writer) note(ctx context.Context, items []*item, now time.Time) error {
 		noted = append(noted, i)
 		if id, ok := event.IDIn(i.message.Value); ok && !seen[id] {
 			seen[id] = true
-			notes = append(notes, deadLetter{ID: id, Reason: i.refusal.reason, Error: i.refusal.err.Error(), At: now.UTC()})
+			src := sourceOf(i.message)
+			notes = append(notes, deadLetter{
+				ID: id, Reason: i.refusal.reason, Error: i.refusal.err.Error(), At: now.UTC(),
+				AcceptedAt: i.message.Timestamp.UTC(), Partition: src.Partition, Offset: src.Offset, Log: src.TopicID, Trace: kafkax.TraceID(i.message.Headers),
+				LetterPartition: i.letter.Partition, LetterOffset: i.letter.Offset,
+			})
 		}
 	}
 	if len(notes) > 0 {

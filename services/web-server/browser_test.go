@@ -126,6 +126,7 @@ func newFakeStore(t testing.TB, k *brokertest.Kafka, topic string) *fakeStore {
 	f.storing.Store(true)
 	f.refused.Store("")
 	var stored []event.Purchase
+	ways := map[string]string{} // by event id
 	f.answer(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock() // one at a time
 		defer f.mu.Unlock()
@@ -139,6 +140,8 @@ func newFakeStore(t testing.TB, k *brokertest.Kafka, topic string) *fakeStore {
 				p := decode(t, record)
 				if p.UserID != f.refused.Load() && !slices.ContainsFunc(stored, func(s event.Purchase) bool { return s.EventID == p.EventID }) {
 					stored = append(stored, p)
+					ways[p.EventID] = fmt.Sprintf(`[{"step":"accepted","at":%q,"topic":%q,"partition":%d,"offset":%d},{"step":"stored","at":%q,"lagSeconds":%f}]`,
+						p.Timestamp.Format(time.RFC3339Nano), record.Topic, record.Partition, record.Offset, time.Now().Format(time.RFC3339Nano), time.Since(p.Timestamp.Time).Seconds())
 				}
 			}
 			slices.SortFunc(stored, func(a, b event.Purchase) int { return b.Timestamp.Compare(a.Timestamp.Time) })
@@ -147,7 +150,7 @@ func newFakeStore(t testing.TB, k *brokertest.Kafka, topic string) *fakeStore {
 		if id, ok := strings.CutPrefix(r.URL.Path, "/api/v1/purchases/by-event/"); ok {
 			for _, p := range stored {
 				if p.EventID == id {
-					_ = json.NewEncoder(w).Encode(map[string]any{"eventId": id, "state": "stored", "purchase": p})
+					_ = json.NewEncoder(w).Encode(map[string]any{"eventId": id, "state": "stored", "purchase": p, "way": json.RawMessage(ways[id])})
 					return
 				}
 			}

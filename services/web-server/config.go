@@ -21,6 +21,8 @@ type config struct {
 	Trace otlp.Config
 	Kafka kafkax.Config
 
+	Places places
+
 	PurchasesTopic   string        `env:"PURCHASES_TOPIC" envDefault:"purchases" doc:"Topic that purchases are written to, keyed by userid."`
 	ManagementAPIURL string        `env:"MANAGEMENT_API_URL,required,notEmpty" doc:"Base URL of management-api, such as http://management-api:8080."`
 	Currency         string        `env:"CURRENCY" envDefault:"USD" doc:"Currency of the shop: the ISO 4217 code, in capital letters, of one that is in use."`

@@ -48,6 +48,14 @@ func TestAllFaultsAreListedAtOnce(t *testing.T) {
 			[]string{"KAFKA_BOOTSTRAP_SERVERS=k:1", "MANAGEMENT_API_URL=http://m", "ACK_TIMEOUT=10s"},
 			[]string{"ACK_TIMEOUT (10s) must be shorter than SHUTDOWN_TIMEOUT (10s)"},
 		},
+		"addresses that no browser can follow": {
+			[]string{"KAFKA_BOOTSTRAP_SERVERS=k:1", "MANAGEMENT_API_URL=http://m", "VIEWER_URL=javascript:alert(1)", "TRACE_URL=traces/{id}"},
+			[]string{`VIEWER_URL`, `"javascript:alert(1)" is neither`, `TRACE_URL`, `"traces/{id}" is neither`},
+		},
+		"the address of no trace": {
+			[]string{"KAFKA_BOOTSTRAP_SERVERS=k:1", "MANAGEMENT_API_URL=http://m", "TRACE_URL=http://jaeger/trace"},
+			[]string{`TRACE_URL: "http://jaeger/trace" has no {id}`},
+		},
 		"a URL with a query": {
 			[]string{"KAFKA_BOOTSTRAP_SERVERS=k:1", "MANAGEMENT_API_URL=http://m?x=1"},
 			[]string{"MANAGEMENT_API_URL"},

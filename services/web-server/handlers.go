@@ -57,24 +57,27 @@ type server struct {
 	topic      string
 	currency   string
 	ackTimeout time.Duration
+	places     places
 }
 
 func newServer(cfg config, kafka sender, m *management, log *slog.Logger) *server {
 	return &server{
 		kafka: kafka, management: m, log: log,
 		lists: httpx.NewRoom(roomForLists), bodies: httpx.NewRoom(roomForBodies),
-		topic: cfg.PurchasesTopic, currency: cfg.Currency, ackTimeout: cfg.AckTimeout,
+		topic: cfg.PurchasesTopic, currency: cfg.Currency, ackTimeout: cfg.AckTimeout, places: cfg.Places,
 	}
 }
 
 // recorded is the data in the answer to a buy: the original's four fields, the
-// event id, and the product if the request has one.
+// event id, the position of the record, and the product if the request has one.
 type recorded struct {
 	Username  string      `json:"username"`
 	UserID    string      `json:"userid"`
 	Price     event.Price `json:"price"`
 	Timestamp event.Time  `json:"timestamp"`
 	EventID   string      `json:"eventId"`
+	Partition int32       `json:"partition"`
+	Offset    int64       `json:"offset"`
 	Product   string      `json:"product,omitempty"`
 }
 
@@ -84,7 +87,7 @@ func (s *server) buy(c *gin.Context) {
 	if !ok {
 		return
 	}
-	purchase, err := s.record(c.Request.Context(), request, id)
+	purchase, placed, err := s.record(c.Request.Context(), request, id)
 	switch {
 	case err == nil:
 		// Only after the acknowledgement by all in-sync replicas does the answer
@@ -93,7 +96,7 @@ func (s *server) buy(c *gin.Context) {
 		c.JSON(http.StatusAccepted, gin.H{
 			"status":  "success",
 			"message": "Purchase recorded",
-			"data":    recorded{request.Username, request.UserID, request.Price, purchase.Timestamp, id, request.Product},
+			"data":    recorded{request.Username, request.UserID, request.Price, purchase.Timestamp, id, placed.Partition, placed.Offset, request.Product},
 		})
 	case c.Request.Context().Err() != nil:
 		c.AbortWithStatus(httpx.StatusClientGone)
@@ -110,24 +113,24 @@ func (s *server) buy(c *gin.Context) {
 // record sends a purchase to the topic and returns once Kafka has acknowledged it.
 // If the error wraps kafkax.ErrUnavailable, the outcome is unknown, and the purchase
 // can be sent again with the same id.
-func (s *server) record(ctx context.Context, request event.BuyRequest, id string) (event.Purchase, error) {
+func (s *server) record(ctx context.Context, request event.BuyRequest, id string) (event.Purchase, kafkax.Placed, error) {
 	purchase := event.NewPurchase(request, id, s.currency, time.Now())
 	trace.Note(ctx, "shopstream.event_id", id)
 	value, err := purchase.Encode()
 	if err != nil {
-		return purchase, fmt.Errorf("encoding a purchase: %w", err)
+		return purchase, kafkax.Placed{}, fmt.Errorf("encoding a purchase: %w", err)
 	}
 	// The bound on the answer. librdkafka expires records too, but checks only
 	// once a second.
 	ctx, cancel := context.WithTimeout(ctx, s.ackTimeout)
 	defer cancel()
-	_, err = s.kafka.Send(ctx, kafkax.Record{
+	placed, err := s.kafka.Send(ctx, kafkax.Record{
 		Topic:     s.topic,
 		Key:       []byte(request.UserID), // a user's events are in one partition, so they keep their order
 		Value:     value,
 		Timestamp: purchase.Timestamp.Time,
 	})
-	return purchase, err
+	return purchase, placed, err
 }
 
 func abortTooLarge(c *gin.Context) {
@@ -301,7 +304,7 @@ func (s *server) buyState(c *gin.Context) {
 	case http.StatusNotFound:
 		// Probably on its way: this service doesn't record the ids that it has
 		// issued.
-		c.JSON(http.StatusOK, gin.H{"eventId": id, "state": "accepted"})
+		c.JSON(http.StatusOK, gin.H{"eventId": id, "state": "accepted", "way": acceptedWay(id)})
 	default:
 		refuse(c, got)
 	}

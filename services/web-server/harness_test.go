@@ -86,7 +86,7 @@ func newTracedEngine(t testing.TB, cfg config, kafka sender, tracer *trace.Trace
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	reg := prometheus.NewRegistry()
-	page, err := newShop(cfg.Currency)
+	page, err := newShop(cfg.Currency, cfg.Places)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,6 +143,8 @@ type recordedData struct {
 	Price     float64
 	Timestamp float64
 	EventID   string
+	Partition *int32
+	Offset    *int64
 }
 
 func (r reply) problem(t testing.TB) httpx.Problem {

@@ -22,7 +22,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	reg := telemetry.NewRegistry()
 	tracer := otlp.New(cfg.Trace, "web-server", log, reg)
 
-	shop, err := newShop(cfg.Currency)
+	shop, err := newShop(cfg.Currency, cfg.Places)
 	if err != nil {
 		return err
 	}

@@ -33,14 +33,14 @@ type asset struct {
 
 // newShop reads the page's files and writes the catalogue into the page, so that the
 // first paint is complete and the layout doesn't shift.
-func newShop(currency string) (*shop, error) {
+func newShop(currency string, elsewhere places) (*shop, error) {
 	page, err := template.ParseFS(shopFiles, "shop/index.html")
 	if err != nil {
 		return nil, fmt.Errorf("reading the shop page: %w", err)
 	}
 	var index bytes.Buffer
 	err = page.Execute(&index, map[string]any{
-		"Currency": currency, "Catalogue": catalogue(currency), "Shoppers": suggestedShoppers(),
+		"Currency": currency, "Catalogue": catalogue(currency), "Shoppers": suggestedShoppers(), "Elsewhere": elsewhere,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("writing the shop page: %w", err)
@@ -51,6 +51,7 @@ func newShop(currency string) (*shop, error) {
 		"app.js":     "text/javascript; charset=utf-8",
 		"dom.js":     "text/javascript; charset=utf-8",
 		"shopper.js": "text/javascript; charset=utf-8",
+		"way.js":     "text/javascript; charset=utf-8",
 		"words.js":   "text/javascript; charset=utf-8",
 		"style.css":  "text/css; charset=utf-8",
 		"icon.svg":   "image/svg+xml",

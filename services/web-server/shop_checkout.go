@@ -45,6 +45,7 @@ func (k *checkout) addRoutes(engine *gin.Engine) {
 	engine.GET("/shop/buy", k.offer)
 	engine.POST("/shop/buy", k.limitBodies(k.tooLarge), k.order)
 	engine.GET("/shop/purchases", k.purchases)
+	engine.GET("/shop/way/:eventId", k.way)
 }
 
 // order is what the page to buy a thing shows.
@@ -117,7 +118,7 @@ func (k *checkout) order(c *gin.Context) {
 	}
 
 	id := eventIDFor(o.UserID, o.Key)
-	_, err = k.record(c.Request.Context(), request, id)
+	_, _, err = k.record(c.Request.Context(), request, id)
 	switch {
 	case err == nil:
 		bought := url.Values{"userid": {o.UserID}, "bought": {id}, "product": {item.ID}}

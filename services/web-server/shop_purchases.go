@@ -23,6 +23,7 @@ type purchase struct {
 	Currency   string  `json:"currency"`
 	Product    string  `json:"product"`
 	Timestamp  float64 `json:"timestamp"`
+	EventID    string  `json:"eventId"`
 }
 
 // Amount is the price with its currency.
@@ -48,7 +49,7 @@ type purchaseList struct {
 }
 
 // bought is the purchase that the visitor has just made, and its state.
-type bought struct{ Product, State, Reason, Again string }
+type bought struct{ Product, State, Reason, Again, ID string }
 
 const purchasesShown = 20
 
@@ -100,7 +101,7 @@ func (k *checkout) purchases(c *gin.Context) {
 // bought asks for the state of a purchase, which stays "accepted" while there is no
 // answer.
 func (k *checkout) bought(c *gin.Context, id uuid.UUID) *bought {
-	b := &bought{Product: "Your purchase", State: "accepted", Again: c.Request.URL.RequestURI()}
+	b := &bought{Product: "Your purchase", State: "accepted", Again: c.Request.URL.RequestURI(), ID: id.String()}
 	for _, p := range catalogue(k.currency) {
 		if p.ID == c.Query("product") {
 			b.Product = p.Name

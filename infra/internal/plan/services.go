@@ -104,6 +104,7 @@ func servicesAlone(c config.Config) []Service {
 			Env: []pod.Env{
 				pod.Value("PURCHASES_TOPIC", topics.Purchases.Name),
 				pod.Value("MANAGEMENT_API_URL", fmt.Sprintf("http://%s:%d", ManagementAPI, managementPort)),
+				pod.Value("VIEWER_URL", "/viewer"), // on the same host: see Routes
 			},
 			Purchases: true, Scale: Scaling{KEDA: true},
 		},
@@ -117,7 +118,7 @@ func servicesAlone(c config.Config) []Service {
 		},
 		{
 			Name: API, Key: "api", Port: 3000, Size: c.Services.API, Token: true,
-			Env: append([]pod.Env{pod.Value("DEFAULT_TOPIC", topics.Orders.Name)}, reading(c.Services.API.Memory)...),
+			Env: append([]pod.Env{pod.Value("DEFAULT_TOPIC", topics.Orders.Name), pod.Value("WAY_URL", "/shop/way/{id}")}, reading(c.Services.API.Memory)...),
 		},
 		{
 			Name: Producer, Key: "producer", Port: 3000, Size: c.Services.Producer, Traced: true,

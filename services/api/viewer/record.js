@@ -233,6 +233,18 @@ export function buildDetail(record) {
 // A short key needs no box of its own.
 const keyIsShort = (raw) => raw.key === null || raw.key === undefined || (raw.key.length <= shortKey && raw.keyEncoding !== 'base64' && !raw.key.includes('\n'));
 
+/** wayOf is the address of the page that says what became of a purchase. */
+function wayOf(raw) {
+  const way = document.querySelector('meta[name="way"]').content;
+  if (!way || raw.valueEncoding === 'base64' || !isContainer(raw.value)) return null;
+  try {
+    const { eventId, userid } = JSON.parse(raw.value);
+    return typeof eventId === 'string' && typeof userid === 'string' && /^[\da-f-]{36}$/i.test(eventId) ? way.replaceAll('{id}', eventId) : null;
+  } catch {
+    return null;
+  }
+}
+
 function facts(record) {
   const { raw } = record;
   const list = el('dl', { class: 'facts' });
@@ -247,6 +259,8 @@ function facts(record) {
   else fact('Time', `${moment(new Date(record.at))} here · ${raw.timestamp} · ${ago(Date.now() - record.at)}`);
   fact('Partition', String(raw.partition));
   fact('Offset', raw.offset);
+  const way = wayOf(raw);
+  if (way) fact('Purchase', el('a', { href: way }, 'Its way'));
   return list;
 }
 

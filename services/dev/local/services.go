@@ -35,8 +35,8 @@ func stages(cfg config) [][]service {
 	management.env = []string{"GROUP_ID=management-api-group"}
 	consumer.env = []string{"GROUP_ID=consumer-service-group"}
 	// As in a cluster, nothing but this gives api the metrics of the others.
-	api.env = []string{"METRICS_URL=" + service{addr: cfg.System}.url("/federate")}
-	web.env = []string{"MANAGEMENT_API_URL=" + management.url("")}
+	api.env = []string{"METRICS_URL=" + service{addr: cfg.System}.url("/federate"), "WAY_URL=" + web.url("/shop/way/{id}")}
+	web.env = []string{"MANAGEMENT_API_URL=" + management.url(""), "VIEWER_URL=" + api.url("/viewer")}
 	return [][]service{{web, producer}, {management, consumer, api}}
 }
 

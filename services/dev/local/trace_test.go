@@ -39,8 +39,19 @@ web-server: POST /api/v1/buy
 `)
 
 	id := c.Await(t, "the stored purchase", collector.Named("management-api", "store purchases")).Attributes["messaging.message.id"]
-	if err := get(p.url("WEB_SERVER_ADDR", "/api/v1/buys/"+id), nil); err != nil {
+	var state struct {
+		State, TraceID string
+		Way            []struct {
+			Step       string
+			Partition  *int
+			LagSeconds float64
+		}
+	}
+	if err := get(p.url("WEB_SERVER_ADDR", "/api/v1/buys/"+id), &state); err != nil {
 		t.Fatal(err)
+	}
+	if w := state.Way; state.State != "stored" || state.TraceID != trace || len(w) != 2 || w[0].Step != "accepted" || w[0].Partition == nil || w[1].Step != "stored" || w[1].LagSeconds <= 0 {
+		t.Errorf("its way is %+v", state)
 	}
 	asked := c.Await(t, "the question", collector.Named("web-server", "GET /api/v1/buys/:eventId"))
 	wantTree(t, c, asked.Trace, `

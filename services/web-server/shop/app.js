@@ -7,6 +7,7 @@
 import { call, newKey } from "./api.js";
 import { $, busy, memory, put, say } from "./dom.js";
 import { checkWaiting, firstPoll, loadNewest, nextPage, shopperOf } from "./shopper.js";
+import { showWay } from "./way.js";
 import { count, digits, moment, money, nameOf, possessive } from "./words.js";
 
 // The server has written the catalogue and the suggested shoppers into the page.
@@ -191,8 +192,13 @@ function rowOf(entry) {
     const at = new Date(entry.at * 1000);
     row.querySelector("time").dateTime = at.toISOString();
     row.querySelector("time").textContent = moment(at);
+    const way = row.querySelector(".way");
+    way.hidden = entry.eventId === undefined; // those of the original system have no id to ask for
+    way.addEventListener("toggle", () => way.open && showWay(entry.eventId, way.querySelector("ol")));
   }
   const row = rows.get(entry.key);
+  const way = row.querySelector(".way");
+  if (way.open && !row.classList.contains(entry.state)) showWay(entry.eventId, way.querySelector("ol"));
   row.classList.remove("accepted", "stored", "refused");
   row.classList.add(entry.state);
   put(row.querySelector(".what"), nameOf(entry));

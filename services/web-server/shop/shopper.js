@@ -55,7 +55,7 @@ const keyOf = (p) => p.eventId ?? `${p.timestamp}/${p.price}`;
 function entryOf(p) {
   const currency = p.currency ?? shopCurrency;
   const amount = Number.isInteger(p.priceMinor) ? p.priceMinor / 10 ** digits(currency) : p.price;
-  return { key: keyOf(p), amount, currency, product: p.product, at: p.timestamp };
+  return { key: keyOf(p), eventId: p.eventId, amount, currency, product: p.product, at: p.timestamp };
 }
 
 const shoppers = new Map();

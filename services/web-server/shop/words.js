@@ -14,6 +14,15 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const calendar = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 export const moment = (at) => (at.toDateString() === new Date().toDateString() ? clock : calendar).format(at);
 
+const exactly = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+export const moments = (at) => exactly.format(at);
+
+export function lag(seconds) {
+  if (seconds < 1) return `${Math.floor(seconds * 1000)} ms later`;
+  if (seconds < 60) return `${seconds.toFixed(1)} s later`;
+  return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s later`;
+}
+
 export const possessive = (name) => `${name}’${/s$/i.test(name) ? "" : "s"}`;
 export const count = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
