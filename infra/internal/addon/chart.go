@@ -24,6 +24,9 @@ type Chart struct {
 	// Rights is what its pods may do with objects of the API server, if the chart itself grants nothing.
 	Rights Rights
 
+	// Files are in a ConfigMap named FilesName, which the chart mounts.
+	Files map[string]string
+
 	// Unknown charts are unreachable. A preview shows them, but not whether they would change.
 	Unknown bool
 

@@ -67,11 +67,13 @@ func Grafana(namespace string) Chart {
 					"options": map[string]any{"path": folder},
 				}},
 			}},
-			"dashboards": map[string]any{"shopstream": map[string]any{
-				"platform": map[string]any{"json": compact(platformDashboard)},
-				"kafka":    map[string]any{"json": compact(kafkaDashboard)},
-				"runtime":  map[string]any{"json": compact(runtimeDashboard)},
-			}},
+			// The chart's own values for dashboards bring a second image, which downloads others.
+			"dashboardsConfigMaps": map[string]any{"shopstream": FilesName("grafana")},
+		},
+		Files: map[string]string{
+			"platform.json": compact(platformDashboard),
+			"kafka.json":    compact(kafkaDashboard),
+			"runtime.json":  compact(runtimeDashboard),
 		},
 	}
 }

@@ -122,7 +122,7 @@ func shrink(c *Config) {
 	c.Kafka.CPU = quantity("200m")
 	c.Kafka.CPULimit = quantity("1")
 	c.Mongo.Memory = quantity("448Mi")
-	c.Addons.Grafana = false
+	c.Addons.Grafana = false // it would leave no memory at all
 	for _, s := range c.Services.all() {
 		s.CPU = quantity("30m")
 		s.Max = min(s.Max, 3)

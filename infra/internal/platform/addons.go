@@ -38,8 +38,12 @@ func newAddons(
 		if err != nil {
 			return nil, fmt.Errorf("granting rights to addons: %w", err)
 		}
+		files, err := addon.NewFiles(ctx, chart, namespaces[chart.Namespace].Ref, opts...)
+		if err != nil {
+			return nil, fmt.Errorf("making the files of addons: %w", err)
+		}
 		release, err := addon.NewRelease(ctx, namespaces[chart.Namespace].Ref, chart,
-			append(slices.Concat(opts, hooks), pulumi.DependsOn(rights))...)
+			append(slices.Concat(opts, hooks), pulumi.DependsOn(append(rights, files...)))...)
 		if err != nil {
 			return nil, fmt.Errorf("installing addons: %w", err)
 		}
