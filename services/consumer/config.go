@@ -26,7 +26,7 @@ type config struct {
 	GroupID            string        `env:"GROUP_ID" envDefault:"consumer-service-group" doc:"Consumer group."`
 	TransactionalID    string        `env:"TRANSACTIONAL_ID" doc:"Kafka transactional id, unique among the running instances; <GROUP_ID>-<hostname> by default."`
 	TransactionTimeout time.Duration `env:"TRANSACTION_TIMEOUT" envDefault:"10s" doc:"How long after an instance has died Kafka aborts its transaction; its partitions may not be read meanwhile."`
-	BatchSize          int           `env:"BATCH_SIZE" envDefault:"1000" doc:"Maximum number of orders in one transaction."`
+	BatchSize          int           `env:"BATCH_SIZE" envDefault:"5000" doc:"Maximum number of orders in one transaction. It is reached only while there is a backlog."`
 	BatchLinger        time.Duration `env:"BATCH_LINGER" envDefault:"100ms" doc:"How long a transaction waits for more orders after its first."`
 }
 
