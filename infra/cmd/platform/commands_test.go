@@ -423,6 +423,22 @@ func TestStatusShowsTheRest(t *testing.T) {
 	m.platform("status --json").succeeds().says(`"pods": []`, `"groups": []`).doesNotSay("null")
 }
 
+// A load test goes on while the pod that its port-forward leads to is replaced.
+func TestAPortForwardIsOpenedAgain(t *testing.T) {
+	m := newMachine(t)
+	m.set("pod-is-replaced", "")
+	address, stop, err := kubectl{context: "minikube"}.forward(t.Context(), "shop", "web-server", 80)
+	if err != nil || address != "127.0.0.1:1234" {
+		t.Fatal(address, err)
+	}
+	defer stop()
+	if !within(t.Context(), time.Minute, func(context.Context) bool {
+		return strings.Count(m.read("forwards"), "service/web-server 1234:80") >= 2
+	}) {
+		t.Errorf("opened: %s", m.read("forwards"))
+	}
+}
+
 func TestStatusShowsWhatIsMovedAndFinalized(t *testing.T) {
 	m := newMachine(t)
 	m.set("namespaces", "shop")

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"shopstream/infra/internal/label"
@@ -87,10 +88,37 @@ func (k kubectl) namespaces(ctx context.Context) (map[string]string, error) {
 
 var forwarding = regexp.MustCompile(`^Forwarding from (127\.0\.0\.1:\d+) `)
 
-// forward opens a port-forward to a service. It returns the local address, and a function that closes it.
+// forward opens a port-forward to a service, and opens it again when the pod that it leads to is replaced. It returns the
+// local address, and a function that closes it.
 func (k kubectl) forward(ctx context.Context, namespace, service string, port int) (address string, stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	command := k.command(ctx, "-n", namespace, "port-forward", "--address", "127.0.0.1", "service/"+service, fmt.Sprintf(":%d", port))
+	address, ended, err := k.forwardToPod(ctx, namespace, service, fmt.Sprintf(":%d", port))
+	if err != nil {
+		cancel()
+		return "", nil, err
+	}
+	local := strings.TrimPrefix(address, "127.0.0.1:")
+	var keeping sync.WaitGroup
+	keeping.Go(func() {
+		for <-ended; ctx.Err() == nil; <-ended {
+			_, next, err := k.forwardToPod(ctx, namespace, service, fmt.Sprintf("%s:%d", local, port))
+			if err == nil {
+				ended = next
+				continue
+			}
+			select { // no pod is ready yet
+			case <-ctx.Done():
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+	})
+	return address, func() { cancel(); keeping.Wait() }, nil
+}
+
+// forwardToPod opens a port-forward to one pod of a service. ended is closed when it no longer works.
+func (k kubectl) forwardToPod(ctx context.Context, namespace, service, ports string) (address string, ended chan struct{}, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	command := k.command(ctx, "-n", namespace, "port-forward", "--address", "127.0.0.1", "service/"+service, ports)
 	var stderr strings.Builder
 	command.Stderr, command.WaitDelay = &stderr, time.Second
 	stdout, err := command.StdoutPipe()
@@ -101,20 +129,23 @@ func (k kubectl) forward(ctx context.Context, namespace, service string, port in
 		cancel()
 		return "", nil, fmt.Errorf("opening a port-forward to %s in %s: %w", service, namespace, err)
 	}
-	stop = func() {
-		cancel()
-		_ = command.Wait()
-	}
 	// kubectl prints the address once it listens, or exits. After half a minute without either, it is killed.
 	timer := time.AfterFunc(30*time.Second, cancel)
 	line, _ := bufio.NewReader(stdout).ReadString('\n')
 	match := forwarding.FindStringSubmatch(line)
 	if !timer.Stop() || match == nil {
-		stop()
+		cancel()
+		_ = command.Wait()
 		return "", nil, fmt.Errorf("the port-forward to %s in %s failed: %s", service, namespace, strings.TrimSpace(stderr.String()))
 	}
-	go func() { _, _ = io.Copy(io.Discard, stdout) }()
-	return match[1], stop, nil
+	ended = make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer cancel()
+		_, _ = io.Copy(io.Discard, stdout)
+		_ = command.Wait()
+	}()
+	return match[1], ended, nil
 }
 
 func installed(tool string) bool {

@@ -76,6 +76,8 @@ case "$*" in
   *" deployments") cat "$fake/deployments" ;;
   *"horizontalpodautoscalers"*) cat "$fake/autoscalers" ;;
   *"port-forward"*)
+    echo "$*" >>"$fake/forwards"
+    if [ -e "$fake/pod-is-replaced" ]; then echo "Forwarding from 127.0.0.1:1234 -> 80"; exit 1; fi
     if [ -e "$fake/forward-to" ]; then echo "Forwarding from $(cat "$fake/forward-to") -> 80"; exec sleep 60; fi
     cat "$fake/forward" >&2
     exit 1 ;;

@@ -48,6 +48,7 @@ type run struct {
 	mu      sync.Mutex
 	rec     Recording
 	current string // name of the phase
+	unknown string // why the last sample has no lag
 }
 
 // Run sends the load, prints the progress and the results, and writes the plot.

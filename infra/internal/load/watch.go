@@ -41,8 +41,13 @@ func (r *run) sample(ctx context.Context) Sample {
 	asking, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	s := Sample{Lag: -1, Pods: map[string]Pods{}}
-	if lag, err := r.api.lag(asking, r.Group); err == nil {
-		s.Lag = lag
+	lag, err := r.api.lag(asking, r.Group)
+	switch {
+	case err == nil:
+		s.Lag, r.unknown = lag, ""
+	case ctx.Err() == nil && err.Error() != r.unknown:
+		r.unknown = err.Error()
+		r.say("       the lag is unknown: %s", r.unknown)
 	}
 	if r.Pods != nil {
 		if pods, err := r.Pods(asking); err == nil {
