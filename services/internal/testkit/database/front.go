@@ -12,8 +12,9 @@ import (
 )
 
 // front forwards clients' requests to FerretDB, except those for pages of an index.
-// FerretDB v1 on SQLite has no index but that of _id: for a user's page it decodes every
-// document of the collection, at 80 µs each.
+// FerretDB v1 on SQLite uses no index: for a user's page it decodes every document of the
+// collection, at 80 µs each. For an _id it has SQLite look at every one, at 3 µs each,
+// unless there is the index that the front adds.
 type front struct {
 	listener net.Listener
 	backend  string // FerretDB's socket
@@ -133,6 +134,10 @@ func (p *pages) answer(message []byte) []byte {
 		binary.LittleEndian.Uint32(message[12:]) != opMsg ||
 		binary.LittleEndian.Uint32(message[headerSize:]) != 0 || // flags
 		message[sectionsAt] != 0 {
+		return nil
+	}
+	if database, collection, ok := parseLookup(message[bodyAt:]); ok {
+		_ = p.indexIDs(context.Background(), database, collection) // without it, FerretDB answers more slowly
 		return nil
 	}
 	ask, ok := parsePage(message[bodyAt:])

@@ -70,6 +70,24 @@ func parsePage(command bson.Raw) (page, bool) {
 	return page{}, false
 }
 
+// parseLookup returns the collection of a find for one _id, {find: c, filter: {_id: "x"}, $db: d}.
+// It returns false for any other command.
+func parseLookup(command bson.Raw) (database, collection string, ok bool) {
+	if first, err := command.IndexErr(0); err != nil || first.Key() != "find" {
+		return "", "", false
+	}
+	filter, ok := command.Lookup("filter").DocumentOK()
+	if !ok {
+		return "", "", false
+	}
+	if members, err := filter.Elements(); err != nil || len(members) != 1 || members[0].Key() != "_id" {
+		return "", "", false
+	}
+	collection, named := command.Lookup("find").StringValueOK()
+	database, stored := command.Lookup("$db").StringValueOK()
+	return database, collection, named && stored && plain.MatchString(database)
+}
+
 func isDescending(e bson.E) bool {
 	return e.Value == int32(-1) || e.Value == int64(-1) || e.Value == -1.0
 }

@@ -43,10 +43,9 @@ func (p *pages) find(ctx context.Context, ask page) ([]bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	var table string
-	err = db.QueryRowContext(ctx, `SELECT table_name FROM _ferretdb_collections WHERE name = ?`, ask.collection).Scan(&table)
+	table, err := tableOf(ctx, db, ask.collection)
 	if err != nil {
-		return nil, fmt.Errorf("looking up collection %q: %w", ask.collection, err)
+		return nil, err
 	}
 	field, by, id := member(ask.field), member(ask.by), member("_id")
 	if err := index(ctx, db, table, field, by, id); err != nil {
@@ -81,6 +80,32 @@ func (p *pages) find(ctx context.Context, ask page) ([]bson.D, error) {
 		documents = append(documents, document)
 	}
 	return documents, rows.Err()
+}
+
+// indexIDs creates the index for FerretDB's own look-up of an _id, if it doesn't exist.
+// FerretDB's unique index has another expression, which SQLite doesn't take for the same.
+func (p *pages) indexIDs(ctx context.Context, database, collection string) error {
+	db, err := p.open(database)
+	if err != nil {
+		return err
+	}
+	table, err := tableOf(ctx, db, collection)
+	if err != nil {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, fmt.Sprintf(`CREATE INDEX IF NOT EXISTS %q ON %q (_ferretdb_sjson->'$._id')`, table+" _id", table)); err != nil {
+		return fmt.Errorf("creating the index of %s: %w", table, err)
+	}
+	return nil
+}
+
+// tableOf returns the table of an existing collection.
+func tableOf(ctx context.Context, db *sql.DB, collection string) (table string, err error) {
+	err = db.QueryRowContext(ctx, `SELECT table_name FROM _ferretdb_collections WHERE name = ?`, collection).Scan(&table)
+	if err != nil {
+		return "", fmt.Errorf("looking up collection %q: %w", collection, err)
+	}
+	return table, nil
 }
 
 // member returns the SQL expression for a field's value.

@@ -1,9 +1,12 @@
 package database_test
 
 import (
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -68,6 +71,49 @@ func TestPagesAreWhatFerretDBAnswers(t *testing.T) {
 		if !reflect.DeepEqual(paged, whole) {
 			t.Errorf("pages of %q:\n%v\nwant what one find answers:\n%v", user, paged, whole)
 		}
+	}
+}
+
+// A document is found by its _id without a look at the others.
+func TestAnIDIsLookedUpInAnIndex(t *testing.T) {
+	dir := t.TempDir()
+	db, err := database.Start("127.0.0.1:0", dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	client, err := mongo.Connect(options.Client().ApplyURI(db.URI()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Disconnect(t.Context()) }()
+	collection := client.Database("shop").Collection("purchases")
+	if _, err := collection.InsertMany(t.Context(), []bson.D{{{Key: "_id", Value: "a"}}, {{Key: "_id", Value: "b \"é\""}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"a", "b \"é\""} {
+		if got := find(t, collection, bson.D{{Key: "_id", Value: id}}, options.Find()); len(got) != 1 || got[0][0].Value != id {
+			t.Errorf("found %v for %q", got, id)
+		}
+	}
+	if got := find(t, collection, bson.D{{Key: "_id", Value: "c"}}, options.Find()); len(got) != 0 {
+		t.Errorf("found %v for an _id that isn't there", got)
+	}
+	file, err := sql.Open("sqlite", filepath.Join(dir, "shop.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	var table string
+	if err := file.QueryRowContext(t.Context(), "SELECT table_name FROM _ferretdb_collections").Scan(&table); err != nil {
+		t.Fatal(err)
+	}
+	// The expression is that of FerretDB's query, internal/backends/sqlite/collection.go.
+	var n int
+	var how string
+	err = file.QueryRowContext(t.Context(), fmt.Sprintf("EXPLAIN QUERY PLAN SELECT _ferretdb_sjson FROM %q WHERE _ferretdb_sjson->'$._id' = ?", table), `"a"`).Scan(&n, &n, &n, &how)
+	if err != nil || !strings.HasPrefix(how, "SEARCH") {
+		t.Errorf("SQLite's plan is %q, %v", how, err)
 	}
 }
 
