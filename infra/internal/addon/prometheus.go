@@ -19,6 +19,9 @@ type PrometheusArgs struct {
 	// Storage is the size of the volume; zero means no volume.
 	Storage resource.Quantity
 
+	// Exemplars keeps the trace of some observations of each histogram, where there are traces.
+	Exemplars bool
+
 	// AppNamespace contains the services, DataNamespace the brokers.
 	AppNamespace, DataNamespace string
 
@@ -55,6 +58,15 @@ func Prometheus(args PrometheusArgs) Chart {
 		volume["size"] = args.Storage.String()
 	}
 	off := map[string]any{"enabled": false}
+	process := map[string]any{
+		"containerSecurityContext": restricted,
+		"persistentVolume":         volume,
+		"resources":                values(server.Resources),
+		"retention":                args.Retention,
+	}
+	if args.Exemplars {
+		process["extraArgs"] = map[string]any{"enable-feature": "exemplar-storage"}
+	}
 
 	scrapeConfigs := map[string]any{
 		"shopstream":         podsJob(args.AppNamespace, args.PortName),
@@ -86,12 +98,7 @@ func Prometheus(args PrometheusArgs) Chart {
 				"collectors": []any{"cronjobs", "deployments", "horizontalpodautoscalers", "statefulsets"},
 				"resources":  values(state.Resources),
 			},
-			"server": map[string]any{
-				"containerSecurityContext": restricted,
-				"persistentVolume":         volume,
-				"resources":                values(server.Resources),
-				"retention":                args.Retention,
-			},
+			"server":        process,
 			"scrapeConfigs": scrapeConfigs,
 			"serverFiles":   map[string]any{"alerting_rules.yml": rules(args)},
 		},

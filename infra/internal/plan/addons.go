@@ -52,6 +52,7 @@ func Charts(c config.Config) []addon.Chart {
 			Namespace:     c.Addons.MonitoringNamespace,
 			Retention:     c.Addons.PrometheusRetention.String(),
 			Storage:       c.Addons.PrometheusStorage,
+			Exemplars:     c.Tracing.On(),
 			AppNamespace:  AppNamespace,
 			DataNamespace: DataNamespace,
 			Broker:        kafka.Name,

@@ -21,7 +21,7 @@ function lineOf(step, error) {
   const line = make("li", "", { className: step.step });
   line.append(make("strong", step.step));
   if (step.at) line.append(" ", make("time", moments(new Date(step.at)), { dateTime: step.at }));
-  if (step.lagSeconds !== undefined) line.append(" ", make("span", lag(step.lagSeconds), { className: "lag" }));
+  if (step.lagSeconds !== undefined) line.append(", ", make("span", lag(step.lagSeconds), { className: "lag" }));
   if (step.partition !== undefined) line.append(placed(step));
   if (step.step === "dead-lettered" && error) line.append(make("span", error, { className: "place" }));
   return line;
