@@ -276,35 +276,17 @@ func TestAlertsFireWhenTheyShould(t *testing.T) {
 	}
 }
 
+// fires evaluates a rule at every sample, and reports whether it held for its duration with any labels.
 func fires(t *testing.T, rule rulefmt.Rule, every time.Duration, notations []string) bool {
 	t.Helper()
-	return slices.Contains(holds(t, rule, every, notations), true)
-}
-
-// holds evaluates a rule at every sample, and reports for each whether it had held for its duration with any labels.
-func holds(t *testing.T, rule rulefmt.Rule, every time.Duration, notations []string) []bool {
-	t.Helper()
 	every = max(every, time.Minute)
-	engine := promql.NewEngine(promql.EngineOpts{
-		MaxSamples: 1e6, Timeout: time.Minute, LookbackDelta: 5 * every, Parser: language,
-	})
-	defer func() { _ = engine.Close() }()
 	data := load(t, notations, every)
 	since := map[string]time.Time{}
-	held := make([]bool, 60)
 	for i := range 60 {
 		now := time.Unix(0, 0).Add(time.Duration(i) * every)
-		query, err := engine.NewInstantQuery(t.Context(), data, nil, rule.Expr, now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found, err := query.Exec(t.Context()).Vector()
-		if err != nil {
-			t.Fatal(err)
-		}
 		before := since
 		since = map[string]time.Time{}
-		for _, sample := range found {
+		for _, sample := range evaluate(t, rule.Expr, data, every, now) {
 			key := sample.Metric.String()
 			if start, ok := before[key]; ok {
 				since[key] = start
@@ -312,12 +294,28 @@ func holds(t *testing.T, rule rulefmt.Rule, every time.Duration, notations []str
 				since[key] = now
 			}
 			if now.Sub(since[key]) >= time.Duration(rule.For) {
-				held[i] = true
+				return true
 			}
 		}
-		query.Close()
 	}
-	return held
+	return false
+}
+
+// evaluate returns what an expression finds at a time, in data with a sample every so often.
+func evaluate(t *testing.T, expr string, data samples, every time.Duration, now time.Time) promql.Vector {
+	t.Helper()
+	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 1e6, Timeout: time.Minute, LookbackDelta: 5 * every, Parser: language})
+	defer func() { _ = engine.Close() }()
+	query, err := engine.NewInstantQuery(t.Context(), data, nil, expr, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer query.Close()
+	found, err := query.Exec(t.Context()).Vector()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Clone(found)
 }
 
 // samples are series in memory.

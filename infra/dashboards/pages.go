@@ -55,6 +55,7 @@ func platform() page {
 				}},
 				{title: "Live readers", unit: number, description: "Open streams of messages.", queries: []query{{`sum(api_streams)`, "streams"}}},
 			}},
+			{"Objectives", burning()},
 			{"Scale and health", []panel{
 				{title: "Pods", unit: number, description: "That Prometheus reads, by service.", queries: []query{{`sum by (service) (up{service!=""})`, "{{service}}"}}},
 				{title: "Dependencies", unit: number, description: "1 while every pod of the service reaches it.", queries: []query{
