@@ -18,7 +18,7 @@ type sizes struct {
 }
 
 func full() sizes {
-	return sizes{rounds: 7, messages: 400_000, rows: 200_000, duration: 2 * time.Second, atRate: 6000, requests: 300}
+	return sizes{rounds: 5, messages: 400_000, rows: 200_000, duration: 2 * time.Second, atRate: 6000, requests: 300}
 }
 
 func quick() sizes {

@@ -28,7 +28,7 @@ type figure struct {
 }
 
 // grow measures everything that grows, and writes a table and a plot of each.
-func (s *stage) grow(ctx context.Context, out string, stdout io.Writer) error {
+func (s *stage) grow(ctx context.Context, only, out string, stdout io.Writer) error {
 	purchases, _, err := s.topic(ctx, "purchases")
 	if err != nil {
 		return err
@@ -79,6 +79,9 @@ func (s *stage) grow(ctx context.Context, out string, stdout io.Writer) error {
 			measure: shop.growTo,
 		},
 	} {
+		if !strings.Contains(g.of, only) {
+			continue
+		}
 		samples, err := g.run(ctx)
 		if err != nil {
 			return err

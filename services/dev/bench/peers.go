@@ -333,6 +333,8 @@ func purchase(i int) (bson.Raw, error) {
 		{Key: "_id", Value: id}, {Key: "userid", Value: fmt.Sprintf("user-%d", i%pageUsers)}, {Key: "username", Value: "Ada"},
 		{Key: "price", Value: 19.99}, {Key: "priceMinor", Value: int64(1999)}, {Key: "currency", Value: "USD"},
 		{Key: "timestamp", Value: float64(time.Now().UnixMicro()) / 1e6}, {Key: "product", Value: "USB-C Cable"},
+		{Key: "partition", Value: int32(i % 6)}, {Key: "offset", Value: int64(i)}, {Key: "log", Value: "pVYxCRjvR7Kk2s0rJmBpNw"},
+		{Key: "storedAt", Value: float64(time.Now().UnixMicro()) / 1e6},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making a document: %w", err)

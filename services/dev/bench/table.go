@@ -19,7 +19,7 @@ import (
 func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	isQuick := flags.Bool("quick", false, "fewer rounds and messages: a minute, and less certain")
-	only := flags.String("only", "", "run only the comparisons with this in the name of ours or of the peer")
+	only := flags.String("only", "", "run only the comparisons with this in the name of ours or of the peer, or what grows with this in its name")
 	bin := flags.String("bin", "bin", "folder of the services' binaries")
 	stripped := flags.String("stripped", "build/stripped", "folder of the same without symbols, and of the minimal programs")
 	isGrowth := flags.Bool("growth", false, "measure how costs grow instead, with plots beside the table: five minutes")
@@ -40,7 +40,7 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 	}
 	defer s.close()
 	if *isGrowth {
-		return s.grow(ctx, cmp.Or(*out, "build/growth.md"), stdout)
+		return s.grow(ctx, *only, cmp.Or(*out, "build/growth.md"), stdout)
 	}
 	*out = cmp.Or(*out, "build/bench.md")
 	dir, err := os.MkdirTemp("", "shopstream-bench-")
@@ -75,7 +75,7 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 		for _, g := range c.goals {
 			t.row(c, g, g.judge(rounds))
 		}
-		if produced := all["producer"]; strings.HasPrefix(c.name, "buy") && strings.HasSuffix(c.name, "clients") && produced != nil {
+		if produced := all["producer"]; c.peerName == "no-op gin handler" && produced != nil {
 			t.efficiency(c, rounds, produced)
 		}
 		fmt.Fprint(stdout, t.String()[before:])
