@@ -55,7 +55,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		health.Check{Name: "mongo", Probe: mongox.Ping(database)},
 	)
 	engine := httpx.NewEngine(log, reg, h)
-	httpx.Trace(engine, tracer)
+	httpx.Trace(engine, tracer, false) // web-server decides
 	addRoutes(engine, newLookups(store, cfg.Topics, log))
 
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,

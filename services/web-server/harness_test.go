@@ -93,7 +93,7 @@ func newTracedEngine(t testing.TB, cfg config, kafka sender, tracer *trace.Trace
 	m := newManagement(cfg.ManagementAPIURL, tracer)
 	t.Cleanup(m.close)
 	engine := httpx.NewEngine(log, reg, health.New(reg))
-	httpx.Trace(engine, tracer)
+	httpx.Trace(engine, tracer, true)
 	server := newServer(cfg, kafka, m, log)
 	checkout, err := newCheckout(server)
 	if err != nil {

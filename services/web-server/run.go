@@ -49,7 +49,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	httpx.Trace(engine, tracer)
+	httpx.Trace(engine, tracer, true)
 	addRoutes(engine, server, shop, checkout)
 
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,

@@ -13,9 +13,11 @@ import (
 	"shopstream/services/internal/trace"
 )
 
-// Trace gives each request a span, which continues the caller's trace if it names one.
-// It applies to the routes that are added later, so not to the operational ones.
-func Trace(engine *gin.Engine, tracer *trace.Tracer) {
+// Trace gives requests a span, which continues the caller's trace if it names one. If it
+// names none, the request begins a trace only if begins is set. A service behind another
+// doesn't: the one before it has decided, and names only traces that it records. Trace
+// applies to the routes that are added later, so not to the operational ones.
+func Trace(engine *gin.Engine, tracer *trace.Tracer, begins bool) {
 	if !tracer.On() {
 		return
 	}
@@ -28,7 +30,8 @@ func Trace(engine *gin.Engine, tracer *trace.Tracer) {
 		if r.Header.Get("traceparent") != "" {
 			ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
 		}
-		if !tracer.Records(oteltrace.SpanContextFromContext(ctx)) {
+		parent := oteltrace.SpanContextFromContext(ctx)
+		if !parent.IsSampled() && (!begins || !tracer.Records(parent)) {
 			return
 		}
 		method := methodOf(r)

@@ -22,14 +22,14 @@ import (
 )
 
 // traced serves an engine whose requests are traced.
-func traced(t *testing.T, c *collector.Collector, sampling float64) (url string, logs *logtest.Lines) {
+func traced(t *testing.T, c *collector.Collector, sampling float64, begins bool) (url string, logs *logtest.Lines) {
 	t.Helper()
 	logs, reg := &logtest.Lines{}, prometheus.NewRegistry()
 	log := telemetry.NewLogger(logs, telemetry.Config{LogLevel: slog.LevelDebug}, "shop")
 	tracer := otlp.New(otlp.Config{Endpoint: c.URL, Sampling: sampling}, "shop", log, reg)
 	t.Cleanup(func() { tracer.Stop(context.Background()) })
 	engine := httpx.NewEngine(log, reg, health.New(reg))
-	httpx.Trace(engine, tracer)
+	httpx.Trace(engine, tracer, begins)
 	engine.GET("/users/:id", func(c *gin.Context) { c.String(http.StatusOK, c.Param("id")) })
 	engine.GET("/panic", func(*gin.Context) { panic("boom") })
 	engine.GET("/away", func(c *gin.Context) { httpx.Abort(c, http.StatusServiceUnavailable, "away") })
@@ -53,7 +53,7 @@ func traced(t *testing.T, c *collector.Collector, sampling float64) (url string,
 
 func TestTraceOfARequest(t *testing.T) {
 	c := collector.Start(t)
-	url, logs := traced(t, c, 1)
+	url, logs := traced(t, c, 1, true)
 	for path, want := range map[string]struct {
 		name, status string
 		failed       bool
@@ -113,7 +113,7 @@ func metrics(t *testing.T, url, accept string) string {
 
 func TestTraceThroughAService(t *testing.T) {
 	c := collector.Start(t)
-	url, _ := traced(t, c, 1)
+	url, _ := traced(t, c, 1, true)
 	get(t, url+"/through?to="+url+"/users/ada")
 	first := c.Await(t, "the request", collector.Named("shop", "GET /through"))
 	want := "shop: GET /through\n  shop: GET\n    shop: GET /users/:id\n"
@@ -129,7 +129,7 @@ func TestTraceThroughAService(t *testing.T) {
 // What is not sampled is not passed on: neither spans nor a header.
 func TestUnsampledRequest(t *testing.T) {
 	c := collector.Start(t)
-	url, logs := traced(t, c, 0)
+	url, logs := traced(t, c, 0, true)
 	header := make(chan string, 1)
 	peer := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { header <- r.Header.Get("traceparent") }))
 	defer peer.Close()
@@ -139,5 +139,28 @@ func TestUnsampledRequest(t *testing.T) {
 	}
 	if line := logs.Find("request"); line == nil || line["trace_id"] != nil {
 		t.Errorf("the log line is %v", line)
+	}
+}
+
+// A service behind another begins no trace, and continues those that are named.
+func TestTraceBehindAnotherService(t *testing.T) {
+	c := collector.Start(t)
+	url, _ := traced(t, c, 1, false)
+	get(t, url+"/users/unnamed")
+	for user, flags := range map[string]string{"recorded": "01", "unrecorded": "00"} {
+		r, err := http.NewRequest(http.MethodGet, url+"/users/"+user, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-"+flags)
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+	}
+	c.Await(t, "the recorded one", func(s collector.Span) bool { return s.Attributes["url.path"] == "/users/recorded" })
+	if spans := c.Spans(); len(spans) != 1 || spans[0].Parent != "00f067aa0ba902b7" {
+		t.Errorf("spans %+v", spans)
 	}
 }
