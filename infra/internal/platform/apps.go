@@ -36,7 +36,8 @@ func (p platform) declareServices(
 		if err != nil {
 			return nil, err
 		}
-		workloads = append(workloads, workload)
+		// Not the component: of the resources in it, Pulumi leaves some out of the dependencies now and then.
+		workloads = append(workloads, workload.Deployment)
 	}
 	return workloads, nil
 }
