@@ -172,7 +172,9 @@ test-race: cgo ## Run the services' tests with Go's race detector
 
 # Each module is vetted as it is built in its image: alone, without go.work.
 .PHONY: check
-check: ## Check format, vet, module files, and that the pages name real targets
+check: ## Check format, vet, module files, file sizes, and that the pages name real targets
+	@large=$$(git ls-files -z | xargs -0 -I{} find ./{} -maxdepth 0 -type f -size +1024k); if [ -n "$$large" ]; then \
+		echo "larger than 1 MiB, so probably built and committed by mistake:"; echo "$$large"; exit 1; fi
 	@unformatted=$$(gofmt -s -l $(MODULES) infra/alerts infra/dashboards services/dev/contract); if [ -n "$$unformatted" ]; then \
 		echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; fi
 	@for module in $(SERVICES); do \
