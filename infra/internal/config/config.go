@@ -131,7 +131,8 @@ type Kafka struct {
 	// 3, or for 1 with fewer than 3 brokers. It can't be changed once the cluster exists.
 	Voters int `json:"voters"`
 
-	// Heap is the size of each node's Java heap. Its container gets twice as much.
+	// Heap is the size of each node's Java heap. Its container gets twice as much. Below 1Gi only Java's first compiler is
+	// used, since the second one needs more than that.
 	Heap resource.Quantity `json:"heap"`
 
 	// CPU is the CPU request of each node.

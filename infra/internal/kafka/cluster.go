@@ -134,6 +134,9 @@ func (args ClusterArgs) resources() pod.Resources {
 	return pod.Resources{CPU: args.CPU, CPULimit: args.CPULimit, Memory: Memory(args.Heap)}
 }
 
+// roomForC2 is the heap, in bytes, from which on its container, twice as large, has room for Java's second compiler too.
+const roomForC2 = 1 << 30
+
 // Memory is the memory of a container for a heap of that size.
 func Memory(heap resource.Quantity) resource.Quantity {
 	return *resource.NewQuantity(2*heap.Value(), resource.BinarySI)

@@ -137,11 +137,20 @@ func TestEnvironmentOfCombinedNodes(t *testing.T) {
 			"1@kafka-1.kafka-nodes.data.svc.cluster.local:9093,2@kafka-2.kafka-nodes.data.svc.cluster.local:9093",
 		"KAFKA_MIN_INSYNC_REPLICAS": "2",
 		"KAFKA_HEAP_OPTS":           "-Xms512m -Xmx512m",
-		"KAFKA_OPTS":                "-Dsun.net.inetaddr.ttl=1",
+		"KAFKA_OPTS":                "-Dsun.net.inetaddr.ttl=1 -XX:TieredStopAtLevel=1",
 		"KAFKA_BROKER_RACK":         "metadata.labels['topology.kubernetes.io/zone']",
 	} {
 		if got := lookup(env, name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestSmallNodesDoWithoutJavasSecondCompiler, which needs more than the memory that their containers have besides the heap.
+func TestSmallNodesDoWithoutJavasSecondCompiler(t *testing.T) {
+	for heap, without := range map[string]bool{"256Mi": true, "1023Mi": true, "1Gi": false, "3Gi": false} {
+		if got := strings.Contains(javaOptions(resource.MustParse(heap)), "-XX:TieredStopAtLevel=1"); got != without {
+			t.Errorf("with a heap of %s, the first compiler alone: %t, want %t", heap, got, without)
 		}
 	}
 }
