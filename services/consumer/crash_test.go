@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"shopstream/services/internal/testkit/logtest"
 )
 
@@ -191,5 +193,48 @@ func TestInstancesComeAndGo(t *testing.T) {
 	c.stopped(t)
 	if n := w.members(t); n != 0 {
 		t.Errorf("%d members after the stop", n)
+	}
+}
+
+// An instance whose totals are incomplete waits for them, but it goes on counting its other
+// partitions; and if the group removes it meanwhile, it notices and joins again.
+func TestWaitingForTotalsHoldsUpNothingElse(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"consumer", "classic"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 2)
+			w.commit(t, kadm.Offset{Topic: w.orders, Partition: 0, At: 0, LeaderEpoch: -1, Metadata: "orders=7"})
+			i := w.start(t, "a", "KAFKA_GROUP_PROTOCOL="+protocol)
+			await(t, "one partition waits", func() bool {
+				return strings.Contains(i.out.String(), "partition 0: the totals that were read back contain orders=0, but the last transaction says orders=7")
+			})
+			orders := w.some(0, 60)
+			w.Produce(t, orders...)
+			second := int64(0)
+			for _, o := range orders {
+				second += int64(o.Partition)
+			}
+			await(t, "the other is counted", func() bool { return i.metric(t, "orders_counted_total") == float64(second) })
+
+			if n := w.expel(t); n != 1 {
+				t.Fatalf("%d members were put out, want 1", n)
+			}
+			await(t, "it is back", func() bool { return w.members(t) == 1 })
+			i.stopped(t)
+			w.commit(t, kadm.Offset{Topic: w.orders, Partition: 0, At: 0, LeaderEpoch: -1})
+			w.start(t, "a")
+			w.check(t)
+		})
+	}
+}
+
+// commit sets an offset of the group, which must be empty.
+func (w *world) commit(t testing.TB, offset kadm.Offset) {
+	t.Helper()
+	offsets := kadm.Offsets{}
+	offsets.Add(offset)
+	if err := w.Admin().CommitAllOffsets(t.Context(), w.group, offsets); err != nil {
+		t.Fatal(err)
 	}
 }

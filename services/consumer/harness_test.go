@@ -53,7 +53,7 @@ func (w *world) environ(name string) []string {
 		"KAFKA_BOOTSTRAP_SERVERS=" + w.BootstrapServers, "HTTP_ADDR=127.0.0.1:0", "LOG_LEVEL=debug",
 		"ORDERS_TOPIC=" + w.orders, "ORDERS_DLQ_TOPIC=" + w.letters, "TOTALS_TOPIC=" + w.totals,
 		"GROUP_ID=" + w.group, "TRANSACTIONAL_ID=" + w.group + "-" + name,
-		"TRANSACTION_TIMEOUT=2s", "BATCH_LINGER=10ms",
+		"BATCH_LINGER=10ms",
 	}
 }
 

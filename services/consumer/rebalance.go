@@ -10,40 +10,34 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"shopstream/services/internal/kafkax"
-	"shopstream/services/internal/retry"
 )
 
 // tellAgain is the time between warnings about a lasting fault.
 const tellAgain = 10 * time.Second
 
-// rebalance is called inside a poll, between two transactions.
-func (w *worker) rebalance(ctx context.Context, e kafka.Event) {
+// rebalance is called inside a poll, between two transactions. It must return soon: a
+// member learns that it was removed from the group, and joins again, only after that.
+func (w *worker) rebalance(e kafka.Event) {
 	switch e := e.(type) {
 	case kafka.AssignedPartitions:
-		w.assigned(ctx, e.Partitions)
+		w.assigned(e.Partitions)
 	case kafka.RevokedPartitions:
 		w.revoked(partitionsOf(e.Partitions))
 	}
 }
 
-// assigned restores the totals of partitions before reading their first order.
-func (w *worker) assigned(ctx context.Context, assigned []kafka.TopicPartition) {
-	partitions := partitionsOf(assigned)
-	if len(partitions) == 0 || ctx.Err() != nil {
+func (w *worker) assigned(assigned []kafka.TopicPartition) {
+	if len(assigned) == 0 {
 		return
 	}
-	start := time.Now()
-	err := w.take(ctx, partitions)
-	if err == nil {
-		err = kafkax.Hold(w.member, assigned)
-	}
-	if err != nil {
-		if !w.member.AssignmentLost() {
-			w.failure = fmt.Errorf("taking partitions %v: %w", partitions, err)
-		}
-		return
-	}
-	w.log.Info("partitions assigned", "partitions", partitions, "totals", w.products(), "took", time.Since(start))
+	w.failure = errors.Join(w.failure, kafkax.Hold(w.member, assigned))
+	w.await(partitionsOf(assigned))
+}
+
+// await makes partitions pending.
+func (w *worker) await(partitions []int32) {
+	w.pending = append(w.pending, partitions...)
+	w.attempts, w.retry, w.told = 0, time.Time{}, time.Time{}
 }
 
 func (w *worker) revoked(partitions []int32) {
@@ -52,6 +46,7 @@ func (w *worker) revoked(partitions []int32) {
 		delete(w.ledgers, p)
 		delete(w.next, p)
 	}
+	w.pending = slices.DeleteFunc(w.pending, func(p int32) bool { return slices.Contains(partitions, p) })
 	// Orders that are not committed are read by the next owner.
 	w.batch = slices.DeleteFunc(w.batch, func(i item) bool {
 		return slices.Contains(partitions, i.message.TopicPartition.Partition)
@@ -60,31 +55,46 @@ func (w *worker) revoked(partitions []int32) {
 	w.log.Info("partitions revoked", "partitions", partitions, "lost", w.member.AssignmentLost())
 }
 
-// take reads the group's offsets and the totals of these partitions, and starts reading
-// the orders from there.
+// takePending restores the totals of pending partitions before their first order is read.
+// If that fails, the group is polled before the next attempt: the partitions may have
+// another owner by now, whose work would make every attempt fail.
+func (w *worker) takePending(ctx context.Context) error {
+	if len(w.pending) == 0 || time.Now().Before(w.retry) {
+		return nil
+	}
+	start := time.Now()
+	before := slices.Clone(w.pending)
+	err := w.restore(ctx)
+	w.attempts++
+	w.retry = time.Now().Add(retries.After(w.attempts))
+	taken := slices.DeleteFunc(before, func(p int32) bool { return w.ledgers[p] == nil })
+	if len(taken) > 0 {
+		w.metrics.products.Set(float64(w.products()))
+		w.log.Info("partitions assigned", "partitions", taken, "totals", w.products(), "took", time.Since(start))
+	}
+	switch {
+	case err == nil, ctx.Err() != nil:
+		return nil
+	case isFatal(err):
+		return fmt.Errorf("taking partitions %v: %w", w.pending, err)
+	}
+	if time.Since(w.told) > tellAgain {
+		w.told = time.Now()
+		w.log.Warn("partitions can't be restored yet", "partitions", w.pending, "error", err)
+	}
+	return nil
+}
+
+// restore reads the group's offsets and the totals of the pending partitions, and starts
+// reading the orders from there. A partition whose totals are incomplete stays pending.
 //
 // The offsets come first: a predecessor that lost its partitions may still commit a
 // transaction whose offsets it has sent, and the coordinator answers only once its
 // outcome is known. Totals that are read after that include all of its work. In the
 // other order the offsets could be newer than the totals, and orders would be missing
 // from them.
-func (w *worker) take(ctx context.Context, partitions []int32) error {
-	var told time.Time
-	for {
-		err := w.restore(ctx, partitions)
-		if err == nil || ctx.Err() != nil || isFatal(err) || w.member.AssignmentLost() {
-			return err
-		}
-		if time.Since(told) > tellAgain {
-			told = time.Now()
-			w.log.Warn("partitions can't be restored yet", "partitions", partitions, "error", err)
-		}
-		retry.Sleep(ctx, idlePoll)
-	}
-}
-
-func (w *worker) restore(ctx context.Context, partitions []int32) error {
-	committed, err := w.committed(partitions)
+func (w *worker) restore(ctx context.Context) error {
+	committed, err := w.committed(w.pending)
 	if err != nil {
 		return err
 	}
@@ -95,27 +105,31 @@ func (w *worker) restore(ctx context.Context, partitions []int32) error {
 	positions := map[int32]kafkax.Position{}
 	var faults []error
 	for _, tp := range committed {
-		l := ledgers[tp.Partition]
-		if counted := kafkax.LabelField(tp.Metadata, "totals"); counted != "" && counted != l.log {
-			w.log.Error("the totals topic was recreated: the orders are counted again from the beginning of their log",
-				"partition", tp.Partition, "topic", w.cfg.TotalsTopic, "log_before", counted, "log_now", l.log, "orders_before", kafkax.LabelField(tp.Metadata, "orders"))
-			positions[tp.Partition] = kafkax.Beginning()
-			ledgers[tp.Partition] = newLedger(tp.Partition, l.log)
+		l, at, err := w.resume(ledgers[tp.Partition], tp)
+		if err != nil {
+			faults = append(faults, err)
 			continue
 		}
-		faults = append(faults, l.matches(tp.Metadata))
-		l.committed = w.positionIn(l, tp)
-		positions[tp.Partition] = l.committed
+		positions[tp.Partition], w.ledgers[tp.Partition] = at, l
 	}
-	if err := errors.Join(faults...); err != nil {
-		return err
-	}
-	for p, l := range ledgers {
-		w.ledgers[p] = l
-	}
-	w.metrics.products.Set(float64(w.products()))
+	w.pending = slices.DeleteFunc(w.pending, func(p int32) bool { return w.ledgers[p] != nil })
 	w.reader.Assign(positions)
-	return nil
+	return errors.Join(faults...)
+}
+
+// resume returns the ledger to continue with, and the position, given what was read back
+// and what the group has committed.
+func (w *worker) resume(l *ledger, committed kafka.TopicPartition) (*ledger, kafkax.Position, error) {
+	if counted := kafkax.LabelField(committed.Metadata, "totals"); counted != "" && counted != l.log {
+		w.log.Error("the totals topic was recreated: the orders are counted again from the beginning of their log",
+			"partition", l.partition, "topic", w.cfg.TotalsTopic, "log_before", counted, "log_now", l.log, "orders_before", kafkax.LabelField(committed.Metadata, "orders"))
+		return newLedger(l.partition, l.log), kafkax.Beginning(), nil
+	}
+	if err := l.matches(committed.Metadata); err != nil {
+		return nil, kafkax.Position{}, err
+	}
+	l.committed = w.positionIn(l, committed)
+	return l, l.committed, nil
 }
 
 // positionIn returns where to continue from the group's committed offset.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +35,7 @@ const (
 	recommitAfter = 10 * time.Second
 )
 
-// retries waits between transactions after one was aborted.
+// retries spaces attempts to read totals back, and transactions after one was aborted.
 var retries = retry.Backoff{First: 100 * time.Millisecond, Last: 5 * time.Second}
 
 // recordLimits are far above the size of any order or total. Larger records are set
@@ -56,7 +58,11 @@ type worker struct {
 	log      *slog.Logger
 	metrics  *metrics
 
-	ledgers  map[int32]*ledger // of the assigned partitions
+	pending  []int32           // assigned partitions whose totals are not read back yet
+	attempts int               // to read them back
+	retry    time.Time         // when to try again
+	told     time.Time         // when a failure was logged
+	ledgers  map[int32]*ledger // of the other assigned partitions
 	batch    []item
 	bytes    int
 	since    time.Time                 // when the batch began
@@ -131,7 +137,7 @@ func (w *worker) join(ctx context.Context) (err error) {
 
 func (w *worker) loop(ctx context.Context) error {
 	err := w.member.Subscribe(w.cfg.OrdersTopic, func(_ *kafka.Consumer, e kafka.Event) error {
-		w.rebalance(ctx, e)
+		w.rebalance(e)
 		return nil
 	})
 	if err != nil {
@@ -157,9 +163,7 @@ func (w *worker) loop(ctx context.Context) error {
 			continue
 		}
 		aborts++
-		if err := w.startOver(ctx, aborts); err != nil {
-			return err
-		}
+		w.startOver(ctx, aborts)
 	}
 	return nil
 }
@@ -179,6 +183,9 @@ func (w *worker) collect(ctx context.Context) error {
 			return nil
 		}
 		if err := w.attend(); err != nil {
+			return err
+		}
+		if err := w.takePending(ctx); err != nil {
 			return err
 		}
 		w.read(wait)
@@ -275,20 +282,10 @@ func (w *worker) totalsRecreated() bool {
 
 // startOver follows an abort. The state in memory is no longer valid: positions and
 // totals are read from Kafka again, as after an assignment.
-func (w *worker) startOver(ctx context.Context, aborts int) error {
-	if !retry.Sleep(ctx, retries.After(aborts)) {
-		return nil
-	}
-	partitions := make([]int32, 0, len(w.ledgers))
-	for p := range w.ledgers {
-		partitions = append(partitions, p)
-	}
+func (w *worker) startOver(ctx context.Context, aborts int) {
+	retry.Sleep(ctx, retries.After(aborts))
+	partitions := slices.Collect(maps.Keys(w.ledgers))
 	w.reader.Remove(partitions...)
-	err := w.take(ctx, partitions)
-	if w.member.AssignmentLost() {
-		w.reader.Remove(partitions...)
-		clear(w.ledgers) // the next poll revokes the partitions
-		return nil
-	}
-	return err
+	clear(w.ledgers)
+	w.await(partitions)
 }
