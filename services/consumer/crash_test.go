@@ -5,11 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/testkit/logtest"
 )
@@ -117,6 +119,48 @@ func TestAKillInATransactionLosesAndRepeatsNothing(t *testing.T) {
 	if got := last.metric(t, "orders_already_counted_total"); got != 0 {
 		t.Errorf("%v orders came twice", got)
 	}
+}
+
+// The client can hang when the group's coordinator becomes unreachable: it then waits for
+// a change of its brokers, whatever its timeout. The process must end, with the reason and
+// not with status 0, and the next one counts what it left.
+func TestAHangingClientEndsTheProcess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	if w.Embedded == nil {
+		t.Skip("changes the embedded broker's answers")
+	}
+	p := w.spawn(t, "a")
+	await(t, "it has its partitions", func() bool { return strings.Contains(p.out.String(), `"partitions assigned"`) })
+	var gone atomic.Bool
+	gone.Store(true)
+	w.Embedded.Cluster.ControlKey(int16(kmsg.FindCoordinator), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.Embedded.Cluster.KeepControl()
+		request := r.(*kmsg.FindCoordinatorRequest)
+		if request.CoordinatorType != 0 || !gone.Load() {
+			return nil, nil, false
+		}
+		response := request.ResponseKind().(*kmsg.FindCoordinatorResponse)
+		response.NodeID, response.Host, response.Port = 99, "127.0.0.1", 1 // nobody listens there
+		for _, key := range request.CoordinatorKeys {
+			coordinator := kmsg.NewFindCoordinatorResponseCoordinator()
+			coordinator.Key, coordinator.NodeID, coordinator.Host, coordinator.Port = key, 99, "127.0.0.1", 1
+			response.Coordinators = append(response.Coordinators, coordinator)
+		}
+		return response, nil, true
+	})
+	w.Produce(t, w.some(0, 100)...)
+
+	await(t, "the process ends", p.ended)
+	if code := p.cmd.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("exit status %d", code)
+	}
+	if log := p.out.String(); !strings.Contains(log, "consumer: ") || !strings.Contains(log, "adding offsets to the transaction: the Kafka client hangs") {
+		t.Errorf("it doesn't say why:\n%s", log)
+	}
+	gone.Store(false)
+	w.start(t, "a")
+	w.check(t)
 }
 
 // A suspended process is taken for dead, and its partitions are assigned to another one.

@@ -39,6 +39,7 @@ type transactor struct {
 	// stuckAfter is how long a call may take, whatever timeout it was given.
 	stuckAfter time.Duration
 	stuck      chan struct{} // closed once a call took longer than that
+	hanging    error         // which one; set before stuck is closed
 }
 
 func newTransactor(cfg config, id string, log *slog.Logger) (*transactor, error) {
@@ -48,13 +49,13 @@ func newTransactor(cfg config, id string, log *slog.Logger) (*transactor, error)
 	}
 	return &transactor{
 		client: client, group: cfg.GroupID, id: id, user: cfg.Kafka.SASLUsername, log: log,
-		// Longer than Kafka keeps a transaction open, so giving up loses nothing.
-		stuckAfter: cfg.TransactionTimeout + patience,
+		stuckAfter: tryTimeout + patience,
 		stuck:      make(chan struct{}),
 	}, nil
 }
 
-// run serves the client's events until it is closed or hangs.
+// run serves the client's events until it is closed. It fails if a call hangs: the worker,
+// which fails too, might not be able to leave the group.
 func (t *transactor) run(context.Context) error {
 	for {
 		select {
@@ -67,7 +68,7 @@ func (t *transactor) run(context.Context) error {
 				kafkax.LogError(t.log, err)
 			}
 		case <-t.stuck:
-			return nil
+			return t.hanging
 		}
 	}
 }
@@ -147,9 +148,9 @@ func (t *transactor) anonymous(member *kafka.ConsumerGroupMetadata) bool {
 func (t *transactor) attempt(ctx context.Context, action string, grace time.Duration, op func(context.Context) error) error {
 	var ended time.Time
 	for told := false; ; told = true {
-		err := t.call(ctx, grace, op)
-		if err == nil {
-			return nil
+		err := t.call(ctx, action, grace, op)
+		if err == nil || errors.Is(err, errStuck) {
+			return err
 		}
 		if ctx.Err() != nil && ended.IsZero() {
 			ended = time.Now()
@@ -165,9 +166,13 @@ func (t *transactor) attempt(ctx context.Context, action string, grace time.Dura
 }
 
 // call makes one call of the client, and gives up if it hangs. Adding offsets hangs if
-// the group's coordinator becomes unreachable at that moment: librdkafka (since 2.11)
-// then ignores the timeout, https://github.com/confluentinc/librdkafka/issues/5456.
-func (t *transactor) call(ctx context.Context, grace time.Duration, op func(context.Context) error) error {
+// the group's coordinator becomes unreachable at that moment: librdkafka (2.15 too)
+// ignores the timeout then, https://github.com/confluentinc/librdkafka/issues/5456, and
+// can't abort the transaction before the call has returned. A new process can: its
+// initialisation fences this one. No order is lost or counted twice by that, however
+// soon it is, so the bound is only as long as a slow machine needs for a call of
+// tryTimeout.
+func (t *transactor) call(ctx context.Context, action string, grace time.Duration, op func(context.Context) error) error {
 	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
 	defer cancel()
 	result := make(chan error, 1)
@@ -180,8 +185,9 @@ func (t *transactor) call(ctx context.Context, grace time.Duration, op func(cont
 		case <-stop:
 			stop, bound = nil, time.After(grace+tryTimeout)
 		case <-bound:
+			t.hanging = fmt.Errorf("%s: %w", action, errStuck)
 			close(t.stuck) // only once, because the process ends
-			return errStuck
+			return t.hanging
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/lifecycle"
 	"shopstream/services/internal/retry"
 )
 
@@ -64,8 +65,8 @@ func newGenerator(cfg config, m *maker, p *kafkax.Producer, log *slog.Logger, re
 	return g
 }
 
-// run sends until the count is reached and every event has its report, or until ctx
-// ends.
+// run sends until the count is reached and every event has its report (then it returns
+// lifecycle.ErrFinished), or until ctx ends.
 func (g *generator) run(ctx context.Context) error {
 	if !g.awaitTopic(ctx) {
 		return nil
@@ -94,7 +95,7 @@ func (g *generator) run(ctx context.Context) error {
 		}
 	}
 	g.awaitAnswers(ctx)
-	return nil
+	return lifecycle.ErrFinished
 }
 
 // awaitTopic waits until the topic exists, and logs that it waits. The schedule of

@@ -18,6 +18,7 @@ import (
 
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/lifecycle"
 	"shopstream/services/internal/testkit/broker"
 	"shopstream/services/internal/testkit/brokertest"
 	"shopstream/services/internal/testkit/freeport"
@@ -276,7 +277,7 @@ func TestAFullQueueIsWaitedForAndBounded(t *testing.T) {
 		}
 		sender.release()
 	}
-	if err := <-done; err != nil {
+	if err := <-done; !errors.Is(err, lifecycle.ErrFinished) {
 		t.Fatal(err)
 	}
 	s := g.tally.summarise()

@@ -17,7 +17,8 @@ type Actor struct {
 	// Name appears in logs and errors.
 	Name string
 	// Run works until ctx ends or the part fails. It returns nil when it was
-	// asked to stop.
+	// asked to stop, and ErrFinished when it has nothing left to do, which ends
+	// the service without an error. To return nil at any other time is a fault.
 	Run func(ctx context.Context) error
 	// Stop, if not nil, is called before Run's context is cancelled, to close a
 	// listener gracefully for example. Its context carries the bound.
@@ -26,12 +27,20 @@ type Actor struct {
 	Grace time.Duration
 }
 
+// ErrFinished is returned by an actor whose work has an end.
+var ErrFinished = errors.New("finished")
+
+// ErrUnexpected is wrapped by the error of an actor that stopped without being asked to
+// and without saying why.
+var ErrUnexpected = errors.New("stopped unexpectedly")
+
 // ErrStopTimeout is wrapped by the error of an actor that did not stop in time.
 var ErrStopTimeout = errors.New("did not stop in time")
 
 // Run starts all actors. When ctx ends or any actor returns, it stops them in
 // the order given, each only after the one before it has finished, each within
-// bound; then it returns the first actor's error, or nil after ctx ended.
+// bound; then it returns the first actor's error, or nil if ctx ended or the actor has
+// finished.
 func Run(ctx context.Context, log *slog.Logger, bound time.Duration, actors ...Actor) error {
 	var group run.Group
 
@@ -59,8 +68,13 @@ func Run(ctx context.Context, log *slog.Logger, bound time.Duration, actors ...A
 			}()
 			select {
 			case <-done:
-				if result != nil {
+				switch {
+				case errors.Is(result, ErrFinished):
+					return nil
+				case result != nil:
 					return fmt.Errorf("%s: %w", a.Name, result)
+				case ctx.Err() == nil: // or another actor has ended: the group then ignores this error
+					return fmt.Errorf("%s: %w", a.Name, ErrUnexpected)
 				}
 				return nil
 			case <-abandoned:

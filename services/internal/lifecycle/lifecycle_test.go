@@ -65,6 +65,28 @@ func TestAFailingActorStopsTheRestAndIsNamed(t *testing.T) {
 	}
 }
 
+// A service must not end with status 0 because one of its parts gave up silently.
+func TestAnActorThatStopsUnaskedIsAFault(t *testing.T) {
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	quits := lifecycle.Actor{Name: "consumer", Run: func(context.Context) error { return nil }}
+	err := lifecycle.Run(t.Context(), log, time.Second, slow(&journal{}, "http"), quits)
+	if !errors.Is(err, lifecycle.ErrUnexpected) || err.Error() != "consumer: stopped unexpectedly" {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestAnActorThatHasFinishedEndsTheService(t *testing.T) {
+	j := &journal{}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	finishes := lifecycle.Actor{Name: "generator", Run: func(context.Context) error { return lifecycle.ErrFinished }}
+	if err := lifecycle.Run(t.Context(), log, time.Second, slow(j, "http"), finishes); err != nil {
+		t.Error(err)
+	}
+	if !slices.Contains(j.lines, "finished http") {
+		t.Error("the other actor was not stopped")
+	}
+}
+
 func TestAnActorThatHangsIsAbandonedAfterTheBound(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
