@@ -103,8 +103,8 @@ func (j *judge) answers() {
 	if t.Due == 0 {
 		return
 	}
-	j.is(t.Refused+t.Failed+t.NoAnswer == 0, "%d acknowledged, %d refused, %d failed, %d without an answer; p50 %s, p99 %s, stored after p50 %s, p99 %s",
-		t.Acked, t.Refused, t.Failed, t.NoAnswer, round(quantile(t.Latency, 0.5)), round(quantile(t.Latency, 0.99)), round(quantile(t.EndToEnd, 0.5)), round(quantile(t.EndToEnd, 0.99)))
+	j.is(t.Refused+t.Failed+t.NoAnswer == 0, "%d acknowledged, %d refused, %d failed, %d without an answer; p50 %s, p99 %s, at most %s without an acknowledgement; stored after p50 %s, p99 %s",
+		t.Acked, t.Refused, t.Failed, t.NoAnswer, round(quantile(t.Latency, 0.5)), round(quantile(t.Latency, 0.99)), round(t.Gap), round(quantile(t.EndToEnd, 0.5)), round(quantile(t.EndToEnd, 0.99)))
 }
 
 func round(d time.Duration) string {

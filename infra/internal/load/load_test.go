@@ -141,6 +141,10 @@ func TestAStalledShopDoesNotSlowTheSender(t *testing.T) {
 	if half, err := time.ParseDuration(text[1]); err != nil || half < 1900*time.Millisecond {
 		t.Errorf("half of the purchases waited less than about 2 s:\n%s", said)
 	}
+	text = regexp.MustCompile(`at most (\S+s) without an acknowledgement`).FindStringSubmatch(said)
+	if gap, err := time.ParseDuration(text[1]); err != nil || gap < 2900*time.Millisecond {
+		t.Errorf("the shop stalled for 3 s:\n%s", said)
+	}
 }
 
 func TestAnInterruptedLoadSaysWhatWasMeasured(t *testing.T) {

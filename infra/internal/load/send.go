@@ -30,6 +30,7 @@ type sender struct {
 	tally []Tally // by phase
 	acks  []ack
 	acked map[string]int // numbers of the acknowledged purchases, by event
+	last  time.Time      // of the last acknowledgement
 	open  int            // purchases without an answer yet
 	polls int            // purchases that are being followed
 	total int
@@ -46,6 +47,7 @@ type Tally struct {
 	Late     []time.Duration // from due to sent
 	Latency  []time.Duration // from due to acknowledged
 	EndToEnd []time.Duration // from due to stored, for those that were followed
+	Gap      time.Duration   // the longest time without an acknowledgement
 }
 
 // ack is one acknowledged purchase: when it was due, and how long after that it was answered and stored. stored is 0 unless it
@@ -63,6 +65,9 @@ func (s *sender) buyer(number int) string { return fmt.Sprintf("load-%s-%d", s.r
 // send sends a phase's purchases; answers may come later. If the context ends, no more are sent, but those in flight go on.
 func (s *sender) send(ctx context.Context, phase int, p Phase, origin time.Time) {
 	start := time.Now()
+	s.mu.Lock()
+	s.last = start
+	s.mu.Unlock()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	follow := max(1, int(p.Rate)/followRate)
@@ -116,6 +121,9 @@ func (s *sender) one(ctx context.Context, phase, number int, origin, due time.Ti
 	switch {
 	case event != "":
 		t.Acked++
+		now := due.Add(took)
+		t.Gap = max(t.Gap, now.Sub(s.last))
+		s.last = now
 		t.Latency = append(t.Latency, took)
 		s.acked[event] = number
 		at = len(s.acks)
