@@ -31,7 +31,7 @@ func (s *stage) withKcat(kcat, dir, topic string, count int, producing, consumin
 	producing.peer = s.toTopic("orders", func(written string) entrant {
 		return func(ctx context.Context) (sample, error) {
 			took, used, err := timed(ctx, kcat, "-P", "-b", s.servers, "-t", written,
-				"-X", "acks=all", "-X", "enable.idempotence=true", "-X", "linger.ms=5", "-X", "compression.codec=lz4", "-l", file)
+				"-X", "acks=all", "-X", "enable.idempotence=true", "-X", "max.in.flight=1", "-X", "linger.ms=5", "-X", "compression.codec=lz4", "-l", file)
 			return ofRun(count, took, used), err
 		}
 	})

@@ -98,7 +98,7 @@ func (o peerOptions) settings(more kafka.ConfigMap) *kafka.ConfigMap {
 
 func (o peerOptions) producer() (*kafka.Producer, error) {
 	p, err := kafka.NewProducer(o.settings(kafka.ConfigMap{
-		"acks": "all", "enable.idempotence": true, "compression.type": "lz4", "partitioner": "murmur2_random",
+		"acks": "all", "enable.idempotence": true, "compression.type": "lz4", "partitioner": "murmur2_random", "max.in.flight": 1,
 		"linger.ms": o.linger, "queue.buffering.max.messages": 20_000,
 		"go.delivery.report.fields": "none", "go.produce.channel.size": 1, "go.events.channel.size": 10_000,
 	}))

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/testkit/brokertest"
@@ -85,4 +89,50 @@ func TestARecordAboveTheLimitIsRefusedForGood(t *testing.T) {
 	if _, err := newProducer(t, kafka.BootstrapServers, limits).Send(t.Context(), kafkax.Record{Topic: topic, Value: value}); err != nil {
 		t.Errorf("below a raised limit: %v", err)
 	}
+}
+
+func TestWaitingForABrokerTakesNoCPUTime(t *testing.T) {
+	kafka := brokertest.Start(t)
+	if kafka.Embedded == nil {
+		t.Skip("only the embedded broker can be delayed")
+	}
+	topic := kafka.Topic(t, "purchases", 2, nil) // few for a broker: with many they wait for each other
+	p := newProducer(t, kafka.BootstrapServers, kafkax.ProducerConfig{AckTimeout: time.Minute, MaxPending: 1000})
+	if _, err := p.Send(t.Context(), kafkax.Record{Topic: topic, Value: []byte("connects")}); err != nil {
+		t.Fatal(err)
+	}
+	kafka.Embedded.Cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		kafka.Embedded.Cluster.SleepControl(func() { time.Sleep(200 * time.Millisecond) })
+		return nil, nil, false // and then as usual
+	})
+
+	began, before := time.Now(), processorTime(t)
+	var acknowledged sync.WaitGroup
+	for i := range 300 { // some are on their way at once, the others wait for their answer
+		acknowledged.Add(1)
+		record := kafkax.Record{Topic: topic, Key: []byte(strconv.Itoa(i)), Value: []byte("v")}
+		if err := p.Enqueue(t.Context(), record, func(_ kafkax.Placed, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			acknowledged.Done()
+		}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	acknowledged.Wait()
+	if used, took := processorTime(t)-before, time.Since(began); used > took/16 {
+		t.Errorf("%s of CPU time in %s, want little", used, took)
+	}
+}
+
+// processorTime is the CPU time of this process so far.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -85,8 +85,14 @@ func writing(more kafka.ConfigMap) kafka.ConfigMap {
 func (pc ProducerConfig) settings() kafka.ConfigMap {
 	requestTimeout := min(pc.AckTimeout, 30*time.Second)
 	settings := writing(kafka.ConfigMap{
-		"acks":                "all",
-		"enable.idempotence":  true,
+		"acks":               "all",
+		"enable.idempotence": true,
+		// With more, a broker's thread polls without a pause while records wait behind five
+		// or more of their partition: librdkafka takes them for requests, of which only five
+		// are allowed (rd_kafka_toppar_producer_serve). On three brokers that was most of the
+		// CPU time of a buy. A broker handles the requests of a connection one after the
+		// other anyway, and while one is under way, the next batch grows.
+		"max.in.flight":       1,
 		"delivery.timeout.ms": milliseconds(pc.AckTimeout),
 		"request.timeout.ms":  milliseconds(requestTimeout),
 		// No record's timeout bounds the request for the producer id. If a broker never
