@@ -13,6 +13,7 @@ import (
 func Check(c Config, s Secrets, preview bool) error {
 	faults := slices.Concat(
 		OneOf("logLevel", c.LogLevel, "debug", "info", "warn", "error"),
+		keys("accept", c.Accept),
 		checkCluster(c.Cluster),
 		checkImages(c.Images, s, preview),
 		checkKafka(c.Kafka, s, preview),
@@ -36,8 +37,7 @@ func checkCluster(c Cluster) []error {
 	faults := slices.Concat(
 		cpu("cluster.nodeCpu", c.NodeCPU),
 		bytes("cluster.nodeMemory", c.NodeMemory, quantity("1Mi")),
-		notEmpty("cluster.domain", c.Domain, "set cluster.local unless the cluster has a domain of its own"),
-		objectName("cluster.domain", c.Domain),
+		clusterDomain("cluster.domain", c.Domain),
 		cidrs("cluster.dnsAddresses", c.DNSAddresses),
 		between("cluster.nodes", c.Nodes, 1, 5000),
 		ports("cluster.apiServerPorts", c.APIServerPorts...),
@@ -54,6 +54,7 @@ func checkImages(c Images, s Secrets, preview bool) []error {
 		pinnedImage("images.goImage", c.GoImage),
 		pinnedImage("images.baseImage", c.BaseImage),
 		registry("images.registry", c.Registry),
+		userName("images.registryUsername", c.RegistryUsername),
 		OneOf("images.platform", c.Platform, "", "linux/amd64", "linux/arm64"),
 		address("images.dockerHost", c.DockerHost, "unix", "tcp", "ssh", "http", "https", "npipe"),
 	)
@@ -81,12 +82,12 @@ func checkKafka(c Kafka, s Secrets, preview bool) []error {
 	}
 	return slices.Concat(faults,
 		pinnedImage("kafka.image", c.Image),
-		between("kafka.brokers", c.Brokers, 0, 200), // zero is reported with the quorum
+		between("kafka.brokers", c.Brokers, 1, 200),
 		between("kafka.controllers", c.Controllers, 0, 5),
 		between("kafka.voters", c.Voters, 0, 5),
 		bytes("kafka.heap", c.Heap, quantity("256Mi")),
 		cpus("kafka.cpu", c.CPU, c.CPULimit),
-		bytes("kafka.storage", c.Storage, quantity("1")),
+		bytes("kafka.storage", c.Storage, quantity("64Mi")),
 		objectName("kafka.storageClass", c.StorageClass),
 		bytes("kafka.moveRate", c.MoveRate, quantity("64Ki")),
 		span("kafka.finalizeAfter", c.FinalizeAfter, time.Second),
@@ -121,6 +122,9 @@ func checkTopics(c Topics) []error {
 	return faults
 }
 
+// maxDatabaseName is how many letters the name of a database of MongoDB can have.
+const maxDatabaseName = 63
+
 func checkMongo(c Mongo, s Secrets, preview bool) []error {
 	if c.External {
 		return checkExternalMongo(c, s, preview)
@@ -129,9 +133,9 @@ func checkMongo(c Mongo, s Secrets, preview bool) []error {
 		pinnedImage("mongo.image", c.Image),
 		cpus("mongo.cpu", c.CPU, c.CPULimit),
 		bytes("mongo.memory", c.Memory, quantity("384Mi")),
-		bytes("mongo.storage", c.Storage, quantity("1")),
+		bytes("mongo.storage", c.Storage, quantity("64Mi")),
 		objectName("mongo.storageClass", c.StorageClass),
-		databaseName("mongo.database", c.Database),
+		databaseName("mongo.database", c.Database, maxDatabaseName-len("_drill")), // where drills restore into
 	)
 	if s.MongoURI != "" {
 		faults = append(faults, Fault("mongoUri", "is set, but mongo.external is not: set it to true, or remove the address"))
@@ -156,13 +160,16 @@ func checkBackup(c Backup, s Secrets, preview bool) []error {
 	)
 	if c.S3.Bucket == "" {
 		return slices.Concat(faults,
-			bytes("mongo.backup.storage", c.Storage, quantity("1")),
+			bytes("mongo.backup.storage", c.Storage, quantity("64Mi")),
 			objectName("mongo.backup.storageClass", c.StorageClass),
 		)
 	}
 	faults = slices.Concat(faults,
-		objectName("mongo.backup.s3.bucket", c.S3.Bucket),
-		address("mongo.backup.s3.endpoint", c.S3.Endpoint, "https", "http"),
+		bucketName("mongo.backup.s3.bucket", c.S3.Bucket),
+		notEmpty("mongo.backup.s3.endpoint", c.S3.Endpoint, "set the address of the object store"),
+		site("mongo.backup.s3.endpoint", c.S3.Endpoint, "https", "http"),
+		bucketRegion("mongo.backup.s3.region", c.S3.Region),
+		objectPrefix("mongo.backup.s3.prefix", c.S3.Prefix),
 		cidrs("mongo.backup.s3.addresses", c.S3.Addresses),
 	)
 	for _, secret := range []struct{ key, value string }{{"backupAccessKey", s.BackupAccessKey}, {"backupSecretKey", s.BackupSecretKey}} {
@@ -177,7 +184,7 @@ func checkExternalMongo(c Mongo, s Secrets, preview bool) []error {
 	faults := slices.Concat(
 		cidrs("mongo.externalAddresses", c.ExternalAddresses),
 		ports("mongo.externalPort", c.ExternalPort),
-		databaseName("mongo.database", c.Database),
+		databaseName("mongo.database", c.Database, maxDatabaseName),
 	)
 	if len(c.ExternalAddresses) == 0 {
 		faults = append(faults, Fault("mongo.externalAddresses",
@@ -234,8 +241,8 @@ func checkAddons(c Addons) []error {
 	faults := slices.Concat(
 		namespaceName("addons.kedaNamespace", c.KEDANamespace),
 		namespaceName("addons.monitoringNamespace", c.MonitoringNamespace),
-		address("addons.repository", c.Repository, "https", "http", "oci"),
-		address("addons.runbooks", c.Runbooks, "https", "http"),
+		chartRepository("addons.repository", c.Repository),
+		folderURL("addons.runbooks", c.Runbooks, "https", "http"),
 		bytes("addons.prometheusStorage", c.PrometheusStorage, quantity("0")),
 	)
 	if c.Repository != "" && c.Folder != "" {
@@ -246,6 +253,9 @@ func checkAddons(c Addons) []error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
 		faults = append(faults, OneOf("addons.values", name, "grafana", "ingress-nginx", "keda", "metrics-server", "prometheus", "traefik")...)
+		if _, isObject := c.Values[name].(map[string]any); !isObject && c.Values[name] != nil {
+			faults = append(faults, Fault("addons.values."+name, "%v is not an object: write the values as in the chart's own values.yaml", c.Values[name]))
+		}
 	}
 	return faults
 }

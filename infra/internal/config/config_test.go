@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -40,6 +41,23 @@ func TestAllFaultsAreListedAtOnce(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the faults do not name %s: %v", want, err)
 		}
+	}
+}
+
+func TestAKeyWithoutAValueKeepsItsDefault(t *testing.T) {
+	c, _, err := Load(map[string]string{
+		"cluster": `{"nodeCpu": null, "apiServerPorts": null}`, "kafka": `{"brokers": null, "heap": null, "finalizeAfter": null}`, "mongo": "null",
+	})
+	want, _ := Defaults(Default)
+	if err != nil || !reflect.DeepEqual(c, want) {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+func TestAFaultInAListLeavesItsDefault(t *testing.T) {
+	c, _, err := Load(map[string]string{"cluster": `{"apiServerPorts": [1, "x"]}`})
+	if err == nil || !slices.Equal(c.Cluster.APIServerPorts, []int{443, 6443, 8443}) {
+		t.Errorf("got %v, %v", c.Cluster.APIServerPorts, err)
 	}
 }
 

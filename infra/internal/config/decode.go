@@ -7,29 +7,69 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // decode reads JSON into target, which contains the defaults, and returns every fault in it. encoding/json would stop at
-// the first one, and doesn't say where an unknown key is.
+// the first one, and doesn't say where an unknown key is. A key without a value, which is null, keeps its default, and so
+// does one with a fault.
 func decode(path string, data json.RawMessage, target reflect.Value) []error {
-	if u, ok := target.Addr().Interface().(json.Unmarshaler); ok {
-		if err := u.UnmarshalJSON(data); err != nil {
-			return []error{fmt.Errorf("%s: %w", path, err)}
-		}
+	if isNull(data) {
 		return nil
 	}
-	if target.Kind() == reflect.Struct {
+	if target.Kind() == reflect.Struct && target.Type() != reflect.TypeFor[resource.Quantity]() {
 		return decodeStruct(path, data, target)
 	}
-	if err := json.Unmarshal(data, target.Addr().Interface()); err != nil {
-		return []error{fmt.Errorf("%s: %s is not of type %s", path, data, KindName(target.Type()))}
+	// Not into target itself: elements of a list would keep the default's values where the new ones are null.
+	read := reflect.New(target.Type())
+	if err := json.Unmarshal(data, read.Interface()); err != nil {
+		return []error{explain(path, data, target.Type(), err)}
 	}
+	if faults := withoutValue(path, data, target.Type()); len(faults) > 0 {
+		return faults
+	}
+	target.Set(read.Elem())
 	if target.Kind() == reflect.Map {
 		if _, repeated, err := members(data); err == nil {
 			return setTwice(path, repeated)
 		}
 	}
 	return nil
+}
+
+func isNull(data json.RawMessage) bool { return strings.TrimSpace(string(data)) == "null" }
+
+// explain says what a value of a type looks like.
+func explain(path string, data json.RawMessage, of reflect.Type, err error) error {
+	switch KindName(of) {
+	case "duration":
+		return fmt.Errorf("%s: %w", path, err) // says it itself
+	case "quantity":
+		return fmt.Errorf("%s: %s is not a quantity: write it like 250m of CPUs, or 512Mi of bytes", path, data)
+	}
+	return fmt.Errorf("%s: %s is not of type %s", path, data, KindName(of))
+}
+
+// withoutValue returns a fault for each null in a list or in an object with texts, which encoding/json would read as an
+// empty text or 0.
+func withoutValue(path string, data json.RawMessage, of reflect.Type) (faults []error) {
+	switch {
+	case of.Kind() == reflect.Slice:
+		var entries []json.RawMessage
+		_ = json.Unmarshal(data, &entries) // it was read before
+		if slices.ContainsFunc(entries, isNull) {
+			faults = append(faults, fmt.Errorf("%s: has an entry without a value: write one, or remove the entry", path))
+		}
+	case of.Kind() == reflect.Map && of.Elem().Kind() == reflect.String:
+		entries, _, _ := members(data)
+		for _, key := range slices.Sorted(maps.Keys(entries)) {
+			if isNull(entries[key]) {
+				faults = append(faults, fmt.Errorf("%s.%s: has no value: write one in quotes, or remove the key", path, key))
+			}
+		}
+	}
+	return faults
 }
 
 func setTwice(path string, keys []string) (faults []error) {
@@ -88,6 +128,18 @@ func fieldsByKey(v reflect.Value) map[string]reflect.Value {
 		fields[v.Type().Field(i).Tag.Get("json")] = v.Field(i)
 	}
 	return fields
+}
+
+// fieldOf returns the type of a struct's field by its name in JSON; nil if there is none.
+func fieldOf(of reflect.Type, key string) reflect.Type {
+	if of.Kind() == reflect.Struct {
+		for field := range of.Fields() {
+			if field.Tag.Get("json") == key {
+				return field.Type
+			}
+		}
+	}
+	return nil
 }
 
 // KindName returns the name of a type in messages and on the page of the configuration.

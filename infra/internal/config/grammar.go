@@ -5,11 +5,13 @@ import (
 	"maps"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/distribution/reference"
 	"github.com/robfig/cron/v3"
@@ -34,6 +36,21 @@ func OneOf(key, value string, allowed ...string) []error {
 		choices, optional = rest, ", or nothing"
 	}
 	return []error{Fault(key, "%q: set one of %s%s", value, choices, optional)}
+}
+
+// keys checks that each of a list is a key of the configuration.
+func keys(key string, names []string) []error {
+	var faults []error
+	for _, name := range names {
+		at := reflect.TypeFor[Config]()
+		for part := range strings.SplitSeq(name, ".") {
+			if at = fieldOf(at, part); at == nil {
+				faults = append(faults, Fault(key, "%q is not a key of the configuration: write it as the refusal does", name))
+				break
+			}
+		}
+	}
+	return faults
 }
 
 func notEmpty(key, value, fix string) []error {
@@ -67,6 +84,9 @@ func cpu(key string, q resource.Quantity) []error {
 	if q.Sign() <= 0 {
 		return []error{Fault(key, "is %s: must be greater than 0", q.String())}
 	}
+	if most := quantity("1M"); q.Cmp(most) > 0 {
+		return []error{Fault(key, "%s: set %s or less", q.String(), most.String())}
+	}
 	if q.Cmp(*resource.NewMilliQuantity(q.MilliValue(), resource.DecimalSI)) != 0 {
 		return []error{Fault(key, "%s is not a whole number of millicores: write it like 250m", q.String())}
 	}
@@ -83,8 +103,11 @@ func cpus(key string, request, limit resource.Quantity) []error {
 	return faults
 }
 
-// bytes checks that a size of memory or storage is in whole bytes, and not below least.
+// bytes checks that a size of memory or storage is in whole bytes, not below least, and small enough for sums of many.
 func bytes(key string, q, least resource.Quantity) []error {
+	if most := quantity("1Pi"); q.Cmp(most) > 0 {
+		return []error{Fault(key, "%s: set %s or less", q.String(), most.String())}
+	}
 	if q.Cmp(*resource.NewQuantity(q.Value(), resource.BinarySI)) != 0 {
 		return []error{Fault(key, "%s is not a whole number of bytes: write it like 512Mi", q.String())}
 	}
@@ -146,19 +169,45 @@ func hostName(key, name string) []error {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return []error{Fault(key, "%q is an address, and a route needs a name: leave it out, or set a name that resolves to it", name)}
 	}
-	problems := validation.IsDNS1123Subdomain(name)
-	if strings.HasPrefix(name, "*.") {
-		problems = validation.IsWildcardDNS1123Subdomain(name)
-	}
-	for _, part := range strings.Split(name, ".") {
-		if len(part) > validation.DNS1123LabelMaxLength {
-			problems = append(problems, "a part is longer than 63 letters")
-		}
-	}
-	if len(problems) > 0 {
+	if len(name) > validation.DNS1123SubdomainMaxLength || !isDomain(strings.TrimPrefix(name, "*.")) {
 		return []error{Fault(key, "%q is not a host name: write it like shop.example.com, without scheme, port or path", name)}
 	}
 	return nil
+}
+
+// isDomain reports whether a text is a domain name in lower case. Its last part is not a number: such a name would be read as
+// an address (RFC 1123, 2.1).
+func isDomain(name string) bool {
+	parts := strings.Split(name, ".")
+	for _, part := range parts {
+		if len(validation.IsDNS1123Label(part)) > 0 {
+			return false
+		}
+	}
+	_, notNumber := strconv.Atoi(parts[len(parts)-1])
+	return notNumber != nil && len(name) <= validation.DNS1123SubdomainMaxLength
+}
+
+// isHost reports whether a text is a domain name or an address that a client can connect to.
+func isHost(name string) bool {
+	address, notAddress := netip.ParseAddr(name)
+	return notAddress == nil && address.Zone() == "" || isDomain(strings.ToLower(name))
+}
+
+// isPort reports whether a text is the number of a port, without sign and leading zeros.
+func isPort(text string) bool {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && port > 0 && strconv.FormatUint(port, 10) == text
+}
+
+// clusterDomain checks the DNS domain of the cluster, to which the names of pods add up to 70 letters.
+func clusterDomain(key, name string) []error {
+	const most = validation.DNS1123SubdomainMaxLength - 70
+	if isDomain(name) && len(name) <= most {
+		return nil
+	}
+	return []error{Fault(key, "%q is not a DNS domain: write it like cluster.local, in lower case, without a dot at the end, in %d letters at most",
+		name, most)}
 }
 
 // annotations checks annotations by the rules of the API server.
@@ -171,8 +220,9 @@ func annotations(key string, set map[string]string) []error {
 			faults = append(faults, Fault(key, "%q is not a valid name of an annotation: %s", name, problem))
 		}
 	}
-	if size > 256<<10 {
-		faults = append(faults, Fault(key, "has %d bytes: Kubernetes allows 262144", size))
+	const most = 252 << 10 // Kubernetes allows 4 KiB more, together with those that the stack adds
+	if size > most {
+		faults = append(faults, Fault(key, "has %d bytes: set %d or less", size, most))
 	}
 	return faults
 }
@@ -183,6 +233,10 @@ func pinnedImage(key, image string) []error {
 	if err != nil {
 		return []error{Fault(key, "%q is not a valid image name: %v", image, err)}
 	}
+	if !isRegistry(reference.Domain(named)) {
+		return []error{Fault(key, "%q begins with %q, which is read as a registry, and is none: write it in lower case, with a port from 1 to 65535 or none",
+			image, reference.Domain(named))}
+	}
 	tagged, hasTag := named.(reference.Tagged)
 	_, hasDigest := named.(reference.Digested)
 	if !hasDigest && (!hasTag || tagged.Tag() == "latest") {
@@ -191,13 +245,21 @@ func pinnedImage(key, image string) []error {
 	return nil
 }
 
-// registry checks the beginning of an image name; empty is valid.
+// isRegistry reports whether the domain of an image name is that of a registry. The grammar of image names accepts
+// capitals and any port, and Docker then fails.
+func isRegistry(domain string) bool {
+	parsed, err := url.Parse("//" + domain)
+	return err == nil && domain == strings.ToLower(domain) && (parsed.Port() == "" || isPort(parsed.Port()))
+}
+
+// registry checks the beginning of the names of images; empty is valid.
 func registry(key, value string) []error {
 	if value == "" {
 		return nil
 	}
-	named, err := reference.ParseNormalizedNamed(value + "/image")
-	if err != nil || !reference.IsNameOnly(named) || value != strings.ToLower(value) {
+	const longest = "/management-api" // of the images that are built
+	named, err := reference.ParseNormalizedNamed(value + longest)
+	if err != nil || !reference.IsNameOnly(named) || value != strings.ToLower(value) || !isRegistry(reference.Domain(named)) {
 		return []error{Fault(key, "%q is not the beginning of an image name: write it in lower case and without a scheme, "+
 			"like registry.example.com/team", value)}
 	}
@@ -210,11 +272,11 @@ func address(key, value string, schemes ...string) []error {
 		return nil
 	}
 	parsed, err := url.Parse(value)
-	if err != nil || !slices.Contains(schemes, parsed.Scheme) || parsed.Opaque != "" {
+	if err != nil || !slices.Contains(schemes, parsed.Scheme) || !strings.HasPrefix(value, parsed.Scheme+"://") {
 		return []error{Fault(key, "%q: write it like %s://…", value, strings.Join(schemes, "://… or "))}
 	}
 	if parsed.Scheme == "unix" || parsed.Scheme == "npipe" {
-		if parsed.Path == "" {
+		if parsed.Path == "" || parsed.Host != "" {
 			return []error{Fault(key, "%q names no socket: write it like unix:///var/run/docker.sock", value)}
 		}
 		return nil
@@ -222,8 +284,97 @@ func address(key, value string, schemes ...string) []error {
 	if parsed.Hostname() == "" {
 		return []error{Fault(key, "%q names no host: write it like %s://host…", value, parsed.Scheme)}
 	}
-	if port, err := strconv.Atoi(parsed.Port()); parsed.Port() != "" && (err != nil || port < 1 || port > 65535) {
-		return []error{Fault(key, "%q has a port that is not from 1 to 65535", value)}
+	inBrackets := strings.HasPrefix(parsed.Host, "[")
+	if parsed.Scheme != "ssh" && (!isHost(parsed.Hostname()) || strings.Contains(parsed.Hostname(), ":") != inBrackets) { // ssh has aliases
+		return []error{Fault(key, "%q: %q is neither a host name nor an address: write an IPv6 address in brackets, and other letters than a to z "+
+			"in their xn-- form", value, parsed.Hostname())}
+	}
+	if parsed.Port() != "" && !isPort(parsed.Port()) {
+		return []error{Fault(key, "%q has a port that is not a number from 1 to 65535", value)}
+	}
+	return nil
+}
+
+// notThePod checks that the host of an address is another than the pod that connects to it.
+func notThePod(key, host string) []error {
+	address, err := netip.ParseAddr(host)
+	if strings.EqualFold(host, "localhost") || err == nil && (address.IsLoopback() || address.IsUnspecified()) {
+		return []error{Fault(key, "%q is the pod itself: name the host as pods reach it", host)}
+	}
+	return nil
+}
+
+// folderURL checks a URL to which paths and fragments are added; empty is valid.
+func folderURL(key, value string, schemes ...string) []error {
+	if faults := address(key, value, schemes...); len(faults) > 0 {
+		return faults
+	}
+	u, err := url.Parse(value)
+	if err == nil && (u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(value, "{}<>\"\\^`|")) {
+		return []error{Fault(key, "%q has a user, a query, a fragment or characters that a URL can't have: write it like https://host/folder", value)}
+	}
+	return nil
+}
+
+// chartRepository checks where charts come from; empty is valid.
+func chartRepository(key, value string) []error {
+	if faults := folderURL(key, value, "https", "http", "oci"); len(faults) > 0 {
+		return faults
+	}
+	folder, isRegistry := strings.CutPrefix(value, "oci://")
+	if named, err := reference.ParseNormalizedNamed(folder + "/ingress-nginx"); isRegistry && (err != nil || !reference.IsNameOnly(named) || folder != strings.ToLower(folder)) {
+		return []error{Fault(key, "%q is not a folder of a registry: write it in lower case and without a tag, like oci://registry.example.com/charts", value)}
+	}
+	return nil
+}
+
+// site checks the URL of a host without anything after it; empty is valid. What reads it takes the host alone.
+func site(key, value string, schemes ...string) []error {
+	if faults := address(key, value, schemes...); len(faults) > 0 {
+		return faults
+	}
+	u, err := url.Parse(value)
+	if err == nil && (u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "") {
+		return []error{Fault(key, "%q has more than a host and a port: write it like https://host", value)}
+	} else if err == nil {
+		return notThePod(key, u.Hostname())
+	}
+	return nil
+}
+
+// bucketName checks the name of a bucket by the rules of Amazon S3, which other stores share.
+func bucketName(key, name string) []error {
+	_, notAddress := netip.ParseAddr(name)
+	if notAddress == nil || strings.Contains(name, "..") || !regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`).MatchString(name) {
+		return []error{Fault(key, "%q is not a valid name of a bucket: use 3 to 63 lower-case letters, digits, dots and dashes", name)}
+	}
+	return nil
+}
+
+// bucketRegion checks the region of a bucket, which is part of every signature; empty is valid.
+func bucketRegion(key, region string) []error {
+	if regexp.MustCompile(`^[a-zA-Z0-9-]{0,63}$`).MatchString(region) {
+		return nil
+	}
+	return []error{Fault(key, "%q is not a region: write it like eu-central-1", region)}
+}
+
+// objectPrefix checks the beginning of the names of objects, by which they are listed and sorted; empty is valid.
+func objectPrefix(key, prefix string) []error {
+	valid := prefix == "" || regexp.MustCompile(`^[a-zA-Z0-9!_.*'()/-]{1,512}$`).MatchString(prefix)
+	for _, part := range strings.Split(strings.TrimSuffix(prefix, "/"), "/") {
+		valid = valid && (prefix == "" || part != "" && part != "." && part != "..")
+	}
+	if valid {
+		return nil
+	}
+	return []error{Fault(key, "%q is not a prefix of names in every object store: write it like shop/, with letters, digits and ! _ . * ' ( ) - /", prefix)}
+}
+
+// userName checks a user of HTTP's basic authentication, which ends at the first colon; empty is valid.
+func userName(key, name string) []error {
+	if strings.ContainsFunc(name, func(r rune) bool { return r == ':' || !unicode.IsPrint(r) }) {
+		return []error{Fault(key, "%q has a colon or a control character, which no user name can have", name)}
 	}
 	return nil
 }
@@ -233,8 +384,13 @@ func variableName(key, name string) []error {
 	if len(validation.IsCIdentifier(name)) > 0 {
 		return []error{Fault(key, "%q is not a valid name of an environment variable: use letters, digits and underscores", name)}
 	}
-	if slices.Contains([]string{"HTTP_ADDR", "DRAIN_DELAY", "SHUTDOWN_TIMEOUT"}, name) {
+	switch name {
+	case "HTTP_ADDR", "DRAIN_DELAY", "SHUTDOWN_TIMEOUT":
 		return []error{Fault(key, "%s follows from the port and the time that a pod has to stop: leave it out", name)}
+	case "GROUP_ID", "KAFKA_BOOTSTRAP_SERVERS", "MONGO_URI", "MANAGEMENT_API_URL",
+		"PURCHASES_TOPIC", "PURCHASES_DLQ_TOPIC", "ORDERS_TOPIC", "ORDERS_DLQ_TOPIC", "TOTALS_TOPIC":
+		return []error{Fault(key, "%s follows from the rest of the configuration, and so do the autoscalers and the network policies: "+
+			"leave it out, and set kafka, topics or mongo", name)}
 	}
 	return nil
 }
@@ -250,11 +406,11 @@ func topicName(key, name string) []error {
 	return nil
 }
 
-// databaseName checks that MongoDB accepts a name on every system, and in an address without escapes.
-func databaseName(key, name string) []error {
+// databaseName checks that MongoDB accepts a name on every system, and in an address without escapes. Most is its length.
+func databaseName(key, name string, most int) []error {
 	switch {
-	case !regexp.MustCompile(`^[a-zA-Z0-9_-]{1,63}$`).MatchString(name):
-		return []error{Fault(key, "%q is not a valid database name: use letters, digits, dashes and underscores, 63 at most", name)}
+	case len(name) > most || !regexp.MustCompile(`^[a-zA-Z0-9_-]+$`).MatchString(name):
+		return []error{Fault(key, "%q is not a valid database name: use letters, digits, dashes and underscores, %d at most", name, most)}
 	case slices.Contains([]string{"admin", "config", "local"}, strings.ToLower(name)):
 		return []error{Fault(key, "%q is one of MongoDB's own databases: set another name", name)}
 	}
@@ -298,11 +454,23 @@ func bearerToken(key, token string) []error {
 	return []error{Fault(key, "has characters that a header can't hold: use letters, digits and - . _ ~ + / only")}
 }
 
+// neverOrAlways refuses a schedule without a next time, such as the 31st of February, and one of seconds, which the API
+// server both accepts.
+func neverOrAlways(key, value string, times cron.Schedule) []error {
+	if every, ok := times.(cron.ConstantDelaySchedule); ok && every.Delay < time.Minute {
+		return []error{Fault(key, "%q is more often than every minute: write it like @every 1h", value)}
+	}
+	if times.Next(time.Unix(0, 0)).IsZero() {
+		return []error{Fault(key, "%q never comes: no month has that day", value)}
+	}
+	return nil
+}
+
 // schedule checks a schedule as the API server does, which refuses a time zone in it.
 func schedule(key, value string) []error {
 	if !strings.Contains(value, "TZ") {
-		if _, err := cron.ParseStandard(value); err == nil {
-			return nil
+		if times, err := cron.ParseStandard(value); err == nil {
+			return neverOrAlways(key, value, times)
 		}
 	}
 	return []error{Fault(key, "%q is not a schedule: write minute, hour, day, month and weekday, such as \"30 2 * * *\" for every night", value)}

@@ -66,6 +66,14 @@ func checkIngress(c Ingress) []error {
 		annotations("ingress.annotations", c.Annotations),
 		OneOf("ingress.serviceType", c.ServiceType, "NodePort", "LoadBalancer", "ClusterIP"),
 	)
+	for name, key := range map[string]struct{ key, value string }{
+		"kubernetes.io/ingress.class":    {"ingress.class", c.Class},
+		"cert-manager.io/cluster-issuer": {"ingress.clusterIssuer", c.ClusterIssuer},
+	} {
+		if value, set := c.Annotations[name]; set && key.value != "" && value != key.value {
+			faults = append(faults, Fault("ingress.annotations", "%s is %q, but %s is %q: leave the annotation out", name, value, key.key, key.value))
+		}
+	}
 	if c.Controller == Nginx && c.API == GatewayAPI || c.Controller == Traefik && c.API == IngressAPI {
 		faults = append(faults, Fault("ingress.api", "%q does not fit the controller %s: leave it out, or set ingress.controller to none",
 			c.API, c.Controller))

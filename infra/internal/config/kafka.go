@@ -4,12 +4,9 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // ExternalKafka describes a Kafka cluster that others run, and how to connect to it.
@@ -142,13 +139,10 @@ func checkExternalKafka(e ExternalKafka, s Secrets, preview bool) []error {
 // bootstrapServer checks the address of a broker, host:port.
 func bootstrapServer(key, server string) []error {
 	host, port, err := net.SplitHostPort(server)
-	number, notNumber := strconv.Atoi(port)
-	_, notAddress := netip.ParseAddr(host)
-	named := len(validation.IsDNS1123Subdomain(strings.ToLower(host))) == 0
-	if err != nil || notNumber != nil || number < 1 || number > 65535 || !named && notAddress != nil {
+	if err != nil || !isPort(port) || !isHost(host) {
 		return []error{Fault(key, "%q is not the address of a broker: write it like b-1.example.com:9096, one entry for each, without a scheme", server)}
 	}
-	return nil
+	return notThePod(key, host)
 }
 
 // authorities checks certificates in PEM.

@@ -2,41 +2,73 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 
-	"sigs.k8s.io/yaml"
+	"gopkg.in/yaml.v3"
 )
 
 // ReadStackFile returns the plain settings in a stack's file, Pulumi.<stack>.yaml, in the form that Load takes. Secrets
-// are left out: they are encrypted.
+// are left out: they are encrypted. It reads YAML as pulumi does, for which yes is a text, and which refuses a key that is
+// given twice.
 func ReadStackFile(name string) (map[string]string, error) {
 	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading the stack: %w", err)
 	}
-	var file struct {
-		Config map[string]any `json:"config"`
-	}
-	if err := yaml.Unmarshal(data, &file); err != nil {
+	var file stackFile
+	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("reading %q: %w", name, err)
+	}
+	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("reading %q: there is more after the first document, which pulumi would ignore: remove it", name)
 	}
 	all := map[string]string{}
 	for key, value := range file.Config {
-		if isEncrypted(value) {
+		if err := checkOwner(key); err != nil {
+			return nil, fmt.Errorf("reading %q: %w", name, err)
+		}
+		if value == nil || isEncrypted(value) {
 			continue
 		}
 		text, isText := value.(string)
 		if !isText {
 			encoded, err := json.Marshal(value)
 			if err != nil {
-				return nil, fmt.Errorf("reading %q of %q: %w", key, name, err)
+				return nil, fmt.Errorf("reading %q of %q: it has a key that is no text, or a number that is not finite: put it in quotes", key, name)
 			}
 			text = string(encoded)
 		}
 		all[key] = text
 	}
 	return ofProject(all), nil
+}
+
+// stackFile is everything that a stack's file can have. Pulumi ignores any other key.
+type stackFile struct {
+	Config          map[string]any `yaml:"config"`
+	Environment     any            `yaml:"environment"`
+	SecretsProvider string         `yaml:"secretsprovider"`
+	EncryptedKey    string         `yaml:"encryptedkey"`
+	EncryptionSalt  string         `yaml:"encryptionsalt"`
+}
+
+// checkOwner refuses a setting that is written without the project's name or with one like it, and would be ignored. Those
+// of providers, such as kubernetes:cluster, are theirs.
+func checkOwner(key string) error {
+	owner, name, owned := strings.Cut(key, ":")
+	switch {
+	case !owned:
+		name = key
+	case owner == Project || !strings.HasPrefix(strings.ToLower(owner), "shop"):
+		return nil
+	}
+	return fmt.Errorf("%q would be ignored: write it %q", key, Project+":"+name)
 }
 
 // isEncrypted distinguishes `apiToken: {secure: AAAB…}` from `kafka: {secure: true}`, as pulumi does.

@@ -53,11 +53,13 @@ func checkTracing(t Tracing) []error {
 
 // collector checks a base URL as the services do; empty is valid.
 func collector(key, value string) []error {
-	if faults := address(key, value, "http", "https"); len(faults) > 0 {
+	if faults := address(key, value, "http", "https"); len(faults) > 0 || value == "" {
 		return faults
 	}
 	if u, err := url.Parse(value); err == nil && (u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 		return []error{Fault(key, "must have no user, query or fragment: write it like http://collector.tracing:4318")}
+	} else if err == nil {
+		return notThePod(key, u.Hostname())
 	}
 	return nil
 }

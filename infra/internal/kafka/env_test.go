@@ -240,7 +240,7 @@ func TestTopology(t *testing.T) {
 		{Topology{Brokers: 3, Voters: 2}, 3, 2, "quorum is odd"},
 		{Topology{Brokers: 3, Voters: 5}, 3, 2, "at most as many voters"},
 		{Topology{Brokers: 3, Controllers: 3, Voters: 3}, 3, 2, "set only one of the two"},
-		{Topology{Brokers: 0}, 0, 1, "at least 1"},
+		{Topology{Brokers: 0}, 0, 1, "kafka.brokers: 0"},
 		{Topology{Brokers: 3, Controllers: 4}, 3, 2, "quorum is odd"},
 		{Topology{Brokers: 7, Voters: 7}, 3, 2, "1, 3 or 5"},
 	} {

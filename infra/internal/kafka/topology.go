@@ -51,16 +51,20 @@ func (t Topology) Quorum() int {
 func (t Topology) Check() error {
 	var errs []error
 	if t.Brokers < 1 {
-		errs = append(errs, fmt.Errorf("%d brokers: set at least 1", t.Brokers))
+		errs = append(errs, fmt.Errorf("kafka.brokers: %d: set 1 or more", t.Brokers))
 	}
 	if t.Controllers != 0 && t.Voters != 0 {
-		errs = append(errs, errors.New("voters and controllers are both set: separate controllers are the voters, so set only one of the two"))
+		errs = append(errs, errors.New("kafka.voters: is set, but kafka.controllers is too: separate controllers are the voters, so set only one of the two"))
 	}
 	if t.Controllers == 0 && t.Brokers > 0 && t.Quorum() > t.Brokers {
-		errs = append(errs, fmt.Errorf("%d voters of %d brokers: set at most as many voters as brokers", t.Quorum(), t.Brokers))
+		errs = append(errs, fmt.Errorf("kafka.voters: %d of %d brokers: set at most as many voters as brokers", t.Quorum(), t.Brokers))
 	}
 	if t.Quorum()%2 == 0 || t.Quorum() > 5 {
-		errs = append(errs, fmt.Errorf("%d controllers: a quorum is odd, so set 1, 3 or 5", t.Quorum()))
+		key := "kafka.voters"
+		if t.Controllers > 0 {
+			key = "kafka.controllers"
+		}
+		errs = append(errs, fmt.Errorf("%s: %d: a quorum is odd, so set 1, 3 or 5", key, t.Quorum()))
 	}
 	return errors.Join(errs...)
 }

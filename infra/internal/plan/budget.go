@@ -91,6 +91,9 @@ func times(q resource.Quantity, n int) resource.Quantity {
 // checkBudget compares what the platform requests with what the nodes have, so that a platform that doesn't fit fails in
 // preview, and not with pending pods.
 func checkBudget(c config.Config) []error {
+	if c.Cluster.Nodes < 1 || c.Cluster.NodeCPU.Sign() <= 0 || c.Cluster.NodeMemory.Sign() <= 0 {
+		return nil // reported already, and nothing would fit
+	}
 	needCPU, needMemory := Total(Demands(c))
 	haveCPU, haveMemory := allocatable(c.Cluster)
 	var faults []error

@@ -4,7 +4,6 @@ package plan
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -19,8 +18,8 @@ func Check(c config.Config, s config.Secrets, preview bool) error {
 		// Without a valid profile there are no defaults to check the rest against.
 		return errors.Join(faults...)
 	}
-	if err := Topology(c).Check(); err != nil && !c.Kafka.IsExternal() {
-		faults = append(faults, fmt.Errorf("kafka: %w", err))
+	if c.Kafka.Brokers > 0 { // else there is an external Kafka, or the number itself is reported
+		faults = append(faults, Topology(c).Check())
 	}
 	return errors.Join(slices.Concat(faults,
 		CheckCredentials(c, s, time.Now()), checkNamespaces(c), checkScaling(c), checkBudget(c))...)
@@ -45,7 +44,10 @@ func checkNamespaces(c config.Config) []error {
 	if name := c.Kafka.External.Namespace; c.Kafka.IsExternal() && slices.Contains(ClosedNamespaces(c), name) {
 		faults = append(faults, config.Fault("kafka.external.namespace", "%q is created by the stack: name the namespace where the brokers run", name))
 	}
-	if name := c.Tracing.Namespace; slices.Contains(ClosedNamespaces(c), name) {
+	if name := c.Ingress.Namespace; name != "" && !c.Ingress.Installed() && slices.Contains(ClosedNamespaces(c), name) {
+		faults = append(faults, config.Fault("ingress.namespace", "%q is created by the stack: name the namespace where the cluster's controller runs", name))
+	}
+	if name := c.Tracing.Namespace; name != "" && slices.Contains(ClosedNamespaces(c), name) {
 		faults = append(faults, config.Fault("tracing.namespace", "%q is created by the stack: name the namespace where the collector runs", name))
 	}
 	used := map[string]string{AppNamespace: "the services", DataNamespace: "Kafka and MongoDB"}

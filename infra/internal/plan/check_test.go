@@ -57,9 +57,9 @@ func TestFaults(t *testing.T) {
 		"text for an object":        {set: map[string]string{"kafka": `3`}, wants: []string{"kafka: 3 is not an object"}},
 		"bad quantity":              {set: map[string]string{"kafka": `{"heap": "lots"}`}, wants: []string{"kafka.heap"}},
 		"bad time span":             {set: map[string]string{"topics": `{"orders": {"retention": "a week"}}`}, wants: []string{"topics.orders.retention", `"168h"`}},
-		"even quorum":               {set: map[string]string{"kafka": `{"voters": 2}`}, wants: []string{"kafka: 2 controllers", "1, 3 or 5"}},
-		"no brokers":                {set: map[string]string{"kafka": `{"brokers": 0}`}, wants: []string{"kafka: 0 brokers"}},
-		"even controllers":          {set: map[string]string{"kafka": `{"controllers": 2}`}, wants: []string{"2 controllers"}},
+		"even quorum":               {set: map[string]string{"kafka": `{"voters": 2}`}, wants: []string{"kafka.voters: 2: a quorum", "1, 3 or 5"}},
+		"no brokers":                {set: map[string]string{"kafka": `{"brokers": 0}`}, wants: []string{"kafka.brokers: 0: set 1 or more"}},
+		"even controllers":          {set: map[string]string{"kafka": `{"controllers": 2}`}, wants: []string{"kafka.controllers: 2: a quorum"}},
 		"large quorum":              {set: map[string]string{"kafka": `{"brokers": 7, "voters": 7}`}, wants: []string{"kafka.voters: 7"}},
 		"heap too small":            {set: map[string]string{"kafka": `{"heap": "64Mi"}`}, wants: []string{"kafka.heap", "256Mi"}},
 		"request over limit":        {set: map[string]string{"kafka": `{"cpu": "3", "cpuLimit": "1"}`}, wants: []string{"kafka.cpu: 3 is more than kafka.cpuLimit"}},
@@ -166,6 +166,66 @@ func TestFaults(t *testing.T) {
 		"default":                   {set: map[string]string{"ingress": `{"namespace": "default"}`}, wants: []string{"ingress.namespace"}},
 		"one round for both":        {set: map[string]string{"kafka": `{"broker": 1}`, "logLevel": "loud"}, wants: []string{"kafka.broker", "logLevel"}},
 		"unknown profile and rest":  {set: map[string]string{"profile": "huge", "logLevel": "loud"}, wants: []string{`"huge"`, "logLevel"}},
+		"null in a list":            {set: map[string]string{"cluster": `{"apiServerPorts": [null, 6443]}`}, wants: []string{"cluster.apiServerPorts: has an entry without a value"}},
+		"null in a command":         {set: map[string]string{"images": `{"load": [null]}`}, wants: []string{"images.load: has an entry without a value"}},
+		"null for a variable":       {set: map[string]string{"services": `{"api": {"env": {"A": null}}}`}, wants: []string{"services.api.env.A: has no value"}},
+		"no quantity":               {set: map[string]string{"cluster": `{"nodeCpu": "four"}`}, wants: []string{`cluster.nodeCpu: "four" is not a quantity: write it like`}},
+		"quantity in small letters": {set: map[string]string{"kafka": `{"storage": "2gi"}`}, wants: []string{`kafka.storage: "2gi" is not a quantity`}},
+		"heap that overflows":       {set: map[string]string{"kafka": `{"heap": "9223372036854775807"}`}, wants: []string{"kafka.heap: 9223372036854775807: set 1Pi or less"}},
+		"memory beyond a quantity":  {set: map[string]string{"services": `{"api": {"memory": "1e30"}}`}, wants: []string{"services.api.memory: 1e30: set 1Pi or less"}},
+		"volume of exabytes":        {set: map[string]string{"mongo": `{"storage": "9E"}`}, wants: []string{"mongo.storage: 9E: set 1Pi or less"}},
+		"all CPUs there are":        {set: map[string]string{"kafka": `{"cpuLimit": "1E"}`}, wants: []string{"kafka.cpuLimit: 1E: set 1M or less"}},
+		"negative brokers":          {set: map[string]string{"kafka": `{"brokers": -1}`}, wants: []string{"kafka.brokers: -1: set 1 or more"}},
+		"voters and controllers":    {set: map[string]string{"kafka": `{"voters": 3, "controllers": 3}`}, wants: []string{"kafka.voters: is set, but kafka.controllers is too"}},
+		"more voters than brokers":  {set: map[string]string{"kafka": `{"voters": 5}`}, wants: []string{"kafka.voters: 5 of 3 brokers"}},
+		"accepted by no name":       {set: map[string]string{"accept": `["kafka.broker", "mongo.members"]`}, wants: []string{`accept: "kafka.broker" is not a key`}},
+		"domain with a dot":         {set: map[string]string{"cluster": `{"domain": "cluster.local."}`}, wants: []string{`cluster.domain: "cluster.local." is not a DNS domain`}},
+		"domain with a long part":   {set: map[string]string{"cluster": `{"domain": "` + strings.Repeat("a", 64) + `.local"}`}, wants: []string{"is not a DNS domain"}},
+		"domain without room":       {set: map[string]string{"cluster": `{"domain": "` + strings.Repeat("a.", 100) + `local"}`}, wants: []string{"is not a DNS domain", "183 letters at most"}},
+		"domain of numbers":         {set: map[string]string{"cluster": `{"domain": "10.0.0.1"}`}, wants: []string{"cluster.domain"}},
+		"host of numbers":           {set: map[string]string{"ingress": `{"host": "shop.256"}`}, wants: []string{`ingress.host: "shop.256" is not a host name`}},
+		"registry's port":           {set: map[string]string{"images": `{"registry": "example.com:99999/team", "load": []}`}, wants: []string{"images.registry"}},
+		"registry without room":     {set: map[string]string{"images": `{"registry": "example.com/` + strings.Repeat("a", 245) + `", "load": []}`}, wants: []string{"images.registry"}},
+		"registry's user":           {set: map[string]string{"images": `{"registryUsername": "ci:token"}`}, wants: []string{"images.registryUsername"}},
+		"registry of an image":      {set: map[string]string{"kafka": `{"image": "Apache/kafka:4.3.1"}`}, wants: []string{`kafka.image: "Apache/kafka:4.3.1" begins with "Apache"`}},
+		"port of an image":          {set: map[string]string{"images": `{"goImage": "mirror:0/golang:1.26"}`}, wants: []string{`images.goImage: "mirror:0/golang:1.26" begins with "mirror:0"`}},
+		"a host without brackets":   {set: map[string]string{"images": `{"dockerHost": "tcp://::1:2375"}`}, wants: []string{"images.dockerHost", "in brackets"}},
+		"a relative socket":         {set: map[string]string{"images": `{"dockerHost": "unix://run/docker.sock"}`}, wants: []string{"images.dockerHost", "no socket"}},
+		"a scheme in capitals":      {set: map[string]string{"images": `{"dockerHost": "TCP://docker:2375"}`}, wants: []string{"images.dockerHost", "write it like"}},
+		"a host in other letters":   {set: map[string]string{"tracing": `{"endpoint": "http://sammler.köln:4318", "namespace": "tracing"}`}, wants: []string{"tracing.endpoint", "xn--"}},
+		"a host with a long part":   {set: map[string]string{"addons": `{"repository": "https://` + strings.Repeat("a", 64) + `.example.com"}`}, wants: []string{"addons.repository", "neither a host name nor an address"}},
+		"broker's port with a sign": {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["b:+9092", "b:09092", "b.9:9092"], "namespace": "kafka"}}`}, wants: []string{`"b:+9092" is not`, `"b:09092" is not`, `"b.9:9092" is not`}},
+		"database without room":     {set: map[string]string{"mongo": `{"database": "` + strings.Repeat("a", 58) + `"}`}, wants: []string{"mongo.database", "57 at most"}}, // with _drill it would have 64
+		"bucket in capitals":        {set: map[string]string{"mongo": backupTo(`"bucket": "Dumps"`)}, wants: []string{`mongo.backup.s3.bucket: "Dumps" is not a valid name of a bucket`}},
+		"a short bucket":            {set: map[string]string{"mongo": backupTo(`"bucket": "ab"`)}, wants: []string{"mongo.backup.s3.bucket"}},
+		"a bucket's address":        {set: map[string]string{"mongo": backupTo(`"bucket": "192.0.2.7"`)}, wants: []string{"mongo.backup.s3.bucket"}},
+		"store with a path":         {set: map[string]string{"mongo": backupTo(`"bucket": "dumps", "endpoint": "https://store.example.com/dumps"`)}, wants: []string{"mongo.backup.s3.endpoint", "more than a host"}},
+		"store with a password":     {set: map[string]string{"mongo": backupTo(`"bucket": "dumps", "endpoint": "https://u:p@store.example.com"`)}, wants: []string{"mongo.backup.s3.endpoint", "more than a host"}},
+		"no store":                  {set: map[string]string{"mongo": backupTo(`"bucket": "dumps", "endpoint": ""`)}, wants: []string{"mongo.backup.s3.endpoint: is empty"}},
+		"region in words":           {set: map[string]string{"mongo": backupTo(`"bucket": "dumps", "region": "Frankfurt am Main"`)}, wants: []string{"mongo.backup.s3.region"}},
+		"prefix that leads up":      {set: map[string]string{"mongo": backupTo(`"bucket": "dumps", "prefix": "../shop/"`)}, wants: []string{"mongo.backup.s3.prefix"}},
+		"prefix from the root":      {set: map[string]string{"mongo": backupTo(`"bucket": "dumps", "prefix": "/shop/"`)}, wants: []string{"mongo.backup.s3.prefix"}},
+		"prefix with a line":        {set: map[string]string{"mongo": backupTo(`"bucket": "dumps", "prefix": "shop\n"`)}, wants: []string{"mongo.backup.s3.prefix"}},
+		"a controller in the shop":  {set: map[string]string{"ingress": `{"controller": "none", "class": "nginx", "namespace": "shop"}`}, wants: []string{`ingress.namespace: "shop" is created by the stack`}},
+		"a controller beside KEDA":  {set: map[string]string{"ingress": `{"controller": "none", "class": "nginx", "namespace": "keda"}`}, wants: []string{`ingress.namespace: "keda" is created by the stack`}},
+		"another's class":           {set: map[string]string{"ingress": `{"annotations": {"kubernetes.io/ingress.class": "haproxy"}}`}, wants: []string{`kubernetes.io/ingress.class is "haproxy", but ingress.class is "nginx"`}},
+		"another's issuer":          {set: map[string]string{"ingress": `{"host": "h", "tlsSecret": "s", "clusterIssuer": "a", "annotations": {"cert-manager.io/cluster-issuer": "b"}}`}, wants: []string{`cert-manager.io/cluster-issuer is "b", but ingress.clusterIssuer is "a"`}},
+		"annotations without room":  {set: map[string]string{"ingress": `{"annotations": {"a": "` + strings.Repeat("x", 262143) + `"}}`}, wants: []string{"ingress.annotations: has 262144 bytes"}}, // Pulumi adds its own
+		"a day that never comes":    {set: map[string]string{"mongo": `{"backup": {"schedule": "0 0 31 2 *"}}`}, wants: []string{`mongo.backup.schedule: "0 0 31 2 *" never comes`}},
+		"a dump each second":        {set: map[string]string{"mongo": `{"backup": {"schedule": "@every 1s"}}`}, wants: []string{`mongo.backup.schedule: "@every 1s" is more often`}},
+		"a drill all the time":      {set: map[string]string{"mongo": `{"backup": {"schedule": "@daily", "drill": "@every -1h"}}`}, wants: []string{`mongo.backup.drill: "@every -1h" is more often`}},
+		"a volume of two bytes":     {set: map[string]string{"kafka": `{"storage": 2}`}, wants: []string{"kafka.storage: 2: set 64Mi or more"}},
+		"another group":             {set: map[string]string{"services": `{"consumer": {"env": {"GROUP_ID": "mine"}}}`}, wants: []string{"services.consumer.env: GROUP_ID follows"}},
+		"another topic":             {set: map[string]string{"services": `{"webServer": {"env": {"PURCHASES_TOPIC": "mine"}}}`}, wants: []string{"services.webServer.env: PURCHASES_TOPIC follows"}},
+		"collector in the pod":      {set: map[string]string{"tracing": `{"endpoint": "http://localhost:4318", "namespace": "tracing"}`}, wants: []string{`tracing.endpoint: "localhost" is the pod itself`}},
+		"brokers in the pod":        {set: map[string]string{"kafka": `{"external": {"bootstrapServers": ["[::1]:9092"], "namespace": "kafka"}}`}, wants: []string{`kafka.external.bootstrapServers: "::1" is the pod itself`}},
+		"store in the pod":          {set: map[string]string{"mongo": backupTo(`"bucket": "dumps", "endpoint": "http://127.0.0.1:9000"`)}, wants: []string{`mongo.backup.s3.endpoint: "127.0.0.1" is the pod itself`}},
+		"runbooks with a template":  {set: map[string]string{"addons": `{"runbooks": "https://x/{{ $labels.job }}"}`}, wants: []string{"addons.runbooks"}}, // Prometheus would expand it
+		"runbooks with a fragment":  {set: map[string]string{"addons": `{"runbooks": "https://x/docs#top"}`}, wants: []string{"addons.runbooks"}},
+		"charts in capitals":        {set: map[string]string{"addons": `{"repository": "oci://registry.example.com/Charts"}`}, wants: []string{"addons.repository", "in lower case"}},
+		"charts with a tag":         {set: map[string]string{"addons": `{"repository": "oci://registry.example.com/charts:1"}`}, wants: []string{"addons.repository", "without a tag"}},
+		"charts with a query":       {set: map[string]string{"addons": `{"repository": "https://x/charts?v=1"}`}, wants: []string{"addons.repository"}},
+		"values that are a list":    {set: map[string]string{"addons": `{"values": {"keda": ["a"]}}`}, wants: []string{"addons.values.keda: [a] is not an object"}},
 		"production": {
 			set: map[string]string{"profile": "production", "kafka": `{"brokers": 1, "secure": false}`, "mongo": `{"members": 1}`, "cluster": `{"nodes": 1}`},
 			wants: []string{
@@ -183,6 +243,40 @@ func TestFaults(t *testing.T) {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("the faults do not say %q:\n%v", want, err)
 				}
+			}
+		})
+	}
+}
+
+// backupTo is a database that is dumped to a bucket.
+func backupTo(s3 string) string {
+	return `{"backup": {"schedule": "30 2 * * *", "s3": {` + s3 + `}}}`
+}
+
+// TestUnusualValuesAreValid has values that a check refused, or could, although what reads them accepts them.
+func TestUnusualValuesAreValid(t *testing.T) {
+	for name, set := range map[string]map[string]string{
+		"keys without a value": {"cluster": `{"nodeCpu": null, "apiServerPorts": null, "zones": null}`, "kafka": "null",
+			"addons": `{"prometheusStorage": null, "prometheusRetention": null}`, "topics": `{"orders": {"name": null, "retention": null}}`, "accept": "null"},
+		"quantities":            {"kafka": `{"cpu": 0.25, "storage": "1.5Gi", "heap": 402653184}`, "cluster": `{"nodeCpu": "4e0", "nodeMemory": "6144Mi"}`},
+		"addresses of IPv6":     {"cluster": `{"dnsAddresses": ["fd00::/8", "::/0"]}`, "images": `{"dockerHost": "tcp://[::1]:2375"}`},
+		"a registry's address":  {"images": `{"registry": "10.0.0.1:5000/team", "load": []}`, "kafka": `{"image": "[fd00::1]:5000/apache/kafka:4.3.1"}`},
+		"Docker by SSH's alias": {"images": `{"dockerHost": "ssh://me@build_host"}`},
+		"Docker's socket":       {"images": `{"dockerHost": "npipe:////./pipe/docker_engine"}`},
+		"every name":            {"ingress": `{"host": "*.shop.example.com"}`},
+		"names with digits":     {"ingress": `{"host": "3com.shop4.example.com"}`, "cluster": `{"domain": "k8s"}`},
+		"an external Kafka":     {"kafka": `{"external": {"bootstrapServers": ["B-1.Example.com:9096", "[fd00::1]:9092", "10.0.0.1:1"], "addresses": ["10.0.0.0/8"]}}`},
+		"a bucket": {"cluster": `{"nodeMemory": "8Gi"}`,
+			"mongo": backupTo(`"bucket": "my.dumps-1", "endpoint": "http://minio.store:9000/", "region": "eu-central-1", "prefix": "shop/2026/"`)},
+		"annotations that agree": {"ingress": `{"annotations": {"kubernetes.io/ingress.class": "nginx", "cert-manager.io/cluster-issuer": "mine"}}`},
+		"charts of a registry":   {"addons": `{"repository": "oci://registry.example.com:5000/charts", "values": {"keda": null}}`},
+		"the 29th of February":   {"cluster": `{"nodeMemory": "8Gi"}`, "mongo": `{"backup": {"schedule": "0 0 29 2 *", "drill": "@every 24h"}}`},
+		"accepted":               {"accept": `["kafka.brokers", "mongo.image", "topics.orders.name"]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, secrets, err := config.Load(set)
+			if err := errors.Join(err, Check(c, secrets, true)); err != nil {
+				t.Error(err)
 			}
 		})
 	}
