@@ -22,7 +22,6 @@ import (
 const (
 	fetchBytes     = 4 << 20 // from all brokers together
 	partitionBytes = 256 << 10
-	largestBatch   = 16 << 20
 	// inflated is the most that is decompressed of one batch. It limits time, since
 	// skipped records aren't kept.
 	inflated = 256 << 20
@@ -91,7 +90,8 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 	defer cancel()
 	type response struct {
 		*kmsg.FetchResponse
-		err error
+		stretches []*reading
+		err       error
 	}
 	responses := make(chan response, len(byLeader))
 	most := int32(max(partitionBytes, min(fetchBytes, r.largest)/len(byLeader))) // all responses are in memory at once
@@ -104,11 +104,15 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 				answer = a.(*kmsg.FetchResponse)
 				err = kerr.ErrorForCode(answer.ErrorCode)
 			}
-			responses <- response{answer, err}
+			responses <- response{answer, stretches, err}
 		}()
 	}
 	for range byLeader {
 		answer := <-responses
+		if kafkax.TooLarge(answer.err) {
+			r.tooLarge(answer.stretches, open)
+			continue
+		}
 		if answer.err != nil {
 			return brokerError(ctx, "reading "+topic, answer.err)
 		}
@@ -135,6 +139,21 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 		}
 	}
 	return nil
+}
+
+// tooLarge follows a response with a batch of more than kafkax.LargestBatch. Partitions
+// are fetched alone to find out which has it.
+func (r *reader) tooLarge(stretches []*reading, open map[int32]*reading) {
+	for _, s := range stretches {
+		s.alone = true
+	}
+	if len(stretches) == 1 {
+		s := stretches[0]
+		r.leaveOut(s, &kafkax.Unreadable{First: s.at, Last: kafkax.LastToLeaveOut(s.at, s.end), Cause: kafkax.CauseSize})
+		if s.at >= s.end {
+			delete(open, s.partition)
+		}
+	}
 }
 
 // question builds the fetch for one leader.
@@ -285,7 +304,7 @@ func (r *reader) records(ctx context.Context, s *reading, batch kafkax.Batch, ea
 // response, which comes whole; a batch too large for that is left out.
 func (r *reader) short(s *reading, topic string, data []byte, behind bool) error {
 	size := kafkax.SizeOf(data)
-	if size > min(largestBatch, max(r.largest, fetchBytes)) || s.alone && !behind && int(s.want) >= size {
+	if size > min(kafkax.LargestBatch, max(r.largest, fetchBytes)) || s.alone && !behind && int(s.want) >= size {
 		u := &kafkax.Unreadable{Topic: topic, Partition: s.partition, First: s.at, Last: s.at, Cause: kafkax.CauseSize}
 		if len(data) >= 27 { // the batch's header says which offset is its last
 			u.Last = max(s.at, int64(binary.BigEndian.Uint64(data))+int64(int32(binary.BigEndian.Uint32(data[23:]))))

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -261,6 +262,14 @@ func TestTheServiceStaysWithinItsPod(t *testing.T) {
 			return strings.Contains(string(s.get(t, "/metrics").body), fmt.Sprintf("api_streams %d\n", n))
 		})
 	}
+	huge := k.Topic(t, "huge", 1, map[string]string{"max.message.bytes": "20000000"})
+	ten := brokertest.Values(slices.Repeat([][]byte{bytes.Repeat([]byte("x"), 10_000)}, 1000)...)
+	for range 3 {
+		k.ProduceRaw(t, huge, 0, brokertest.Batch{Records: ten}.Bytes(t))
+	}
+	together(50, "/messages?limit=10&topic="+huge)
+	within("batches of 10 MB")
+
 	text := bytes.Repeat([]byte("All work and no play makes Jack a dull boy. "), 10_000/44)
 	var values [][]byte
 	for range 4000 {
@@ -273,11 +282,13 @@ func TestTheServiceStaysWithinItsPod(t *testing.T) {
 		{"of control characters", brokertest.Batch{Records: brokertest.Values(bytes.Repeat([]byte{1}, 800_000))}},
 		{"in one Snappy block of 8 MB", brokertest.Batch{Codec: kgo.SnappyCompression(), Records: brokertest.Values(values[:800]...)}},
 		{"with a zstd window of 8 MiB", brokertest.Batch{Window: 8 << 20, Records: brokertest.Values(values...)}},
+		{"of 10 MB", brokertest.Batch{Records: ten}},
+		{"with a record of 10 MB", brokertest.Batch{Records: brokertest.Values(bytes.Repeat([]byte("x"), 10_000_000))}},
 		{"that inflates to 40 MB", brokertest.Batch{Codec: kgo.ZstdCompression(), Records: brokertest.Values(values...)}},
 	} {
 		leave()
 		streams(0)
-		topic := k.Topic(t, "streamed", 1, nil)
+		topic := k.Topic(t, "streamed", 1, map[string]string{"max.message.bytes": "20000000"})
 		leave = idle(50, "/messages/stream?topic="+topic)
 		streams(maxStreams)
 		k.ProduceRaw(t, topic, 0, batch.Bytes(t))

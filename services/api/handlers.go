@@ -41,6 +41,7 @@ type server struct {
 
 	streams   chan struct{}       // one slot for each live tail
 	turns     chan struct{}       // one slot for each live tail that is writing events
+	large     kafkax.Turn         // of the live tail that reads a large batch
 	blocks    *semaphore.Weighted // bytes that live tails decompress to at once
 	listings  chan struct{}       // one slot for each listing of topics or groups
 	heartbeat time.Duration
@@ -83,6 +84,7 @@ func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, lo
 		},
 		streams:   make(chan struct{}, maxStreams),
 		turns:     make(chan struct{}, cfg.ReadConcurrency),
+		large:     kafkax.NewTurn(),
 		blocks:    kafkax.NewBlocks(cfg.answerBytes()),
 		listings:  make(chan struct{}, cfg.ReadConcurrency),
 		heartbeat: 15 * time.Second,

@@ -23,7 +23,7 @@ type pool struct {
 }
 
 func newPool(cfg kafkax.Config, size int) (*pool, error) {
-	direct, err := cfg.Direct("api")
+	direct, err := cfg.Direct("api", kafkax.AcceptUpTo(kafkax.LargestBatch)...)
 	if err != nil {
 		return nil, err
 	}

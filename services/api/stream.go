@@ -106,6 +106,7 @@ func (s *server) openTail(ctx context.Context, sel selection, resume *cursor) (*
 		Committed: sel.isolation == kafka.IsolationLevelReadCommitted,
 		Limits:    kafkax.Limits{Record: int(min(s.cfg.ReadBytesLimit, math.MaxInt32)), Batch: inflated, Blocks: s.blocks},
 		Buffer:    s.cfg.streamBuffer(),
+		Turn:      s.large,
 	}, "api", s.log, nil)
 	if err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ func TestUnreadableBatchesAreNamedAndThePageHasTheRest(t *testing.T) {
 	if k.Embedded == nil {
 		t.Skip("a real broker refuses broken batches")
 	}
-	s := start(t, k.BootstrapServers, "READ_BYTES_LIMIT=5033164")
+	s := start(t, k.BootstrapServers, "READ_BYTES_LIMIT=5033164", "READ_TIMEOUT=1m")
 	bomb := bytes.Repeat([]byte("All work and no play makes Jack a dull boy. "), 150<<20/44)
 	garbage := bytes.Repeat([]byte{0xfe, 0x13, 0x77}, 50)
 	for name, batch := range map[string][]byte{
@@ -50,12 +50,36 @@ func TestUnreadableBatchesAreNamedAndThePageHasTheRest(t *testing.T) {
 	}
 }
 
+// A broker returns a batch whole. One that takes too much memory is refused by its length.
+func TestABatchThatIsTooLargeIsNotRead(t *testing.T) {
+	k := brokertest.Start(t)
+	s := start(t, k.BootstrapServers, "READ_TIMEOUT=1m")
+	topic := k.Topic(t, "huge", 2, map[string]string{"max.message.bytes": "20000000"})
+	client := writer(t, k)
+	e := s.follow(t, "/messages/stream?topic="+topic, "")
+	write(t, client, &kgo.Record{Topic: topic, Value: []byte("before")})
+	e.expect("message", `"before"`)
+	part := bytes.Repeat([]byte("x"), 9<<20)
+	k.ProduceRaw(t, topic, 0, brokertest.Batch{Records: brokertest.Values(part, part)}.Bytes(t))
+	e.expect("unreadable", `{"partition":0,"first":"1","last":"1","cause":"size"}`)
+	e.expect("unreadable", `{"partition":0,"first":"2","last":"2","cause":"size"}`)
+	write(t, client, &kgo.Record{Topic: topic, Value: []byte("behind")}, &kgo.Record{Topic: topic, Partition: 1, Value: []byte("beside")})
+
+	list, a := s.messages(t, "/messages?limit=4&topic="+topic)
+	if len(list) != 3 {
+		t.Errorf("got %s", brief(list))
+	}
+	if a.header.Get("X-Reason") != reasonUnreadable || a.header.Get("X-Unreadable") != "0/1-1 (size), 0/2-2 (size)" {
+		t.Errorf("headers %v", a.header)
+	}
+}
+
 func TestAStreamContinuesAfterUnreadableBatches(t *testing.T) {
 	k := brokertest.Start(t)
 	if k.Embedded == nil {
 		t.Skip("a real broker refuses broken batches")
 	}
-	s := start(t, k.BootstrapServers, "READ_BYTES_LIMIT=5033164")
+	s := start(t, k.BootstrapServers, "READ_BYTES_LIMIT=5033164", "READ_TIMEOUT=1m")
 	topic := k.Topic(t, "broken", 1, map[string]string{"max.message.bytes": "2000000"})
 	bomb := brokertest.Batch{Codec: kgo.GzipCompression(), Records: brokertest.Values(bytes.Repeat([]byte("All work and no play makes Jack a dull boy. "), 150<<20/44))}.Bytes(t)
 	garbage := brokertest.Batch{Codec: kgo.ZstdCompression(), Payload: bytes.Repeat([]byte{0xfe, 0x13, 0x77}, 50), Count: 3}.Bytes(t)

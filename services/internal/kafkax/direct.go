@@ -15,7 +15,7 @@ import (
 
 // Direct returns a client for single requests of Kafka's protocol. It connects on
 // the first request.
-func (c Config) Direct(clientID string) (*kgo.Client, error) {
+func (c Config) Direct(clientID string, more ...kgo.Opt) (*kgo.Client, error) {
 	options := []kgo.Opt{
 		kgo.SeedBrokers(strings.Split(strings.ReplaceAll(c.BootstrapServers, " ", ""), ",")...),
 		kgo.ClientID(clientID),
@@ -33,7 +33,7 @@ func (c Config) Direct(clientID string) (*kgo.Client, error) {
 	if login := c.login(); login != nil {
 		options = append(options, kgo.SASL(login))
 	}
-	client, err := kgo.NewClient(options...)
+	client, err := kgo.NewClient(append(options, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("creating a client: %w", err)
 	}

@@ -27,7 +27,7 @@ const (
 
 // Run fetches until ctx ends, and closes the Reader.
 func (r *Reader) Run(ctx context.Context) {
-	defer r.client.Close()
+	defer r.close()
 	var fetchers sync.WaitGroup
 	defer fetchers.Wait()
 	serving := map[int32]bool{}
@@ -68,7 +68,16 @@ func (r *Reader) fetch(ctx context.Context, broker int32) {
 			continue
 		}
 		answer, err := request.RequestWith(ctx, r.client.Broker(int(broker)))
-		r.answer(broker, asked, answer, err)
+		switch {
+		case !TooLarge(err) || r.wide == nil:
+			r.answer(broker, asked, answer, err)
+		case len(asked) > 1:
+			r.separate(asked)
+		default:
+			for p, offset := range asked {
+				r.fetchLarge(ctx, broker, p, offset)
+			}
+		}
 	}
 }
 
@@ -127,13 +136,18 @@ func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*
 		room -= int(p.want)
 		most = max(most, int(p.want))
 		if p.alone {
+			wait = busyWait // there may be more for the others
 			break
 		}
 	}
 	if len(asked) == 0 {
 		return nil, nil, r.wake
 	}
-	q := kmsg.NewFetchRequest()
+	return r.request(topic, wait, most), asked, nil
+}
+
+func (r *Reader) request(topic kmsg.FetchRequestTopic, wait time.Duration, most int) *kmsg.FetchRequest {
+	q := kmsg.NewPtrFetchRequest()
 	q.MaxWaitMillis, q.MinBytes, q.MaxBytes = int32(wait.Milliseconds()), 1, int32(most)
 	q.SessionEpoch = -1 // no session: each fetch is complete in itself
 	q.Rack = r.rack
@@ -141,7 +155,7 @@ func (r *Reader) question(broker int32) (request *kmsg.FetchRequest, asked map[*
 		q.IsolationLevel = 1
 	}
 	q.Topics = append(q.Topics, topic)
-	return &q, asked, nil
+	return q
 }
 
 // answer applies a broker's response.
@@ -207,6 +221,7 @@ func (r *Reader) fill(p *partition, a kmsg.FetchResponseTopicPartition) {
 	}
 	p.start, p.end = a.LogStartOffset, end
 	if len(a.RecordBatches) == 0 {
+		p.alone = false
 		return
 	}
 	whole, behind := walk(a.RecordBatches, p.next)

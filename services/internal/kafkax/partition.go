@@ -61,6 +61,8 @@ type chunk struct {
 	data    []byte
 	aborted []abortedTransaction // by their first offset
 	pending map[int64]bool       // producers whose current transaction is aborted
+	large   bool                 // fetched in turn
+	left    *Unreadable          // if not nil, the chunk stands for it
 }
 
 type abortedTransaction struct{ producer, first int64 }

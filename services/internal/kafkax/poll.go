@@ -40,7 +40,12 @@ func (r *Reader) Wait(wait time.Duration) {
 
 // Release ends the reading of the current batch, whose memory others may be waiting
 // for. Nothing may be polled after it.
-func (r *Reader) Release() { r.drop() }
+func (r *Reader) Release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drop()
+	r.passTurn()
+}
 
 func (r *Reader) take() any {
 	for {
@@ -111,6 +116,7 @@ func (r *Reader) finish(next int64) {
 	defer r.mu.Unlock()
 	r.reading.pass(next)
 	r.drop()
+	r.passTurn()
 }
 
 // open opens the next batch. It returns an *Unreadable if the batch can't be read.
@@ -123,6 +129,12 @@ func (r *Reader) open() any {
 			return nil
 		}
 		c := &p.chunks[0]
+		if u := c.left; u != nil {
+			c.left, u.Label = nil, p.at.Label()
+			p.pass(u.Last + 1)
+			r.settle(p)
+			return u
+		}
 		batch, rest, err := NextBatch(r.config.Topic, p.number, c.data)
 		if errors.Is(err, ErrShortBatch) {
 			if u := r.short(p, c.data); u != nil {
@@ -149,8 +161,8 @@ func (r *Reader) open() any {
 			r.settle(p)
 			continue
 		}
-		r.settle(p)
 		r.records, r.reading, r.last = batch.Records(r.config.Limits), p, batch.Last
+		r.settle(p)
 		label := Position{Log: p.at.Log, LeaderEpoch: batch.LeaderEpoch}.Label()
 		r.label = &label
 		return nil
@@ -159,7 +171,8 @@ func (r *Reader) open() any {
 
 // settle frees the chunks that were read completely, so that more can be fetched.
 func (r *Reader) settle(p *partition) {
-	for len(p.chunks) > 0 && len(p.chunks[0].data) == 0 {
+	for len(p.chunks) > 0 && len(p.chunks[0].data) == 0 && p.chunks[0].left == nil {
+		p.chunks[0] = chunk{} // else its response stays in memory
 		p.chunks = p.chunks[1:]
 	}
 	r.signal()

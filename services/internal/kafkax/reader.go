@@ -26,6 +26,10 @@ type ReaderConfig struct {
 	// partitions; 0 stands for 8 MiB. It may be exceeded by one response per broker,
 	// which has the same bound or is a single larger batch.
 	Buffer int
+	// Turn, if not nil, bounds the larger batches too: Readers that share it fetch and
+	// read those of more than a MiB one at a time. One of more than LargestBatch is
+	// unreadable, and some records after it may be, see LastToLeaveOut.
+	Turn Turn
 }
 
 // Reader reads partitions of a topic from positions that it is given.
@@ -39,6 +43,7 @@ type ReaderConfig struct {
 // Run fetches in the background. All other methods belong to one goroutine.
 type Reader struct {
 	client *kgo.Client
+	wide   *kgo.Client // accepts larger responses; nil without Turn
 	admin  *kadm.Client
 	config ReaderConfig
 	rack   string
@@ -60,6 +65,7 @@ type Reader struct {
 	polled     time.Time // when a batch was last taken up
 	partitions map[int32]*partition
 	arrived    arrivals
+	holds      *partition // whose large batch has the Turn
 	id         [16]byte
 	known      bool              // whether the topic has been seen
 	gone       map[[16]byte]bool // former topic ids; none is ever used again
@@ -74,7 +80,7 @@ func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, r
 	if rc.Buffer == 0 {
 		rc.Buffer = mostBuffered
 	}
-	client, err := cfg.Direct(clientID)
+	client, wide, err := rc.clients(cfg, clientID)
 	if err != nil {
 		return nil, fmt.Errorf("creating the reader of %q: %w", rc.Topic, err)
 	}
@@ -82,7 +88,7 @@ func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, r
 	admin.SetTimeoutMillis(int32(idleWait.Milliseconds())) // with silence it is less than askTimeout: a dead connection is replaced
 	metrics := promauto.With(reg)
 	r := &Reader{
-		client: client, admin: admin, config: rc, rack: cfg.Rack, log: log,
+		client: client, wide: wide, admin: admin, config: rc, rack: cfg.Rack, log: log,
 		ready: make(chan struct{}, 1), partitions: map[int32]*partition{}, gone: map[[16]byte]bool{},
 		wake: make(chan struct{}), stale: make(chan struct{}, 1),
 		changesSeen: metrics.NewCounterVec(prometheus.CounterOpts{
@@ -119,14 +125,15 @@ func (r *Reader) Assign(positions map[int32]Position) {
 
 // Remove stops reading partitions and drops what was fetched of them.
 func (r *Reader) Remove(partitions ...int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.reading != nil && slices.Contains(partitions, r.reading.number) {
 		r.drop()
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, number := range partitions {
 		delete(r.partitions, number)
 	}
+	r.passTurn()
 }
 
 // Done records that all records of a partition before an offset are finished, for
@@ -215,6 +222,7 @@ func (r *Reader) Probe(context.Context) error {
 
 // signal wakes the fetching goroutines.
 func (r *Reader) signal() {
+	r.passTurn()
 	close(r.wake)
 	r.wake = make(chan struct{})
 }

@@ -1,0 +1,91 @@
+package kafkax_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"shopstream/services/internal/kafkax"
+	"shopstream/services/internal/testkit/brokertest"
+)
+
+// A broker returns a batch whole, however little is asked for. Readers that share a Turn
+// hold one large batch at a time, and small ones don't wait for it.
+func TestLargeBatchesAreReadInTurn(t *testing.T) {
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "large", 3, map[string]string{"max.message.bytes": "20000000"})
+	large := brokertest.Batch{Records: brokertest.Values([]byte("first"), bytes.Repeat([]byte("x"), 3_000_000), []byte("last"))}.Bytes(t)
+	k.ProduceRaw(t, topic, 1, large)
+	turn := kafkax.NewTurn()
+	from := func(partitions ...int32) *kafkax.Reader {
+		r := newReader(t, k, kafkax.ReaderConfig{Topic: topic, Limits: kafkax.Limits{Record: 4 << 20, Batch: 8 << 20}, Buffer: 1 << 18, Turn: turn})
+		at := map[int32]kafkax.Position{}
+		for _, p := range partitions {
+			at[p] = kafkax.Beginning()
+		}
+		r.Assign(at)
+		return r
+	}
+	first, second := from(0, 1, 2), from(1)
+	holder, waiter := first, second
+	var begun any
+	for begun == nil {
+		if begun = first.Poll(10 * time.Millisecond); begun == nil {
+			if begun = second.Poll(10 * time.Millisecond); begun != nil {
+				holder, waiter = second, first
+			}
+		}
+	}
+	if e := waiter.Poll(500 * time.Millisecond); e != nil {
+		t.Fatalf("both have a large batch: %v", e)
+	}
+	k.Produce(t, values(topic, 0, 0, 1)...)
+	k.Produce(t, values(topic, 2, 1, 2)...)
+	for range 2 {
+		nextValue(t, from(0, 2)) // a third goes on
+	}
+	nextValue(t, holder)
+	if s := string(nextValue(t, holder).Value); s != "last" {
+		t.Errorf("the batch ends with %q", s)
+	}
+	var got []string
+	for deadline := time.Now().Add(30 * time.Second); len(got) < 3 && time.Now().Before(deadline); {
+		holder.Poll(0) // notices that its batch has ended
+		if m, ok := waiter.Poll(10 * time.Millisecond).(*kafka.Message); ok && m.TopicPartition.Partition == 1 {
+			got = append(got, fmt.Sprint(len(m.Value)))
+		}
+	}
+	if s := strings.Join(got, " "); s != "5 3000000 4" {
+		t.Errorf("then the other reads values of %s bytes", s)
+	}
+	// One that isn't read to its end is given up with its partition or Reader.
+	waiter.Release()
+	third := from(1)
+	nextValue(t, third)
+	third.Remove(1)
+	nextValue(t, from(1))
+}
+
+func TestABatchThatNoTurnAllowsIsTold(t *testing.T) {
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "huge", 1, map[string]string{"max.message.bytes": "20000000"})
+	k.Produce(t, values(topic, 0, 0, 1)...)
+	at := k.ProduceRaw(t, topic, 0, brokertest.Batch{Records: brokertest.Values(bytes.Repeat([]byte("x"), 9<<20), bytes.Repeat([]byte("x"), 9<<20))}.Bytes(t))
+	r := newReader(t, k, kafkax.ReaderConfig{Topic: topic, Turn: kafkax.NewTurn()})
+	r.Assign(map[int32]kafkax.Position{0: kafkax.Beginning()})
+	nextValue(t, r)
+	for offset := at; offset < at+2; offset++ { // it has two
+		u, ok := next(t, r).(*kafkax.Unreadable)
+		if !ok || u.First != offset || u.Last != offset || u.Cause != kafkax.CauseSize {
+			t.Fatalf("%+v, want offset %d to be too large", u, offset)
+		}
+	}
+	k.Produce(t, values(topic, 0, 1, 2)...)
+	if m, ok := next(t, r).(*kafka.Message); !ok || string(m.Value) != "1" {
+		t.Errorf("then comes %v", m)
+	}
+}
