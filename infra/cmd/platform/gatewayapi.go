@@ -34,40 +34,47 @@ func (p *platform) gatewayKinds(ctx context.Context) ([]gatewayKind, error) {
 	return kinds, err
 }
 
-// ensureGatewayAPI installs the kinds of the Gateway API if the cluster has none, and updates those that this stack
-// has installed. They belong to the whole cluster, so what somebody else has installed is left as it is.
-func (p *platform) ensureGatewayAPI(ctx context.Context) error {
+// gatewayAPI is what up has to install of the Gateway API.
+type gatewayAPI struct {
+	version, manifests string
+	names              []string
+}
+
+// missingGatewayAPI returns what the cluster lacks of the Gateway API, or nil. Kinds that this stack has installed are updated.
+// They belong to the whole cluster, so what somebody else has installed is left as it is.
+func (p *platform) missingGatewayAPI(ctx context.Context) (*gatewayAPI, error) {
 	if p.config.Ingress.API != config.GatewayAPI {
-		return nil
+		return nil, nil
 	}
 	kinds, err := p.gatewayKinds(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	dir, version, err := p.gatewayRelease(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, kind := range kinds {
 		if kind.stack != p.owner() {
 			if kind.version != version {
 				p.warn("the cluster has the Gateway API %s, which somebody else has installed; the platform is tested with %s.", kind.version, version)
 			}
-			return nil
+			return nil, nil
 		}
 	}
 	manifests, names, err := gatewayManifests(dir, p.owner())
-	if err != nil {
+	if err != nil || isComplete(kinds, names, version) {
+		return nil, err
+	}
+	return &gatewayAPI{version: version, manifests: manifests, names: names}, nil
+}
+
+func (p *platform) installGatewayAPI(ctx context.Context, missing gatewayAPI) error {
+	p.step("Installing the Gateway API %s on %s", missing.version, p.kube.context)
+	if _, err := p.kube.feed(ctx, missing.manifests, "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
 		return err
 	}
-	if isComplete(kinds, names, version) {
-		return nil
-	}
-	p.step("Installing the Gateway API %s on %s", version, p.kube.context)
-	if _, err := p.kube.feed(ctx, manifests, "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
-		return err
-	}
-	_, err = p.kube.run(ctx, slices.Concat([]string{"wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinitions"}, names)...)
+	_, err := p.kube.run(ctx, slices.Concat([]string{"wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinitions"}, missing.names)...)
 	return err
 }
 

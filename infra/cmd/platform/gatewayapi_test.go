@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	program "shopstream/infra/internal/platform"
 )
 
 // throughAGateway has a stack that uses the Gateway API.
@@ -45,6 +47,18 @@ func TestUpInstallsTheGatewayAPIWhereThereIsNone(t *testing.T) {
 				t.Errorf("nobody can tell whose it is: %s", applied)
 			}
 		})
+	}
+}
+
+// The kinds are no resources of the stack, so pulumi is asked first, by an up that makes nothing but the comparison.
+func TestARefusedUpInstallsNoGatewayAPI(t *testing.T) {
+	m := throughAGateway(t)
+	m.set("pulumi-up", "")
+	m.set("progress", "Diagnostics:\n  error: "+program.Refused+":\n    kafka.storage: 2Gi → 1Gi: a volume can't shrink\n")
+	m.platform("up", "STACK=mine").fails().says("a volume can't shrink", "the cluster is unchanged").
+		did("--target=urn:pulumi:mine::shopstream::pulumi:index:Stash::settings")
+	if applied := m.read("applied"); applied != "" {
+		t.Errorf("it applied %q", applied)
 	}
 }
 

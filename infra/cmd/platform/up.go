@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"golang.org/x/term"
 
@@ -57,8 +58,18 @@ func (p *platform) up(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := p.ensureGatewayAPI(ctx); err != nil {
+	missing, err := p.missingGatewayAPI(ctx)
+	if err != nil {
 		return err
+	}
+	if missing != nil {
+		// It is no resource of the stack, so pulumi would refuse a harmful change only after it was installed.
+		if err := p.checkChanges(ctx, stack); err != nil {
+			return p.unfinished(ctx, stack, "up", before, err)
+		}
+		if err := p.installGatewayAPI(ctx, *missing); err != nil {
+			return err
+		}
 	}
 	if err := p.bringUp(ctx, stack); err != nil {
 		return p.unfinished(ctx, stack, "up", before, err)
@@ -67,6 +78,14 @@ func (p *platform) up(ctx context.Context) error {
 		return err
 	}
 	return p.showSummary(ctx)
+}
+
+// checkChanges runs the program as far as the comparison of the settings, with which it refuses harmful changes of them, and
+// touches nothing in the cluster. A preview would leave out what only an up asks for.
+func (p *platform) checkChanges(ctx context.Context, stack *auto.Stack) error {
+	_, err := stack.Up(ctx, optup.Target([]string{program.SettingsURN(p.stack)}), optup.ProgressStreams(p.out), optup.ErrorProgressStreams(os.Stderr),
+		optup.Color(p.color()))
+	return err
 }
 
 // removeReplaced removes what addons have left on the cluster that the stack had before and no longer has.

@@ -27,6 +27,9 @@ type Args struct {
 	// NoDaemon means that no Docker daemon answers. A preview then shows the images, but not whether they would be built.
 	NoDaemon bool
 
+	// After are resources that the images are built after.
+	After []pulumi.Resource
+
 	// Staging is the folder where the build context of each image is assembled. Pulumi compares its name, so it must be the
 	// same on every machine.
 	Staging string
@@ -111,7 +114,7 @@ func (i *Images) provision(ctx *pulumi.Context, name string, args *Args) error {
 	if err != nil {
 		return fmt.Errorf("configuring docker: %w", err)
 	}
-	var previous []pulumi.Resource
+	previous := args.After
 	for _, service := range args.Names {
 		folder := path.Join(args.Staging, service)
 		files, err := sources(args.Services, service)

@@ -49,7 +49,7 @@ func (p platform) declare(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	images, err := image.New(ctx, "images", p.imageArgs(ctx))
+	images, err := image.New(ctx, "images", p.imageArgs(ctx, settings))
 	if err != nil {
 		return err
 	}
@@ -104,13 +104,14 @@ func (p platform) declare(ctx *pulumi.Context) error {
 	return p.export(ctx, data)
 }
 
-func (p platform) imageArgs(ctx *pulumi.Context) *image.Args {
+func (p platform) imageArgs(ctx *pulumi.Context, after pulumi.Resource) *image.Args {
 	settings := p.config.Images
 	return &image.Args{
 		Services:   p.host.services(ctx.RootDirectory()),
 		Names:      plan.Images(p.config),
 		Build:      settings.Build,
 		NoDaemon:   p.unreachable.daemon,
+		After:      []pulumi.Resource{after},
 		Staging:    p.host.staging,
 		Registry:   settings.Registry,
 		Username:   settings.RegistryUsername,

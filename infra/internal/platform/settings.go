@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"shopstream/infra/internal/config"
 	"shopstream/infra/internal/job"
 	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/plan"
@@ -16,6 +18,11 @@ import (
 
 // settingsName is the name, in the stack's state, of the settings of the last up.
 const settingsName = "settings"
+
+// SettingsURN is the address of the settings in the state of a stack.
+func SettingsURN(stack string) string {
+	return string(resource.NewURN(tokens.QName(stack), config.Project, "", "pulumi:index:Stash", settingsName))
+}
 
 // Refused is in the error of an up whose settings are refused.
 const Refused = "refused, and nothing was changed"

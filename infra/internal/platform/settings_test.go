@@ -96,19 +96,23 @@ func TestVolumesGrowIfTheirClassAllowsIt(t *testing.T) {
 	}
 }
 
-// TestNothingIsTouchedBeforeTheSettingsAreCompared: the provider depends on the comparison, and all objects on the provider.
+// TestNothingIsTouchedBeforeTheSettingsAreCompared: the provider depends on the comparison, and all objects on the provider; no
+// image is built for an up that is refused.
 func TestNothingIsTouchedBeforeTheSettingsAreCompared(t *testing.T) {
 	declared := testStacks()[0].run(t)
-	var settings string
+	before := dependencies(declared)
+	settings, after := SettingsURN("dev"), 0
 	for _, r := range declared {
-		if r.Name == settingsName {
-			settings = r.URN
+		if r.Type != "pulumi:providers:kubernetes" && r.Type != "docker:index/image:Image" {
+			continue
+		}
+		after++
+		if !before[r.URN][settings] {
+			t.Errorf("%s %q comes after %q, want %q", r.Type, r.Name, r.Dependencies, settings)
 		}
 	}
-	for _, r := range declared {
-		if r.Type == "pulumi:providers:kubernetes" && !strings.Contains(strings.Join(r.Dependencies, " "), settings) {
-			t.Errorf("the provider comes after %q, want %q", r.Dependencies, settings)
-		}
+	if after < 2 {
+		t.Errorf("there are %d providers and images", after)
 	}
 }
 
