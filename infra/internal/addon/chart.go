@@ -54,6 +54,37 @@ func (s Source) Apply(c Chart) Chart {
 	return c
 }
 
+// PrometheusVolume is the path of Prometheus's volume among the volumes of charts.
+const PrometheusVolume = "prometheus.server.persistentVolume"
+
+// Volumes returns the values of each volume that the chart claims, by their path. The charts of this table call them
+// persistence or persistentVolume.
+func (c Chart) Volumes() map[string]map[string]any {
+	volumes := map[string]map[string]any{}
+	claimed(volumes, c.Name, c.Values)
+	return volumes
+}
+
+func claimed(volumes map[string]map[string]any, path string, values map[string]any) {
+	if enabled, set := values["enabled"].(bool); set && !enabled {
+		return
+	}
+	for key, value := range values {
+		inner, isMap := value.(map[string]any)
+		if !isMap {
+			continue
+		}
+		at := path + "." + key
+		if key != "persistence" && key != "persistentVolume" {
+			claimed(volumes, at, inner)
+			continue
+		}
+		if inner["enabled"] == true && inner["existingClaim"] == nil {
+			volumes[at] = inner
+		}
+	}
+}
+
 // InRegistry reports whether the chart comes from an OCI registry, which has no index.
 func (c Chart) InRegistry() bool { return strings.HasPrefix(c.Repository, "oci://") }
 

@@ -30,7 +30,8 @@ func (r refusal) Error() string {
 
 // Changes returns an error with every harmful change, except those that are accepted and can be.
 func Changes(before, now Settings, accepted []string) error {
-	all := slices.Concat(kafkaChanges(before, now), mongoChanges(before.Mongo, now.Mongo), topicChanges(before.Topics, now.Topics))
+	all := slices.Concat(kafkaChanges(before, now), mongoChanges(before, now), topicChanges(before.Topics, now.Topics),
+		addonChanges(before.Addons, now.Addons))
 	var faults []error
 	for _, r := range all {
 		if !r.accept || !slices.Contains(accepted, r.key) {
@@ -102,16 +103,26 @@ func (k Kafka) quorumSetting() string {
 	return fmt.Sprintf("kafka.controllers to 0 and kafka.voters to %d", k.Voters)
 }
 
-func mongoChanges(was, is Mongo) []refusal {
+func mongoChanges(before, now Settings) []refusal {
+	was, is := before.Mongo, now.Mongo
 	if was.External != is.External {
-		return []refusal{{key: "mongo.external", was: strconv.FormatBool(was.External), is: strconv.FormatBool(is.External),
-			why:     "stored purchases stay in the old database, and the stack's own database is deleted with its volumes unless keepVolumes is set",
-			instead: "copy the purchases with mongodump and mongorestore", accept: true}}
-	}
-	if is.External {
-		return nil
+		change := refusal{key: "mongo.external", was: strconv.FormatBool(was.External), is: strconv.FormatBool(is.External),
+			why:     "stored purchases stay in the old database, and the stack's own database is deleted with its volumes",
+			instead: "copy the purchases with mongodump and mongorestore", accept: true}
+		if is.External {
+			change.unprotectFirst(before)
+		}
+		return []refusal{change}
 	}
 	var found []refusal
+	if was.Database != is.Database && was.Database != "" {
+		found = append(found, refusal{key: "mongo.database", was: was.Database, is: is.Database,
+			why:     "stored purchases stay in the old database, and are no longer found",
+			instead: "copy the purchases with mongodump and mongorestore (--nsFrom, --nsTo)", accept: true})
+	}
+	if is.External {
+		return found
+	}
 	if is.Members < was.Members {
 		found = append(found, refusal{key: "mongo.members", was: strconv.Itoa(was.Members), is: strconv.Itoa(is.Members),
 			why:     "the remaining members would have no majority, and accept no writes",
@@ -130,7 +141,14 @@ func mongoChanges(was, is Mongo) []refusal {
 			why:     "an older MongoDB doesn't start on data of a newer featureCompatibilityVersion",
 			instead: "check with db.adminCommand({getParameter: 1, featureCompatibilityVersion: 1}) that it is not newer", accept: true})
 	}
-	if was.Dumps != nil && is.Dumps != nil {
+	switch {
+	case was.Dumps == nil:
+	case is.Dumps == nil:
+		change := refusal{key: "mongo.backup", was: was.Dumps.Storage.String(), is: "no volume",
+			why: "the volume is deleted with all dumps", instead: "copy the dumps that you need elsewhere", accept: true}
+		change.unprotectFirst(before)
+		found = append(found, change)
+	default:
 		found = append(found, volumeChanges("mongo.backup", was.Dumps.Storage, is.Dumps.Storage, was.Dumps.StorageClass, is.Dumps.StorageClass)...)
 	}
 	return append(found, volumeChanges("mongo", was.Storage, is.Storage, was.StorageClass, is.StorageClass)...)
@@ -146,6 +164,40 @@ func volumeChanges(section string, was, is resource.Quantity, wasClass, isClass 
 	if wasClass != isClass {
 		found = append(found, refusal{key: section + ".storageClass", was: wasClass, is: isClass,
 			why: "a volume can't change its class, and a StatefulSet can't change the class of its new volumes", instead: "set it back"})
+	}
+	return found
+}
+
+// unprotectFirst adds that pulumi deletes nothing that keepVolumes protects: an accepted change would never be finished.
+func (r *refusal) unprotectFirst(before Settings) {
+	if before.KeepVolumes {
+		r.why += ", which keepVolumes protects"
+		r.instead += ", set keepVolumes to false, and run make up once with that alone"
+		r.accept = false
+	}
+}
+
+// addonChanges doesn't mention an addon's first volume, before which nothing was kept.
+func addonChanges(was, is map[string]Volume) []refusal {
+	var found []refusal
+	for _, key := range slices.Sorted(maps.Keys(was)) {
+		before, now := was[key], is[key]
+		change := refusal{key: key, was: before.Storage.String(), is: now.Storage.String(), instead: "set it back, or keep less in it"}
+		switch {
+		case before.Namespace != now.Namespace:
+			if change.is = "no volume"; now.Namespace != "" {
+				change.was, change.is = before.Namespace, now.Namespace
+			}
+			change.why, change.instead, change.accept = "the volume is deleted with what is in it", "copy what you need of it", true
+		case before.StorageClass != now.StorageClass:
+			change.was, change.is = before.StorageClass, now.StorageClass
+			change.why, change.instead = "a volume can't change its class", "set it back"
+		case now.Storage.Cmp(before.Storage) < 0:
+			change.why = "a volume can't shrink"
+		default:
+			continue
+		}
+		found = append(found, change)
 	}
 	return found
 }
@@ -222,6 +274,12 @@ func Growths(before, now Settings) []Growth {
 	}
 	if was, is := before.Mongo.Dumps, now.Mongo.Dumps; was != nil && is != nil && is.Storage.Cmp(was.Storage) > 0 {
 		list = append(list, Growth{"mongo.backup.storage", is.StorageClass})
+	}
+	for _, key := range slices.Sorted(maps.Keys(before.Addons)) {
+		was, is := before.Addons[key], now.Addons[key]
+		if was.Namespace == is.Namespace && is.Storage.Cmp(was.Storage) > 0 {
+			list = append(list, Growth{key, is.StorageClass})
+		}
 	}
 	return list
 }

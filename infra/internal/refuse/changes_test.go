@@ -26,6 +26,12 @@ func settings(t *testing.T, pairs map[string]string) (Settings, []string) {
 // external is an external Kafka.
 const external = `{"external": {"bootstrapServers": ["b-1:9096"]}}`
 
+// dumps have a volume.
+const dumps = `{"backup": {"schedule": "30 2 * * *"}}`
+
+// metrics have a volume of that size.
+func metrics(size string) string { return `{"prometheusStorage": "` + size + `"}` }
+
 func TestHarmfulChangesAreRefused(t *testing.T) {
 	type set = map[string]string
 	for name, test := range map[string]struct {
@@ -33,37 +39,60 @@ func TestHarmfulChangesAreRefused(t *testing.T) {
 		wants       []string // in the error; none if the change is made
 		accept      string   // the key with which it is made
 	}{
-		"nothing changes":            {set{}, set{}, nil, ""},
-		"the same, otherwise put":    {set{"kafka": `{"storage": "2Gi"}`}, set{"kafka": `{"storage": "2048Mi"}`}, nil, ""},
-		"a larger volume":            {set{}, set{"kafka": `{"storage": "4Gi"}`, "mongo": `{"storage": "4Gi"}`}, nil, ""},
-		"a smaller volume":           {set{}, set{"kafka": `{"storage": "1Gi"}`}, []string{"kafka.storage: 2Gi → 1Gi", "can't shrink"}, ""},
-		"a smaller one of MongoDB's": {set{}, set{"mongo": `{"storage": "1Gi"}`}, []string{"mongo.storage: 2Gi → 1Gi"}, ""},
-		"another class":              {set{}, set{"kafka": `{"storageClass": "fast"}`}, []string{"kafka.storageClass: (none) → fast"}, ""},
-		"more brokers":               {set{}, set{"kafka": `{"brokers": 5}`}, nil, ""},
-		"fewer brokers":              {set{"kafka": `{"brokers": 5}`}, set{}, nil, ""},
-		"too few brokers":            {set{"kafka": `{"brokers": 5, "voters": 1}`}, set{"kafka": `{"brokers": 2, "voters": 1}`}, []string{"kafka.brokers: 5 → 2", "has 3 replicas", "keep 3 brokers"}, ""},
-		"from one to three":          {set{"kafka": `{"brokers": 1}`}, set{"kafka": `{"brokers": 3, "voters": 1}`}, nil, ""},
-		"beside controllers":         {set{"kafka": `{"brokers": 1, "controllers": 3}`}, set{"kafka": `{"controllers": 3}`}, []string{"kafka.brokers: 1 → 3", "would be restarted"}, ""},
-		"from one to three, voters":  {set{"kafka": `{"brokers": 1}`}, set{}, []string{"1 voting brokers → 3 voting brokers", "kafka.voters to 1"}, ""},
-		"controllers of their own":   {set{}, set{"kafka": `{"controllers": 3}`}, []string{"3 voting brokers → 3 separate controllers"}, ""},
-		"voters written out":         {set{}, set{"kafka": `{"voters": 3}`}, nil, ""},
-		"secured while it runs":      {set{}, set{"kafka": `{"secure": true}`}, []string{"kafka.secure: false → true"}, ""},
-		"another domain":             {set{}, set{"cluster": `{"domain": "example.org"}`}, []string{"cluster.domain: cluster.local → example.org"}, ""},
-		"a newer Kafka":              {set{"kafka": `{"image": "apache/kafka:4.1.0"}`}, set{}, nil, ""},
-		"the next MongoDB":           {set{"mongo": `{"image": "mongo:7.0.4"}`}, set{}, nil, ""},
-		"the next but one":           {set{"mongo": `{"image": "mongo:6.0.4"}`}, set{}, []string{"mongo.image: mongo:6.0.4 → mongo:8", "upgrade to 7 first"}, ""},
-		"an older MongoDB":           {set{}, set{"mongo": `{"image": "mongo:7.0.4"}`}, []string{"featureCompatibilityVersion"}, "mongo.image"},
-		"fewer members":              {set{"mongo": `{"members": 3}`}, set{}, []string{"mongo.members: 3 → 1", "no majority"}, "mongo.members"},
-		"a database elsewhere":       {set{}, set{"mongo": `{"external": true}`}, []string{"mongo.external", "stay in the old database"}, "mongo.external"},
-		"brokers of others":          {set{}, set{"kafka": external}, []string{"kafka.external: (none) → b-1:9096", "is deleted, with its volumes", "lag is 0"}, "kafka.external"},
-		"brokers of its own again":   {set{"kafka": external}, set{}, []string{"kafka.external: b-1:9096 → (none)", "stay in the old cluster"}, "kafka.external"},
-		"brokers of yet others":      {set{"kafka": external}, set{"kafka": `{"external": {"bootstrapServers": ["c-1:9096"]}}`}, []string{"kafka.external: b-1:9096 → c-1:9096"}, "kafka.external"},
-		"one broker more":            {set{"kafka": external}, set{"kafka": `{"external": {"bootstrapServers": ["b-2:9096", "b-1:9096"], "tls": false}}`}, nil, ""},
-		"fewer partitions":           {set{}, set{"topics": `{"orders": {"partitions": 3}}`}, []string{"topics.orders.partitions: 24 → 3"}, ""},
-		"another name":               {set{}, set{"topics": `{"orders": {"name": "sales"}}`}, []string{"topics.orders.name: orders → sales"}, "topics.orders.name"},
-		"two at once":                {set{}, set{"topics": `{"orders": {"name": "sales"}}`, "kafka": `{"secure": true}`}, []string{"topics.orders.name", "kafka.secure"}, ""},
+		"nothing changes":             {set{}, set{}, nil, ""},
+		"the same, otherwise put":     {set{"kafka": `{"storage": "2Gi"}`}, set{"kafka": `{"storage": "2048Mi"}`}, nil, ""},
+		"a larger volume":             {set{}, set{"kafka": `{"storage": "4Gi"}`, "mongo": `{"storage": "4Gi"}`}, nil, ""},
+		"a smaller volume":            {set{}, set{"kafka": `{"storage": "1Gi"}`}, []string{"kafka.storage: 2Gi → 1Gi", "can't shrink"}, ""},
+		"a smaller one of MongoDB's":  {set{}, set{"mongo": `{"storage": "1Gi"}`}, []string{"mongo.storage: 2Gi → 1Gi"}, ""},
+		"another class":               {set{}, set{"kafka": `{"storageClass": "fast"}`}, []string{"kafka.storageClass: (none) → fast"}, ""},
+		"more brokers":                {set{}, set{"kafka": `{"brokers": 5}`}, nil, ""},
+		"fewer brokers":               {set{"kafka": `{"brokers": 5}`}, set{}, nil, ""},
+		"too few brokers":             {set{"kafka": `{"brokers": 5, "voters": 1}`}, set{"kafka": `{"brokers": 2, "voters": 1}`}, []string{"kafka.brokers: 5 → 2", "has 3 replicas", "keep 3 brokers"}, ""},
+		"from one to three":           {set{"kafka": `{"brokers": 1}`}, set{"kafka": `{"brokers": 3, "voters": 1}`}, nil, ""},
+		"beside controllers":          {set{"kafka": `{"brokers": 1, "controllers": 3}`}, set{"kafka": `{"controllers": 3}`}, []string{"kafka.brokers: 1 → 3", "would be restarted"}, ""},
+		"from one to three, voters":   {set{"kafka": `{"brokers": 1}`}, set{}, []string{"1 voting brokers → 3 voting brokers", "kafka.voters to 1"}, ""},
+		"controllers of their own":    {set{}, set{"kafka": `{"controllers": 3}`}, []string{"3 voting brokers → 3 separate controllers"}, ""},
+		"voters written out":          {set{}, set{"kafka": `{"voters": 3}`}, nil, ""},
+		"secured while it runs":       {set{}, set{"kafka": `{"secure": true}`}, []string{"kafka.secure: false → true"}, ""},
+		"another domain":              {set{}, set{"cluster": `{"domain": "example.org"}`}, []string{"cluster.domain: cluster.local → example.org"}, ""},
+		"a newer Kafka":               {set{"kafka": `{"image": "apache/kafka:4.1.0"}`}, set{}, nil, ""},
+		"the next MongoDB":            {set{"mongo": `{"image": "mongo:7.0.4"}`}, set{}, nil, ""},
+		"the next but one":            {set{"mongo": `{"image": "mongo:6.0.4"}`}, set{}, []string{"mongo.image: mongo:6.0.4 → mongo:8", "upgrade to 7 first"}, ""},
+		"an older MongoDB":            {set{}, set{"mongo": `{"image": "mongo:7.0.4"}`}, []string{"featureCompatibilityVersion"}, "mongo.image"},
+		"fewer members":               {set{"mongo": `{"members": 3}`}, set{}, []string{"mongo.members: 3 → 1", "no majority"}, "mongo.members"},
+		"a database elsewhere":        {set{}, set{"mongo": `{"external": true}`}, []string{"mongo.external", "stay in the old database"}, "mongo.external"},
+		"brokers of others":           {set{}, set{"kafka": external}, []string{"kafka.external: (none) → b-1:9096", "is deleted, with its volumes", "lag is 0"}, "kafka.external"},
+		"brokers of its own again":    {set{"kafka": external}, set{}, []string{"kafka.external: b-1:9096 → (none)", "stay in the old cluster"}, "kafka.external"},
+		"brokers of yet others":       {set{"kafka": external}, set{"kafka": `{"external": {"bootstrapServers": ["c-1:9096"]}}`}, []string{"kafka.external: b-1:9096 → c-1:9096"}, "kafka.external"},
+		"one broker more":             {set{"kafka": external}, set{"kafka": `{"external": {"bootstrapServers": ["b-2:9096", "b-1:9096"], "tls": false}}`}, nil, ""},
+		"fewer partitions":            {set{}, set{"topics": `{"orders": {"partitions": 3}}`}, []string{"topics.orders.partitions: 24 → 3"}, ""},
+		"another name":                {set{}, set{"topics": `{"orders": {"name": "sales"}}`}, []string{"topics.orders.name: orders → sales"}, "topics.orders.name"},
+		"two at once":                 {set{}, set{"topics": `{"orders": {"name": "sales"}}`, "kafka": `{"secure": true}`}, []string{"topics.orders.name", "kafka.secure"}, ""},
+		"another database name":       {set{}, set{"mongo": `{"database": "other"}`}, []string{"mongo.database: shopping → other", "no longer found"}, "mongo.database"},
+		"no volume for dumps":         {set{"mongo": dumps}, set{}, []string{"mongo.backup: 5Gi → no volume", "all dumps"}, "mongo.backup"},
+		"a bucket for dumps":          {set{"mongo": dumps}, set{"mongo": `{"backup": {"schedule": "30 2 * * *", "s3": {"bucket": "dumps"}}}`}, []string{"mongo.backup"}, "mongo.backup"},
+		"no volume that is protected": {set{"mongo": dumps, "keepVolumes": "true"}, set{}, []string{"mongo.backup", "set keepVolumes to false"}, ""},
+		"a protected database":        {set{"keepVolumes": "true"}, set{"keepVolumes": "true", "mongo": `{"external": true}`}, []string{"mongo.external", "set keepVolumes to false"}, ""},
+		"a first volume of metrics":   {set{}, set{"addons": metrics("2Gi")}, nil, ""},
+		"a larger one":                {set{"addons": metrics("2Gi")}, set{"addons": metrics("4Gi")}, nil, ""},
+		"a smaller one of metrics":    {set{"addons": metrics("2Gi")}, set{"addons": metrics("1Gi")}, []string{"addons.prometheusStorage: 2Gi → 1Gi", "can't shrink"}, ""},
+		"none for metrics":            {set{"addons": metrics("2Gi")}, set{}, []string{"addons.prometheusStorage: 2Gi → no volume", "is deleted"}, "addons.prometheusStorage"},
+		"no Prometheus":               {set{"addons": metrics("2Gi")}, set{"addons": `{"prometheus": false}`}, []string{"addons.prometheusStorage: 2Gi → no volume"}, "addons.prometheusStorage"},
+		"metrics in another class": {
+			set{"addons": metrics("2Gi")}, set{"addons": `{"prometheusStorage": "2Gi", "values": {"prometheus": {"server": {"persistentVolume": {"storageClass": "slow"}}}}}`},
+			[]string{"addons.prometheusStorage: (none) → slow", "its class"}, "",
+		},
+		"metrics in another namespace": {
+			set{"addons": metrics("2Gi")}, set{"addons": `{"prometheusStorage": "2Gi", "monitoringNamespace": "metrics"}`},
+			[]string{"addons.prometheusStorage: monitoring → metrics"}, "addons.prometheusStorage",
+		},
+		"a volume that only a chart's values claim": {
+			set{"addons": `{"grafana": true, "values": {"grafana": {"persistence": {"enabled": true, "size": "2Gi"}}}}`},
+			set{"addons": `{"grafana": true, "values": {"grafana": {"persistence": {"enabled": true, "size": "1Gi"}}}}`},
+			[]string{"addons.values.grafana.persistence: 2Gi → 1Gi"}, "",
+		},
 		"a smaller one of dumps": {
-			set{"mongo": `{"backup": {"schedule": "30 2 * * *"}}`}, set{"mongo": `{"backup": {"schedule": "30 2 * * *", "storage": "1Gi", "storageClass": "slow"}}`},
+			set{"mongo": dumps}, set{"mongo": `{"backup": {"schedule": "30 2 * * *", "storage": "1Gi", "storageClass": "slow"}}`},
 			[]string{"mongo.backup.storage: 5Gi → 1Gi", "mongo.backup.storageClass: (none) → slow"}, "",
 		},
 	} {
@@ -96,15 +125,16 @@ func TestHarmfulChangesAreRefused(t *testing.T) {
 
 func TestGrowths(t *testing.T) {
 	type set = map[string]string
-	const dumps = `{"backup": {"schedule": "30 2 * * *", "storage": `
+	const sized = `{"backup": {"schedule": "30 2 * * *", "storage": `
 	for name, test := range map[string]struct {
 		before, now set
 		want        []Growth
 	}{
 		"none":                    {set{}, set{}, nil},
-		"all":                     {set{"mongo": dumps + `"5Gi"}}`}, set{"kafka": `{"storage": "4Gi"}`, "mongo": dumps + `"9Gi", "storageClass": "slow"}, "storage": "4Gi"}`}, []Growth{{"kafka.storage", ""}, {"mongo.storage", ""}, {"mongo.backup.storage", "slow"}}},
-		"the first volume":        {set{}, set{"mongo": dumps + `"9Gi"}}`}, nil},
-		"a smaller one":           {set{"mongo": dumps + `"9Gi"}}`}, set{"mongo": dumps + `"5Gi"}}`}, nil},
+		"all":                     {set{"mongo": sized + `"5Gi"}}`}, set{"kafka": `{"storage": "4Gi"}`, "mongo": sized + `"9Gi", "storageClass": "slow"}, "storage": "4Gi"}`}, []Growth{{"kafka.storage", ""}, {"mongo.storage", ""}, {"mongo.backup.storage", "slow"}}},
+		"of metrics":              {set{"addons": metrics("2Gi")}, set{"addons": metrics("4Gi")}, []Growth{{"addons.prometheusStorage", ""}}},
+		"the first volume":        {set{}, set{"mongo": sized + `"9Gi"}}`}, nil},
+		"a smaller one":           {set{"mongo": sized + `"9Gi"}}`}, set{"mongo": sized + `"5Gi"}}`}, nil},
 		"of an external database": {set{"mongo": `{"external": true}`}, set{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
