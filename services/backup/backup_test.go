@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -39,7 +40,7 @@ func newShop(t *testing.T) *shop {
 	uri, name := databasetest.Start(t)
 	cfg := config{
 		Mongo: mongox.Config{URI: envconf.Secret(uri), Database: name, Collection: "purchases"},
-		Keep:  3, Scratch: name + "_drill",
+		Keep:  3, Scratch: name + "_drill", Timeout: 3 * time.Hour,
 	}
 	client, err := mongox.Connect(cfg.Mongo, nil)
 	if err != nil {
@@ -83,7 +84,7 @@ func (s *shop) mustDump(t *testing.T) manifest {
 	if err := s.dump(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	complete, _, err := manifests(t.Context(), s.dumps)
+	complete, _, err := s.manifests(t.Context())
 	if err != nil || len(complete) == 0 {
 		t.Fatal(len(complete), err)
 	}
@@ -441,7 +442,7 @@ func TestRetention(t *testing.T) {
 		s.mustDump(t)
 	}
 	// One that is being written now.
-	young := "purchases-20261106T023000Z.bson.gz.part"
+	young := "purchases-20261107T013000Z.bson.gz.part"
 	if err := os.WriteFile(filepath.Join(s.dir, young), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -454,6 +455,113 @@ func TestRetention(t *testing.T) {
 	slices.Sort(want)
 	if got := s.files(t); !slices.Equal(got, want) {
 		t.Errorf("files\n%v, want\n%v", got, want)
+	}
+}
+
+// What a killed dump has left may fill the volume, so that no later dump succeeds.
+func TestWhatAKilledDumpHasLeftIsDeletedFirst(t *testing.T) {
+	s := newShop(t)
+	s.buy(t, 0, 2000)
+	if err := os.WriteFile(filepath.Join(s.dir, "purchases-20261101T023000Z.bson.gz.part"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.day++
+	s.dumps = fullDisk{folder(s.dir), 3000}
+	if err := s.dump(t.Context()); err == nil {
+		t.Fatal("the disk is full, and the dump succeeds")
+	}
+	if got := s.files(t); len(got) > 0 {
+		t.Errorf("files %v are left", got)
+	}
+}
+
+// Purchases are never deleted: if a dump holds fewer than an older one, that one may be
+// the only one with what was lost.
+func TestRetentionKeepsTheDumpWithTheMostPurchases(t *testing.T) {
+	s := newShop(t)
+	s.buy(t, 0, 100)
+	whole := s.mustDump(t)
+	few := bson.D{{Key: "priceMinor", Value: bson.D{{Key: "$gte", Value: int64(950 + 100*10)}}}}
+	if _, err := s.purchases(s.cfg.Mongo.Database).DeleteMany(t.Context(), few); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		s.mustDump(t)
+	}
+	if got := s.files(t); len(got) != 2*(s.cfg.Keep+1) || !slices.Contains(got, whole.Name+manifestSuffix) {
+		t.Errorf("files %v, want three dumps and %s", got, whole.Name)
+	}
+	if err := s.restore(t.Context(), whole.Name, s.cfg.Mongo.Database); err != nil {
+		t.Fatal(err)
+	}
+	s.mustDump(t)
+	if got := s.files(t); len(got) != 2*s.cfg.Keep {
+		t.Errorf("files %v, want three dumps, as nothing is missing any more", got)
+	}
+}
+
+// A dump from the future would be the newest for as long: drills would test nothing else.
+func TestADumpFromTheFutureIsInNobodysWay(t *testing.T) {
+	s := newShop(t)
+	s.cfg.Keep = 1
+	s.buy(t, 0, 10)
+	s.day = 300
+	ahead := s.mustDump(t)
+	s.day = 1
+	s.buy(t, 10, 20)
+	m := s.mustDump(t)
+	if m.Name == ahead.Name || m.Documents != 20 {
+		t.Errorf("the newest dump is %+v", m)
+	}
+	want := []string{m.Name + dataSuffix, m.Name + manifestSuffix, ahead.Name + dataSuffix, ahead.Name + manifestSuffix}
+	if got := s.files(t); !slices.Equal(got, want) {
+		t.Errorf("files %v, want %v", got, want)
+	}
+	if err := s.drill(t.Context()); err == nil || !strings.Contains(err.Error(), ahead.Name+" is from the future") {
+		t.Errorf("the drill says %v, want the dump from the future", err)
+	}
+	if err := s.restore(t.Context(), ahead.Name, s.cfg.Mongo.Database); err != nil {
+		t.Errorf("it can't be restored: %v", err)
+	}
+}
+
+// Such as a scheduled one and `make backup`: both delete the same old dumps.
+func TestTwoDumpsAtOnce(t *testing.T) {
+	s := newShop(t)
+	s.buy(t, 0, 3000)
+	for range 3 {
+		s.mustDump(t)
+	}
+	var both sync.WaitGroup
+	for i := range 2 {
+		b := *s.backup
+		b.cfg.Keep = 1
+		b.now = func() time.Time { return time.Date(2026, 12, 1, 2, 30, i, 0, time.UTC) }
+		both.Go(func() {
+			if err := b.dump(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+	s.day = 30
+	if err := s.drill(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A unique index that somebody has added refuses purchases that the database lacks. The
+// embedded database doesn't say which index it was.
+func TestWhatAnotherIndexRefusesIsNotPresent(t *testing.T) {
+	refused := func(index string) mongo.BulkWriteError {
+		return mongo.BulkWriteError{WriteError: mongo.WriteError{Code: mongox.DuplicateKey,
+			Message: "E11000 duplicate key error collection: shopping.purchases index: " + index + " dup key: { x: 1 }"}}
+	}
+	if n, err := present([]mongo.BulkWriteError{refused("_id_"), refused("_id_")}); n != 2 || err != nil {
+		t.Errorf("%d are present: %v", n, err)
+	}
+	if _, err := present([]mongo.BulkWriteError{refused("_id_"), refused("userid_1")}); err == nil || !strings.Contains(err.Error(), "userid_1") {
+		t.Errorf("a purchase is missing: %v", err)
 	}
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"strings"
@@ -66,6 +68,12 @@ func (b *bucket) get(ctx context.Context, name string) (io.ReadCloser, error) {
 	object, err := b.client.GetObject(ctx, b.cfg.Bucket, b.cfg.Prefix+name, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("opening a dump in the bucket %q: %w", b.cfg.Bucket, err)
+	}
+	if _, err := object.Stat(); err != nil { // nothing was requested before
+		if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
+			err = fs.ErrNotExist
+		}
+		return nil, errors.Join(fmt.Errorf("opening %s in the bucket %q: %w", name, b.cfg.Bucket, err), object.Close())
 	}
 	return object, nil
 }

@@ -19,12 +19,16 @@ import (
 // dump writes a new dump, and deletes the oldest ones after that. It contains every
 // purchase that was stored before it started, and maybe some that were stored since.
 func (b *backup) dump(ctx context.Context) error {
-	complete, broken, err := manifests(ctx, b.dumps)
+	complete, broken, err := b.manifests(ctx)
 	if err != nil {
 		return err
 	}
 	if err := joined(broken); err != nil {
 		b.log.Error("earlier dumps can't be restored; a drill fails until their files are deleted", "error", err)
+	}
+	// Before the dump: it may need the space.
+	if err := b.sweep(ctx, complete, broken); err != nil {
+		b.log.Error("incomplete dumps could not be deleted", "error", err)
 	}
 	start := b.now()
 	m := manifest{
@@ -40,11 +44,7 @@ func (b *backup) dump(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("dumping the purchases: %w", err)
 	}
-	var before manifest // empty before the first dump
-	if len(complete) > 0 {
-		before = complete[0]
-	}
-	if m.Documents == 0 && before.Documents > 0 {
+	if before := fullest(complete); m.Documents == 0 && before.Documents > 0 {
 		// After a loss of data, empty dumps must not replace the good ones day by day.
 		return errors.Join(fmt.Errorf("the collection %s.%s is empty, and the dump %s holds %d purchases: restore them, or move the dumps elsewhere if it is meant to be empty; no dump was deleted",
 			m.Database, m.Collection, before.Name, before.Documents), b.dumps.remove(ctx, m.Name+dataSuffix))
@@ -52,17 +52,10 @@ func (b *backup) dump(ctx context.Context) error {
 	m.EndedAt = b.now().UTC().Truncate(time.Second)
 	err = b.dumps.put(ctx, m.Name+manifestSuffix, func(w io.Writer) error { return json.NewEncoder(w).Encode(m) })
 	if err != nil {
-		return fmt.Errorf("completing the dump: %w", err)
+		return errors.Join(fmt.Errorf("completing the dump: %w", err), b.dumps.remove(context.WithoutCancel(ctx), m.Name+dataSuffix))
 	}
 	b.log.Info("dump complete", "dump", m.Name, "purchases", m.Documents, "bytes", m.Bytes, "sha256", m.SHA256)
-	if m.Documents < before.Documents {
-		b.log.Warn("the dump holds fewer purchases than the one before it", "purchases", m.Documents, "before", before.Documents, "dump_before", before.Name)
-	}
-	deleted, err := retain(ctx, b.dumps, b.cfg.Keep, start)
-	if len(deleted) > 0 {
-		b.log.Info("old dumps deleted", "files", deleted)
-	}
-	if err != nil {
+	if err := b.retain(ctx, m); err != nil {
 		return fmt.Errorf("deleting old dumps: %w", err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -54,26 +55,31 @@ func startOf(file string) (time.Time, bool) {
 // errManifest is wrapped by errors about the content of a manifest.
 var errManifest = errors.New("its manifest is broken; if the dump isn't needed, delete its files")
 
-// manifests returns the complete dumps, newest first, and the names of those whose
-// manifest can't be read, each with the reason. One bad file stops neither new dumps
-// nor the restoring of others.
-func manifests(ctx context.Context, s store) (complete []manifest, broken map[string]error, err error) {
-	names, err := s.names(ctx)
+// manifests returns the complete dumps, newest first, and the names of those that can't
+// be judged by their manifest, each with the reason. One bad file stops neither new
+// dumps nor the restoring of others.
+func (b *backup) manifests(ctx context.Context) (complete []manifest, broken map[string]error, err error) {
+	names, err := b.dumps.names(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	broken = map[string]error{}
 	for _, file := range names {
 		name, is := strings.CutSuffix(file, manifestSuffix)
-		if _, ours := startOf(file); !ours || !is {
+		start, ours := startOf(file)
+		if !ours || !is {
 			continue
 		}
-		m, err := readManifest(ctx, s, name)
+		m, err := readManifest(ctx, b.dumps, name)
 		switch {
+		case errors.Is(err, fs.ErrNotExist): // another dump has just deleted it
 		case errors.Is(err, errManifest):
 			broken[name] = err
 		case err != nil:
 			return nil, nil, err
+		case start.Sub(b.now()) > clockError:
+			// It would be the newest for as long, and every later dump would be deleted first.
+			broken[name] = fmt.Errorf("the dump %s is from the future, so a clock was or is wrong: if it isn't needed, delete its files", name)
 		default:
 			complete = append(complete, m)
 		}
@@ -94,7 +100,11 @@ func readManifest(ctx context.Context, s store, name string) (manifest, error) {
 		return m, err
 	}
 	defer func() { _ = file.Close() }()
-	if err := json.NewDecoder(io.LimitReader(file, 1<<20)).Decode(&m); err != nil {
+	text, err := io.ReadAll(io.LimitReader(file, 1<<20))
+	if err != nil {
+		return m, fmt.Errorf("reading %s: %w", name+manifestSuffix, err)
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
 		return m, fmt.Errorf("reading %s: %w: %w", name+manifestSuffix, errManifest, err)
 	}
 	if m.Name != name {
@@ -103,49 +113,67 @@ func readManifest(ctx context.Context, s store, name string) (manifest, error) {
 	return m, nil
 }
 
-// abandonedAfter is the age from which an incomplete dump counts as abandoned, not as
-// being written.
-const abandonedAfter = 24 * time.Hour
+// clockError is how much the clocks of two nodes may differ.
+const clockError = time.Hour
 
-// retain deletes all complete dumps except the newest keep, and the files of abandoned
-// dumps. Those with a broken manifest stay, since their data may be whole.
-func retain(ctx context.Context, s store, keep int, now time.Time) (deleted []string, err error) {
-	complete, broken, err := manifests(ctx, s)
+// sweep deletes the files of dumps that were never completed. What started longer ago
+// than a dump may take is no longer being written. Those with a broken manifest stay,
+// since their data may be whole.
+func (b *backup) sweep(ctx context.Context, complete []manifest, broken map[string]error) error {
+	names, err := b.dumps.names(ctx)
 	if err != nil {
-		return nil, err
-	}
-	kept := map[string]bool{}
-	for name := range broken {
-		kept[name] = true
+		return err
 	}
 	var faults []error
-	remove := func(file string) {
-		if err := s.remove(ctx, file); err != nil {
-			faults = append(faults, err)
-			return
-		}
-		deleted = append(deleted, file)
-	}
-	for i, m := range complete {
-		if i < keep {
-			kept[m.Name] = true
-			continue
-		}
-		// Delete the manifest first, so that no dump without data looks complete.
-		remove(m.Name + manifestSuffix)
-	}
-	names, err := s.names(ctx)
-	if err != nil {
-		return deleted, errors.Join(append(faults, err)...)
-	}
-	tooOld := slices.DeleteFunc(slices.Clone(complete), func(m manifest) bool { return kept[m.Name] })
 	for _, file := range names {
 		start, ours := startOf(file)
 		name, _, _ := strings.Cut(file, ".")
-		outdated := slices.ContainsFunc(tooOld, func(m manifest) bool { return m.Name == name })
-		if ours && !kept[name] && !strings.HasSuffix(file, manifestSuffix) && (outdated || now.Sub(start) > abandonedAfter) {
-			remove(file)
+		whole := broken[name] != nil || slices.ContainsFunc(complete, func(m manifest) bool { return m.Name == name })
+		if ours && !whole && !strings.HasSuffix(file, manifestSuffix) && b.now().Sub(start) > b.cfg.Timeout+clockError {
+			faults = append(faults, b.dumps.remove(ctx, file))
+			b.log.Info("incomplete dump deleted", "file", file)
 		}
 	}
-	return deleted, errors.Join(faults...)
+	return errors.Join(faults...)
+}
+
+// retain deletes all complete dumps except the newest BACKUP_KEEP, the one that was just
+// made, and the one with the most purchases: none is ever removed from the database, so
+// if later dumps hold fewer, some were lost.
+func (b *backup) retain(ctx context.Context, made manifest) error {
+	complete, _, err := b.manifests(ctx)
+	if err != nil {
+		return err
+	}
+	most := fullest(complete)
+	if most.Documents > made.Documents {
+		b.log.Error("an older dump holds more purchases, and is kept until its files are deleted: restore it to get back what is missing",
+			"dump", most.Name, "purchases", most.Documents, "now", made.Documents)
+	}
+	var faults []error
+	for i, m := range complete {
+		if i < b.cfg.Keep || m.Name == made.Name || m.Name == most.Name && most.Documents > made.Documents {
+			continue
+		}
+		// Delete the manifest first, so that no dump without data looks complete.
+		err := b.dumps.remove(ctx, m.Name+manifestSuffix)
+		if err == nil {
+			err = b.dumps.remove(ctx, m.Name+dataSuffix)
+		}
+		faults = append(faults, err)
+		b.log.Info("old dump deleted", "dump", m.Name, "error", err)
+	}
+	return errors.Join(faults...)
+}
+
+// fullest returns the newest of the dumps with the most purchases; an empty one if there
+// are none.
+func fullest(complete []manifest) manifest {
+	var most manifest
+	for _, m := range complete {
+		if m.Documents > most.Documents {
+			most = m
+		}
+	}
+	return most
 }

@@ -13,6 +13,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"shopstream/services/internal/mongox"
 )
 
 const (
@@ -42,7 +44,7 @@ func (b *backup) restore(ctx context.Context, name, database string) error {
 // drill restores the newest dump into the scratch database, reads it back, and fails
 // unless it equals what was dumped.
 func (b *backup) drill(ctx context.Context) (err error) {
-	complete, broken, err := manifests(ctx, b.dumps)
+	complete, broken, err := b.manifests(ctx)
 	if err == nil {
 		err = joined(broken)
 	}
@@ -113,19 +115,23 @@ func insert(ctx context.Context, s store, m manifest, c *mongo.Collection) (inse
 }
 
 // insertMissing returns how many of the documents already existed.
-func insertMissing(ctx context.Context, c *mongo.Collection, documents []bson.Raw) (present int64, err error) {
-	_, err = c.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
+func insertMissing(ctx context.Context, c *mongo.Collection, documents []bson.Raw) (int64, error) {
+	_, err := c.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
 	bulk := mongo.BulkWriteException{}
 	if err == nil || !errors.As(err, &bulk) || bulk.WriteConcernError != nil {
 		return 0, err
 	}
-	const duplicateKey = 11000
-	for _, e := range bulk.WriteErrors {
-		if e.Code != duplicateKey {
+	return present(bulk.WriteErrors)
+}
+
+// present returns how many documents were refused because their ids exist.
+func present(refused []mongo.BulkWriteError) (int64, error) {
+	for _, e := range refused {
+		if !mongox.IsDuplicateID(e) {
 			return 0, fmt.Errorf("inserting purchases: %w", e)
 		}
 	}
-	return int64(len(bulk.WriteErrors)), nil
+	return int64(len(refused)), nil
 }
 
 // verify reads a dump and compares it with its manifest.

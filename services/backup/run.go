@@ -86,7 +86,7 @@ func (b *backup) purchases(database string) *mongo.Collection {
 }
 
 func (b *backup) list(ctx context.Context, stdout io.Writer) error {
-	complete, broken, err := manifests(ctx, b.dumps)
+	complete, broken, err := b.manifests(ctx)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -13,8 +14,12 @@ import (
 type store interface {
 	// put creates a file from what write writes. If write fails, there is no file.
 	put(ctx context.Context, name string, write func(io.Writer) error) error
+
+	// get returns fs.ErrNotExist if there is no such file.
 	get(ctx context.Context, name string) (io.ReadCloser, error)
 	names(ctx context.Context) ([]string, error)
+
+	// remove does nothing if there is no such file: another run may have deleted it.
 	remove(ctx context.Context, name string) error
 }
 
@@ -82,7 +87,7 @@ func (f folder) names(context.Context) ([]string, error) {
 }
 
 func (f folder) remove(_ context.Context, name string) error {
-	if err := os.Remove(f.path(name)); err != nil {
+	if err := os.Remove(f.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("deleting a dump: %w", err)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -13,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"shopstream/services/internal/event"
+	"shopstream/services/internal/mongox"
 )
 
 // document is a purchase as the database holds it.
@@ -118,7 +118,7 @@ func outcomesOf(count int, err error) ([]outcome, error) {
 			return make([]outcome, count), fmt.Errorf("storing purchases: the answer is about number %d of %d: %w", e.Index, count, err)
 		}
 		switch {
-		case isStoredAlready(e):
+		case mongox.IsDuplicateID(e):
 			outcomes[e.Index] = outcome{duplicate: durable}
 		case isPermanent(e.Code):
 			outcomes[e.Index] = outcome{refused: fmt.Errorf("refused by the database (code %d): %s", e.Code, e.Message)}
@@ -130,30 +130,21 @@ func outcomesOf(count int, err error) ([]outcome, error) {
 	return outcomes, transient
 }
 
-const duplicateKey = 11000
-
-// isStoredAlready reports whether a document with the same id exists. A duplicate key
-// in another unique index, which somebody has added, means that the purchase is not
-// stored.
-func isStoredAlready(e mongo.BulkWriteError) bool {
-	return e.Code == duplicateKey && (!strings.Contains(e.Message, " index: ") || strings.Contains(e.Message, " index: _id_ "))
-}
-
 // isPermanent reports whether a write error is about the document itself, so that a
 // retry can't help. All other errors are retried: a purchase that waits is better than
 // an unnecessary dead letter.
 func isPermanent(code int) bool {
 	return slices.Contains([]int{
-		2,            // BadValue
-		9,            // FailedToParse
-		14,           // TypeMismatch
-		15,           // Overflow
-		22,           // InvalidBSON
-		53,           // InvalidIdField
-		121,          // DocumentValidationFailure
-		10334,        // BSONObjectTooLarge
-		duplicateKey, // in an index other than that of the id
-		17280,        // KeyTooLong
+		2,                   // BadValue
+		9,                   // FailedToParse
+		14,                  // TypeMismatch
+		15,                  // Overflow
+		22,                  // InvalidBSON
+		53,                  // InvalidIdField
+		121,                 // DocumentValidationFailure
+		10334,               // BSONObjectTooLarge
+		mongox.DuplicateKey, // in an index other than that of the id
+		17280,               // KeyTooLong
 	}, code)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -57,4 +58,14 @@ func clientOptions(c Config) *options.ClientOptions {
 // Ping is the health probe of the database.
 func Ping(client *mongo.Client) func(context.Context) error {
 	return func(ctx context.Context) error { return client.Ping(ctx, readpref.Primary()) }
+}
+
+// DuplicateKey is the code of the error that a document violates a unique index.
+const DuplicateKey = 11000
+
+// IsDuplicateID reports whether a document with the same id exists. A duplicate key
+// in another unique index, which somebody has added, means that the document is not
+// stored.
+func IsDuplicateID(e mongo.BulkWriteError) bool {
+	return e.Code == DuplicateKey && (!strings.Contains(e.Message, " index: ") || strings.Contains(e.Message, " index: _id_ "))
 }
