@@ -92,7 +92,7 @@ func letterOf(i *item, dlqTopic, group string, now time.Time) kafkax.Record {
 func truncated(letter kafkax.Record) kafkax.Record {
 	const keep = 64 << 10
 	var headers []kafka.Header
-	for _, name := range []string{kafkax.HeaderReason, kafkax.HeaderError, kafkax.HeaderTopic, kafkax.HeaderTopicID, kafkax.HeaderPartition, kafkax.HeaderOffset, kafkax.HeaderGroup, kafkax.HeaderAt, kafkax.HeaderLast} {
+	for _, name := range []string{kafkax.HeaderReason, kafkax.HeaderError, kafkax.HeaderTopic, kafkax.HeaderTopicID, kafkax.HeaderPartition, kafkax.HeaderOffset, kafkax.HeaderGroup, kafkax.HeaderAt, kafkax.HeaderTimestamp, kafkax.HeaderLast} {
 		if value := kafkax.Header(letter.Headers, name); value != "" {
 			headers = append(headers, kafka.Header{Key: name, Value: []byte(value)})
 		}

@@ -208,15 +208,15 @@ func judge(m *kafka.Message, mended *mending, all bool) verdict {
 		return verdict{failed: changed, refusal: refusal}
 	}
 	return verdict{back: true, refusal: refusal, record: kafkax.Record{
-		Topic: src.Topic, Key: m.Key, Value: value, Headers: replayHeaders(m.Headers), Timestamp: m.Timestamp,
+		Topic: src.Topic, Key: m.Key, Value: value, Headers: replayHeaders(m.Headers), // with a new timestamp: retention could delete it before it is read
 	}}
 }
 
 // replayHeaders returns the record's own headers, and those with the position at which
-// it was first read, for sourceOf.
+// it was first read, and its timestamp there, for sourceOf and kafkax.SourceTime.
 func replayHeaders(headers []kafka.Header) []kafka.Header {
 	own := slices.DeleteFunc(kafkax.WithoutDeadLetterHeaders(headers), func(h kafka.Header) bool { return h.Key == headerTruncated })
-	for _, name := range []string{kafkax.HeaderTopic, kafkax.HeaderTopicID, kafkax.HeaderPartition, kafkax.HeaderOffset} {
+	for _, name := range []string{kafkax.HeaderTopic, kafkax.HeaderTopicID, kafkax.HeaderPartition, kafkax.HeaderOffset, kafkax.HeaderTimestamp} {
 		if value := kafkax.Header(headers, name); value != "" { // letters of earlier versions have no topic id
 			own = append(own, kafka.Header{Key: name, Value: []byte(value)})
 		}

@@ -81,12 +81,15 @@ func TestPoisonGoesToTheDeadLettersAndBlocksNothing(t *testing.T) {
 			t.Errorf("%s: no letter", want.name)
 			continue
 		}
-		if !bytes.Equal(got.Value, from.Value) || (got.Value == nil) != (from.Value == nil) || !got.Timestamp.Equal(from.Timestamp) {
-			t.Errorf("%s: letter %q of %v, record %q of %v", want.name, got.Value, got.Timestamp, from.Value, from.Timestamp)
+		if !bytes.Equal(got.Value, from.Value) || (got.Value == nil) != (from.Value == nil) {
+			t.Errorf("%s: letter %q, record %q", want.name, got.Value, from.Value)
+		}
+		if time.Since(got.Timestamp).Abs() > time.Hour { // else retention could delete it at once
+			t.Errorf("%s: the letter is of %v, the record of %v", want.name, got.Timestamp, from.Timestamp)
 		}
 		for key, value := range map[string]string{
 			"dlq-reason": want.reason, "dlq-topic": p.topic, "dlq-partition": strconv.Itoa(int(from.Partition)),
-			"dlq-offset": strconv.FormatInt(from.Offset, 10), "dlq-group": p.group,
+			"dlq-offset": strconv.FormatInt(from.Offset, 10), "dlq-group": p.group, "dlq-timestamp": strconv.FormatInt(from.Timestamp.UnixMilli(), 10),
 		} {
 			if header(got, key) != value {
 				t.Errorf("%s: header %s = %q, want %q", want.name, key, header(got, key), value)

@@ -64,6 +64,9 @@ type spot struct {
 func wayOf(d *document, l *deadLetter, t topics) []step {
 	var way []step
 	add := func(name string, at time.Time, place *spot) {
+		if at.Year() > 9999 || at.Year() < 0 { // a producer can set any timestamp, and RFC 3339 ends there
+			at = time.Time{}
+		}
 		s := step{Step: name, At: at, spot: place}
 		if n := len(way); n > 0 && !at.IsZero() && !way[n-1].At.IsZero() {
 			lag := max(0, at.Sub(way[n-1].At).Seconds()) // the clocks of two machines may differ

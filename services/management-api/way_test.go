@@ -3,12 +3,18 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"shopstream/services/internal/testkit/brokertest"
 )
 
 // seenState is the answer about an event.
@@ -104,6 +110,50 @@ func TestWayOfADeadLetter(t *testing.T) {
 	want := fmt.Sprintf("%s, replayed %s/%d@%d, stored", refused, p.topic, records[0].Partition, records[0].Offset+1)
 	if drawn(got.Way) != want || got.Way[3].At.IsZero() || got.Way[3].LagSeconds != nil {
 		t.Errorf("the way is %s, want %s", drawn(got.Way), want)
+	}
+}
+
+// TestWayOfARecordOfAnyTime has timestamps that a producer can set by mistake: the
+// letter and what is put back are of now, and the way leaves out what isn't a time in
+// RFC 3339.
+func TestWayOfARecordOfAnyTime(t *testing.T) {
+	t.Parallel()
+	for name, at := range map[string]time.Time{
+		"the beginning of time": time.UnixMilli(1), "microseconds": time.UnixMilli(1767323045678901), "the end of time": time.UnixMilli(math.MaxInt64),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlatform(t)
+			if p.kafka.Embedded == nil && at.After(time.Now()) {
+				t.Skip("a real broker takes no record of the future")
+			}
+			p.oneDLQ(t)
+			s := start(t, p.environ())
+			events, records := purchases(t, p.topic, 1)
+			whole, id := string(records[0].Value), events[0].EventID
+			refused := []byte(strings.Replace(whole, `"price"`, `"cost"`, 1))
+			p.kafka.ProduceRaw(t, p.topic, 0, brokertest.Batch{Records: []kmsg.Record{{Key: records[0].Key, Value: refused}}, At: at.UnixMilli()}.Bytes(t))
+			got := s.way(t, id, "dead-lettered")
+			if shown := !got.Way[0].At.IsZero(); shown != (at.Year() < 9999) || shown && !got.Way[0].At.Equal(at) {
+				t.Errorf("accepted at %v, want %v", got.Way[0].At, at)
+			}
+
+			// Put back as it is and refused again, and then put back with a price.
+			if _, _, err := p.replay(t, "-all"); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is refused again", func() bool { return len(p.kafka.Read(t, p.dlq)) == 2 })
+			if _, _, err := p.replay(t, "-mended", writeLines(t, line{Offset: 1, Value: &whole})); err != nil {
+				t.Fatal(err)
+			}
+			s.way(t, id, "stored")
+			back := slices.DeleteFunc(p.kafka.Read(t, p.topic), func(r *kgo.Record) bool { return r.Partition == 0 && r.Offset == 0 })
+			for _, r := range append(p.kafka.Read(t, p.dlq), back...) {
+				if want := strconv.FormatInt(at.UnixMilli(), 10); time.Since(r.Timestamp).Abs() > time.Hour || header(r, "dlq-timestamp") != want {
+					t.Errorf("a record of %v says that it was of %s, want %s", r.Timestamp, header(r, "dlq-timestamp"), want)
+				}
+			}
+		})
 	}
 }
 

@@ -253,7 +253,7 @@ func (w *writer) note(ctx context.Context, items []*item, now time.Time) error {
 			src := sourceOf(i.message)
 			notes = append(notes, deadLetter{
 				ID: id, Reason: i.refusal.reason, Error: i.refusal.err.Error(), At: now.UTC(),
-				AcceptedAt: i.message.Timestamp.UTC(), Partition: src.Partition, Offset: src.Offset, Log: src.TopicID, Trace: kafkax.TraceID(i.message.Headers),
+				AcceptedAt: kafkax.SourceTime(i.message).UTC(), Partition: src.Partition, Offset: src.Offset, Log: src.TopicID, Trace: kafkax.TraceID(i.message.Headers),
 				LetterPartition: i.letter.Partition, LetterOffset: i.letter.Offset,
 			})
 		}

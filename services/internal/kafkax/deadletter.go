@@ -18,6 +18,7 @@ const (
 	HeaderOffset    = "dlq-offset"    // source offset
 	HeaderGroup     = "dlq-group"     // consumer group that refused it
 	HeaderAt        = "dlq-at"        // when, RFC 3339
+	HeaderTimestamp = "dlq-timestamp" // timestamp of the source record, in milliseconds since 1970; absent if it has none
 	// HeaderLast is the last source offset, if the letter stands for all records of
 	// an unreadable batch. Its value is then the batch as it is in the log.
 	HeaderLast = "dlq-last-offset"
@@ -35,6 +36,10 @@ func MemoryOf(m *kafka.Message) int {
 // DeadLetter returns the record to put on dlqTopic for a message that group
 // refused: the raw bytes, with the reason and the source as headers. The
 // message's metadata is the label of its position, as a Reader sets it.
+//
+// The letter's own timestamp is now. With that of the source, which any producer
+// can set to anything, a broker could delete the letter at once, since retention
+// goes by timestamps, or refuse it as too far in the future.
 func DeadLetter(m *kafka.Message, dlqTopic, group, reason string, cause error, now time.Time) Record {
 	headers := make([]kafka.Header, 0, len(m.Headers)+8)
 	for _, h := range m.Headers {
@@ -52,17 +57,34 @@ func DeadLetter(m *kafka.Message, dlqTopic, group, reason string, cause error, n
 		{HeaderOffset, strconv.FormatInt(int64(m.TopicPartition.Offset), 10)},
 		{HeaderGroup, group},
 		{HeaderAt, now.UTC().Format(time.RFC3339Nano)},
+		{HeaderTimestamp, timestampText(SourceTime(m))},
 	} {
 		if h[1] != "" {
 			headers = append(headers, kafka.Header{Key: h[0], Value: []byte(h[1])})
 		}
 	}
-	return Record{Topic: dlqTopic, Key: m.Key, Value: m.Value, Headers: headers, Timestamp: m.Timestamp}
+	return Record{Topic: dlqTopic, Key: m.Key, Value: m.Value, Headers: headers, Timestamp: now}
+}
+
+// SourceTime returns the timestamp of the record that a message is, or that a
+// replayed dead letter was at first; the zero time if it has none.
+func SourceTime(m *kafka.Message) time.Time {
+	if at, err := strconv.ParseInt(Header(m.Headers, HeaderTimestamp), 10, 64); err == nil {
+		return time.UnixMilli(at)
+	}
+	return m.Timestamp
+}
+
+func timestampText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return strconv.FormatInt(t.UnixMilli(), 10)
 }
 
 func isDeadLetterHeader(key string) bool {
 	switch key {
-	case HeaderReason, HeaderError, HeaderTopic, HeaderTopicID, HeaderPartition, HeaderOffset, HeaderGroup, HeaderAt:
+	case HeaderReason, HeaderError, HeaderTopic, HeaderTopicID, HeaderPartition, HeaderOffset, HeaderGroup, HeaderAt, HeaderTimestamp:
 		return true
 	}
 	return false

@@ -27,6 +27,9 @@ type Batch struct {
 	// header claims.
 	Payload []byte
 	Count   int
+	// At is the timestamp in milliseconds since 1970; now if it is 0. A client in Go
+	// can't send one of a year after 2262.
+	At int64
 }
 
 // Values returns records with these values.
@@ -70,7 +73,10 @@ func (b Batch) Bytes(t testing.TB) []byte {
 	batch.PartitionLeaderEpoch, batch.Magic = -1, 2
 	batch.Attributes = kind
 	batch.NumRecords, batch.LastOffsetDelta = int32(count), int32(count)-1
-	batch.FirstTimestamp = time.Now().UnixMilli()
+	batch.FirstTimestamp = b.At
+	if b.At == 0 {
+		batch.FirstTimestamp = time.Now().UnixMilli()
+	}
 	batch.MaxTimestamp = batch.FirstTimestamp
 	batch.ProducerID, batch.ProducerEpoch, batch.FirstSequence = -1, -1, -1
 	batch.Records, batch.Length = payload, int32(49+len(payload))
