@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -74,7 +73,7 @@ func (v assets) serve(c *gin.Context) {
 	if kind := contentType(name); kind != "" {
 		h.Set("Content-Type", kind)
 	}
-	http.ServeContent(c.Writer, c.Request, name, time.Time{}, bytes.NewReader(a.content))
+	httpx.ServeFile(c.Writer, c.Request, a.content)
 }
 
 // protect sets what browsers enforce for each page and file.

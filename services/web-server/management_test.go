@@ -167,6 +167,10 @@ func TestBuyState(t *testing.T) {
 	if !strings.HasSuffix(string(keyed.body), `"way":[{"step":"accepted"}]}`) {
 		t.Errorf("bought with a key, not stored yet = %s", keyed.body)
 	}
+	const last = "ffffffff-ffff-7fff-bfff-ffffffffffff" // of the year 10889, which JSON's times don't have
+	if got := request(t, http.MethodGet, shop+"/api/v1/buys/"+last, ""); string(got.body) != `{"eventId":"`+last+`","state":"accepted","way":[{"step":"accepted"}]}` {
+		t.Errorf("an id of the year 10889 = %d %s", got.status, got.body)
+	}
 	request(t, http.MethodGet, shop+"/api/v1/buys/"+strings.ToUpper(id), "")
 	if want := "/api/v1/purchases/by-event/" + id; u.lastAsked() != want {
 		t.Errorf("asked %q, want %q", u.lastAsked(), want)

@@ -7,10 +7,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html/template"
-	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"shopstream/services/internal/httpx"
 )
 
 //go:embed shop
@@ -90,5 +90,5 @@ func (a asset) serve(c *gin.Context) {
 	} {
 		c.Header(name, value)
 	}
-	http.ServeContent(c.Writer, c.Request, "", time.Time{}, bytes.NewReader(a.content))
+	httpx.ServeFile(c.Writer, c.Request, a.content)
 }

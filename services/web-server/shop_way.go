@@ -42,7 +42,10 @@ func (p places) record(topic string, partition int32, offset int64) string {
 func acceptedWay(id uuid.UUID) []gin.H {
 	accepted := gin.H{"step": "accepted"}
 	if id.Version() == 7 {
-		accepted["at"] = time.Unix(id.Time().UnixTime()).UTC()
+		at := time.Unix(id.Time().UnixTime()).UTC()
+		if at.Year() <= 9999 { // anyone can write an id, and RFC 3339 ends there
+			accepted["at"] = at
+		}
 	}
 	return []gin.H{accepted}
 }

@@ -72,9 +72,9 @@ func checkEncoding(data []byte) error {
 		return malform("", "begins with a byte order mark of UTF-32: send UTF-8")
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
 		return malform("", "begins with a byte order mark of UTF-16: send UTF-8")
-	case bytes.HasPrefix(data, []byte("{\x00\x00\x00")), bytes.HasPrefix(data, []byte("\x00\x00\x00{")):
+	case hasZeros(data, "x000"), hasZeros(data, "000x"):
 		return malform("", "is UTF-32: send UTF-8")
-	case bytes.HasPrefix(data, []byte("{\x00")), bytes.HasPrefix(data, []byte("\x00{")):
+	case hasZeros(data, "x0x0"), hasZeros(data, "0x0x"):
 		return malform("", "is UTF-16: send UTF-8")
 	case bytes.HasPrefix(data, []byte("\x1f\x8b")):
 		return malform("", "is compressed with gzip: send it as it is")
@@ -84,6 +84,20 @@ func checkEncoding(data []byte) error {
 		return malform("", "is compressed with zstd: send it as it is")
 	}
 	return nil
+}
+
+// hasZeros reports whether the first bytes are zero where the pattern has a 0, and
+// nowhere else: JSON begins with ASCII, which RFC 4627 told encodings by.
+func hasZeros(data []byte, pattern string) bool {
+	if len(data) < len(pattern) {
+		return false
+	}
+	for i, c := range []byte(pattern) {
+		if (data[i] == 0) != (c == '0') {
+			return false
+		}
+	}
+	return true
 }
 
 // read takes the whole input: one object, and nothing after it.

@@ -142,6 +142,11 @@ func recoverer(log *slog.Logger) gin.HandlerFunc {
 			Abort(c, http.StatusInternalServerError, "internal error")
 		}()
 		c.Next()
+		// A value that can't be encoded would leave an empty answer with status 200.
+		if err := c.Errors.Last(); err != nil && !c.Writer.Written() {
+			log.ErrorContext(c.Request.Context(), "an answer could not be encoded", "error", err, "path", c.Request.URL.Path)
+			Abort(c, http.StatusInternalServerError, "internal error")
+		}
 	}
 }
 

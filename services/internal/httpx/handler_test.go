@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -197,5 +198,61 @@ func TestNothingOfARequestIsRepairedSilently(t *testing.T) {
 	// Headers without end are not read.
 	if response, _ := ask(t, http.MethodGet, url+"/small", "", "X-Long", strings.Repeat("x", 100<<10)); response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("100 KiB of headers = %d", response.StatusCode)
+	}
+}
+
+func TestRedirectsStayHere(t *testing.T) {
+	base, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, routes)
+	response, _ := ask(t, http.MethodGet, base+"/small/", "", "X-Forwarded-Prefix", "https://evil.example")
+	if at := response.Header.Get("Location"); response.StatusCode != http.StatusMovedPermanently || at != "/small" {
+		t.Errorf("%d to %q", response.StatusCode, at)
+	}
+}
+
+// A proxy may send the address of the target without a path.
+func TestNoPathIsTheRoot(t *testing.T) {
+	base, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, func(e *gin.Engine) { e.GET("/", func(c *gin.Context) { c.String(http.StatusOK, "root") }) })
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET http://elsewhere.example HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") || !strings.HasSuffix(string(answer), "root") {
+		t.Errorf("%s, %v", answer, err)
+	}
+}
+
+func TestAnAnswerThatCantBeEncodedIsAnError(t *testing.T) {
+	base, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, func(e *gin.Engine) {
+		e.GET("/", func(c *gin.Context) { c.JSON(http.StatusOK, time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)) })
+	})
+	response, body := ask(t, http.MethodGet, base+"/", "")
+	if response.StatusCode != http.StatusInternalServerError || !strings.Contains(body, `"title":"Internal Server Error"`) {
+		t.Errorf("%d %s", response.StatusCode, body)
+	}
+}
+
+func TestEveryContentTypeCounts(t *testing.T) {
+	base, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, routes)
+	response, body := ask(t, http.MethodPost, base+"/things", "{}", "Content-Type", "application/json", "Content-Type", "application/json; charset=utf-16")
+	if response.StatusCode != http.StatusUnsupportedMediaType {
+		t.Errorf("%d %s", response.StatusCode, body)
+	}
+}
+
+func TestRangesOfAFile(t *testing.T) {
+	base, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, func(e *gin.Engine) {
+		e.GET("/", func(c *gin.Context) { httpx.ServeFile(c.Writer, c.Request, []byte("0123456789")) })
+	})
+	for asked, want := range map[string]string{
+		"": "0123456789", "bytes=2-4": "234", "bytes=-1": "9", "bytes=8-": "89",
+		"lines=1-2": "0123456789", "bytes=a": "0123456789", "bytes=0-0,2-2": "0123456789", "bytes=-": "0123456789",
+	} {
+		response, body := ask(t, http.MethodGet, base+"/", "", "Range", asked)
+		if partial := response.StatusCode == http.StatusPartialContent; body != want || partial != (len(want) < 10) {
+			t.Errorf("%q: %d %q, want %q", asked, response.StatusCode, body, want)
+		}
 	}
 }

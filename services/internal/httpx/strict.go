@@ -65,11 +65,13 @@ func bodyEncoding(r *http.Request) string {
 			}
 		}
 	}
-	// If the type can't be parsed, the body itself decides.
-	_, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	charset := parameters["charset"]
-	if err == nil && !slices.Contains([]string{"", "utf-8", "utf8", "us-ascii"}, strings.ToLower(charset)) {
-		return fmt.Sprintf("a body in the charset %q is not supported: send UTF-8", charset)
+	for _, kind := range r.Header.Values("Content-Type") {
+		// If the type can't be parsed, the body itself decides.
+		_, parameters, err := mime.ParseMediaType(kind)
+		charset := parameters["charset"]
+		if err == nil && !slices.Contains([]string{"", "utf-8", "utf8", "us-ascii"}, strings.ToLower(charset)) {
+			return fmt.Sprintf("a body in the charset %q is not supported: send UTF-8", charset)
+		}
 	}
 	return ""
 }
