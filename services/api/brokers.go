@@ -41,14 +41,13 @@ type brokerInfo struct {
 
 // brokers answers GET /brokers.
 func (s *server) brokers(c *gin.Context) {
-	s.list(c, func(ctx context.Context, _ client) (any, error) { return s.cluster.brokers(ctx) })
+	s.list(c, func(ctx context.Context) (any, error) { return s.cluster.brokers(ctx) })
 }
 
 func (c *cluster) brokers(ctx context.Context) (brokerList, error) {
-	admin := kadm.NewClient(c.direct)
 	var metadata kadm.Metadata
-	err := c.askDirect(ctx, "listing the brokers", func(ctx context.Context) (err error) {
-		metadata, err = admin.Metadata(ctx)
+	err := c.ask(ctx, "listing the brokers", func(ctx context.Context) (err error) {
+		metadata, err = c.admin.Metadata(ctx)
 		return err
 	})
 	if err != nil {
@@ -57,7 +56,7 @@ func (c *cluster) brokers(ctx context.Context) (brokerList, error) {
 	// A broker that doesn't answer must not delay the others' answers.
 	bounded, cancel := context.WithTimeout(ctx, kafkax.AnswerTimeout)
 	defer cancel()
-	versions, err := admin.ApiVersions(bounded)
+	versions, err := c.admin.ApiVersions(bounded)
 	if err != nil {
 		return brokerList{}, fmt.Errorf("requesting the brokers' API versions: %w: %w", errUnavailable, err)
 	}
@@ -116,7 +115,7 @@ func (c *cluster) controller(ctx context.Context, metadata kadm.Metadata, versio
 	}
 	request := kmsg.NewPtrDescribeQuorumRequest()
 	request.Topics = []kmsg.DescribeQuorumRequestTopic{{Topic: "__cluster_metadata", Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{}}}}
-	answer, err := request.RequestWith(ctx, c.direct)
+	answer, err := request.RequestWith(ctx, c.client)
 	if err != nil {
 		return nil
 	}

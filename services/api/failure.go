@@ -14,7 +14,11 @@ import (
 
 var errTimeout = errors.New("no message could be read in time")
 
+// Errors that determine the status of a response.
 var (
+	errUnavailable      = errors.New("kafka does not answer")
+	errUnknownTopic     = errors.New("unknown topic")
+	errForbidden        = errors.New("kafka denies this service access")
 	errLeaderless       = errors.New("no leader")
 	errUnknownPartition = errors.New("unknown partition")
 )

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
-	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/gin-gonic/gin"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"shopstream/services/internal/kafkax"
 )
 
 // group is one consumer group as GET /groups shows it.
@@ -53,17 +56,24 @@ type groupPartition struct {
 
 // groups answers GET /groups.
 func (s *server) groups(c *gin.Context) {
-	s.list(c, func(ctx context.Context, cl client) (any, error) { return listGroups(ctx, cl) })
+	s.list(c, func(ctx context.Context) (any, error) { return s.cluster.groups(ctx) })
 }
 
-func listGroups(ctx context.Context, c client) ([]group, error) {
-	groups, err := c.groups(ctx)
-	if err != nil {
+// groups lists the consumer groups with their members and their lag.
+func (c *cluster) groups(ctx context.Context) ([]group, error) {
+	groups, err := c.listGroups(ctx)
+	if err != nil || len(groups) == 0 {
+		return groups, err
+	}
+	if err := c.describeGroups(ctx, groups); err != nil {
+		return nil, err
+	}
+	if err := c.committed(ctx, groups); err != nil {
 		return nil, err
 	}
 	// Committed offsets of deleted topics stay. Requesting the ends of such topics
 	// would wait until they exist.
-	metadata, err := c.allTopics(ctx)
+	topics, err := c.topics(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -74,18 +84,16 @@ func listGroups(ctx context.Context, c client) ([]group, error) {
 		}
 	}
 	var places []place
-	for _, t := range metadata {
+	for _, t := range topics {
 		for _, p := range t.Partitions {
-			if wanted[place{t.Topic, p.ID}] && p.Leader >= 0 {
-				places = append(places, place{t.Topic, p.ID})
+			if wanted[place{*t.Topic, p.Partition}] && p.Leader >= 0 {
+				places = append(places, place{*t.Topic, p.Partition})
 			}
 		}
 	}
-	var ends map[place]int64
-	if len(places) > 0 {
-		if ends, err = c.offsets(ctx, places, kafka.LatestOffsetSpec, kafka.IsolationLevelReadUncommitted, false); err != nil {
-			return nil, err
-		}
+	ends, err := c.offsets(ctx, places, latest)
+	if err != nil {
+		return nil, err
 	}
 	for i := range groups {
 		groups[i].measure(ends)
@@ -121,120 +129,168 @@ func (g *group) measure(ends map[place]int64) {
 	}
 }
 
-// groups lists the consumer groups with their members and committed offsets.
-func (c client) groups(ctx context.Context) ([]group, error) {
-	var listings []kafka.ConsumerGroupListing
-	err := ask(ctx, "listing groups", func(ctx context.Context, timeout time.Duration) error {
-		result, err := c.admin.ListConsumerGroups(ctx, kafka.SetAdminRequestTimeout(timeout))
-		listings = result.Valid
-		return errors.Join(append([]error{err}, result.Errors...)...)
+// listGroups lists the consumer groups by name. Groups of other kinds, such as those of
+// Kafka Connect, have neither partitions nor lag.
+func (c *cluster) listGroups(ctx context.Context) ([]group, error) {
+	var listed kadm.ListedGroups
+	err := c.ask(ctx, "listing groups", func(ctx context.Context) (err error) {
+		listed, err = c.admin.ListGroups(ctx)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(listings, func(a, b kafka.ConsumerGroupListing) int { return cmp.Compare(a.GroupID, b.GroupID) })
-	groups := make([]group, len(listings))
-	names := make([]string, len(listings))
-	for i, l := range listings {
-		names[i] = l.GroupID
-		groups[i] = group{Group: l.GroupID, State: l.State.String(), Protocol: strings.ToLower(l.Type.String()), Partitions: []groupPartition{}, Consumers: []consumer{}}
-	}
-	if len(groups) == 0 {
-		return groups, nil
-	}
-
-	assigned := make([]map[place]bool, len(groups))
-	err = ask(ctx, "describing groups", func(ctx context.Context, timeout time.Duration) error {
-		result, err := c.admin.DescribeConsumerGroups(ctx, names, kafka.SetAdminRequestTimeout(timeout))
-		if err != nil {
-			return err
+	groups := []group{}
+	for _, l := range listed.Sorted() {
+		if l.ProtocolType != "" && l.ProtocolType != "consumer" {
+			continue
 		}
-		for _, d := range result.ConsumerGroupDescriptions {
-			i := slices.Index(names, d.GroupID)
-			if i < 0 || d.Error.Code() != kafka.ErrNoError {
-				continue // a type of group that can't be described keeps what the list says
+		protocol := strings.ToLower(l.GroupType)
+		if protocol != kafkax.ProtocolClassic && protocol != kafkax.ProtocolConsumer {
+			protocol = "unknown" // brokers before Kafka 3.8 don't say
+		}
+		groups = append(groups, group{Group: l.Group, State: cmp.Or(l.State, "Unknown"), Protocol: protocol, Partitions: []groupPartition{}, Consumers: []consumer{}})
+	}
+	return groups, nil
+}
+
+// describeGroups adds the members. There is a request for each of the protocols. A group
+// that can't be described, such as one deleted meanwhile, keeps what the list says.
+func (c *cluster) describeGroups(ctx context.Context, groups []group) error {
+	classic, modern := kmsg.NewPtrDescribeGroupsRequest(), kmsg.NewPtrConsumerGroupDescribeRequest()
+	for _, g := range groups {
+		if g.Protocol == kafkax.ProtocolConsumer {
+			modern.Groups = append(modern.Groups, g.Group)
+		} else {
+			classic.Groups = append(classic.Groups, g.Group)
+		}
+	}
+	consumers := map[string][]consumer{}
+	err := c.ask(ctx, "describing groups", func(ctx context.Context) error {
+		var shards []kgo.ResponseShard
+		if len(classic.Groups) > 0 {
+			shards = c.client.RequestSharded(ctx, classic)
+		}
+		if len(modern.Groups) > 0 {
+			shards = append(shards, c.client.RequestSharded(ctx, modern)...)
+		}
+		for _, shard := range shards {
+			if shard.Err != nil {
+				return shard.Err
 			}
-			groups[i].Members = len(d.Members)
-			assigned[i] = map[place]bool{}
-			for _, m := range d.Members {
-				for _, tp := range m.Assignment.TopicPartitions {
-					assigned[i][place{*tp.Topic, tp.Partition}] = true
+			switch answer := shard.Resp.(type) {
+			case *kmsg.DescribeGroupsResponse:
+				for _, g := range answer.Groups {
+					for _, m := range g.Members {
+						var assigned kmsg.ConsumerMemberAssignment
+						if err := assigned.ReadFrom(m.MemberAssignment); err != nil {
+							assigned = kmsg.ConsumerMemberAssignment{} // none yet
+						}
+						of := newConsumer(m.MemberID, m.InstanceID, m.ClientID, m.ClientHost)
+						for _, t := range assigned.Topics {
+							of.assign(t.Topic, t.Partitions)
+						}
+						consumers[g.Group] = append(consumers[g.Group], of)
+					}
 				}
-				groups[i].Consumers = append(groups[i].Consumers, memberOf(m))
+			case *kmsg.ConsumerGroupDescribeResponse:
+				for _, g := range answer.Groups {
+					for _, m := range g.Members {
+						of := newConsumer(m.MemberID, m.InstanceID, m.ClientID, m.ClientHost)
+						for _, t := range m.Assignment.TopicPartitions {
+							of.assign(t.Topic, t.Partitions)
+						}
+						consumers[g.Group] = append(consumers[g.Group], of)
+					}
+				}
 			}
-			slices.SortFunc(groups[i].Consumers, func(a, b consumer) int {
-				return cmp.Or(cmp.Compare(a.ClientID, b.ClientID), cmp.Compare(a.ID, b.ID))
-			})
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-
-	// The client can request the offsets of one group at a time.
-	var wg sync.WaitGroup
-	turns := make(chan struct{}, 8)
-	faults := make([]error, len(groups))
 	for i := range groups {
-		wg.Go(func() {
-			turns <- struct{}{}
-			defer func() { <-turns }()
-			faults[i] = c.committed(ctx, &groups[i], assigned[i])
+		g := &groups[i]
+		g.Consumers = append(g.Consumers, consumers[g.Group]...)
+		g.Members = len(g.Consumers)
+		slices.SortFunc(g.Consumers, func(a, b consumer) int {
+			return cmp.Or(cmp.Compare(a.ClientID, b.ClientID), cmp.Compare(a.ID, b.ID))
 		})
 	}
-	wg.Wait()
-	return groups, errors.Join(faults...)
+	return nil
 }
 
-func memberOf(m kafka.MemberDescription) consumer {
-	member := consumer{
-		ID:         m.ConsumerID,
-		InstanceID: m.GroupInstanceID,
-		ClientID:   m.ClientID,
-		Host:       strings.TrimPrefix(m.Host, "/"), // Java writes an address without a host name with a slash
+func newConsumer(id string, instance *string, clientID, host string) consumer {
+	c := consumer{
+		ID: id, ClientID: clientID,
+		Host:       strings.TrimPrefix(host, "/"), // Java writes an address without a host name with a slash
 		Partitions: []assignedPartition{},
 	}
-	for _, tp := range m.Assignment.TopicPartitions {
-		member.Partitions = append(member.Partitions, assignedPartition{Topic: *tp.Topic, Partition: tp.Partition})
+	if instance != nil {
+		c.InstanceID = *instance
 	}
-	slices.SortFunc(member.Partitions, func(a, b assignedPartition) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
-	})
-	return member
+	return c
 }
 
-// committed sets the group's partitions.
-func (c client) committed(ctx context.Context, g *group, assigned map[place]bool) error {
-	return ask(ctx, "listing the offsets of group "+g.Group, func(ctx context.Context, timeout time.Duration) error {
-		result, err := c.admin.ListConsumerGroupOffsets(ctx,
-			[]kafka.ConsumerGroupTopicPartitions{{Group: g.Group}}, kafka.SetAdminRequestTimeout(timeout))
-		var ke kafka.Error
-		if errors.As(err, &ke) && ke.Code() == kafka.ErrGroupIDNotFound {
-			return nil // deleted meanwhile, or a type of group that commits nothing
-		}
-		if err != nil {
-			return err
-		}
-		for _, of := range result.ConsumerGroupsTopicPartitions {
-			for _, tp := range of.Partitions {
-				if tp.Error != nil {
-					return fmt.Errorf("partition %d of %s: %w", tp.Partition, *tp.Topic, tp.Error)
-				}
-				if tp.Offset < 0 {
-					continue
-				}
-				offset := int64(tp.Offset)
-				g.Partitions = append(g.Partitions, groupPartition{Topic: *tp.Topic, Partition: tp.Partition, Committed: &offset})
-				delete(assigned, place{*tp.Topic, tp.Partition})
+// assign adds partitions of a topic, and keeps them sorted.
+func (c *consumer) assign(topic string, partitions []int32) {
+	for _, p := range partitions {
+		c.Partitions = append(c.Partitions, assignedPartition{Topic: topic, Partition: p})
+	}
+	slices.SortFunc(c.Partitions, func(a, b assignedPartition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+}
+
+// committed sets the groups' partitions: those with a committed offset, and those that
+// are assigned without one.
+func (c *cluster) committed(ctx context.Context, groups []group) error {
+	names := make([]string, len(groups))
+	for i, g := range groups {
+		names[i] = g.Group
+	}
+	var fetched kadm.FetchOffsetsResponses
+	err := c.ask(ctx, "listing the offsets of groups", func(ctx context.Context) error {
+		fetched = c.admin.FetchManyOffsets(ctx, names...)
+		for _, of := range fetched {
+			// Deleted meanwhile, or a type of group that commits nothing.
+			if of.Err != nil && !errors.Is(of.Err, kerr.GroupIDNotFound) {
+				return fmt.Errorf("group %s: %w", of.Group, of.Err)
+			}
+			if err := of.Fetched.Error(); err != nil {
+				return fmt.Errorf("group %s: %w", of.Group, err)
 			}
 		}
-		for p := range assigned {
-			g.Partitions = append(g.Partitions, groupPartition{Topic: p.topic, Partition: p.partition})
-		}
-		slices.SortFunc(g.Partitions, func(a, b groupPartition) int {
-			return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
-		})
 		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := range groups {
+		groups[i].commit(fetched[groups[i].Group].Fetched)
+	}
+	return nil
+}
+
+func (g *group) commit(offsets kadm.OffsetResponses) {
+	known := map[place]bool{}
+	for _, o := range offsets.Sorted() {
+		// By the id of a deleted topic, no name is found.
+		if o.At >= 0 && o.Topic != "" {
+			known[place{o.Topic, o.Partition}] = true
+			g.Partitions = append(g.Partitions, groupPartition{Topic: o.Topic, Partition: o.Partition, Committed: &o.At})
+		}
+	}
+	for _, m := range g.Consumers {
+		for _, p := range m.Partitions {
+			if at := (place{p.Topic, p.Partition}); !known[at] {
+				known[at] = true
+				g.Partitions = append(g.Partitions, groupPartition{Topic: p.Topic, Partition: p.Partition})
+			}
+		}
+	}
+	slices.SortFunc(g.Partitions, func(a, b groupPartition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 }

@@ -3,16 +3,22 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/gin-gonic/gin"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/testkit/brokertest"
 )
@@ -207,4 +213,83 @@ func TestGroupsShowTheirProtocol(t *testing.T) {
 			t.Fatalf("the group, its protocol and its member are not shown: %s", a.body)
 		}
 	}
+}
+
+// Brokers that are restarted one after the other first leave requests without an answer,
+// then close their connections. That costs some requests for groups their answer, and
+// never the process its life.
+func TestGroupsWhileCoordinatorsRestart(t *testing.T) {
+	k := brokertest.StartCluster(t, 3)
+	if k.Embedded == nil {
+		t.Skip("fails the embedded brokers' requests")
+	}
+	const groups = 24 // so that each broker coordinates some
+	topic := k.Topic(t, "grouped", 1, nil)
+	write(t, writer(t, k), &kgo.Record{Topic: topic}, &kgo.Record{Topic: topic}, &kgo.Record{Topic: topic})
+	for i := range groups {
+		offsets := kadm.Offsets{}
+		offsets.AddOffset(topic, 0, 1, -1)
+		if err := k.Admin().CommitAllOffsets(t.Context(), fmt.Sprintf("group-%02d", i), offsets); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := startProcess(t, k.BootstrapServers, "READ_CONCURRENCY=16")
+
+	const nobody = -1
+	var silent, gone atomic.Int32
+	silent.Store(nobody)
+	gone.Store(nobody)
+	k.Embedded.Cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.Embedded.Cluster.KeepControl()
+		switch k.Embedded.Cluster.CurrentNode() {
+		case silent.Load():
+			return nil, nil, true // no answer
+		case gone.Load():
+			return nil, errors.New("the broker is down"), true
+		}
+		return nil, nil, false
+	})
+	var wg sync.WaitGroup
+	var asking atomic.Int32
+	var answered, refused atomic.Int64
+	for range 16 {
+		asking.Add(1)
+		wg.Go(func() {
+			defer asking.Add(-1)
+			for range 25 {
+				start := time.Now()
+				switch a := s.get(t, "/groups"); a.status {
+				case http.StatusOK:
+					answered.Add(1)
+				case http.StatusServiceUnavailable:
+					refused.Add(1)
+				default:
+					t.Errorf("/groups = %d %s", a.status, a.body)
+				}
+				if took := time.Since(start); took > 10*time.Second {
+					t.Errorf("/groups took %s", took)
+				}
+			}
+		})
+	}
+	for node := int32(0); asking.Load() > 0; node = (node + 1) % 3 {
+		for _, phase := range []struct{ silent, gone int32 }{{node, nobody}, {nobody, node}, {nobody, nobody}} {
+			silent.Store(phase.silent)
+			gone.Store(phase.gone)
+			time.Sleep(800 * time.Millisecond)
+		}
+	}
+	wg.Wait()
+	silent.Store(nobody)
+	gone.Store(nobody)
+	t.Logf("%d requests answered, %d refused", answered.Load(), refused.Load())
+
+	eventually(t, "the groups to be listed", func() bool {
+		var list []group
+		a := s.get(t, "/groups")
+		if a.status != http.StatusOK || json.Unmarshal(a.body, &list) != nil || len(list) != groups {
+			return false
+		}
+		return !slices.ContainsFunc(list, func(g group) bool { return g.Lag != 2 })
+	})
 }

@@ -241,7 +241,7 @@ func brokerError(ctx context.Context, what string, err error) error {
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID),
 		errors.Is(err, kerr.InvalidTopicException):
 		err = fmt.Errorf("%w: %w", errUnknownTopic, err)
-	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
 		err = fmt.Errorf("%w: %w", errForbidden, err)
 	default:
 		err = fmt.Errorf("%w: %w", errUnavailable, err)

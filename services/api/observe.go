@@ -91,15 +91,15 @@ func compare[T any](h *history[T], now sample[T]) *compared[T] {
 // readKafka asks the brokers for topics, groups and themselves.
 func (s *server) readKafka(ctx context.Context) (state kafkaState, err error) {
 	state = kafkaState{topics: map[string]topic{}, groups: map[string]group{}}
-	err = s.listing(ctx, func(ctx context.Context, cl client) error {
-		topics, err := s.listTopics(ctx, cl)
+	err = s.listing(ctx, func(ctx context.Context) error {
+		topics, err := s.listTopics(ctx)
 		if err != nil {
 			return err
 		}
 		for _, t := range topics {
 			state.topics[t.Name] = t
 		}
-		groups, err := listGroups(ctx, cl)
+		groups, err := s.cluster.groups(ctx)
 		if err != nil {
 			return err
 		}

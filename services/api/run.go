@@ -30,7 +30,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	kafka, err := newCluster(cfg.Kafka, log)
+	kafka, err := newCluster(cfg.Kafka)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

@@ -41,13 +41,13 @@ func (s *server) topicConfig(c *gin.Context) {
 	if !s.shows(c, topic) {
 		return
 	}
-	s.list(c, func(ctx context.Context, _ client) (any, error) { return s.cluster.topicConfig(ctx, topic) })
+	s.list(c, func(ctx context.Context) (any, error) { return s.cluster.topicConfig(ctx, topic) })
 }
 
 func (c *cluster) topicConfig(ctx context.Context, topic string) ([]setting, error) {
 	var found kadm.ResourceConfig
-	err := c.askDirect(ctx, "describing the configuration of "+topic, func(ctx context.Context) error {
-		answers, err := kadm.NewClient(c.direct).DescribeTopicConfigs(ctx, topic)
+	err := c.ask(ctx, "describing the configuration of "+topic, func(ctx context.Context) error {
+		answers, err := c.admin.DescribeTopicConfigs(ctx, topic)
 		if err != nil {
 			return err
 		}

@@ -5,11 +5,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
-	"time"
 
-	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/gin-gonic/gin"
 )
 
@@ -33,14 +30,14 @@ type topicPartition struct {
 
 // topics answers GET /topics.
 func (s *server) topics(c *gin.Context) {
-	s.list(c, func(ctx context.Context, cl client) (any, error) { return s.listTopics(ctx, cl) })
+	s.list(c, func(ctx context.Context) (any, error) { return s.listTopics(ctx) })
 }
 
 // list answers with one listing.
-func (s *server) list(c *gin.Context, list func(context.Context, client) (any, error)) {
+func (s *server) list(c *gin.Context, list func(context.Context) (any, error)) {
 	var body bytes.Buffer
-	err := s.listing(c.Request.Context(), func(ctx context.Context, cl client) error {
-		result, err := list(ctx, cl)
+	err := s.listing(c.Request.Context(), func(ctx context.Context) error {
+		result, err := list(ctx)
 		if err != nil {
 			return err
 		}
@@ -65,7 +62,7 @@ func (s *server) list(c *gin.Context, list func(context.Context, client) (any, e
 }
 
 // listing runs one listing within the limits on their number and time.
-func (s *server) listing(ctx context.Context, list func(context.Context, client) error) error {
+func (s *server) listing(ctx context.Context, list func(context.Context) error) error {
 	if err := s.kafkaUp(); err != nil {
 		return err
 	}
@@ -77,30 +74,30 @@ func (s *server) listing(ctx context.Context, list func(context.Context, client)
 	case <-ctx.Done():
 		return saturated(ctx)
 	}
-	return s.cluster.use(func(cl client) error { return list(ctx, cl) })
+	return list(ctx)
 }
 
-func (s *server) listTopics(ctx context.Context, c client) ([]topic, error) {
-	metadata, err := c.allTopics(ctx)
+func (s *server) listTopics(ctx context.Context) ([]topic, error) {
+	metadata, err := s.cluster.topics(ctx)
 	if err != nil {
 		return nil, err
 	}
 	topics := []topic{}
 	var places []place
 	for _, t := range metadata {
-		if isInternal(t.Topic) && !s.cfg.AllowInternal {
+		if isInternal(*t.Topic) && !s.cfg.AllowInternal {
 			continue
 		}
-		listed := topic{Name: t.Topic, Internal: isInternal(t.Topic), Partitions: []topicPartition{}}
+		listed := topic{Name: *t.Topic, Internal: isInternal(*t.Topic), Partitions: []topicPartition{}}
 		for _, p := range t.Partitions {
-			listed.Partitions = append(listed.Partitions, topicPartition{Partition: p.ID, Leader: p.Leader})
+			listed.Partitions = append(listed.Partitions, topicPartition{Partition: p.Partition, Leader: p.Leader})
 			if p.Leader >= 0 {
-				places = append(places, place{t.Topic, p.ID})
+				places = append(places, place{*t.Topic, p.Partition})
 			}
 		}
 		topics = append(topics, listed)
 	}
-	extents, err := c.extents(ctx, places, kafka.IsolationLevelReadUncommitted, false)
+	extents, err := s.cluster.extents(ctx, places)
 	if err != nil {
 		return nil, err
 	}
@@ -115,22 +112,5 @@ func (s *server) listTopics(ctx context.Context, c client) ([]topic, error) {
 		slices.SortFunc(t.Partitions, func(a, b topicPartition) int { return cmp.Compare(a.Partition, b.Partition) })
 	}
 	slices.SortFunc(topics, func(a, b topic) int { return cmp.Compare(a.Name, b.Name) })
-	return topics, nil
-}
-
-// allTopics returns the metadata of all topics.
-func (c client) allTopics(ctx context.Context) (map[string]kafka.TopicMetadata, error) {
-	var topics map[string]kafka.TopicMetadata
-	err := ask(ctx, "listing topics", func(_ context.Context, timeout time.Duration) error {
-		metadata, err := c.GetMetadata(nil, true, int(timeout.Milliseconds()))
-		if err != nil {
-			return err
-		}
-		topics = metadata.Topics
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("metadata: %w", err)
-	}
 	return topics, nil
 }

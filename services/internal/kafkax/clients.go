@@ -30,12 +30,6 @@ func NewTransactional(cfg Config, tc TransactionalConfig, log *slog.Logger) (*ka
 	return newProducer(cfg, tc.ClientID, tc.settings(), log)
 }
 
-// NewQuerier returns a client for requests about any topic or group. It is a consumer
-// that reads nothing: a producer's metadata request may create the topic.
-func NewQuerier(cfg Config, clientID string, log *slog.Logger) (*kafka.Consumer, error) {
-	return newConsumer(cfg, clientID, querierSettings(clientID), log)
-}
-
 func newProducer(cfg Config, clientID string, settings kafka.ConfigMap, log *slog.Logger) (*kafka.Producer, error) {
 	client, err := kafka.NewProducer(merge(cfg.commonSettings(clientID), settings))
 	if err != nil {

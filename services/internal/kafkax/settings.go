@@ -146,13 +146,6 @@ func (mc MemberConfig) settings(protocol string) kafka.ConfigMap {
 	})
 }
 
-func querierSettings(clientID string) kafka.ConfigMap {
-	return kafka.ConfigMap{
-		"group.id":           clientID, // librdkafka requires one; the group is never joined
-		"enable.auto.commit": false,
-	}
-}
-
 func milliseconds(d time.Duration) int { return int(d.Milliseconds()) }
 
 // merge returns base with the settings of more, which take precedence.
