@@ -71,10 +71,11 @@ func Server(log *slog.Logger, cfg Config, l net.Listener, handler http.Handler, 
 		// stream sets its own deadlines.
 		WriteTimeout:   30 * time.Second,
 		IdleTimeout:    60 * time.Second,
-		MaxHeaderBytes: 64 << 10,
+		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext:    func(net.Listener) context.Context { return base },
 	}
+	newConnections(log).limit(server)
 	return lifecycle.Actor{
 		Name: "http server",
 		Run: func(context.Context) error {
