@@ -38,15 +38,36 @@ func ReadStackFile(name string) (map[string]string, error) {
 		}
 		text, isText := value.(string)
 		if !isText {
-			encoded, err := json.Marshal(value)
+			encoded, err := json.Marshal(withTextKeys(value))
 			if err != nil {
-				return nil, fmt.Errorf("reading %q of %q: it has a key that is no text, or a number that is not finite: put it in quotes", key, name)
+				return nil, fmt.Errorf("reading %q of %q: it has a number that is not finite: put it in quotes", key, name)
 			}
 			text = string(encoded)
 		}
 		all[key] = text
 	}
 	return ofProject(all), nil
+}
+
+// withTextKeys turns the keys of maps into texts, such as the ports in a chart's values, as pulumi does.
+func withTextKeys(value any) any {
+	switch v := value.(type) {
+	case map[any]any:
+		texts := make(map[string]any, len(v))
+		for key, inner := range v {
+			texts[fmt.Sprint(key)] = withTextKeys(inner)
+		}
+		return texts
+	case map[string]any:
+		for key, inner := range v {
+			v[key] = withTextKeys(inner)
+		}
+	case []any:
+		for i, inner := range v {
+			v[i] = withTextKeys(inner)
+		}
+	}
+	return value
 }
 
 // stackFile is everything that a stack's file can have. Pulumi ignores any other key.
