@@ -211,13 +211,16 @@ bench: bin/bench ## Compare the services with minimal programs: ten minutes, one
 bench-quick: bin/bench ## The same in a minute or two, and less certain
 	@bin/bench -quick
 
+# Without symbols and with the tag of services/Dockerfile, as in the images.
+STRIPPED := $(GO) build -ldflags='-s -w' -tags nomsgpack
+
 .PHONY: bin/bench
 bin/bench: build
 	$(GO) build -o bin/ ./services/dev/bench
 	@mkdir -p build/stripped
-	$(GO) build -ldflags='-s -w' -o build/stripped/ $(addprefix ./services/,web-server management-api api producer consumer)
-	$(GO) build -ldflags='-s -w' -o build/stripped/minimal ./services/dev/bench/minimal
-	$(GO) build -ldflags='-s -w' -tags database -o build/stripped/minimal-database ./services/dev/bench/minimal
+	$(STRIPPED) -o build/stripped/ $(addprefix ./services/,web-server management-api api producer consumer)
+	$(STRIPPED) -o build/stripped/minimal ./services/dev/bench/minimal
+	$(STRIPPED),database -o build/stripped/minimal-database ./services/dev/bench/minimal
 
 ##@ Check on Apache Kafka's own brokers
 
