@@ -220,6 +220,9 @@ func (s *stage) crowding(duration time.Duration) comparison {
 	}
 }
 
+// shoppersAtRate buy in turn at a steady rate.
+const shoppersAtRate = 128
+
 // buyingAtRate compares the latency of a buy with that of its record alone.
 func (s *stage) buyingAtRate(count, perSecond int) comparison {
 	return comparison{
@@ -230,11 +233,10 @@ func (s *stage) buyingAtRate(count, perSecond int) comparison {
 				return sample{}, err
 			}
 			defer func() { _ = server.stop() }()
-			const connections = 128
-			if _, err := openLoop(ctx, server.addr, connections, connections, perSecond); err != nil { // warms up
+			if _, err := openLoop(ctx, server.addr, shoppersAtRate, shoppersAtRate, perSecond); err != nil { // warms up
 				return sample{}, err
 			}
-			latencies, err := openLoop(ctx, server.addr, connections, count, perSecond)
+			latencies, err := openLoop(ctx, server.addr, shoppersAtRate, count, perSecond)
 			return sample{P50: quantile(latencies, .5), P99: quantile(latencies, .99)}, err
 		},
 		peer: s.toTopic("purchases", func(topic string) entrant {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"math"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -145,8 +146,9 @@ func produce(ctx context.Context, o peerOptions) (measured, error) {
 	failed := make(chan error, 1)
 	go func() {
 		for i := range o.count {
-			value := values[i%len(values)]
-			m := &kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &o.topic, Partition: kafka.PartitionAny}, Key: value[6:19], Value: value}
+			// As producer's orders have: those of a millisecond share a partition.
+			key := strconv.AppendInt(nil, time.Now().UnixMilli(), 10)
+			m := &kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &o.topic, Partition: kafka.PartitionAny}, Key: key, Value: values[i%len(values)]}
 			err := p.Produce(m, nil)
 			for isFull(err) && ctx.Err() == nil {
 				time.Sleep(time.Millisecond)
@@ -193,9 +195,11 @@ func produceAtRate(ctx context.Context, o peerOptions) (measured, error) {
 		return measured{}, err
 	}
 	defer p.Close()
-	send := func(value []byte, due time.Time) error {
+	send := func(i int, due time.Time) error {
 		return p.Produce(&kafka.Message{
-			TopicPartition: kafka.TopicPartition{Topic: &o.topic, Partition: kafka.PartitionAny}, Key: value[6:19], Value: value, Opaque: due,
+			TopicPartition: kafka.TopicPartition{Topic: &o.topic, Partition: kafka.PartitionAny},
+			Key:            fmt.Appendf(nil, "shopper-%d", i%shoppersAtRate), // as the purchases have
+			Value:          values[i%len(values)], Opaque: due,
 		}, nil)
 	}
 	took := func() (time.Duration, error) {
@@ -210,7 +214,7 @@ func produceAtRate(ctx context.Context, o peerOptions) (measured, error) {
 			}
 		}
 	}
-	if err := send(values[0], time.Now()); err != nil { // connects to the brokers
+	if err := send(0, time.Now()); err != nil { // connects to the brokers
 		return measured{}, fmt.Errorf("producing: %w", err)
 	}
 	if _, err := took(); err != nil {
@@ -222,7 +226,7 @@ func produceAtRate(ctx context.Context, o peerOptions) (measured, error) {
 		for i := range o.count {
 			due := watch.began.Add(time.Duration(i) * time.Second / time.Duration(o.rate))
 			time.Sleep(time.Until(due))
-			if err := send(values[i%len(values)], due); err != nil {
+			if err := send(i, due); err != nil {
 				failed <- err
 				return
 			}
