@@ -12,8 +12,9 @@ import (
 
 const (
 	// mostConnections limits the connections of a server. Each takes some 15 kB when idle,
-	// and up to maxHeader more while a request arrives: 1,000 fit into the smallest pod.
-	mostConnections = 1000
+	// and up to maxHeader more while a request arrives: 2,500 fit into the smallest pod, and 2,000 clients that buy
+	// all the time are still served.
+	mostConnections = 2500
 	// maxHeader limits the header of a request, in bytes.
 	maxHeader = 16 << 10
 	// tellAgain is the time between warnings that the limit is reached.

@@ -15,7 +15,7 @@ import (
 	"shopstream/services/internal/httpx"
 )
 
-// Any number of connections may be opened. A thousand are kept: those with a request in
+// Any number of connections may be opened. 2,500 are kept: those with a request in
 // flight, and of the others the newest. New ones are served meanwhile.
 func TestTheNumberOfConnectionsIsLimited(t *testing.T) {
 	release := make(chan struct{})
@@ -51,9 +51,9 @@ func TestTheNumberOfConnectionsIsLimited(t *testing.T) {
 		t.Fatal(text, err)
 	}
 	half := dial("GET /quick HTTP/1.1\r\nHost: x\r\nX-A: ")
-	for n := range 1100 {
+	for n := range 2600 {
 		conn := dial("")
-		if n == 1099 {
+		if n == 2599 {
 			fmt.Fprint(conn, "GET /quick HTTP/1.1\r\nHost: x\r\n\r\n")
 			if text, err := body(conn); text != "quick" {
 				t.Errorf("the last one gets %q, %v", text, err)
