@@ -22,6 +22,7 @@ type item struct {
 	done     bool           // stored, or dead-lettered and noted
 	fresh    bool           // stored, and not before
 	same     []*item        // further records of the batch with the same event id
+	foreign  bool           // refused because another user's purchase has its event id
 }
 
 // maxBatchBytes is the memory at which a batch is full, whatever the number of its

@@ -38,7 +38,7 @@ func parseCursor(text string) (cursor, error) {
 		timestamp: math.Float64frombits(binary.BigEndian.Uint64(raw)),
 		id:        uuid.UUID(raw[8:]).String(),
 	}
-	if math.IsNaN(c.timestamp) || math.IsInf(c.timestamp, 0) || c.timestamp < 0 {
+	if math.IsNaN(c.timestamp) || math.IsInf(c.timestamp, 0) || math.Signbit(c.timestamp) {
 		return cursor{}, errBadCursor
 	}
 	return c, nil

@@ -28,6 +28,12 @@ func TestCursorRoundTrip(t *testing.T) {
 	}
 }
 
+func TestACursorBeforeZeroIsBad(t *testing.T) {
+	if c, err := parseCursor(cursor{timestamp: math.Copysign(0, -1), id: "019b7b5c-5b1e-7a3c-8f00-0123456789ab"}.String()); err == nil {
+		t.Errorf("read %+v", c)
+	}
+}
+
 func TestBadCursors(t *testing.T) {
 	valid := cursor{1, uuid.NewString()}.String()
 	number := func(f float64) string { return cursor{f, uuid.NewString()}.String() }

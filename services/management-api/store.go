@@ -161,6 +161,28 @@ func (s *store) find(ctx context.Context, ids []string) ([]document, error) {
 	return documents, nil
 }
 
+// users returns the user of each of these purchases that is stored; "" if a document
+// has none, because something else has written it.
+func (s *store) users(ctx context.Context, ids []string) (map[string]string, error) {
+	found, err := s.purchases.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}},
+		options.Find().SetProjection(bson.D{{Key: "userid", Value: 1}}))
+	if err != nil {
+		return nil, fmt.Errorf("finding the users of purchases: %w", err)
+	}
+	var documents []struct {
+		ID     string        `bson:"_id"`
+		UserID bson.RawValue `bson:"userid"`
+	}
+	if err := found.All(ctx, &documents); err != nil {
+		return nil, fmt.Errorf("reading the users of purchases: %w", err)
+	}
+	users := map[string]string{}
+	for _, d := range documents {
+		users[d.ID], _ = d.UserID.StringValueOK()
+	}
+	return users, nil
+}
+
 // note records that events were refused. Earlier notes of the same events are kept.
 func (s *store) note(ctx context.Context, letters []deadLetter) error {
 	_, err := s.deadLetters.InsertMany(ctx, letters, options.InsertMany().SetOrdered(false))

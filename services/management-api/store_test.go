@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func TestStoresEachPurchaseOnce(t *testing.T) {
@@ -35,5 +38,39 @@ func TestStoresEachPurchaseOnce(t *testing.T) {
 	}
 	if r, _ := s.get(t, "/-/healthy"); r.StatusCode != http.StatusOK {
 		t.Errorf("healthy = %d", r.StatusCode)
+	}
+}
+
+// Two users' purchases with one event id, which a writer of its own can give them, are
+// not one: the second is refused, whether it comes in the same batch or later, and the
+// state under the id stays that of the first.
+func TestAnEventIDOfAnotherUserIsRefused(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	p.oneDLQ(t)
+	events, records := purchases(t, p.topic, 1)
+	id := events[0].EventID
+	of := func(user string) *kgo.Record {
+		r := again(records)[0]
+		r.Value = bytes.Replace(r.Value, []byte(`"userid":"`+events[0].UserID+`"`), []byte(`"userid":"`+user+`"`), 1)
+		return r // on the same partition, and so after the first
+	}
+	s := start(t, p.environ("BATCH_LINGER=500ms"))
+	p.kafka.Produce(t, records[0], of("bob"))
+	s.way(t, id, "stored")
+	p.kafka.Produce(t, of("carol"), again(records)[0])
+	eventually(t, "both are refused", func() bool { return len(p.kafka.Read(t, p.dlq)) == 2 })
+	for _, letter := range p.kafka.Read(t, p.dlq) {
+		if header(letter, "dlq-reason") != "invalid" || header(letter, "dlq-error") != "eventId is that of another user's purchase" {
+			t.Errorf("a letter with %v", letter.Headers)
+		}
+	}
+	p.wantStored(t, events)
+	p.wantCommitted(t)
+	if got := s.way(t, id, "stored"); len(got.Way) != 2 {
+		t.Errorf("the way is %s", drawn(got.Way))
+	}
+	if got := s.metric(t, "purchases_duplicate_total"); got != 1 {
+		t.Errorf("%v duplicates, want the one of the same user", got)
 	}
 }

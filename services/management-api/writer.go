@@ -171,9 +171,13 @@ func (w *writer) insert(ctx context.Context, items []*item) error {
 	w.batchSize.Observe(float64(len(documents)))
 	trace.Observe(ctx, w.batchTime, now.Sub(start).Seconds())
 
+	owners, lookupErr := w.owners(ctx, chosen, outcomes)
 	for n, o := range outcomes {
 		i := chosen[n]
+		owner := i.purchase.UserID
 		switch {
+		case o.duplicate && lookupErr != nil:
+			continue // not known yet
 		case o.refused != nil:
 			i.refusal = &refusal{reasonRejected, shortened(o.refused)}
 			for _, again := range i.same {
@@ -185,17 +189,47 @@ func (w *writer) insert(ctx context.Context, items []*item) error {
 			w.stored.Inc()
 			trace.ObserveID(kafkax.TraceID(i.message.Headers), w.endToEnd, max(0, now.Sub(i.purchase.Timestamp.Time).Seconds()))
 		case o.duplicate:
-			w.duplicates.Inc()
+			if user, ok := owners[i.purchase.EventID]; ok {
+				owner = user
+			}
 		default:
 			continue
 		}
-		i.done = true
-		for _, again := range i.same {
-			again.done = true
-			w.duplicates.Inc()
+		for _, each := range append([]*item{i}, i.same...) {
+			if each.purchase.UserID != owner {
+				each.refuseAsForeign()
+				continue
+			}
+			each.done = true
+			if !each.fresh {
+				w.duplicates.Inc()
+			}
 		}
 	}
-	return err
+	return errors.Join(err, lookupErr)
+}
+
+// owners returns the users whose purchases are stored under the ids of duplicates.
+// web-server derives ids from the user too, but anyone else who writes to the topic can
+// give two users the same one, and the second purchase must not pass as stored.
+func (w *writer) owners(ctx context.Context, items []*item, outcomes []outcome) (map[string]string, error) {
+	var ids []string
+	for n, o := range outcomes {
+		if o.duplicate {
+			ids = append(ids, items[n].purchase.EventID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return w.store.users(ctx, ids)
+}
+
+// refuseAsForeign refuses a purchase whose id is that of another user's. The id leads to
+// the other's purchase, so nothing is noted under it.
+func (i *item) refuseAsForeign() {
+	i.refusal = &refusal{reasonInvalid, errors.New("eventId is that of another user's purchase")}
+	i.foreign = true
 }
 
 // bury sends the refused items to the dead letters, and notes those with a known event
@@ -248,7 +282,7 @@ func (w *writer) note(ctx context.Context, items []*item, now time.Time) error {
 			continue
 		}
 		noted = append(noted, i)
-		if id, ok := event.IDIn(i.message.Value); ok && !seen[id] {
+		if id, ok := event.IDIn(i.message.Value); ok && !seen[id] && !i.foreign {
 			seen[id] = true
 			src := sourceOf(i.message)
 			notes = append(notes, deadLetter{
