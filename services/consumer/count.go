@@ -29,6 +29,8 @@ const (
 	reasonInvalid = "invalid"
 	// reasonUnreadable: the codec, checksum, format or size makes it unreadable.
 	reasonUnreadable = "unreadable"
+	// reasonProducts: there are totals of PRODUCTS_LIMIT other products already.
+	reasonProducts = "products"
 )
 
 // refusal is an order that can't be counted.
@@ -104,6 +106,10 @@ func (w *worker) add(now time.Time) sums {
 				reason = reasonDecode
 			}
 			s.refused = append(s.refused, refusal{m, reason, err})
+			continue
+		}
+		if l.totals[order.Product] == nil && len(l.totals) >= w.cfg.ProductsLimit {
+			s.refused = append(s.refused, refusal{m, reasonProducts, fmt.Errorf("partition %d has totals of %d products, which is PRODUCTS_LIMIT", l.partition, len(l.totals))})
 			continue
 		}
 		s.changed[l.add(order, at, now)] = true

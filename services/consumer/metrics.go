@@ -56,7 +56,7 @@ func newMetrics(reg prometheus.Registerer, topic string) *metrics {
 			Help: "Totals of the assigned partitions: one per product and partition. Memory grows with it.",
 		}),
 	}
-	for _, reason := range []string{reasonDecode, reasonInvalid, reasonUnreadable} {
+	for _, reason := range []string{reasonDecode, reasonInvalid, reasonUnreadable, reasonProducts} {
 		m.letters.WithLabelValues(topic, reason) // exists from the start, so that an alert on its increase sees the first refusal
 	}
 	for _, outcome := range []string{outcomeCommitted, outcomeAborted} {
