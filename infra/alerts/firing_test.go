@@ -22,6 +22,7 @@ const (
 	accepted   = `http_requests_total{service="web-server",route="/buy",code="202"} 0+10x60`
 	asked      = `http_requests_total{service="web-server",route="/buy",code="202"} 0+100x60`
 	deployed   = `kube_deployment_status_replicas_available{namespace="shop",deployment="api"} 1x60`
+	restarts   = `kube_pod_container_status_restarts_total{namespace="shop-data",`
 	noneIsGone = `kube_statefulset_replicas{namespace="shop-data",statefulset="kafka"} 3x60`
 )
 
@@ -90,10 +91,41 @@ var cases = map[string]struct {
 		rests: [][]string{{`kafka_partitions_under_min_isr{pod="kafka-0"} 0x10 3 0x49`}, {}},
 	},
 	"PartitionsUnderReplicated": {
-		fires: [][]string{{`kafka_partitions_under_replicated{pod="kafka-0"} 0x10 9x50`}, {`kafka_partitions_under_replicated{pod="kafka-2"} 9x5`, `kafka_partitions_under_replicated{pod="kafka-1"} 9x60`}},
+		fires: [][]string{
+			{`kafka_replicas_out_of_sync{node="1",pod="kafka-0"} 0x10 9x6 0x43`},
+			{`kafka_replicas_out_of_sync{node="0",pod="kafka-2"} 9x3`, `kafka_replicas_out_of_sync{node="0",pod="kafka-1"} 9x60`}, // a guard is gone too
+		},
 		rests: [][]string{
-			{`kafka_partitions_under_replicated{pod="kafka-0"} 0x10 9x8 0x42`}, // a restart
-			{`kafka_partitions_under_replicated{pod="kafka-0"} 0x60`},
+			{`kafka_replicas_out_of_sync{node="1",pod="kafka-0"} 0x10 9x3 0x46`}, // a restart
+			{ // a roll, in which each broker restarts as soon as the one before is back
+				`kafka_replicas_out_of_sync{node="0",pod="kafka-0"} 0x10 9x3 0x46`,
+				`kafka_replicas_out_of_sync{node="1",pod="kafka-0"} 0x14 9x3 0x42`,
+				`kafka_replicas_out_of_sync{node="2",pod="kafka-0"} 0x18 9x3 0x38`,
+			},
+			{`kafka_replicas_out_of_sync{node="1",pod="kafka-0"} 0x60`},
+		},
+	},
+	"KafkaRestarts": {
+		fires: [][]string{
+			{restarts + `pod="kafka-1",container="kafka",uid="a"} 0x10 1x3 2x3 3x43`}, // frozen and restarted by its liveness probe
+			{restarts + `pod="kafka-1",container="kafka",uid="a"} 4x10 5x9 6x9 7x30`},
+		},
+		rests: [][]string{
+			{restarts + `pod="kafka-1",container="kafka",uid="a"} 0x10 1x3 2x46`},
+			{restarts + `pod="kafka-1",container="kafka",uid="a"} 0x5 1x19 2x19 3x15`}, // three in an hour
+			{restarts + `pod="kafka-0",container="kafka",uid="a"} 0x5 1x54`, restarts + `pod="kafka-1",container="kafka",uid="b"} 0x9 1x50`, restarts + `pod="kafka-2",container="kafka",uid="c"} 0x13 1x46`},
+			{restarts + `pod="mongodb-0",container="mongodb",uid="a"} 0+1x60`},
+			{restarts + `pod="kafka-1",container="kafka",uid="a"} 7x20 stale`, restarts + `pod="kafka-1",container="kafka",uid="b"} _x21 0x39`}, // a new pod
+		},
+	},
+	"ContainerRestarts": {
+		fires: [][]string{
+			{restarts + `pod="mongodb-0",container="mongodb",uid="a"} 0x10 1x3 2x3 3x43`},
+			{`kube_pod_container_status_restarts_total{namespace="shop",pod="api-1",container="api",uid="a"} 0+1x60`},
+		},
+		rests: [][]string{
+			{restarts + `pod="mongodb-0",container="mongodb",uid="a"} 0x10 1x3 2x46`},
+			{`kube_pod_container_status_restarts_total{namespace="elsewhere",pod="x",container="x",uid="a"} 0+1x60`},
 		},
 	},
 	"LogDirOffline": {
@@ -241,8 +273,8 @@ var cases = map[string]struct {
 		rests: [][]string{{`transactions_total{outcome="committed"} 0+98x60`, `transactions_total{outcome="aborted"} 0+2x60`}, {}},
 	},
 	"MessagesAreSlow": {
-		fires: [][]string{{reading + `,le="2.5"} 0+90x60`, reading + `,le="5.0"} 0+100x60`, reading + `,le="+Inf"} 0+100x60`}},
-		rests: [][]string{{reading + `,le="1.0"} 0+100x60`, reading + `,le="2.5"} 0+100x60`, reading + `,le="+Inf"} 0+100x60`}},
+		fires: [][]string{{reading + `,le="2.0"} 0+90x60`, reading + `,le="5.0"} 0+100x60`, reading + `,le="+Inf"} 0+100x60`}},
+		rests: [][]string{{reading + `,le="1.0"} 0+100x60`, reading + `,le="2.0"} 0+100x60`, reading + `,le="+Inf"} 0+100x60`}},
 	},
 	"MessagesAreIncomplete": {
 		fires: [][]string{{`messages_read_duration_seconds_count{complete="true"} 0+8x60`, `messages_read_duration_seconds_count{complete="false"} 0+2x60`}},

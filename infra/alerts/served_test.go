@@ -29,6 +29,7 @@ var others = map[string][]string{
 	"kube_cronjob_status_last_schedule_time":               {"namespace", "cronjob"},
 	"kube_cronjob_status_last_successful_time":             {"namespace", "cronjob"},
 	"kube_cronjob_next_schedule_time":                      {"namespace", "cronjob"},
+	"kube_pod_container_status_restarts_total":             {"namespace", "pod", "container", "uid"},
 	"kube_statefulset_replicas":                            {"namespace", "statefulset"},
 	"kube_statefulset_status_replicas_ready":               {"namespace", "statefulset"},
 	"kube_deployment_status_replicas_available":            {"namespace", "deployment"},
@@ -134,7 +135,7 @@ func text(node ast.Node) string {
 }
 
 // cluster are the label values that come from the cluster, not from the services.
-var cluster = []string{"shop", "shop-data", "kafka(-.+)?", "mongodb", "web-server"}
+var cluster = []string{"shop", "shop-data", "shop|shop-data", "kafka", "kafka(-.+)?", "mongodb", "web-server"}
 
 // says reports whether a matcher's value can occur.
 func (s source) says(m *labels.Matcher) bool {

@@ -216,6 +216,44 @@ func TestEveryLabelValueExistsBeforeItCounts(t *testing.T) {
 	}
 }
 
+// TestThresholdsAreBuckets compares what a quantile is held against with the histogram's buckets. Between two of them a quantile is a
+// guess, which may be too high or too low by half.
+func TestThresholdsAreBuckets(t *testing.T) {
+	series := atStart(t)
+	compared := 0
+	for name, rule := range rules(t) {
+		expression, err := language.ParseExpr(rule.Expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		promql.Inspect(expression, func(node promql.Node, _ []promql.Node) error {
+			comparison, ok := node.(*promql.BinaryExpr)
+			if !ok || !comparison.Op.IsComparisonOperator() {
+				return nil
+			}
+			quantile, isCall := comparison.LHS.(*promql.Call)
+			threshold, isNumber := comparison.RHS.(*promql.NumberLiteral)
+			if !isCall || !isNumber || quantile.Func.Name != "histogram_quantile" {
+				return nil
+			}
+			promql.Inspect(quantile, func(node promql.Node, _ []promql.Node) error {
+				if selector, ok := node.(*promql.VectorSelector); ok {
+					compared++
+					bucket := append(slices.Clone(selector.LabelMatchers), matchersOf("le", boundOf(threshold.Val))...)
+					if !series.has(bucket) {
+						t.Errorf("%s is held against %g, which is no bucket of %s", name, threshold.Val, selector)
+					}
+				}
+				return nil
+			})
+			return nil
+		})
+	}
+	if compared < 3 {
+		t.Errorf("only %d thresholds were compared", compared)
+	}
+}
+
 func matchersOf(pairs ...string) []*labels.Matcher {
 	var all []*labels.Matcher
 	for pair := range slices.Chunk(pairs, 2) {

@@ -20,7 +20,7 @@ func TestObjectivesAreThoseOfTheAlerts(t *testing.T) {
 		t.Fatal("there is no alert on an objective")
 	}
 	for _, o := range objectives() {
-		if !strings.HasPrefix(alerts[o.name], "(("+o.in("1h")+") > ") {
+		if !strings.HasPrefix(alerts[o.name], "("+o.in("1h")+" > ") {
 			t.Errorf("%s asks %q, and its alert %q", o.name, o.in("1h"), alerts[o.name])
 		}
 		delete(alerts, o.name)

@@ -91,6 +91,9 @@ func kafka() page {
 				worst("Under min ISR", "kafka_partitions_under_min_isr", "Too few replicas in sync: no writes."),
 				worst("Under-replicated", "kafka_partitions_under_replicated", "With a replica that is not in sync."),
 				worst("Offline log directories", "kafka_log_dirs_offline", "That a broker can't use."),
+				{title: "Certificates", unit: seconds, description: "Until the first of the nodes' certificates ends; red in the last thirty days. Empty where Kafka has none.", number: true, least: 30 * 24 * 3600, queries: []query{
+					{"min(kafka_certificate_expiry_timestamp_seconds) - time()", ""},
+				}},
 				{title: "Brokers", unit: number, description: "Registered and not fenced.", number: true, queries: []query{{"min(kafka_brokers)", ""}}},
 				{title: "Active controller", unit: number, description: "The node.", number: true, queries: []query{{`max by (node) (kafka_active_controller)`, "node {{node}}"}}},
 			}},
@@ -99,6 +102,9 @@ func kafka() page {
 					{"max(kafka_partitions_under_replicated)", "under-replicated"},
 					{"max(kafka_partitions_under_min_isr)", "under min ISR"},
 					{"max(kafka_partitions_offline)", "offline"},
+				}},
+				{title: "Replicas out of sync", unit: number, description: "By the node that has them; from five minutes on there is an alert.", queries: []query{
+					{"max by (node) (kafka_replicas_out_of_sync)", "node {{node}}"},
 				}},
 				{title: "Disks in use", unit: share, description: "Of each broker; from 85 % on there is an alert.", queries: []query{
 					{"1 - min by (pod, dir) (kafka_log_dir_usable_bytes / kafka_log_dir_total_bytes)", "{{pod}}"},

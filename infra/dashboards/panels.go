@@ -3,6 +3,7 @@ package dashboards
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/cog/variants"
@@ -37,11 +38,12 @@ type row struct {
 	panels []panel
 }
 
-// panel shows queries as lines, or the last value of one as a number that is red above zero.
+// panel shows queries as lines, or the last value of one as a number that is red above zero, or below its least value.
 type panel struct {
 	title, description, unit string
 	queries                  []query
 	alarm                    bool
+	least                    float64
 	number                   bool
 }
 
@@ -90,7 +92,10 @@ func (p panel) stat() cog.Builder[dashboard.Panel] {
 		above := 1.0
 		steps = append(steps, dashboard.Threshold{Value: &above, Color: "red"})
 	}
-	one := stat.NewPanelBuilder().Title(p.title).Description(p.description).Datasource(source()).Unit(p.unit).Span(4).Height(4).
+	if p.least > 0 {
+		steps = []dashboard.Threshold{{Color: "red"}, {Value: &p.least, Color: "green"}}
+	}
+	one := stat.NewPanelBuilder().Title(p.title).Description(p.description).Datasource(source()).Unit(p.unit).Span(3).Height(4).
 		Thresholds(dashboard.NewThresholdsConfigBuilder().Mode(dashboard.ThresholdsModeAbsolute).Steps(steps)).
 		GraphMode(common.BigValueGraphModeNone)
 	for _, q := range p.queries {
@@ -100,7 +105,11 @@ func (p panel) stat() cog.Builder[dashboard.Panel] {
 }
 
 func (q query) build() cog.Builder[variants.Dataquery] {
-	return prometheus.NewDataqueryBuilder().Expr(q.expr).LegendFormat(q.legend).Datasource(source())
+	built := prometheus.NewDataqueryBuilder().Expr(q.expr).LegendFormat(q.legend).Datasource(source())
+	if strings.HasPrefix(q.expr, "histogram_quantile(") {
+		built = built.Exemplar(true) // traces of single requests, where there are any
+	}
+	return built
 }
 
 // source is the data source that the addon provisions.

@@ -167,9 +167,13 @@ func recorded(t *testing.T) map[string]*dto.MetricFamily {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile("../../services/broker-guard/health.go")
-	if err != nil {
-		t.Fatal(err)
+	var source []byte
+	for _, name := range []string{"health.go", "certificate.go"} {
+		text, err := os.ReadFile("../../services/broker-guard/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = append(source, text...)
 	}
 	families := parse(t, text)
 	for name, family := range families {

@@ -75,7 +75,7 @@ func newServer(cfg config, cluster *cluster, readers *pool, h *health.Health, lo
 			duration: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
 				Name:    "messages_read_duration_seconds",
 				Help:    "Time to read the last messages of a topic; complete is false if the limit on time or bytes was reached.",
-				Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+				Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5, 10},
 			}, []string{"complete"}),
 			streams: promauto.With(reg).NewGauge(prometheus.GaugeOpts{
 				Name: "api_streams",

@@ -40,7 +40,7 @@ type health struct {
 	read  time.Time
 	known []prometheus.Metric
 
-	readable, brokers                                     *prometheus.Desc
+	readable, brokers, outOfSync                          *prometheus.Desc
 	partitions, underReplicated, underMinISR, leaderless  *prometheus.Desc
 	offlineDirs, sizes, usable, total                     *prometheus.Desc
 	controller, lagRecords, lagSeconds, finalized, offers *prometheus.Desc
@@ -53,6 +53,7 @@ func newHealth(c *cluster, id int32, broker bool, log *slog.Logger) *health {
 		brokers:         prometheus.NewDesc("kafka_brokers", "Brokers that are registered and not fenced, as the node's broker knows.", nil, nil),
 		partitions:      prometheus.NewDesc("kafka_partitions", "Partitions of all topics.", nil, nil),
 		underReplicated: prometheus.NewDesc("kafka_partitions_under_replicated", "Partitions with a replica that is not in sync, unless it is just being added.", nil, nil),
+		outOfSync:       prometheus.NewDesc("kafka_replicas_out_of_sync", "Replicas of a node that are not in sync, unless they are just being added.", []string{"node"}, nil),
 		underMinISR:     prometheus.NewDesc("kafka_partitions_under_min_isr", "Partitions with fewer replicas in sync than min.insync.replicas: they accept no writes.", nil, nil),
 		leaderless:      prometheus.NewDesc("kafka_partitions_offline", "Partitions without a leader: they can be neither written nor read.", nil, nil),
 		offlineDirs:     prometheus.NewDesc("kafka_log_dirs_offline", "Log directories that the broker can't use.", nil, nil),
@@ -70,7 +71,8 @@ func newHealth(c *cluster, id int32, broker bool, log *slog.Logger) *health {
 // Describe implements prometheus.Collector.
 func (h *health) Describe(descriptions chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		h.readable, h.brokers, h.partitions, h.underReplicated, h.underMinISR, h.leaderless, h.offlineDirs, h.sizes, h.usable, h.total,
+		h.readable, h.brokers, h.partitions, h.underReplicated, h.outOfSync, h.underMinISR, h.leaderless, h.offlineDirs, h.sizes,
+		h.usable, h.total,
 		h.controller, h.lagRecords, h.lagSeconds, h.finalized, h.offers,
 	} {
 		descriptions <- d
@@ -133,24 +135,36 @@ func (h *health) topics(ctx context.Context) ([]prometheus.Metric, error) {
 		return nil, err
 	}
 	var behind, under, leaderless float64
+	outOfSync := map[int32]float64{}
 	for _, p := range a.partitions {
 		if p.leader < 0 {
 			leaderless++
 		}
-		if len(without(p.replicas, append(slices.Clone(p.isr), p.adding...))) > 0 {
+		for _, node := range p.replicas {
+			outOfSync[node] += 0 // a node without any is told of too
+		}
+		missing := without(p.replicas, append(slices.Clone(p.isr), p.adding...))
+		for _, node := range missing {
+			outOfSync[node]++
+		}
+		if len(missing) > 0 {
 			behind++
 		}
 		if len(p.isr) < min(p.minISR, len(p.replicas)) {
 			under++
 		}
 	}
-	return []prometheus.Metric{
+	all := []prometheus.Metric{
 		gauge(h.brokers, float64(len(a.brokers))),
 		gauge(h.partitions, float64(len(a.partitions))),
 		gauge(h.underReplicated, behind),
 		gauge(h.underMinISR, under),
 		gauge(h.leaderless, leaderless),
-	}, nil
+	}
+	for node, count := range outOfSync {
+		all = append(all, gauge(h.outOfSync, count, strconv.Itoa(int(node))))
+	}
+	return all, nil
 }
 
 // disks tells how much of the disks each topic takes, and what is left.

@@ -43,7 +43,7 @@ func newWriter(cfg config, s *store, producer *kafkax.Producer, log *slog.Logger
 		endToEnd: metrics.NewHistogram(prometheus.HistogramOpts{
 			Name:    "purchase_end_to_end_seconds",
 			Help:    "Time from buying to being stored.",
-			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800},
+			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2, 5, 10, 30, 60, 300, 1800},
 		}),
 		stored: metrics.NewCounter(prometheus.CounterOpts{
 			Name: "purchases_stored_total",

@@ -17,8 +17,8 @@ type rule struct {
 }
 
 const (
-	critical = "critical" // users are affected now
-	warning  = "warning"  // users will be affected, or an objective is close to being missed
+	critical = "critical" // users are affected now, or will be by the next failure
+	warning  = "warning"  // users will be affected if it goes on
 )
 
 // rules returns the alert rules as Prometheus reads them.
@@ -115,6 +115,14 @@ func healthRules(args PrometheusArgs) []rule {
 			wait:     "2m",
 			severity: critical,
 			summary:  "{{ $labels.deployment }} has no pod that is ready.",
+		},
+		{
+			name: "ContainerRestarts",
+			expr: `sum by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total{namespace=~"` +
+				args.AppNamespace + "|" + args.DataNamespace + `"}[30m])) > 2.5`,
+			wait:     "0m",
+			severity: warning,
+			summary:  "{{ $labels.container }} in {{ $labels.pod }} has restarted three times or more in half an hour.",
 		},
 		{
 			name:     "ScrapeFailed",

@@ -11,6 +11,7 @@ func kafkaRules(args PrometheusArgs) []rule {
 	if args.GuardPortName == "" {
 		return nil
 	}
+	containers := fmt.Sprintf(`{namespace=%q,container=%q}`, args.DataNamespace, args.Broker)
 	list := []rule{
 		{
 			name:     "KafkaHealthUnknown",
@@ -35,12 +36,20 @@ func kafkaRules(args PrometheusArgs) []rule {
 			summary:  "{{ $value }} partitions have too few replicas in sync: they accept no records.",
 		},
 		{
-			// Longer than a broker takes to restart and catch up.
+			// Longer than a broker takes to restart and catch up. In a roll one broker follows another at once, so each counts alone.
 			name:     "PartitionsUnderReplicated",
-			expr:     `max(kafka_partitions_under_replicated) > 0`,
-			wait:     "10m",
-			severity: warning,
-			summary:  "{{ $value }} partitions lack a replica that is in sync. Nothing is lost; one more failure may stop writes.",
+			expr:     `max by (node) (kafka_replicas_out_of_sync) > 0`,
+			wait:     "5m",
+			severity: critical,
+			summary:  "{{ $value }} replicas of broker {{ $labels.node }} are not in sync. Nothing is lost; one more failure may stop writes.",
+		},
+		{
+			// Each restart is too short for the alerts on what is down.
+			name:     "KafkaRestarts",
+			expr:     "sum by (pod) (increase(kube_pod_container_status_restarts_total" + containers + "[30m])) > 2.5",
+			wait:     "0m",
+			severity: critical,
+			summary:  "Kafka in {{ $labels.pod }} has restarted three times or more in half an hour: it does not stay up.",
 		},
 		{
 			name:     "LogDirOffline",

@@ -34,6 +34,17 @@ func values(r pod.Resources) map[string]any {
 	}
 }
 
+// restricted is the security context of a container of a chart that sets none that Pod Security "restricted" admits.
+func restricted() map[string]any {
+	return map[string]any{
+		"allowPrivilegeEscalation": false,
+		"readOnlyRootFilesystem":   true,
+		"runAsNonRoot":             true,
+		"capabilities":             map[string]any{"drop": []any{"ALL"}},
+		"seccompProfile":           map[string]any{"type": "RuntimeDefault"},
+	}
+}
+
 // KEDAArgs configures KEDA.
 type KEDAArgs struct {
 	Namespace string

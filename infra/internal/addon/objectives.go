@@ -17,61 +17,59 @@ type Objective struct {
 	// Target is the share of the events that must be good.
 	Target float64
 
-	// bad is the share of the events that were bad, in a window that is written as $w.
-	bad string
+	// bad and all are how many events there were, in a window that is written as $w.
+	bad, all string
 }
+
+// fewest is how many events must be bad before somebody is told: of ten buys in a night, one that fails is a tenth, and no trend.
+const fewest = 10
 
 // Objectives returns the promises that can be counted. Those that hold without exception, such as that nothing accepted is lost,
 // have alerts of their own.
 func Objectives() []Objective {
 	const (
-		// The bound of a bucket: Prometheus 3 writes a whole number with a decimal, former ones without.
-		second = `le=~"1(.0)?"`
+		// Bounds of buckets: Prometheus 3 writes a whole number with a decimal, former ones without.
+		oneSecond  = `le=~"1(.0)?"`
+		twoSeconds = `le=~"2(.0)?"`
 
 		buys    = `service="web-server",route=~".*/buy"`
 		history = `service="web-server",route=~".*/getAllUserBuys/.*"`
 	)
 	return []Objective{
-		{
-			Name: "BuysAccepted", Target: 0.999, bad: failed(buys),
-			Promise: "A buy that is in order is accepted: not answered with 5xx.",
-		},
-		{
-			Name: "BuysAnswered", Target: 0.99, bad: slow(`http_request_duration_seconds`, buys, second),
-			Promise: "A buy is answered within a second.",
-		},
-		{
-			Name: "PurchasesStored", Target: 0.99, bad: slow(`purchase_end_to_end_seconds`, `service="management-api"`, `le="2.5"`),
-			Promise: "A purchase is stored two and a half seconds after it was made.",
-		},
-		{
-			Name: "HistoryAnswered", Target: 0.999, bad: failed(history),
-			Promise: "The list of a user's purchases is answered, without 5xx.",
-		},
-		{
-			Name: "OrdersCounted", Target: 0.99, // only what is committed has a duration
-			bad: `1 - sum(rate(transaction_duration_seconds_bucket{` + second + `}[$w]))` +
-				` / sum(rate(transactions_total[$w]))`,
-			Promise: "Orders are counted in a transaction that is committed within a second.",
-		},
-		{
-			Name: "MessagesRead", Target: 0.99,
-			bad: `1 - sum(rate(messages_read_duration_seconds_bucket{complete="true",le="2.5"}[$w]))` +
-				` / sum(rate(messages_read_duration_seconds_count[$w]))`,
-			Promise: "A read of a topic that is answered is complete, within two and a half seconds.",
-		},
+		failing(Objective{
+			Name: "BuysAccepted", Target: 0.999, Promise: "A buy that is in order is accepted: not answered with 5xx.",
+		}, buys),
+		missing(Objective{
+			Name: "BuysAnswered", Target: 0.99, Promise: "A buy is answered within a second.",
+		}, `http_request_duration_seconds_bucket{`+buys+`,`+oneSecond+`}`, `http_request_duration_seconds_count{`+buys+`}`),
+		missing(Objective{
+			Name: "PurchasesStored", Target: 0.99, Promise: "A purchase is stored two seconds after it was made.",
+		}, `purchase_end_to_end_seconds_bucket{service="management-api",`+twoSeconds+`}`, `purchase_end_to_end_seconds_count{service="management-api"}`),
+		failing(Objective{
+			Name: "HistoryAnswered", Target: 0.999, Promise: "The list of a user's purchases is answered, without 5xx.",
+		}, history),
+		missing(Objective{
+			Name: "OrdersCounted", Target: 0.99, Promise: "Orders are counted in a transaction that is committed within a second.",
+		}, `transaction_duration_seconds_bucket{`+oneSecond+`}`, `transactions_total`), // only what is committed has a duration
+		missing(Objective{
+			Name: "MessagesRead", Target: 0.99, Promise: "A read of a topic that is answered is complete, within two seconds.",
+		}, `messages_read_duration_seconds_bucket{complete="true",`+twoSeconds+`}`, `messages_read_duration_seconds_count`),
 	}
 }
 
-// failed is the share of requests that were answered with 5xx.
-func failed(labels string) string {
-	return `sum(rate(http_requests_total{` + labels + `,code=~"5.."}[$w])) / sum(rate(http_requests_total{` + labels + `}[$w]))`
+// failing counts the requests that were answered with 5xx as bad.
+func failing(o Objective, labels string) Objective {
+	o.bad, o.all = grown(`http_requests_total{`+labels+`,code=~"5.."}`), grown(`http_requests_total{`+labels+`}`)
+	return o
 }
 
-// slow is the share of what took longer than the bound of a bucket.
-func slow(histogram, labels, bound string) string {
-	return `1 - sum(rate(` + histogram + `_bucket{` + labels + `,` + bound + `}[$w])) / sum(rate(` + histogram + `_count{` + labels + `}[$w]))`
+// missing counts as bad what is in all and not in good.
+func missing(o Objective, good, all string) Objective {
+	o.bad, o.all = `(`+grown(all)+` - `+grown(good)+`)`, grown(all)
+	return o
 }
+
+func grown(counter string) string { return `sum(increase(` + counter + `[$w]))` }
 
 // burn is how much faster than allowed the bad events of a window come, in a long and in a short window: the long one for
 // certainty, the short one so that the alert ends soon after its cause.
@@ -112,10 +110,9 @@ func (o Objective) exceeds(windows []burn) string {
 	pairs := make([]string, 0, len(windows))
 	for _, w := range windows {
 		limit := strconv.FormatFloat(w.rate*(1-o.Target), 'g', 4, 64)
-		over := func(window string) string {
-			return "(" + strings.ReplaceAll(o.bad, "$w", window) + ") > " + limit
-		}
-		pairs = append(pairs, "("+over(w.long)+" and "+over(w.short)+")")
+		within := func(expr, window string) string { return strings.ReplaceAll(expr, "$w", window) }
+		over := func(window string) string { return within(o.bad+" / "+o.all, window) + " > " + limit }
+		pairs = append(pairs, fmt.Sprintf("(%s and %s and %s >= %d)", over(w.long), over(w.short), within(o.bad, w.long), fewest))
 	}
 	return strings.Join(pairs, " or ")
 }

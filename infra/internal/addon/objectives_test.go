@@ -36,7 +36,7 @@ Each has two alerts. ` + "`…BurnsFast`" + ` (critical) fires if bad events com
 		}
 	}
 	page.WriteString(`
-With few events, one that is bad may be a large share. Prometheus counts what it has: where ` + "`addons.prometheusRetention`" + ` is less than three
+With few events, one that is bad may be a large share, so each takes ten bad events or more in the long window. Prometheus counts what it has: where ` + "`addons.prometheusRetention`" + ` is less than three
 days, the longest window is as long as that.
 `)
 	golden.Compare(t, "../../../docs/infra-objectives.md", []byte(page.String()))

@@ -46,20 +46,13 @@ func Prometheus(args PrometheusArgs) Chart {
 	server := Demand{Name: "prometheus-server", Resources: resources("100m", "384Mi")}
 	state := Demand{Name: "kube-state-metrics", Resources: resources("10m", "64Mi")}
 	reload := Demand{Name: "prometheus-config-reload", Resources: resources("10m", "32Mi")}
-	restricted := map[string]any{
-		"allowPrivilegeEscalation": false,
-		"readOnlyRootFilesystem":   true,
-		"runAsNonRoot":             true,
-		"capabilities":             map[string]any{"drop": []any{"ALL"}},
-		"seccompProfile":           map[string]any{"type": "RuntimeDefault"},
-	}
 	volume := map[string]any{"enabled": !args.Storage.IsZero()}
 	if !args.Storage.IsZero() {
 		volume["size"] = args.Storage.String()
 	}
 	off := map[string]any{"enabled": false}
 	process := map[string]any{
-		"containerSecurityContext": restricted,
+		"containerSecurityContext": restricted(),
 		"persistentVolume":         volume,
 		"resources":                values(server.Resources),
 		"retention":                args.Retention,
@@ -89,13 +82,14 @@ func Prometheus(args PrometheusArgs) Chart {
 			"prometheus-node-exporter": off,
 			"configmapReload": map[string]any{
 				"prometheus": map[string]any{
-					"containerSecurityContext": restricted,
+					"containerSecurityContext": restricted(),
 					"resources":                values(reload.Resources),
 				},
 			},
 			"kube-state-metrics": map[string]any{
 				// It may list what it collects and no more: by default the chart lets it list every Secret of the cluster.
-				"collectors": []any{"cronjobs", "deployments", "horizontalpodautoscalers", "statefulsets"},
+				"collectors": []any{"cronjobs", "deployments", "horizontalpodautoscalers", "pods", "statefulsets"},
+				"namespaces": []any{args.AppNamespace, args.DataNamespace},
 				"resources":  values(state.Resources),
 			},
 			"server":        process,
