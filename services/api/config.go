@@ -27,6 +27,8 @@ type config struct {
 
 	WayURL httpx.Link `env:"WAY_URL" doc:"Address of the page with the way of a purchase, for browsers, with {id} for its event id, such as http://localhost:8081/shop/way/{id}, or /shop/way/{id} on the same host. The viewer links purchases to it; if empty, it doesn't."`
 
+	TraceURL httpx.Link `env:"TRACE_URL" doc:"Address of a trace for browsers, with {id} for its id, such as http://localhost:16686/trace/{id}. The viewer links records to the trace that they belong to; if empty, it doesn't."`
+
 	MetricsURL string  `env:"METRICS_URL" doc:"Where /system reads the services' metrics, labelled with service and pod: Prometheus' /federate, or the same text from elsewhere; if empty, it shows what the brokers know."`
 	Picture    picture `env:"SYSTEM_PICTURE" doc:"Parts and flows that /system draws, as JSON; if empty, those of the default configuration."`
 }
@@ -51,6 +53,9 @@ func (c config) Validate() error {
 	}
 	if c.WayURL != "" && !c.WayURL.NamesID() {
 		faults = append(faults, fmt.Errorf("WAY_URL: %q has no {id}, which is replaced by the event id", c.WayURL))
+	}
+	if c.TraceURL != "" && !c.TraceURL.NamesID() {
+		faults = append(faults, fmt.Errorf("TRACE_URL: %q has no {id}, which is replaced by the id of the trace", c.TraceURL))
 	}
 	if c.ReadBytesLimit < 1 {
 		faults = append(faults, errors.New("READ_BYTES_LIMIT must be at least 1"))

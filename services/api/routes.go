@@ -39,7 +39,9 @@ func (s *server) routes(engine *gin.Engine) error {
 	if err != nil {
 		return fmt.Errorf("reading the viewer's files: %w", err)
 	}
-	viewer.set("index.html", `<meta name="way" content="">`, `<meta name="way" content="`+html.EscapeString(string(s.cfg.WayURL))+`">`)
+	for name, link := range map[string]httpx.Link{"way": s.cfg.WayURL, "trace": s.cfg.TraceURL} {
+		viewer.set("index.html", `<meta name="`+name+`" content="">`, `<meta name="`+name+`" content="`+html.EscapeString(string(link))+`">`)
+	}
 	page, err := s.newSystemPage(systemFiles)
 	if err != nil {
 		return err

@@ -466,7 +466,8 @@ func TestViewerTellsGapsWhileLive(t *testing.T) {
 	}
 }
 
-// A purchase leads to the page that says what became of it; other records lead nowhere.
+// A purchase leads to the page that says what became of it, and a traced record to its
+// trace; other records lead nowhere.
 func TestViewerLeadsToTheWayOfAPurchase(t *testing.T) {
 	t.Parallel()
 	k := brokertest.Start(t)
@@ -481,16 +482,20 @@ func TestViewerLeadsToTheWayOfAPurchase(t *testing.T) {
 	} {
 		write(t, client, &kgo.Record{Topic: topic, Value: []byte(value)})
 	}
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	for _, header := range []string{"00-" + trace + "-00f067aa0ba902b7-01", "00-" + trace} {
+		write(t, client, &kgo.Record{Topic: topic, Headers: []kgo.RecordHeader{{Key: "traceparent", Value: []byte(header)}}})
+	}
 	open := func(s *service) *tab {
 		b := openTab(t, s.url+"/viewer#topic="+topic, 400, 900)
-		b.seeRows(4)
+		b.seeRows(6)
 		b.eval(`document.querySelectorAll("tr.row").forEach((row) => row.click())`)
-		b.see("all opened", `document.querySelectorAll("tr.detail").length === 4`)
+		b.see("all opened", `document.querySelectorAll("tr.detail").length === 6`)
 		return b
 	}
 	const links = `[...document.querySelectorAll(".facts a")].map((a) => a.getAttribute("href")).join()`
-	b := open(start(t, k.BootstrapServers, "WAY_URL=/shop/way/{id}"))
-	if got := b.eval(links); got != "/shop/way/"+id {
+	b := open(start(t, k.BootstrapServers, "WAY_URL=/shop/way/{id}", "TRACE_URL=http://jaeger/trace/{id}"))
+	if got := b.eval(links); got != "http://jaeger/trace/"+trace+",/shop/way/"+id {
 		t.Errorf("the links lead to %q", got)
 	}
 	if got := open(start(t, k.BootstrapServers)).eval(links); got != "" {

@@ -81,6 +81,9 @@ func (p *platform) showSummary(ctx context.Context) error {
 	if p.config.Addons.Dashboards() {
 		p.say("  dashboards     kubectl --context %s -n %s port-forward service/grafana 3300:80, then http://localhost:3300", p.kube.context, p.config.Addons.MonitoringNamespace)
 	}
+	if p.config.Addons.Jaeger {
+		p.say("  traces         kubectl --context %s -n %s port-forward service/jaeger 16686, then http://localhost:16686", p.kube.context, p.config.Addons.MonitoringNamespace)
+	}
 	p.say(`
   make status    pods, autoscalers and lag      make e2e     buy something and find it again
   make logs      the services' logs             make down    delete all of it`)

@@ -22,10 +22,16 @@ var (
 const GrafanaPort = 3000
 
 // Grafana shows the platform's dashboards. Whoever reaches it may look without a login, and nobody may change anything: there
-// is no user at all. Only who may forward a port of the cluster reaches it.
-func Grafana(namespace string) Chart {
+// is no user at all. Only who may forward a port of the cluster reaches it. Exemplars lead to their traces where browsers find
+// them at traceURL.
+func Grafana(namespace, traceURL string) Chart {
 	server := Demand{Name: "grafana", Resources: resources("50m", "192Mi")}
 	off := map[string]any{"enabled": false}
+	// As often as Prometheus reads metrics, or rates would be empty.
+	prometheus := map[string]any{"timeInterval": "1m"}
+	if traceURL != "" {
+		prometheus["exemplarTraceIdDestinations"] = exemplars(traceURL)
+	}
 	const folder = "/var/lib/grafana/dashboards/shopstream"
 	return Chart{
 		Name: "grafana", Version: "12.11.1", Namespace: namespace,
@@ -55,9 +61,7 @@ func Grafana(namespace string) Chart {
 				"apiVersion": 1,
 				"datasources": []any{map[string]any{
 					"name": "Prometheus", "uid": "prometheus", "type": "prometheus", "access": "proxy", "isDefault": true,
-					"url": fmt.Sprintf("http://prometheus-server.%s.svc", namespace),
-					// As often as Prometheus reads metrics, or rates would be empty.
-					"jsonData": map[string]any{"timeInterval": "1m"},
+					"url": fmt.Sprintf("http://prometheus-server.%s.svc", namespace), "jsonData": prometheus,
 				}},
 			}},
 			"dashboardProviders": map[string]any{"dashboardproviders.yaml": map[string]any{

@@ -11,7 +11,7 @@ import (
 
 // Each committed dashboard is in the release, and asks the data source that the release declares.
 func TestGrafanaHasEveryDashboard(t *testing.T) {
-	chart := Grafana("monitoring")
+	chart := Grafana("monitoring", "")
 	source := chart.Values["datasources"].(map[string]any)["datasources.yaml"].(map[string]any)["datasources"].([]any)[0].(map[string]any)["uid"]
 	committed, err := os.ReadDir("dashboards")
 	if err != nil {

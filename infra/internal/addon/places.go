@@ -38,6 +38,11 @@ func (p Places) Grafana() netpol.Peer {
 	return chartPeer(p.Monitoring, "grafana", map[string]string{"app.kubernetes.io/name": "grafana"})
 }
 
+// Jaeger is the pod that takes and shows traces.
+func (p Places) Jaeger() netpol.Peer {
+	return chartPeer(p.Monitoring, "jaeger", map[string]string{"app.kubernetes.io/name": "jaeger"})
+}
+
 func chartPeer(namespace, name string, labels map[string]string) netpol.Peer {
 	return netpol.Peer{Name: name, Namespace: namespace, Labels: labels}
 }

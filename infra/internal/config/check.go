@@ -252,7 +252,7 @@ func checkAddons(c Addons) []error {
 		faults = append(faults, span("addons.prometheusRetention", c.PrometheusRetention, time.Second)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
-		faults = append(faults, OneOf("addons.values", name, "grafana", "ingress-nginx", "keda", "metrics-server", "prometheus", "traefik")...)
+		faults = append(faults, OneOf("addons.values", name, "grafana", "ingress-nginx", "jaeger", "keda", "metrics-server", "prometheus", "traefik")...)
 		if _, isObject := c.Values[name].(map[string]any); !isObject && c.Values[name] != nil {
 			faults = append(faults, Fault("addons.values."+name, "%v is not an object: write the values as in the chart's own values.yaml", c.Values[name]))
 		}

@@ -377,7 +377,7 @@ type Addons struct {
 	// MetricsServer installs the metrics server. Without it, the cluster must have one already.
 	MetricsServer bool `json:"metricsServer"`
 
-	// MonitoringNamespace is where the metrics server and Prometheus are installed.
+	// MonitoringNamespace is where the metrics server, Prometheus, Grafana and Jaeger are installed.
 	MonitoringNamespace string `json:"monitoringNamespace"`
 
 	// KubeletInsecureTLS lets the metrics server trust kubelets whose certificate the cluster did not sign.
@@ -394,6 +394,9 @@ type Addons struct {
 
 	// Grafana installs Grafana beside Prometheus, with the platform's dashboards.
 	Grafana bool `json:"grafana"`
+
+	// Jaeger installs Jaeger, and the services send their traces to it. It keeps the newest in memory, and no volume.
+	Jaeger bool `json:"jaeger"`
 
 	// Runbooks is where the folder `docs` can be read, such as `https://git.example.com/shopstream/blob/main/docs`: each alert leads
 	// to its paragraph there. If it is empty, an alert says the path in this repository.
@@ -412,6 +415,9 @@ type Addons struct {
 
 // Dashboards reports whether Grafana is installed: without Prometheus it has nothing to show.
 func (a Addons) Dashboards() bool { return a.Grafana && a.Prometheus }
+
+// Monitors reports whether anything runs in the namespace for monitoring.
+func (a Addons) Monitors() bool { return a.Prometheus || a.MetricsServer || a.Jaeger }
 
 // Duration is a duration such as `168h`.
 type Duration time.Duration

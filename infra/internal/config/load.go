@@ -43,6 +43,7 @@ func Load(values map[string]string) (Config, Secrets, error) {
 	faults = append(faults, besideExternal(values)...)
 	c.Kafka.complete()
 	c.Ingress.complete()
+	faults = append(faults, c.completeTracing()...)
 	return c, secrets, errors.Join(faults...)
 }
 

@@ -1,15 +1,17 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Tracing says where the services send their traces.
 type Tracing struct {
 	// Endpoint is the base URL of an OpenTelemetry collector that takes OTLP over HTTP, such as
-	// `http://collector.tracing:4318`. Empty means that nothing is traced.
+	// `http://collector.tracing:4318`. Empty means that nothing is traced, unless `addons.jaeger` is on.
 	Endpoint string `json:"endpoint"`
 
 	// Sampling is how many of the traces are recorded, in percent.
@@ -21,6 +23,24 @@ type Tracing struct {
 
 	// Addresses are the CIDR blocks of the collector. They can be set instead of a namespace.
 	Addresses []string `json:"addresses"`
+
+	// URL is where browsers find a trace, with {id} for its id, such as `http://localhost:16686/trace/{id}` for a Jaeger whose port
+	// is forwarded. A purchase's way, its record in the viewer and Grafana's exemplars link to it.
+	URL string `json:"url"`
+}
+
+// completeTracing lets the services send their traces to the stack's own Jaeger.
+func (c *Config) completeTracing() []error {
+	if !c.Addons.Jaeger {
+		return nil
+	}
+	var faults []error
+	if t := c.Tracing; t.On() || t.Namespace != "" || len(t.Addresses) > 0 {
+		faults = append(faults, Fault("addons.jaeger", "is on, but tracing names another collector: leave out one of the two"))
+	}
+	c.Tracing.Endpoint = fmt.Sprintf("http://jaeger.%s.svc:4318", c.Addons.MonitoringNamespace)
+	c.Tracing.Namespace, c.Tracing.Addresses = c.Addons.MonitoringNamespace, nil
+	return faults
 }
 
 // On reports whether the services trace what they do.
@@ -35,7 +55,11 @@ func checkTracing(t Tracing) []error {
 		collector(key+"endpoint", t.Endpoint),
 		between(key+"sampling", t.Sampling, 0, 100),
 		cidrs(key+"addresses", t.Addresses),
+		address(key+"url", strings.ReplaceAll(t.URL, "{id}", "id"), "http", "https"),
 	)
+	if t.URL != "" && !strings.Contains(t.URL, "{id}") {
+		faults = append(faults, Fault(key+"url", "%q has no {id}, which is replaced by the id of the trace", t.URL))
+	}
 	if t.Namespace != "" {
 		faults = append(faults, namespaceName(key+"namespace", t.Namespace)...)
 	}

@@ -64,7 +64,10 @@ func Charts(c config.Config) []addon.Chart {
 		}))
 	}
 	if c.Addons.Dashboards() {
-		charts = append(charts, addon.Grafana(c.Addons.MonitoringNamespace))
+		charts = append(charts, addon.Grafana(c.Addons.MonitoringNamespace, c.Tracing.URL))
+	}
+	if c.Addons.Jaeger {
+		charts = append(charts, addon.Jaeger(c.Addons.MonitoringNamespace))
 	}
 	source := addon.Source{
 		Repository: c.Addons.Repository, Folder: c.Addons.Folder, Values: c.Addons.Values,

@@ -47,7 +47,7 @@ func checkNamespaces(c config.Config) []error {
 	if name := c.Ingress.Namespace; name != "" && !c.Ingress.Installed() && slices.Contains(ClosedNamespaces(c), name) {
 		faults = append(faults, config.Fault("ingress.namespace", "%q is created by the stack: name the namespace where the cluster's controller runs", name))
 	}
-	if name := c.Tracing.Namespace; name != "" && slices.Contains(ClosedNamespaces(c), name) {
+	if name := c.Tracing.Namespace; name != "" && !c.Addons.Jaeger && slices.Contains(ClosedNamespaces(c), name) {
 		faults = append(faults, config.Fault("tracing.namespace", "%q is created by the stack: name the namespace where the collector runs", name))
 	}
 	used := map[string]string{AppNamespace: "the services", DataNamespace: "Kafka and MongoDB"}
@@ -57,7 +57,7 @@ func checkNamespaces(c config.Config) []error {
 	}{
 		{"ingress.namespace", c.Ingress.Namespace, "the ingress controller", c.Ingress.Installed()},
 		{"addons.kedaNamespace", c.Addons.KEDANamespace, "KEDA", c.Addons.KEDA},
-		{"addons.monitoringNamespace", c.Addons.MonitoringNamespace, "monitoring", c.Addons.Prometheus || c.Addons.MetricsServer},
+		{"addons.monitoringNamespace", c.Addons.MonitoringNamespace, "monitoring", c.Addons.Monitors()},
 	} {
 		if place.made && slices.Contains(protectedNamespaces(), place.name) {
 			faults = append(faults, config.Fault(place.key, "%q belongs to Kubernetes, and the stack would deny all traffic in it and delete it "+

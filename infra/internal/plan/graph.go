@@ -28,7 +28,7 @@ func ClosedNamespaces(c config.Config) []string {
 	if c.Addons.KEDA {
 		names = append(names, c.Addons.KEDANamespace)
 	}
-	if c.Addons.Prometheus || c.Addons.MetricsServer {
+	if c.Addons.Monitors() {
 		names = append(names, c.Addons.MonitoringNamespace)
 	}
 	return names
@@ -90,6 +90,9 @@ func Brokers(c config.Config) (netpol.Peer, []netpol.Port) {
 
 // Collector is who takes the traces.
 func Collector(c config.Config) netpol.Peer {
+	if c.Addons.Jaeger {
+		return places(c).Jaeger()
+	}
 	return netpol.Peer{Name: "collector", Namespace: c.Tracing.Namespace, Addresses: c.Tracing.Addresses}
 }
 
@@ -147,13 +150,17 @@ func portOf(address string) int {
 	return 443
 }
 
-// addonCalls returns the calls to, from and within the addons.
-func addonCalls(c config.Config) []netpol.Call {
-	places := addon.Places{
+func places(c config.Config) addon.Places {
+	return addon.Places{
 		Ingress:    c.Ingress.Namespace,
 		KEDA:       c.Addons.KEDANamespace,
 		Monitoring: c.Addons.MonitoringNamespace,
 	}
+}
+
+// addonCalls returns the calls to, from and within the addons.
+func addonCalls(c config.Config) []netpol.Call {
+	places := places(c)
 	var calls []netpol.Call
 	controller := netpol.Peer{Name: "ingress controller", Namespace: c.Ingress.Namespace}
 	switch c.Ingress.Controller {

@@ -80,6 +80,9 @@ func Services(c config.Config) []Service {
 			table[i].Env = append(table[i].Env,
 				pod.Value("OTEL_EXPORTER_OTLP_ENDPOINT", c.Tracing.Endpoint), pod.Value("OTEL_TRACES_SAMPLER_ARG", c.Tracing.Share()))
 		}
+		if name := table[i].Name; c.Tracing.URL != "" && (name == WebServer || name == API) {
+			table[i].Env = append(table[i].Env, pod.Value("TRACE_URL", c.Tracing.URL))
+		}
 		if table[i].Name == API {
 			table[i].Env = append(table[i].Env, pod.Value("SYSTEM_PICTURE", NewPicture(c).JSON()))
 			if c.Addons.Prometheus {

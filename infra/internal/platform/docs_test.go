@@ -222,6 +222,17 @@ the kubelets have addresses of nodes.
 	for _, row := range slices.Sorted(maps.Keys(rows)) {
 		page.WriteString(row)
 	}
+	page.WriteString("\nWith `addons.jaeger` also:\n\n| from | to | ports | for |\n|---|---|---|---|\n")
+	traced, _, err := config.Load(map[string]string{"addons": `{"jaeger": true}`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range plan.Graph(traced).Calls {
+		row := fmt.Sprintf("| %s | %s | %s | %s |\n", describe(call.From), describe(call.To), portList(call.Ports), call.Why)
+		if !rows[row] {
+			page.WriteString(row)
+		}
+	}
 	page.WriteString(`
 With an external Kafka (` + "`kafka.external`" + `) there are no pods of Kafka, and with an external database (` + "`mongo.external`" + `) none of
 MongoDB. What is allowed then in place of the calls to and among them, and for traces (` + "`tracing`" + `), here with addresses and ports from

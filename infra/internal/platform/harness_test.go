@@ -78,7 +78,8 @@ func testStacks() []testStack {
 			"addons": noAddons, "ingress": noController,
 			"kafka": `{"external": {"bootstrapServers": ["kafka.kafka.svc.cluster.local:9092"], "namespace": "kafka", "tls": false, "replicationFactor": 1}}`,
 		}},
-		{name: "dev with backups", file: "dev", settings: map[string]string{"addons": noAddons, "ingress": noController, "mongo": toBucket,
+		{name: "dev with backups and traces", file: "dev", settings: map[string]string{"addons": onlyJaeger, "ingress": noController, "mongo": toBucket,
+			"tracing":         `{"sampling": 10, "url": "https://traces.example.com/trace/{id}"}`,
 			"backupAccessKey": "AKIDEXAMPLE0", "backupSecretKey": "wJalrXUtnFEMI0"}},
 		{name: "dev through a gateway", file: "dev", settings: map[string]string{"ingress": `{"controller": "traefik"}`,
 			"tracing": `{"endpoint": "http://collector.tracing:4318", "namespace": "tracing", "sampling": 5}`}},
@@ -89,6 +90,7 @@ func testStacks() []testStack {
 }
 
 const (
+	onlyJaeger    = `{"keda": false, "metricsServer": false, "prometheus": false, "jaeger": true}`
 	noAddons      = `{"keda": false, "metricsServer": false, "prometheus": false}`
 	externalKafka = `{"external": {"bootstrapServers": ["b-1.kafka.example.com:9096", "b-2.kafka.example.com:9096"], "addresses": ["198.51.100.0/24"],
 		"sasl": "SCRAM-SHA-512", "authority": "` + authorityOfNobody + `"}}`

@@ -271,24 +271,34 @@ func TestEnvironmentsAndCallsAgree(t *testing.T) {
 	})
 }
 
-// TestTraces tests that the services on the way of an event, and no others, send traces, and reach the collector.
+// TestTraces tests that the services on the way of an event, and no others, send traces, and reach the collector: the stack's own
+// Jaeger, or somebody else's.
 func TestTraces(t *testing.T) {
-	stack := testStacks()[slices.IndexFunc(testStacks(), func(s testStack) bool { return s.name == "dev through a gateway" })]
-	declared := stack.run(t)
-	c, _ := stack.parsed(t)
-	collector := netpol.Peer{Name: "collector", Namespace: "tracing", Labels: map[string]string{"app": "collector"}}
-	judge := newCluster(t, declared, append(podPeers(t, c, declared), collector))
-	for service, traced := range map[string]bool{
-		plan.WebServer: true, plan.ManagementAPI: true, plan.Producer: true, plan.Consumer: true, plan.API: false, plan.TopicsJob: false,
+	elsewhere := netpol.Peer{Name: "collector", Namespace: "tracing", Labels: map[string]string{"app": "collector"}}
+	for name, collector := range map[string]struct{ name, endpoint, share, url string }{
+		"dev through a gateway":       {name: "collector", endpoint: "http://collector.tracing:4318", share: "0.05"},
+		"dev with backups and traces": {name: "jaeger", endpoint: "http://jaeger.monitoring.svc:4318", share: "0.1", url: "https://traces.example.com/trace/{id}"},
 	} {
-		env := environment(t, declared, service)
-		want := map[bool][2]string{true: {"http://collector.tracing:4318", "0.05"}}[traced]
-		if got := [2]string{env["OTEL_EXPORTER_OTLP_ENDPOINT"].Value, env["OTEL_TRACES_SAMPLER_ARG"].Value}; got != want {
-			t.Errorf("%s is told %q, want %q", service, got, want)
-		}
-		for port, want := range map[int]bool{4318: traced, 4317: false} {
-			if got := judge.allows(t, service, collector.Name, netpol.Port{Number: port, Protocol: "TCP"}); got != want {
-				t.Errorf("%s reaches port %d of the collector: %t, want %t", service, port, got, want)
+		stack := testStacks()[slices.IndexFunc(testStacks(), func(s testStack) bool { return s.name == name })]
+		declared := stack.run(t)
+		c, _ := stack.parsed(t)
+		judge := newCluster(t, declared, append(podPeers(t, c, declared), elsewhere))
+		for service, traced := range map[string]bool{
+			plan.WebServer: true, plan.ManagementAPI: true, plan.Producer: true, plan.Consumer: true, plan.API: false, plan.TopicsJob: false,
+		} {
+			env := environment(t, declared, service)
+			want := map[bool][2]string{true: {collector.endpoint, collector.share}}[traced]
+			if got := [2]string{env["OTEL_EXPORTER_OTLP_ENDPOINT"].Value, env["OTEL_TRACES_SAMPLER_ARG"].Value}; got != want {
+				t.Errorf("%s: %s is told %q, want %q", name, service, got, want)
+			}
+			for port, want := range map[int]bool{4318: traced, 4317: false, 16686: false} {
+				if got := judge.allows(t, service, collector.name, netpol.Port{Number: port, Protocol: "TCP"}); got != want {
+					t.Errorf("%s: %s reaches port %d of the collector: %t, want %t", name, service, port, got, want)
+				}
+			}
+			// Where a shopper and an operator find it.
+			if want := map[bool]string{true: collector.url}[service == plan.WebServer || service == plan.API]; env["TRACE_URL"].Value != want {
+				t.Errorf("%s: %s is told that traces are at %q, want %q", name, service, env["TRACE_URL"].Value, want)
 			}
 		}
 	}
@@ -310,6 +320,7 @@ func dependenciesInEnvironment(env []corev1.EnvVar) []string {
 			"http://" + plan.ManagementAPI + ":":            plan.ManagementAPI,
 			"http://prometheus-server.":                     "prometheus-server",
 			"http://collector.":                             "collector",
+			"http://jaeger.":                                "jaeger",
 			"https://otlp.example.com":                      "collector",
 		} {
 			if strings.Contains(e.Value, mark) {

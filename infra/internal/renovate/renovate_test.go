@@ -119,6 +119,8 @@ func TestEveryPinnedVersionIsFound(t *testing.T) {
 		{datasource: "go", name: "github.com/rhysd/actionlint"},
 		{datasource: "github-releases", name: "pulumi/pulumi"},
 		{datasource: "helm", name: "ingress-nginx"},
+		{datasource: "helm", name: "grafana"},
+		{datasource: "helm", name: "jaeger"},
 		{datasource: "helm", name: "keda"},
 		{datasource: "helm", name: "metrics-server"},
 		{datasource: "helm", name: "prometheus"},

@@ -233,9 +233,19 @@ export function buildDetail(record) {
 // A short key needs no box of its own.
 const keyIsShort = (raw) => raw.key === null || raw.key === undefined || (raw.key.length <= shortKey && raw.keyEncoding !== 'base64' && !raw.key.includes('\n'));
 
+// Where browsers find what belongs to a record elsewhere, with {id} for its id; empty if nowhere.
+const place = (name) => document.querySelector(`meta[name="${name}"]`).content;
+
+/** traceOf is the address of the trace that a record belongs to. */
+function traceOf(record) {
+  const header = record.headers.find((h) => h.key === 'traceparent' && h.encoding !== 'base64');
+  const id = /^00-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}$/.exec(header?.value ?? '')?.[1];
+  return id && place('trace') ? place('trace').replaceAll('{id}', id) : null;
+}
+
 /** wayOf is the address of the page that says what became of a purchase. */
 function wayOf(raw) {
-  const way = document.querySelector('meta[name="way"]').content;
+  const way = place('way');
   if (!way || raw.valueEncoding === 'base64' || !isContainer(raw.value)) return null;
   try {
     const { eventId, userid } = JSON.parse(raw.value);
@@ -261,6 +271,8 @@ function facts(record) {
   fact('Offset', raw.offset);
   const way = wayOf(raw);
   if (way) fact('Purchase', el('a', { href: way }, 'Its way'));
+  const trace = traceOf(record);
+  if (trace) fact('Trace', el('a', { href: trace }, 'Its trace'));
   return list;
 }
 
