@@ -31,6 +31,7 @@ const (
 type partFacts struct {
 	State string
 	Says  string // what the state is, or why
+	Short string // the same where a box of the drawing has no room for it; "" if it has
 	Size  string // "" if nothing is counted
 	Link  string // to the viewer; "" if it has nothing to show
 }
@@ -108,7 +109,8 @@ func reason(err error) string {
 	if err == nil {
 		return ""
 	}
-	return "(" + err.Error() + ")"
+	// The sentence before it has said that Kafka doesn't answer.
+	return "(" + strings.ReplaceAll(err.Error(), errUnavailable.Error()+": ", "") + ")"
 }
 
 // basis says over which times the rates are, and how old the metrics are.
@@ -170,13 +172,7 @@ func (t *teller) service(p part) partFacts {
 			up++
 		}
 	}
-	var lacking []string
-	for _, one := range t.metrics.now.of(p.Name, metricDependency) {
-		if name := one.labels["dependency"]; one.value != 1 && !slices.Contains(lacking, name) {
-			lacking = append(lacking, name)
-		}
-	}
-	slices.Sort(lacking)
+	lacking := t.lacking(p.Name)
 	result := partFacts{State: stateUp, Says: "up", Size: plural(int64(len(instances)), "instance"), Link: p.groupLink()}
 	switch {
 	case up == 0:
@@ -184,18 +180,44 @@ func (t *teller) service(p part) partFacts {
 	case up < len(instances):
 		result.State, result.Says = stateWarn, fmt.Sprintf("%d of %d answer", up, len(instances))
 	case len(lacking) > 0:
-		result.State, result.Says = stateWarn, lacks(lacking)
+		result.State, result.Says = stateWarn, "no "+strings.Join(lacking, ", no ")
+		if len(result.Says) > boxRoom {
+			result.Short = fmt.Sprintf("%d dependencies down", len(lacking))
+		}
 	}
 	return result
 }
 
-// lacks names dependencies that are down, as many as a box has room for.
-func lacks(names []string) string {
-	const room = 20
-	if text := "no " + strings.Join(names, ", "); len(text) <= room {
-		return text
+// boxRoom is how many characters a box of the drawing has room for.
+const boxRoom = 20
+
+// lacking names the dependencies of a service that are down, as the picture calls them.
+// Without Kafka there are no topics either, which need not be said.
+func (t *teller) lacking(service string) []string {
+	down := map[string]bool{}
+	for _, one := range t.metrics.now.of(service, metricDependency) {
+		if one.value != 1 {
+			down[one.labels["dependency"]] = true
+		}
 	}
-	return fmt.Sprintf("%d dependencies down", len(names))
+	var names []string
+	for name := range down {
+		at := t.picture.index(name)
+		switch {
+		case name == "kafka":
+			names = append(names, "Kafka")
+		case name == "mongo":
+			names = append(names, "MongoDB")
+		case at >= 0 && t.picture.Parts[at].Kind == kindTopic:
+			if !down["kafka"] {
+				names = append(names, "topic "+name)
+			}
+		default:
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // groupLink leads to the groups in the viewer, if the service has one.
@@ -338,7 +360,7 @@ func (t *teller) written(from, to part) flowFacts {
 		result.Rate = rate(float64(grown), t.kafka.seconds)
 		result.Moves = grown > 0
 		result.Alarm = grown > 0 && to.Kind == kindLetters
-		result.Detail = perSecond(float64(grown), t.kafka.seconds) + " records/s, whoever wrote them"
+		result.Detail = perSecond(float64(grown), t.kafka.seconds) + " records/s"
 	}
 	if slowest, ok := t.slowest(func(s series) bool {
 		return s.name == metricProduce && s.labels["service"] == from.Name && s.labels["topic"] == to.Name
@@ -459,7 +481,7 @@ func perSecond(events, seconds float64) string {
 
 func rate(events, seconds float64) string { return perSecond(events, seconds) + "/s" }
 
-// spanText is a time in milliseconds or seconds.
+// spanText is a time in milliseconds, seconds or minutes.
 func spanText(seconds float64) string {
 	switch {
 	case seconds < .01:
@@ -468,8 +490,10 @@ func spanText(seconds float64) string {
 		return strconv.FormatFloat(seconds*1000, 'f', 0, 64) + " ms"
 	case seconds < 10:
 		return strconv.FormatFloat(seconds, 'f', 1, 64) + " s"
+	case seconds < 120:
+		return strconv.FormatFloat(seconds, 'f', 0, 64) + " s"
 	}
-	return strconv.FormatFloat(seconds, 'f', 0, 64) + " s"
+	return strconv.FormatFloat(seconds/60, 'f', 1, 64) + " min"
 }
 
 // grouped groups the digits of a whole number.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestFactsSayWhatIsGoingOn(t *testing.T) {
 		},
 		"the database is away": {
 			observation: observation{kafka: calm, metrics: changed(`dependency="mongo"} 1`, `dependency="mongo"} 0`)},
-			summary:     "Down: MongoDB (does not answer). Needs a look: keeper (no mongo).",
+			summary:     "Down: MongoDB (does not answer). Needs a look: keeper (no MongoDB).",
 		},
 		"the reader is away": {
 			observation: observation{kafka: &compared[kafkaState]{now: soldState(120, 100, 0, 0), earlier: soldState(100, 100, 0, 1), seconds: 10}, metrics: changed(`up{service="keeper",pod="k"} 1`, `up{service="keeper",pod="k"} 0`)},
@@ -130,12 +131,35 @@ func TestFactsSayWhatIsGoingOn(t *testing.T) {
 	}
 }
 
+// What a service lacks is said in full in words, and in a box as far as there is room.
+func TestFactsNameWhatAServiceLacks(t *testing.T) {
+	var p picture
+	if err := p.UnmarshalText([]byte(sold)); err != nil {
+		t.Fatal(err)
+	}
+	for lacking, want := range map[string][2]string{
+		"mongo":                      {"no MongoDB", ""},
+		"sales":                      {"no topic sales", ""},
+		"kafka sales":                {"no Kafka", ""}, // there are no topics without Kafka
+		"kafka mongo":                {"no Kafka, no MongoDB", ""},
+		"kafka mongo management-api": {"no Kafka, no MongoDB, no management-api", "3 dependencies down"},
+	} {
+		metrics := `up{service="keeper",pod="k"} 1` + "\n" + `dependency_up{service="keeper",pod="k",dependency="other"} 1` + "\n"
+		for name := range strings.FieldsSeq(lacking) {
+			metrics += fmt.Sprintf("dependency_up{service=\"keeper\",pod=\"k\",dependency=%q} 0\n", name)
+		}
+		teller := teller{picture: &p, observation: observation{metrics: &compared[scrape]{now: scraped(t, metrics), at: time.Now()}}}
+		if got := teller.part(p.Parts[p.index("keeper")]); got.State != stateWarn || got.Says != want[0] || got.Short != want[1] {
+			t.Errorf("without %s: %+v", lacking, got)
+		}
+	}
+}
+
 func TestNumbersAreShort(t *testing.T) {
 	for got, want := range map[string]string{
 		rate(0, 10): "0/s", rate(.5, 10): "<0.1/s", rate(25, 10): "2.5/s", rate(12345678, 10): "1,234,568/s",
-		spanText(.0042): "4.2 ms", spanText(.25): "250 ms", spanText(2.34): "2.3 s", spanText(61): "61 s",
+		spanText(.0042): "4.2 ms", spanText(.25): "250 ms", spanText(2.34): "2.3 s", spanText(61): "61 s", spanText(283): "4.7 min",
 		grouped(999): "999", grouped(1000000): "1,000,000", plural(1, "record"): "1 record", records(0): "no records",
-		lacks([]string{"management-api"}): "no management-api", lacks([]string{"kafka", "management-api"}): "2 dependencies down",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -84,7 +84,7 @@ func (s wayStep) Lag() string {
 	case lag < time.Minute:
 		return fmt.Sprintf("%.1f s later", lag.Seconds())
 	}
-	return lag.Round(time.Second).String() + " later"
+	return fmt.Sprintf("%d min %d s later", int(lag.Minutes()), int(lag.Seconds())%60)
 }
 
 // Place is the position of its record, in words.

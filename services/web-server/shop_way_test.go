@@ -48,9 +48,9 @@ func TestPageOfAWay(t *testing.T) {
 	}{
 		"stored":   {plain, answerJSON(storedWay), 200, []string{"&lt;i&gt;Pen&lt;/i&gt;, 32.00 USD", "25 Jul 2026, 17:20:00.500 UTC", "purchases, partition 5, offset 7", "43 ms later", "<code>4bf92f3577b34da6a3ce929d0e0e4736</code>"}, []string{record, trace, "Check again"}},
 		"linked":   {linked, answerJSON(storedWay), 200, []string{record, trace}, nil},
-		"refused":  {linked, answerJSON(refusedWay), 200, []string{"price is &lt;too&gt; high", "1m5s later", "purchases.dlq, partition 0, offset 3"}, []string{"trace "}},
+		"refused":  {linked, answerJSON(refusedWay), 200, []string{"price is &lt;too&gt; high", "1 min 5 s later", "purchases.dlq, partition 0, offset 3"}, []string{"trace "}},
 		"accepted": {plain, func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, 404, "not stored") }, 200, []string{"1 Jan 2026, 21:00:08.862 UTC", `href="/shop/way/` + wayID + `">Check again`}, []string{"stored</strong>"}},
-		"away":     {plain, func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, 503, "away") }, 503, []string{`role="alert"`}, []string{"<ol>"}},
+		"away":     {plain, func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, 503, "away") }, 503, []string{`role="alert"`, `href="/shop/way/` + wayID + `">Check again`}, []string{"<ol>"}},
 		"nonsense": {plain, answerJSON(`[]`), 500, []string{`role="alert"`}, []string{"<ol>"}},
 	} {
 		u.answer(tt.answer)

@@ -196,9 +196,10 @@ function failed(problem, ready) {
   const title =
     { 0: 'The service does not answer', 401: 'The service requires its API token', 503: busy ? 'The service cannot answer' : 'Kafka is down' }[problem.status] ??
     `The service answers with an error (${problem.status})`;
-  const hint = { 401: 'Reload this page and give the token as the password; any user name will do.', 503: kafkaState(ready) || problem.text }[problem.status] ?? problem.text;
+  const state = problem.status === 503 ? kafkaState(ready) : '';
+  const hint = problem.status === 401 ? 'Reload this page and give the token as the password; any user name will do.' : problem.text;
   byId('banner').hidden = false;
-  setText(byId('banner-text'), `${title}. ${hint}`);
+  setText(byId('banner-text'), state ? `${title} (${state}).` : `${title}. ${hint}`);
   if (problem.status === 0) drawState('down', 'No connection');
   else if (problem.status === 503 && !busy) drawState('down', 'Kafka down', kafkaState(ready));
   drawCountdown();

@@ -23,6 +23,7 @@ export class Brokers {
 
   failed(problem) {
     if (this.#known) return;
+    setText(byId('brokers-facts'), '');
     byId('brokers-table').hidden = true;
     byId('brokers-empty').hidden = false;
     byId('brokers-empty').replaceChildren(el('h2', {}, 'Brokers cannot be read'), el('p', {}, problem.text));
