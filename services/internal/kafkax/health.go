@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/health"
 )
@@ -29,7 +29,7 @@ func (c Config) Reachable(ctx context.Context, client MetadataClient, topic stri
 	}
 	t, ok := md.Topics[topic]
 	if ok && t.Error.Code() == kafka.ErrTopicAuthorizationFailed {
-		return c.lacks(Need{Topic: topic, Operation: kafka.ACLOperationDescribe})
+		return c.lacks(Need{Topic: topic, Operation: kmsg.ACLOperationDescribe})
 	}
 	if !ok || t.Error.Code() == kafka.ErrUnknownTopicOrPart || len(t.Partitions) == 0 {
 		return fmt.Errorf("topic %q does not exist", topic)
@@ -60,103 +60,6 @@ func (c Config) Explained(ctx context.Context, err error) error {
 		return fmt.Errorf("no broker accepts this service: %w", why)
 	}
 	return err
-}
-
-// Need is a right that a service can't work without.
-type Need struct {
-	Topic     string
-	Group     string // if Topic is empty
-	Operation kafka.ACLOperation
-}
-
-// Reads is the need to read a topic.
-func Reads(topic string) Need { return Need{Topic: topic, Operation: kafka.ACLOperationRead} }
-
-// Writes is the need to write to a topic.
-func Writes(topic string) Need { return Need{Topic: topic, Operation: kafka.ACLOperationWrite} }
-
-// Joins is the need to join a consumer group.
-func Joins(group string) Need { return Need{Group: group, Operation: kafka.ACLOperationRead} }
-
-// lacks returns the error for a need that isn't granted.
-func (c Config) lacks(n Need) error {
-	kind, name := "topic", n.Topic
-	if n.Group != "" {
-		kind, name = "group", n.Group
-	}
-	return refusal("user %q may not %s %s %q: grant it (ACLS of topics), or give the service its own credential", c.SASLUsername, n.Operation, kind, name)
-}
-
-// Probe returns the health check of Kafka for a service with these needs: a broker
-// answers, the topics exist, and the service has the rights that it needs. (A
-// client without them keeps trying silently.)
-func (c Config) Probe(client *kafka.Producer, needs ...Need) func(context.Context) error {
-	var topics, groups []string
-	for _, n := range needs {
-		if n.Topic != "" && !slices.Contains(topics, n.Topic) {
-			topics = append(topics, n.Topic)
-		}
-		if n.Group != "" {
-			groups = append(groups, n.Group)
-		}
-	}
-	return func(ctx context.Context) error {
-		for _, topic := range topics {
-			if err := c.Reachable(ctx, client, topic); err != nil {
-				return err
-			}
-		}
-		if c.SecurityProtocol == "plaintext" {
-			return nil // without TLS and authentication there are no access rights
-		}
-		return c.permitted(ctx, client, needs, topics, groups)
-	}
-}
-
-// permitted requests this client's access rights from the brokers.
-func (c Config) permitted(ctx context.Context, client *kafka.Producer, needs []Need, topics, groups []string) error {
-	admin, err := kafka.NewAdminClientFromProducer(client)
-	if err != nil {
-		return fmt.Errorf("creating the admin client: %w", err)
-	}
-	defer admin.Close()
-	granted := map[Need][]kafka.ACLOperation{} // keys have no Operation
-	if len(topics) > 0 {
-		described, err := admin.DescribeTopics(ctx, kafka.NewTopicCollectionOfTopicNames(topics),
-			kafka.SetAdminOptionIncludeAuthorizedOperations(true), kafka.SetAdminRequestTimeout(remaining(ctx)))
-		if err != nil {
-			return c.Explained(ctx, fmt.Errorf("requesting this service's access rights: %w", err))
-		}
-		for _, t := range described.TopicDescriptions {
-			if t.Error.Code() == kafka.ErrNoError {
-				granted[Need{Topic: t.Name}] = t.AuthorizedOperations
-			}
-		}
-	}
-	if len(groups) > 0 {
-		described, err := admin.DescribeConsumerGroups(ctx, groups,
-			kafka.SetAdminOptionIncludeAuthorizedOperations(true), kafka.SetAdminRequestTimeout(remaining(ctx)))
-		if err != nil {
-			return c.Explained(ctx, fmt.Errorf("requesting this service's access rights: %w", err))
-		}
-		for _, g := range described.ConsumerGroupDescriptions {
-			switch g.Error.Code() {
-			case kafka.ErrNoError:
-				granted[Need{Group: g.GroupID}] = g.AuthorizedOperations
-			case kafka.ErrGroupAuthorizationFailed:
-				return c.lacks(Need{Group: g.GroupID, Operation: kafka.ACLOperationRead})
-			}
-		}
-	}
-	for _, n := range needs {
-		// An empty list means that the broker doesn't report rights: a broker that does
-		// lists at least the right to describe.
-		operations := granted[Need{Topic: n.Topic, Group: n.Group}]
-		if len(operations) > 0 && !slices.Contains(operations, n.Operation) && !slices.Contains(operations, kafka.ACLOperationAll) {
-			return c.lacks(n)
-		}
-	}
-	return nil
 }
 
 // lostAfter is how long a client may stay without an answer although a new one was
