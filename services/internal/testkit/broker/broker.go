@@ -6,7 +6,9 @@ package broker
 import (
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )
@@ -33,6 +35,9 @@ type Broker struct {
 	Cluster *kfake.Cluster
 }
 
+// session is how long a group waits for a silent member.
+const session = 5 * time.Second
+
 // Start starts the cluster.
 func Start(o Options) (*Broker, error) {
 	opts := []kfake.Opt{
@@ -40,7 +45,7 @@ func Start(o Options) (*Broker, error) {
 		kfake.DefaultNumPartitions(6),
 		// As infra sets them for the brokers of a stack, and a soon heartbeat.
 		kfake.BrokerConfigs(map[string]string{
-			"group.consumer.session.timeout.ms":    "5000",
+			"group.consumer.session.timeout.ms":    strconv.FormatInt(session.Milliseconds(), 10),
 			"group.consumer.heartbeat.interval.ms": "500",
 		}),
 		kfake.ListenFn(listen),
@@ -54,6 +59,9 @@ func Start(o Options) (*Broker, error) {
 		opts = append(opts, kfake.BrokerConfigs(o.Config))
 	}
 	if o.DataDir != "" {
+		if err := forgetSilentMembers(o.DataDir, session, time.Now()); err != nil {
+			return nil, fmt.Errorf("starting the embedded broker: %w", err)
+		}
 		opts = append(opts, kfake.DataDir(o.DataDir))
 	}
 	if o.Log != nil {
