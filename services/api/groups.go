@@ -65,7 +65,15 @@ func (c *cluster) groups(ctx context.Context) ([]group, error) {
 	if err != nil || len(groups) == 0 {
 		return groups, err
 	}
-	if err := c.describeGroups(ctx, groups); err != nil {
+	topics, err := c.topics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := map[[16]byte]string{}
+	for _, t := range topics {
+		names[t.TopicID] = *t.Topic
+	}
+	if err := c.describeGroups(ctx, groups, names); err != nil {
 		return nil, err
 	}
 	if err := c.committed(ctx, groups); err != nil {
@@ -73,10 +81,6 @@ func (c *cluster) groups(ctx context.Context) ([]group, error) {
 	}
 	// Committed offsets of deleted topics stay. Requesting the ends of such topics
 	// would wait until they exist.
-	topics, err := c.topics(ctx)
-	if err != nil {
-		return nil, err
-	}
 	wanted := map[place]bool{}
 	for _, g := range groups {
 		for _, p := range g.Partitions {
@@ -155,8 +159,9 @@ func (c *cluster) listGroups(ctx context.Context) ([]group, error) {
 }
 
 // describeGroups adds the members. There is a request for each of the protocols. A group
-// that can't be described, such as one deleted meanwhile, keeps what the list says.
-func (c *cluster) describeGroups(ctx context.Context, groups []group) error {
+// that can't be described, such as one deleted meanwhile, keeps what the list says. The
+// names are those of topics by their ids.
+func (c *cluster) describeGroups(ctx context.Context, groups []group, names map[[16]byte]string) error {
 	classic, modern := kmsg.NewPtrDescribeGroupsRequest(), kmsg.NewPtrConsumerGroupDescribeRequest()
 	for _, g := range groups {
 		if g.Protocol == kafkax.ProtocolConsumer {
@@ -198,7 +203,10 @@ func (c *cluster) describeGroups(ctx context.Context, groups []group) error {
 					for _, m := range g.Members {
 						of := newConsumer(m.MemberID, m.InstanceID, m.ClientID, m.ClientHost)
 						for _, t := range m.Assignment.TopicPartitions {
-							of.assign(t.Topic, t.Partitions)
+							// The embedded broker gives ids only; a deleted topic has no name at all.
+							if name := cmp.Or(t.Topic, names[t.TopicID]); name != "" {
+								of.assign(name, t.Partitions)
+							}
 						}
 						consumers[g.Group] = append(consumers[g.Group], of)
 					}

@@ -206,6 +206,11 @@ func TestGroupsShowTheirProtocol(t *testing.T) {
 		}
 		for _, g := range groups {
 			if g.Group == name && g.Protocol == "consumer" && len(g.Consumers) == 1 && g.Consumers[0].ClientID == "member-0" && len(g.Consumers[0].Partitions) == 2 {
+				for n, p := range g.Consumers[0].Partitions {
+					if p.Topic != topic || p.Partition != int32(n) || len(g.Partitions) != 2 || g.Partitions[n].Topic != topic {
+						t.Errorf("the group has %+v, its member %+v", g.Partitions, g.Consumers[0].Partitions)
+					}
+				}
 				return
 			}
 		}
