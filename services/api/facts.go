@@ -110,7 +110,7 @@ func reason(err error) string {
 		return ""
 	}
 	// The sentence before it has said that Kafka doesn't answer.
-	return "(" + strings.ReplaceAll(err.Error(), errUnavailable.Error()+": ", "") + ")"
+	return "(" + strings.NewReplacer(errUnavailable.Error()+": ", "", "down: ", "").Replace(err.Error()) + ")"
 }
 
 // basis says over which times the rates are, and how old the metrics are.

@@ -95,7 +95,7 @@ func TestFactsSayWhatIsGoingOn(t *testing.T) {
 			flows:       map[int]string{4: "0.2/s"},
 		},
 		"Kafka is away": {
-			observation: observation{kafkaErr: errors.New("no broker"), metrics: changed(`code="503"} 0`, `code="503"} 30`)},
+			observation: observation{kafkaErr: fmt.Errorf("%w: down: no broker", errUnavailable), metrics: changed(`code="503"} 0`, `code="503"} 30`)},
 			summary:     "Down: Kafka (does not answer).",
 			flows:       map[int]string{0: "3.0/s 3.0/s fail", 1: "–", 2: "–"},
 			unseen:      "Kafka does not answer: what is in topics and how far their readers are is unknown. (no broker)",
