@@ -71,7 +71,7 @@ func TestListIsNewestFirstAndPaged(t *testing.T) {
 		}
 	}
 
-	response, body := s.get(t, "/api/v1/purchases/"+url.PathEscape("ann/ü & co?"))
+	response, body := s.page(t, "/api/v1/purchases/"+url.PathEscape("ann/ü & co?"))
 	if page := decodePage(t, body); len(page) != 100 {
 		t.Errorf("%d purchases by default, want 100", len(page))
 	}
@@ -157,7 +157,7 @@ func TestPagingWhilePurchasesArrive(t *testing.T) {
 		seen := map[string]int{}
 		path := fmt.Sprintf("/api/v1/purchases/ann?limit=%d", 20+round)
 		for number := 0; path != ""; number++ {
-			response, body := s.get(t, path)
+			response, body := s.page(t, path)
 			for _, got := range decodePage(t, body) {
 				seen[got.EventID]++
 			}
