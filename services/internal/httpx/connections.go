@@ -28,7 +28,7 @@ type connections struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
-	open    map[net.Conn]*list.Element // nil while its request is handled
+	open    map[net.Conn]*list.Element // nil from its request until the answer has been sent
 	waiting list.List                  // of net.Conn, longest first
 	told    time.Time
 }
@@ -45,9 +45,8 @@ func (c *connections) limit(s *http.Server) {
 	}
 	next := s.Handler
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if conn, ok := r.Context().Value(connectionKey{}).(net.Conn); ok {
-			c.wait(conn, false)
-			defer c.wait(conn, true)
+		if conn, ok := r.Context().Value(connectionKey{}).(net.Conn); ok && !c.begin(conn) {
+			return // closed as the request arrived: nothing is done whose answer nobody gets
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -63,6 +62,10 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 		c.open[conn] = c.waiting.PushBack(conn)
 		if len(c.open) > mostConnections {
 			c.close()
+		}
+	case http.StateIdle: // not before: when a handler returns, its answer may still be in a buffer
+		if e, open := c.open[conn]; open && e == nil {
+			c.open[conn] = c.waiting.PushBack(conn)
 		}
 	case http.StateClosed, http.StateHijacked:
 		c.forget(conn)
@@ -90,17 +93,15 @@ func (c *connections) forget(conn net.Conn) {
 	delete(c.open, conn)
 }
 
-// wait sets whether a connection waits for a request.
-func (c *connections) wait(conn net.Conn, waits bool) {
+// begin records that a connection has a request, and reports whether it is still open. (The
+// state doesn't tell: it stays idle if the request was read together with the one before.)
+func (c *connections) begin(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, open := c.open[conn]
-	switch {
-	case !open:
-	case waits && e == nil:
-		c.open[conn] = c.waiting.PushBack(conn)
-	case !waits && e != nil:
+	if e != nil {
 		c.waiting.Remove(e)
 		c.open[conn] = nil
 	}
+	return open
 }

@@ -16,11 +16,13 @@ import (
 )
 
 // Any number of connections may be opened. 2,500 are kept: those with a request in
-// flight, and of the others the newest. New ones are served meanwhile.
+// flight, until all of its answer has been sent, and of the others the newest. New ones are
+// served meanwhile.
 func TestTheNumberOfConnectionsIsLimited(t *testing.T) {
-	release := make(chan struct{})
+	release, handled := make(chan struct{}), make(chan struct{})
 	url, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, func(e *gin.Engine) {
 		e.GET("/slow", func(c *gin.Context) { <-release; c.String(http.StatusOK, "done") })
+		e.POST("/early", func(c *gin.Context) { c.String(http.StatusOK, "early"); close(handled) })
 		e.GET("/quick", func(c *gin.Context) { c.String(http.StatusOK, "quick") })
 	})
 	dial := func(request string) net.Conn {
@@ -35,9 +37,9 @@ func TestTheNumberOfConnectionsIsLimited(t *testing.T) {
 		}
 		return conn
 	}
-	body := func(conn net.Conn) (string, error) {
+	next := func(conn net.Conn, from *bufio.Reader) (string, error) {
 		_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		response, err := http.ReadResponse(from, nil)
 		if err != nil {
 			return "", err
 		}
@@ -45,11 +47,20 @@ func TestTheNumberOfConnectionsIsLimited(t *testing.T) {
 		text, err := io.ReadAll(response.Body)
 		return string(text), err
 	}
+	body := func(conn net.Conn) (string, error) { return next(conn, bufio.NewReader(conn)) }
 	slow := dial("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
 	used := dial("GET /quick HTTP/1.1\r\nHost: x\r\n\r\n")
 	if text, err := body(used); text != "quick" {
 		t.Fatal(text, err)
 	}
+	two := dial("GET /quick HTTP/1.1\r\nHost: x\r\n\r\nGET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	both := bufio.NewReader(two)
+	if text, err := next(two, both); text != "quick" {
+		t.Fatal(text, err)
+	}
+	// The server sends no answer before the body has come, which this handler doesn't need.
+	early := dial("POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+	<-handled
 	half := dial("GET /quick HTTP/1.1\r\nHost: x\r\nX-A: ")
 	for n := range 2600 {
 		conn := dial("")
@@ -65,8 +76,15 @@ func TestTheNumberOfConnectionsIsLimited(t *testing.T) {
 			t.Errorf("%s is still open: %q, %v", what, text, err)
 		}
 	}
+	fmt.Fprint(early, "{}")
+	if text, err := body(early); text != "early" {
+		t.Errorf("one whose answer was not sent yet gets %q, %v", text, err)
+	}
 	close(release)
 	if text, err := body(slow); text != "done" {
 		t.Errorf("one with a request in flight gets %q, %v", text, err)
+	}
+	if text, err := next(two, both); text != "done" {
+		t.Errorf("one that sent two requests at once gets %q, %v", text, err)
 	}
 }
