@@ -44,7 +44,7 @@ func (r *Reader) Run(ctx context.Context) {
 		for _, broker := range brokers {
 			if !serving[broker] {
 				serving[broker] = true
-				fetchers.Go(func() { r.fetch(ctx, broker) })
+				fetchers.Go(func() { r.fetch(ctx, broker, &fetchers) })
 			}
 		}
 		select {
@@ -55,8 +55,9 @@ func (r *Reader) Run(ctx context.Context) {
 	}
 }
 
-// fetch sends one broker fetches, one after the other, for the partitions that it leads.
-func (r *Reader) fetch(ctx context.Context, broker int32) {
+// fetch sends one broker fetches, one after the other, for the partitions that it leads. A
+// partition that waits for its turn holds up no other.
+func (r *Reader) fetch(ctx context.Context, broker int32, fetchers *sync.WaitGroup) {
 	for ctx.Err() == nil {
 		request, asked, wake := r.question(broker)
 		if request == nil {
@@ -75,7 +76,7 @@ func (r *Reader) fetch(ctx context.Context, broker int32) {
 			r.separate(asked)
 		default:
 			for p, offset := range asked {
-				r.fetchLarge(ctx, broker, p, offset)
+				fetchers.Go(func() { r.fetchLarge(ctx, broker, p, offset) })
 			}
 		}
 	}

@@ -129,7 +129,7 @@ func (r *Reader) leaveOut(ctx context.Context, p *partition, offset int64) error
 // LastToLeaveOut returns up to which offset to leave records out, given the offset of a
 // batch that was refused and where the log or the reading ends. How many records the
 // batch has is only in its header, so it is half of the way: what is newest is reached
-// after a few steps, and little beside the batch is left out.
+// after a few steps, at the cost of up to half of the records behind the batch.
 func LastToLeaveOut(offset, end int64) int64 { return offset + max(0, (end-offset)/2-1) }
 
 // passTurn passes the Turn on once the batch that it was held for has been read.
