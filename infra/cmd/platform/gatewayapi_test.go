@@ -56,7 +56,7 @@ func TestARefusedUpInstallsNoGatewayAPI(t *testing.T) {
 	m.set("pulumi-up", "")
 	m.set("progress", "Diagnostics:\n  error: "+program.Refused+":\n    kafka.storage: 2Gi → 1Gi: a volume can't shrink\n")
 	m.platform("up", "STACK=mine").fails().says("a volume can't shrink", "the cluster is unchanged").
-		did("--target=urn:pulumi:mine::shopstream::pulumi:index:Stash::settings")
+		did("--target=urn:pulumi:mine::shopstream::pulumi:index:Stash::settings --target=urn:pulumi:mine::shopstream::shopstream:image:Images::images")
 	if applied := m.read("applied"); applied != "" {
 		t.Errorf("it applied %q", applied)
 	}

@@ -185,7 +185,7 @@ func (p *platform) unfinished(ctx context.Context, stack *auto.Stack, command st
 		}
 	}
 	if strings.Contains(err.Error(), program.Refused) {
-		// Running it again doesn't help. The state may differ all the same, by images that were built.
+		// Running it again doesn't help. The state may differ all the same: it is refreshed first.
 		return fmt.Errorf("%s was refused, and the cluster is unchanged. The reasons are above, and what to do instead", command)
 	}
 	after, exportErr := exported(ctx, stack)

@@ -83,7 +83,7 @@ func (p *platform) up(ctx context.Context) error {
 // checkChanges runs the program as far as the comparison of the settings, with which it refuses harmful changes of them, and
 // touches nothing in the cluster. A preview would leave out what only an up asks for.
 func (p *platform) checkChanges(ctx context.Context, stack *auto.Stack) error {
-	_, err := stack.Up(ctx, optup.Target([]string{program.SettingsURN(p.stack)}), optup.ProgressStreams(p.out), optup.ErrorProgressStreams(os.Stderr),
+	_, err := stack.Up(ctx, optup.Target(program.ComparisonTargets(p.stack)), optup.ProgressStreams(p.out), optup.ErrorProgressStreams(os.Stderr),
 		optup.Color(p.color()))
 	return err
 }

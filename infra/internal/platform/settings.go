@@ -10,6 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"shopstream/infra/internal/config"
+	"shopstream/infra/internal/image"
 	"shopstream/infra/internal/job"
 	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/plan"
@@ -19,8 +20,16 @@ import (
 // settingsName is the name, in the stack's state, of the settings of the last up.
 const settingsName = "settings"
 
-// SettingsURN is the address of the settings in the state of a stack.
-func SettingsURN(stack string) string {
+// imagesName is the name of the component of the images.
+const imagesName = "images"
+
+// ComparisonTargets are the addresses of what an up is limited to that only compares the settings: the settings themselves, and
+// the component of the images. Pulumi makes providers whatever an up is limited to, and fails if it may not make their parent.
+func ComparisonTargets(stack string) []string {
+	return []string{settingsURN(stack), string(resource.NewURN(tokens.QName(stack), config.Project, "", image.ComponentType, imagesName))}
+}
+
+func settingsURN(stack string) string {
 	return string(resource.NewURN(tokens.QName(stack), config.Project, "", "pulumi:index:Stash", settingsName))
 }
 
