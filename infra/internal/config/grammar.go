@@ -38,12 +38,16 @@ func OneOf(key, value string, allowed ...string) []error {
 	return []error{Fault(key, "%q: set one of %s%s", value, choices, optional)}
 }
 
-// keys checks that each of a list is a key of the configuration.
+// keys checks that each of a list is a key of the configuration, or is below one that may hold anything, such as the values of
+// a chart.
 func keys(key string, names []string) []error {
 	var faults []error
 	for _, name := range names {
 		at := reflect.TypeFor[Config]()
 		for part := range strings.SplitSeq(name, ".") {
+			if at.Kind() == reflect.Map {
+				break
+			}
 			if at = fieldOf(at, part); at == nil {
 				faults = append(faults, Fault(key, "%q is not a key of the configuration: write it as the refusal does", name))
 				break

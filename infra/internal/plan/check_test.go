@@ -274,7 +274,7 @@ func TestUnusualValuesAreValid(t *testing.T) {
 		"annotations that agree": {"ingress": `{"annotations": {"kubernetes.io/ingress.class": "nginx", "cert-manager.io/cluster-issuer": "mine"}}`},
 		"charts of a registry":   {"addons": `{"repository": "oci://registry.example.com:5000/charts", "values": {"keda": null}}`},
 		"the 29th of February":   {"cluster": `{"nodeMemory": "8Gi"}`, "mongo": `{"backup": {"schedule": "0 0 29 2 *", "drill": "@every 24h"}}`},
-		"accepted":               {"accept": `["kafka.brokers", "mongo.image", "topics.orders.name"]`},
+		"accepted":               {"accept": `["kafka.brokers", "mongo.image", "topics.orders.name", "addons.values.grafana.persistence"]`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, secrets, err := config.Load(set)

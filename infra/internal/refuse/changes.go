@@ -182,7 +182,7 @@ func addonChanges(was, is map[string]Volume) []refusal {
 	var found []refusal
 	for _, key := range slices.Sorted(maps.Keys(was)) {
 		before, now := was[key], is[key]
-		change := refusal{key: key, was: before.Storage.String(), is: now.Storage.String(), instead: "set it back, or keep less in it"}
+		change := refusal{key: key, was: before.Storage.String(), is: now.Storage.String(), instead: "set it back, and keep less data"}
 		switch {
 		case before.Namespace != now.Namespace:
 			if change.is = "no volume"; now.Namespace != "" {

@@ -2,6 +2,7 @@ package refuse
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,10 @@ func TestHarmfulChangesAreRefused(t *testing.T) {
 			set{"addons": `{"grafana": true, "values": {"grafana": {"persistence": {"enabled": true, "size": "1Gi"}}}}`},
 			[]string{"addons.values.grafana.persistence: 2Gi → 1Gi"}, "",
 		},
+		"none that only a chart's values claim": {
+			set{"addons": `{"values": {"grafana": {"persistence": {"enabled": true, "size": "2Gi"}}}}`}, set{},
+			[]string{"addons.values.grafana.persistence: 2Gi → no volume"}, "addons.values.grafana.persistence",
+		},
 		"a smaller one of dumps": {
 			set{"mongo": dumps}, set{"mongo": `{"backup": {"schedule": "30 2 * * *", "storage": "1Gi", "storageClass": "slow"}}`},
 			[]string{"mongo.backup.storage: 5Gi → 1Gi", "mongo.backup.storageClass: (none) → slow"}, "",
@@ -115,6 +120,10 @@ func TestHarmfulChangesAreRefused(t *testing.T) {
 					t.Errorf("error doesn't say how to accept it: %v", err)
 				}
 				test.wants = nil
+				c, secrets, err := config.Load(set{"accept": `["` + test.accept + `"]`})
+				if err := errors.Join(err, config.Check(c, secrets, true)); err != nil {
+					t.Errorf("%q can't be accepted: %v", test.accept, err)
+				}
 			}
 			if err := Changes(before, now, []string{test.accept}); (err == nil) != (len(test.wants) == 0) {
 				t.Errorf("with %q accepted: %v", test.accept, err)
