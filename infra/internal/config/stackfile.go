@@ -29,9 +29,13 @@ func ReadStackFile(name string) (map[string]string, error) {
 		return nil, fmt.Errorf("reading %q: there is more after the first document, which pulumi would ignore: remove it", name)
 	}
 	all := map[string]string{}
-	for key, value := range file.Config {
-		if err := checkOwner(key); err != nil {
+	for written, value := range file.Config {
+		key, err := withOwner(written)
+		if err != nil {
 			return nil, fmt.Errorf("reading %q: %w", name, err)
+		}
+		if _, twice := file.Config[key]; twice && key != written {
+			return nil, fmt.Errorf("reading %q: %q and %q are the same setting: remove one of them", name, written, key)
 		}
 		if value == nil || isEncrypted(value) {
 			continue
@@ -79,17 +83,17 @@ type stackFile struct {
 	EncryptionSalt  string         `yaml:"encryptionsalt"`
 }
 
-// checkOwner refuses a setting that is written without the project's name or with one like it, and would be ignored. Those
-// of providers, such as kubernetes:cluster, are theirs.
-func checkOwner(key string) error {
+// withOwner returns the key with the project's name, which pulumi adds where there is none. It refuses an owner that is like the
+// project's name, since the setting would be ignored. Those of providers, such as kubernetes:cluster, are theirs.
+func withOwner(key string) (string, error) {
 	owner, name, owned := strings.Cut(key, ":")
 	switch {
 	case !owned:
-		name = key
-	case owner == Project || !strings.HasPrefix(strings.ToLower(owner), "shop"):
-		return nil
+		return Project + ":" + key, nil
+	case owner != Project && strings.HasPrefix(strings.ToLower(owner), "shop"):
+		return "", fmt.Errorf("%q would be ignored: write it %q", key, Project+":"+name)
 	}
-	return fmt.Errorf("%q would be ignored: write it %q", key, Project+":"+name)
+	return key, nil
 }
 
 // isEncrypted distinguishes `apiToken: {secure: AAAB…}` from `kafka: {secure: true}`, as pulumi does.

@@ -33,6 +33,8 @@ func TestStackFilesAreReadAsPulumiReadsThem(t *testing.T) {
 		"{storage: 5e9, partitions: 1_0}": `{"partitions":10,"storage":5000000000}`,
 		"{tcp: [{80: {8080: a}}], 1: 2}":  `{"1":2,"tcp":[{"80":{"8080":"a"}}]}`,
 		"~":                               "",
+		"&all {brokers: 3, cpu: \"1\"}":   `{"brokers":3,"cpu":"1"}`,
+		"{<<: {brokers: 3}, heap: 1Gi}":   `{"brokers":3,"heap":"1Gi"}`,
 	} {
 		settings, err := readStack(t, "config:\n  shopstream:kafka: "+content+"\n")
 		if err != nil || settings["kafka"] != want {
@@ -52,7 +54,7 @@ func TestAStackFileThatIsAmbiguousIsRefused(t *testing.T) {
 		"a capital":        "Config:\n  shopstream:logLevel: debug\n",
 		"two documents":    "config: {}\n---\nconfig:\n  shopstream:logLevel: debug\n",
 		"a misspelt owner": "config:\n  shopstrean:kafka: {brokers: 1}\n",
-		"no owner":         "config:\n  kafka: {brokers: 1}\n",
+		"with and without": "config:\n  shopstream:kafka: {brokers: 3}\n  kafka: {brokers: 1}\n",
 	} {
 		if settings, err := readStack(t, content); err == nil || !strings.Contains(err.Error(), "Pulumi.mine.yaml") {
 			t.Errorf("%s: read %q, %v", name, settings, err)
@@ -62,8 +64,8 @@ func TestAStackFileThatIsAmbiguousIsRefused(t *testing.T) {
 
 func TestAStackFileOfPulumiIsRead(t *testing.T) {
 	settings, err := readStack(t, "secretsprovider: passphrase\nencryptionsalt: v1:a\nencryptedkey: b\nenvironment: [team]\n"+
-		"config:\n  aws:region: eu\n  kubernetes:cluster: c\n  shopstream:logLevel: debug\n")
-	if err != nil || settings["logLevel"] != "debug" || len(settings) != 1 {
+		"config:\n  aws:region: eu\n  kubernetes:cluster: c\n  logLevel: debug # pulumi adds the project's name\n  shopstream:keepVolumes: \"true\"\n")
+	if err != nil || settings["logLevel"] != "debug" || settings["keepVolumes"] != "true" || len(settings) != 2 {
 		t.Errorf("read %q, %v", settings, err)
 	}
 	if settings, err := readStack(t, ""); err != nil || len(settings) != 0 {

@@ -2,12 +2,16 @@ package platform
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -271,4 +275,38 @@ func portList(ports []netpol.Port) string {
 		list = append(list, fmt.Sprintf("%s %d", p.Protocol, p.Number))
 	}
 	return strings.Join(list, ", ")
+}
+
+// TestExamplesInTheDocsAreValid tries each example of a stack's settings, as it would be in the stack's file.
+func TestExamplesInTheDocsAreValid(t *testing.T) {
+	pages, err := filepath.Glob("../../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := regexp.MustCompile("(?s)\n```yaml\n(shopstream:.+?)```")
+	tried := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range example.FindAllStringSubmatch(string(text), -1) {
+			tried++
+			file := filepath.Join(t.TempDir(), "Pulumi.mine.yaml")
+			if err := os.WriteFile(file, []byte("config:\n  "+strings.ReplaceAll(block[1], "\n", "\n  ")), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			settings, err := config.ReadStackFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, secrets, err := config.Load(settings)
+			if err := errors.Join(err, plan.Check(c, secrets, true)); err != nil || len(settings) == 0 {
+				t.Errorf("%s:\n%s%v", page, block[1], err)
+			}
+		}
+	}
+	if tried < 2 {
+		t.Errorf("there are %d examples", tried)
+	}
 }
