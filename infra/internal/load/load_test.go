@@ -147,6 +147,39 @@ func TestAStalledShopDoesNotSlowTheSender(t *testing.T) {
 	}
 }
 
+// TestTheLongestTimeWithoutAnAcknowledgement is measured to its end: beyond the phase that it began in, and until nothing is due any
+// more if the shop doesn't come back.
+func TestTheLongestTimeWithoutAnAcknowledgement(t *testing.T) {
+	began := sync.OnceValue(time.Now)
+	for name, test := range map[string]struct {
+		shop   *shop
+		phases []Phase
+		least  []time.Duration // by phase
+	}{
+		"beyond a phase": {
+			&shop{stall: func() { time.Sleep(time.Until(began().Add(3 * time.Second))) }}, []Phase{{"first", 20, time.Second}, {"second", 20, time.Second}},
+			[]time.Duration{2900 * time.Millisecond, 1900 * time.Millisecond},
+		},
+		"to the end": {
+			&shop{fault: func(number int) string { return map[bool]string{true: "refuse"}[number > 10] }}, []Phase{{"only", 20, 2 * time.Second}},
+			[]time.Duration{1400 * time.Millisecond},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			said, _, _ := runLoad(t, t.Context(), test.shop, test.phases...)
+			gaps := regexp.MustCompile(`at most (\S+s) without an acknowledgement`).FindAllStringSubmatch(said, -1)
+			if len(gaps) != len(test.least) {
+				t.Fatalf("it said\n%s", said)
+			}
+			for i, gap := range gaps {
+				if long, err := time.ParseDuration(gap[1]); err != nil || long < test.least[i] {
+					t.Errorf("%s: at most %s without an acknowledgement, want %s or more", test.phases[i].Name, gap[1], test.least[i])
+				}
+			}
+		})
+	}
+}
+
 func TestAnInterruptedLoadSaysWhatWasMeasured(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -30,7 +30,7 @@ type sender struct {
 	tally []Tally // by phase
 	acks  []ack
 	acked map[string]int // numbers of the acknowledged purchases, by event
-	last  time.Time      // of the last acknowledgement
+	last  []time.Time    // when the last purchase was acknowledged, by phase
 	open  int            // purchases without an answer yet
 	polls int            // purchases that are being followed
 	total int
@@ -57,7 +57,7 @@ type ack struct {
 }
 
 func newSender(shop client, run string, phases int) *sender {
-	return &sender{shop: shop, run: run, tally: make([]Tally, phases), acked: map[string]int{}}
+	return &sender{shop: shop, run: run, tally: make([]Tally, phases), last: make([]time.Time, phases), acked: map[string]int{}}
 }
 
 func (s *sender) buyer(number int) string { return fmt.Sprintf("load-%s-%d", s.run, number%buyers) }
@@ -66,7 +66,7 @@ func (s *sender) buyer(number int) string { return fmt.Sprintf("load-%s-%d", s.r
 func (s *sender) send(ctx context.Context, phase int, p Phase, origin time.Time) {
 	start := time.Now()
 	s.mu.Lock()
-	s.last = start
+	s.last[phase] = start
 	s.mu.Unlock()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -118,12 +118,15 @@ func (s *sender) one(ctx context.Context, phase, number int, origin, due time.Ti
 	s.open--
 	t.Late = append(t.Late, late)
 	at := -1
+	// Those that are not acknowledged count too, or a shop that doesn't come back would have no gap.
+	t.Gap = max(t.Gap, due.Sub(s.last[phase]))
 	switch {
 	case event != "":
 		t.Acked++
-		now := due.Add(took)
-		t.Gap = max(t.Gap, now.Sub(s.last))
-		s.last = now
+		if now := due.Add(took); now.After(s.last[phase]) {
+			t.Gap = max(t.Gap, now.Sub(s.last[phase]))
+			s.last[phase] = now
+		}
 		t.Latency = append(t.Latency, took)
 		s.acked[event] = number
 		at = len(s.acks)
