@@ -53,8 +53,9 @@ func (c *cluster) brokers(ctx context.Context) (brokerList, error) {
 	if err != nil {
 		return brokerList{}, err
 	}
-	// A broker that doesn't answer must not delay the others' answers.
-	bounded, cancel := context.WithTimeout(ctx, kafkax.AnswerTimeout)
+	// A broker that doesn't answer must not delay the others' answers. As with other
+	// questions, a caller that leaves cancels nothing.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), kafkax.AnswerTimeout)
 	defer cancel()
 	versions, err := c.admin.ApiVersions(bounded)
 	if err != nil {

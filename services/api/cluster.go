@@ -20,15 +20,19 @@ import (
 type cluster struct {
 	config kafkax.Config
 	client *kgo.Client
-	admin  *kadm.Client // the same one
+	admin  *kadm.Client  // the same one
+	asked  chan struct{} // one slot for each question under way
 }
+
+// mostQuestions limits the questions under way, including those whose callers have left.
+const mostQuestions = 32
 
 func newCluster(cfg kafkax.Config) (*cluster, error) {
 	client, err := cfg.Direct("api")
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{config: cfg, client: client, admin: kadm.NewClient(client)}, nil
+	return &cluster{config: cfg, client: client, admin: kadm.NewClient(client), asked: make(chan struct{}, mostQuestions)}, nil
 }
 
 // Run keeps the client open until ctx ends.
@@ -54,22 +58,10 @@ func (c *cluster) reachable(ctx context.Context) error {
 	return nil
 }
 
-// ask asks the brokers within the time limit of a request, and classifies the error. The
-// question isn't cancelled when the caller leaves: that would close a connection on which
-// others await responses. What it sets may only be read if there is no error.
+// ask asks the brokers within the time limit of a request, and classifies the error. What
+// the question sets may only be read if there is no error.
 func (c *cluster) ask(ctx context.Context, what string, question func(context.Context) error) error {
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), kafkax.AnswerTimeout)
-	answer := make(chan error, 1)
-	go func() {
-		defer cancel()
-		answer <- question(bounded)
-	}()
-	var err error
-	select {
-	case err = <-answer:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
+	err := c.await(ctx, question)
 	switch {
 	case err == nil:
 		return nil
@@ -79,4 +71,27 @@ func (c *cluster) ask(ctx context.Context, what string, question func(context.Co
 		return fmt.Errorf("%s: %w: %w", what, errUnavailable, err)
 	}
 	return brokerError(context.WithoutCancel(ctx), what, err)
+}
+
+// await awaits the answer to a question. The question isn't cancelled when the caller
+// leaves: that would close a connection on which others await responses.
+func (c *cluster) await(ctx context.Context, question func(context.Context) error) error {
+	select {
+	case c.asked <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	answer := make(chan error, 1)
+	go func() {
+		defer func() { <-c.asked }()
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), kafkax.AnswerTimeout)
+		defer cancel()
+		answer <- question(bounded)
+	}()
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

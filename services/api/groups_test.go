@@ -298,3 +298,24 @@ func TestGroupsWhileCoordinatorsRestart(t *testing.T) {
 		return !slices.ContainsFunc(list, func(g group) bool { return g.Lag != 2 })
 	})
 }
+
+// A caller that leaves makes room for the next one, but what it asked Kafka goes on.
+func TestQuestionsOfCallersThatHaveLeftAreLimited(t *testing.T) {
+	s := newTestServer(t, brokertest.Start(t).BootstrapServers)
+	release := make(chan struct{})
+	var asked atomic.Int32
+	for range 2 * mostQuestions {
+		ctx, leave := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		err := s.cluster.ask(ctx, "waiting", func(context.Context) error { asked.Add(1); <-release; return nil })
+		if leave(); !errors.Is(err, errUnavailable) {
+			t.Fatalf("without an answer: %v", err)
+		}
+	}
+	// One may be the health check's.
+	eventually(t, "the questions", func() bool { return asked.Load() >= mostQuestions-1 })
+	if n := asked.Load(); n > mostQuestions {
+		t.Errorf("%d questions are under way, want %d at most", n, mostQuestions)
+	}
+	close(release)
+	eventually(t, "an answer", func() bool { return s.cluster.reachable(t.Context()) == nil })
+}
