@@ -525,6 +525,30 @@ func TestADumpFromTheFutureIsInNobodysWay(t *testing.T) {
 	}
 }
 
+// undeletable is a folder whose files can't be deleted.
+type undeletable struct{ folder }
+
+func (undeletable) remove(context.Context, string) error { return errors.New("not permitted") }
+
+func TestOnlyWhatIsGoneIsCalledDeleted(t *testing.T) {
+	s := newShop(t)
+	s.cfg.Keep = 1
+	s.buy(t, 0, 10)
+	s.mustDump(t)
+	if err := os.WriteFile(filepath.Join(s.dir, "purchases-20261001T023000Z.bson.gz.part"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	s.day++
+	s.log, s.dumps = slog.New(slog.NewTextHandler(&log, nil)), undeletable{folder(s.dir)}
+	if err := s.dump(t.Context()); err == nil || !strings.Contains(err.Error(), "not permitted") {
+		t.Errorf("the dump says %v", err)
+	}
+	if strings.Contains(log.String(), "dump deleted") || !strings.Contains(log.String(), "incomplete dumps could not be deleted") {
+		t.Errorf("the log says\n%s", log.String())
+	}
+}
+
 // Such as a scheduled one and `make backup`: both delete the same old dumps.
 func TestTwoDumpsAtOnce(t *testing.T) {
 	s := newShop(t)

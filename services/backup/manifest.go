@@ -130,7 +130,10 @@ func (b *backup) sweep(ctx context.Context, complete []manifest, broken map[stri
 		name, _, _ := strings.Cut(file, ".")
 		whole := broken[name] != nil || slices.ContainsFunc(complete, func(m manifest) bool { return m.Name == name })
 		if ours && !whole && !strings.HasSuffix(file, manifestSuffix) && b.now().Sub(start) > b.cfg.Timeout+clockError {
-			faults = append(faults, b.dumps.remove(ctx, file))
+			if err := b.dumps.remove(ctx, file); err != nil {
+				faults = append(faults, err)
+				continue
+			}
 			b.log.Info("incomplete dump deleted", "file", file)
 		}
 	}
@@ -160,8 +163,11 @@ func (b *backup) retain(ctx context.Context, made manifest) error {
 		if err == nil {
 			err = b.dumps.remove(ctx, m.Name+dataSuffix)
 		}
-		faults = append(faults, err)
-		b.log.Info("old dump deleted", "dump", m.Name, "error", err)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		b.log.Info("old dump deleted", "dump", m.Name)
 	}
 	return errors.Join(faults...)
 }
