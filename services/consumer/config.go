@@ -21,7 +21,7 @@ type config struct {
 	Group kafkax.GroupConfig
 
 	OrdersTopic        string        `env:"ORDERS_TOPIC" envDefault:"orders" doc:"Topic of the orders."`
-	OrdersDLQTopic     string        `env:"ORDERS_DLQ_TOPIC" envDefault:"orders.dlq" doc:"Topic for orders that can't be decoded or are invalid."`
+	OrdersDLQTopic     string        `env:"ORDERS_DLQ_TOPIC" envDefault:"orders.dlq" doc:"Topic for orders that can't be counted."`
 	TotalsTopic        string        `env:"TOTALS_TOPIC" envDefault:"product-totals" doc:"Compacted topic of the running totals; also the memory from which they are read back."`
 	GroupID            string        `env:"GROUP_ID" envDefault:"consumer-service-group" doc:"Consumer group."`
 	TransactionalID    string        `env:"TRANSACTIONAL_ID" doc:"Kafka transactional id, unique among the running instances; <GROUP_ID>-<hostname> by default."`
