@@ -11,10 +11,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// front forwards clients' requests to FerretDB, except those for pages of an index.
-// FerretDB v1 on SQLite uses no index: for a user's page it decodes every document of the
-// collection, at 80 µs each. For an _id it has SQLite look at every one, at 3 µs each,
-// unless there is the index that the front adds.
+// front forwards clients' requests to FerretDB, except those for pages of an index and for
+// documents by their _id. FerretDB v1 on SQLite uses no index: for a user's page, or for
+// several _ids, it decodes every document of the collection. For one _id it has SQLite look
+// at every one.
 type front struct {
 	listener net.Listener
 	backend  string // FerretDB's socket
@@ -126,8 +126,8 @@ func readMessage(r io.Reader) ([]byte, error) {
 	return message, err
 }
 
-// answer returns the reply to a request for a page of an index, or nil if FerretDB has
-// to answer.
+// answer returns the reply to a request for a page of an index or for documents by their
+// _id, or nil if FerretDB has to answer.
 func (p *pages) answer(message []byte) []byte {
 	const bodyAt = sectionsAt + 1 // a byte with the kind of the section
 	if len(message) < bodyAt ||
@@ -136,23 +136,15 @@ func (p *pages) answer(message []byte) []byte {
 		message[sectionsAt] != 0 {
 		return nil
 	}
-	if database, collection, ok := parseLookup(message[bodyAt:]); ok {
-		_ = p.indexIDs(context.Background(), database, collection) // without it, FerretDB answers more slowly
-		return nil
-	}
-	ask, ok := parsePage(message[bodyAt:])
-	if !ok {
-		return nil
-	}
-	documents, err := p.find(context.Background(), ask)
-	if err != nil {
-		return nil // FerretDB answers it too, more slowly
+	documents, namespace, err := p.documents(context.Background(), message[bodyAt:])
+	if err != nil || documents == nil {
+		return nil // FerretDB answers it, perhaps more slowly
 	}
 	body, err := bson.Marshal(bson.D{
 		{Key: "cursor", Value: bson.D{
 			{Key: "firstBatch", Value: documents},
 			{Key: "id", Value: int64(0)},
-			{Key: "ns", Value: ask.database + "." + ask.collection},
+			{Key: "ns", Value: namespace},
 		}},
 		{Key: "ok", Value: 1.0},
 	})
@@ -165,4 +157,18 @@ func (p *pages) answer(message []byte) []byte {
 	reply = binary.LittleEndian.AppendUint32(reply, opMsg)
 	reply = append(reply, 0, 0, 0, 0, 0)
 	return append(reply, body...)
+}
+
+// documents returns what a command asks for, and the name of the collection with that of
+// its database; nil if the command is of another kind.
+func (p *pages) documents(ctx context.Context, command bson.Raw) (found []bson.D, namespace string, err error) {
+	if l, ok := parseLookup(command); ok {
+		found, err = p.lookUp(ctx, l)
+		return found, l.database + "." + l.collection, err
+	}
+	if ask, ok := parsePage(command); ok {
+		found, err = p.find(ctx, ask)
+		return found, ask.database + "." + ask.collection, err
+	}
+	return nil, "", nil
 }

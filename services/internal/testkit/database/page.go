@@ -22,6 +22,9 @@ type position struct {
 	id     string
 }
 
+// mostIDs is below SQLite's limit of parameters.
+const mostIDs = 30_000
+
 // plain matches names that are safe to use in SQL.
 var plain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,63}$`)
 
@@ -70,22 +73,61 @@ func parsePage(command bson.Raw) (page, bool) {
 	return page{}, false
 }
 
-// parseLookup returns the collection of a find for one _id, {find: c, filter: {_id: "x"}, $db: d}.
-// It returns false for any other command.
-func parseLookup(command bson.Raw) (database, collection string, ok bool) {
+// lookup is a find for documents by their _id, which must be strings. It may ask for some
+// of their fields only.
+type lookup struct {
+	database, collection string
+	ids, fields          []string
+}
+
+// parseLookup parses a command. It returns false if the command asks for something else.
+//
+//	{find: c, filter: {_id: "x"}, $db: d}
+//	{find: c, filter: {_id: {$in: ["x", "y"]}}, projection: {field: 1}, $db: d}
+func parseLookup(command bson.Raw) (lookup, bool) {
+	var c struct {
+		Find       string `bson:"find"`
+		Filter     bson.D `bson:"filter"`
+		Projection bson.D `bson:"projection"`
+		Limit      int64  `bson:"limit"`
+		BatchSize  int64  `bson:"batchSize"`
+		Single     bool   `bson:"singleBatch"`
+		DB         string `bson:"$db"`
+		Session    any    `bson:"lsid"`
+		Preference any    `bson:"$readPreference"`
+		Clock      any    `bson:"$clusterTime"`
+		MaxTime    any    `bson:"maxTimeMS"`
+		Rest       bson.M `bson:",inline"`
+	}
 	if first, err := command.IndexErr(0); err != nil || first.Key() != "find" {
-		return "", "", false
+		return lookup{}, false
 	}
-	filter, ok := command.Lookup("filter").DocumentOK()
-	if !ok {
-		return "", "", false
+	if err := bson.Unmarshal(command, &c); err != nil || len(c.Rest) > 0 || !plain.MatchString(c.DB) {
+		return lookup{}, false
 	}
-	if members, err := filter.Elements(); err != nil || len(members) != 1 || members[0].Key() != "_id" {
-		return "", "", false
+	l := lookup{database: c.DB, collection: c.Find}
+	switch asked := only(c.Filter, "_id").(type) {
+	case string:
+		l.ids = []string{asked}
+	case bson.D:
+		several, _ := only(asked, "$in").(bson.A)
+		for _, id := range several {
+			text, ok := id.(string)
+			if !ok {
+				return lookup{}, false
+			}
+			l.ids = append(l.ids, text)
+		}
 	}
-	collection, named := command.Lookup("find").StringValueOK()
-	database, stored := command.Lookup("$db").StringValueOK()
-	return database, collection, named && stored && plain.MatchString(database)
+	for _, field := range c.Projection {
+		if field.Value != int32(1) {
+			return lookup{}, false
+		}
+		l.fields = append(l.fields, field.Key)
+	}
+	n := int64(len(l.ids))
+	cut := c.Limit != 0 && c.Limit < n || c.BatchSize != 0 && c.BatchSize < n
+	return l, 0 < n && n <= mostIDs && !cut
 }
 
 func isDescending(e bson.E) bool {

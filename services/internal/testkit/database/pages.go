@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -62,16 +64,56 @@ func (p *pages) find(ctx context.Context, ask page) ([]bson.D, error) {
 		args = append(args, number, ask.after.id)
 	}
 	query += fmt.Sprintf(` ORDER BY %s DESC, %s DESC LIMIT ?`, by, id)
-	rows, err := db.QueryContext(ctx, query, append(args, ask.limit)...)
+	return read(ctx, db, query, append(args, ask.limit)...)
+}
+
+// lookUp returns those of the documents that exist, in any order, or an error if FerretDB
+// has to answer.
+func (p *pages) lookUp(ctx context.Context, l lookup) ([]bson.D, error) {
+	db, err := p.open(l.database)
 	if err != nil {
-		return nil, fmt.Errorf("reading a page: %w", err)
+		return nil, err
+	}
+	table, err := tableOf(ctx, db, l.collection)
+	if err != nil {
+		return nil, err
+	}
+	// FerretDB's unique index of this expression is written in another way, which SQLite
+	// doesn't take for the same.
+	const id = `_ferretdb_sjson->'$._id'`
+	if _, err := db.ExecContext(ctx, fmt.Sprintf(`CREATE INDEX IF NOT EXISTS %q ON %q (%s)`, table+" _id", table, id)); err != nil {
+		return nil, fmt.Errorf("creating the index of %s: %w", table, err)
+	}
+	keys := make([]any, len(l.ids))
+	for i, id := range l.ids {
+		key, err := json.Marshal(id)
+		if err != nil {
+			return nil, fmt.Errorf("encoding an _id: %w", err)
+		}
+		keys[i] = string(key)
+	}
+	documents, err := read(ctx, db, fmt.Sprintf(`SELECT _ferretdb_sjson FROM %q WHERE %s IN (?%s)`, table, id, strings.Repeat(", ?", len(keys)-1)), keys...)
+	if err != nil || l.fields == nil {
+		return documents, err
+	}
+	for i, d := range documents {
+		documents[i] = slices.DeleteFunc(d, func(e bson.E) bool { return e.Key != "_id" && !slices.Contains(l.fields, e.Key) })
+	}
+	return documents, nil
+}
+
+// read returns the documents that a query finds.
+func read(ctx context.Context, db *sql.DB, query string, args ...any) ([]bson.D, error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("reading documents: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
 	documents := []bson.D{}
 	for rows.Next() {
 		var text []byte
 		if err := rows.Scan(&text); err != nil {
-			return nil, fmt.Errorf("reading a page: %w", err)
+			return nil, fmt.Errorf("reading documents: %w", err)
 		}
 		document, err := decode(text)
 		if err != nil {
@@ -80,23 +122,6 @@ func (p *pages) find(ctx context.Context, ask page) ([]bson.D, error) {
 		documents = append(documents, document)
 	}
 	return documents, rows.Err()
-}
-
-// indexIDs creates the index for FerretDB's own look-up of an _id, if it doesn't exist.
-// FerretDB's unique index has another expression, which SQLite doesn't take for the same.
-func (p *pages) indexIDs(ctx context.Context, database, collection string) error {
-	db, err := p.open(database)
-	if err != nil {
-		return err
-	}
-	table, err := tableOf(ctx, db, collection)
-	if err != nil {
-		return err
-	}
-	if _, err := db.ExecContext(ctx, fmt.Sprintf(`CREATE INDEX IF NOT EXISTS %q ON %q (_ferretdb_sjson->'$._id')`, table+" _id", table)); err != nil {
-		return fmt.Errorf("creating the index of %s: %w", table, err)
-	}
-	return nil
 }
 
 // tableOf returns the table of an existing collection.

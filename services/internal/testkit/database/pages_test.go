@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,8 +75,8 @@ func TestPagesAreWhatFerretDBAnswers(t *testing.T) {
 	}
 }
 
-// A document is found by its _id without a look at the others.
-func TestAnIDIsLookedUpInAnIndex(t *testing.T) {
+// Documents are found by their _ids without a look at the others.
+func TestIDsAreLookedUpInAnIndex(t *testing.T) {
 	dir := t.TempDir()
 	db, err := database.Start("127.0.0.1:0", dir, nil)
 	if err != nil {
@@ -88,16 +89,27 @@ func TestAnIDIsLookedUpInAnIndex(t *testing.T) {
 	}
 	defer func() { _ = client.Disconnect(t.Context()) }()
 	collection := client.Database("shop").Collection("purchases")
-	if _, err := collection.InsertMany(t.Context(), []bson.D{{{Key: "_id", Value: "a"}}, {{Key: "_id", Value: "b \"é\""}}}); err != nil {
-		t.Fatal(err)
+	ids := []string{"a", "b \"é\"", "<&>\u2028😀\\"}
+	for i, id := range ids {
+		if _, err := collection.InsertOne(t.Context(), bson.D{{Key: "_id", Value: id}, {Key: "n", Value: int32(i)}, {Key: "at", Value: 1.5}}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for _, id := range []string{"a", "b \"é\""} {
-		if got := find(t, collection, bson.D{{Key: "_id", Value: id}}, options.Find()); len(got) != 1 || got[0][0].Value != id {
+	for i, id := range ids {
+		want := bson.D{{Key: "_id", Value: id}, {Key: "n", Value: int32(i)}, {Key: "at", Value: 1.5}}
+		if got := find(t, collection, bson.D{{Key: "_id", Value: id}}, options.Find()); len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 			t.Errorf("found %v for %q", got, id)
 		}
 	}
 	if got := find(t, collection, bson.D{{Key: "_id", Value: "c"}}, options.Find()); len(got) != 0 {
 		t.Errorf("found %v for an _id that isn't there", got)
+	}
+	several := bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: append(ids[1:], "c")}}}}
+	got := find(t, collection, several, options.Find().SetProjection(bson.D{{Key: "n", Value: 1}}))
+	slices.SortFunc(got, func(a, b bson.D) int { return int(a[1].Value.(int32) - b[1].Value.(int32)) })
+	want := []bson.D{{{Key: "_id", Value: ids[1]}, {Key: "n", Value: int32(1)}}, {{Key: "_id", Value: ids[2]}, {Key: "n", Value: int32(2)}}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("of several, found %v, want %v", got, want)
 	}
 	file, err := sql.Open("sqlite", filepath.Join(dir, "shop.sqlite"))
 	if err != nil {
@@ -108,10 +120,9 @@ func TestAnIDIsLookedUpInAnIndex(t *testing.T) {
 	if err := file.QueryRowContext(t.Context(), "SELECT table_name FROM _ferretdb_collections").Scan(&table); err != nil {
 		t.Fatal(err)
 	}
-	// The expression is that of FerretDB's query, internal/backends/sqlite/collection.go.
 	var n int
 	var how string
-	err = file.QueryRowContext(t.Context(), fmt.Sprintf("EXPLAIN QUERY PLAN SELECT _ferretdb_sjson FROM %q WHERE _ferretdb_sjson->'$._id' = ?", table), `"a"`).Scan(&n, &n, &n, &how)
+	err = file.QueryRowContext(t.Context(), fmt.Sprintf("EXPLAIN QUERY PLAN SELECT _ferretdb_sjson FROM %q WHERE _ferretdb_sjson->'$._id' IN (?, ?)", table), `"a"`, `"c"`).Scan(&n, &n, &n, &how)
 	if err != nil || !strings.HasPrefix(how, "SEARCH") {
 		t.Errorf("SQLite's plan is %q, %v", how, err)
 	}
