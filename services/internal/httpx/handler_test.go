@@ -249,6 +249,7 @@ func TestRangesOfAFile(t *testing.T) {
 	for asked, want := range map[string]string{
 		"": "0123456789", "bytes=2-4": "234", "bytes=-1": "9", "bytes=8-": "89",
 		"lines=1-2": "0123456789", "bytes=a": "0123456789", "bytes=0-0,2-2": "0123456789", "bytes=-": "0123456789",
+		"bytes=4-2": "0123456789", "bytes=2-99": "23456789", "bytes=+2-4": "0123456789",
 	} {
 		response, body := ask(t, http.MethodGet, base+"/", "", "Range", asked)
 		if partial := response.StatusCode == http.StatusPartialContent; body != want || partial != (len(want) < 10) {
