@@ -52,7 +52,12 @@ func loadUp(t *testing.T, pods int) *machine {
 
 func TestLoadOnAStack(t *testing.T) {
 	m := loadUp(t, 1)
-	m.platform("load", "PHASES=steady=20x2s,quiet=0x1s").succeeds().says(
+	test := func() outcome { return m.platform("load", "PHASES=steady=20x2s,quiet=0x1s") }
+	o := test()
+	for strings.Contains(o.printed, "the sender fell behind") && t.Context().Err() == nil {
+		o = test() // this machine is busy
+	}
+	o.succeeds().says(
 		"for which 1 pods of management-api are enough", "pods web-server 1/1, management-api 1/1", "40 acknowledged, 0 refused",
 		"management-api: scaled down from 1 to its minimum of 1 pods", "each looked up, 0 are lost", "The plot: "+filepath.Join(m.root, "build", "load.html"))
 }

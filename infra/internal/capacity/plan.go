@@ -8,9 +8,9 @@ import (
 
 // The assumptions of a plan. The measurements were made on two shared cores: replace them by your own.
 const (
-	// webPerPod is how many purchases per second a pod of web-server takes at 70 % of 200m of CPU: 55 µs each
-	// (BenchmarkBuy, 64 and 256 clients, those included).
-	webPerPod = 2500
+	// webPerPod is how many purchases per second a pod of web-server takes at 70 % of 200m of CPU: 0.26 ms each, measured at
+	// 500/s on three brokers (docs/infra-scaling.md). The more there are, the less each takes.
+	webPerPod = 540
 
 	// podTarget is the part of what a pod of management-api can do that it is to do: the default of its target.
 	podTarget = 0.8
