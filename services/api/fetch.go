@@ -33,6 +33,7 @@ type reading struct {
 	at    int64 // the next offset
 	want  int32 // bytes to request
 	alone bool  // its next batch is fetched alone: with others it came truncated
+	left  int64 // how many offsets were left out just before, as part of a batch that is too large
 	empty bool  // the last response had no records, though there are more offsets
 }
 
@@ -149,7 +150,9 @@ func (r *reader) tooLarge(stretches []*reading, open map[int32]*reading) {
 	}
 	if len(stretches) == 1 {
 		s := stretches[0]
-		r.leaveOut(s, &kafkax.Unreadable{First: s.at, Last: kafkax.LastToLeaveOut(s.at, s.end), Cause: kafkax.CauseSize})
+		last := kafkax.LastToLeaveOut(s.at, s.end, s.left)
+		s.left = last + 1 - s.at
+		r.leaveOut(s, &kafkax.Unreadable{First: s.at, Last: last, Cause: kafkax.CauseSize})
 		if s.at >= s.end {
 			delete(open, s.partition)
 		}
@@ -242,7 +245,7 @@ func (r *reader) take(ctx context.Context, topic string, s *reading, p kmsg.Fetc
 		}
 		s.at = max(s.at, batch.Last+1)
 	}
-	s.want, s.alone = partitionBytes, false
+	s.want, s.alone, s.left = partitionBytes, false, 0
 	return nil
 }
 

@@ -234,7 +234,7 @@ func (r *Reader) fill(p *partition, a kmsg.FetchResponseTopicPartition) {
 	case whole == 0:
 		c.data = a.RecordBatches
 	default:
-		p.alone, p.want = false, fetchBytes
+		p.alone, p.want, p.leftOut = false, fetchBytes, 0
 	}
 	p.next = behind
 	for _, t := range a.AbortedTransactions {

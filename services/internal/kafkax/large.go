@@ -115,22 +115,25 @@ func (r *Reader) leaveOut(ctx context.Context, p *partition, offset int64) error
 	if r.partitions[p.number] != p || p.next != offset {
 		return nil
 	}
-	last := LastToLeaveOut(offset, ends[p.number])
+	last := LastToLeaveOut(offset, ends[p.number], p.leftOut)
 	p.chunks = append(p.chunks, chunk{left: &Unreadable{
 		Topic: r.config.Topic, Partition: p.number, First: offset, Last: last, Cause: CauseSize,
 		Err: fmt.Errorf("%w: a batch of more than %d bytes", errSize, LargestBatch),
 	}})
-	p.next, p.alone = last+1, false
+	p.next, p.alone, p.leftOut = last+1, false, last+1-offset
 	r.notify()
 	r.signal()
 	return nil
 }
 
 // LastToLeaveOut returns up to which offset to leave records out, given the offset of a
-// batch that was refused and where the log or the reading ends. How many records the
-// batch has is only in its header, so it is half of the way: what is newest is reached
-// after a few steps, at the cost of up to half of the records behind the batch.
-func LastToLeaveOut(offset, end int64) int64 { return offset + max(0, (end-offset)/2-1) }
+// batch that was refused, where the log or the reading ends, and how many offsets were left
+// out right before. How many records the batch has is only in its header, so it is twice as
+// many each time, and half of the way at most: its end is reached after a few steps, with
+// no more records behind it than it has itself.
+func LastToLeaveOut(offset, end, before int64) int64 {
+	return offset + max(1, min(2*before, (end-offset)/2)) - 1
+}
 
 // passTurn passes the Turn on once the batch that it was held for has been read.
 func (r *Reader) passTurn() {

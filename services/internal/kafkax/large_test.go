@@ -100,3 +100,25 @@ func TestABatchThatNoTurnAllowsIsTold(t *testing.T) {
 		t.Errorf("then comes %v", m)
 	}
 }
+
+// Nothing says where a batch ends that isn't read: little behind it is left out, however
+// much there is.
+func TestLittleIsLeftOutBesideABatchThatIsTooLarge(t *testing.T) {
+	k := brokertest.Start(t)
+	topic := k.Topic(t, "huge", 1, map[string]string{"max.message.bytes": "20000000"})
+	k.ProduceRaw(t, topic, 0, brokertest.Batch{Records: brokertest.Values(bytes.Repeat([]byte("x"), 9<<20), bytes.Repeat([]byte("x"), 9<<20))}.Bytes(t))
+	k.Produce(t, values(topic, 0, 0, 1000)...)
+	r := newReader(t, k, kafkax.ReaderConfig{Topic: topic, Turn: kafkax.NewTurn()})
+	r.Assign(map[int32]kafkax.Position{0: kafkax.Beginning()})
+	for {
+		switch e := next(t, r).(type) {
+		case *kafkax.Unreadable:
+		case *kafka.Message:
+			// Of the thousand that follow the two, two at most may be missing.
+			if e.TopicPartition.Offset > 4 {
+				t.Errorf("reading goes on at offset %d", e.TopicPartition.Offset)
+			}
+			return
+		}
+	}
+}

@@ -23,6 +23,9 @@ type partition struct {
 	// no other partition, since only the first batch of a response is complete.
 	want  int32
 	alone bool
+	// leftOut is how many offsets were left out by the last step, as part of a batch that is
+	// too large; 0 if one was fetched since.
+	leftOut int64
 
 	checked     bool  // whether at belongs to the current log
 	outOfRange  bool  // whether the log has no record at next
