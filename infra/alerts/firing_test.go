@@ -126,6 +126,7 @@ var cases = map[string]struct {
 		rests: [][]string{
 			{restarts + `pod="mongodb-0",container="mongodb",uid="a"} 0x10 1x3 2x46`},
 			{`kube_pod_container_status_restarts_total{namespace="elsewhere",pod="x",container="x",uid="a"} 0+1x60`},
+			{restarts + `pod="kafka-1",container="kafka",uid="a"} 0+1x60`}, // KafkaRestarts
 		},
 	},
 	"LogDirOffline": {

@@ -17,7 +17,7 @@ type rule struct {
 }
 
 const (
-	critical = "critical" // users are affected now, or will be by the next failure
+	critical = "critical" // users are affected now, or Kafka has fewer copies of what it has acknowledged than it should
 	warning  = "warning"  // users will be affected if it goes on
 )
 
@@ -117,9 +117,10 @@ func healthRules(args PrometheusArgs) []rule {
 			summary:  "{{ $labels.deployment }} has no pod that is ready.",
 		},
 		{
+			// Kafka's own have an alert that calls somebody.
 			name: "ContainerRestarts",
-			expr: `sum by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total{namespace=~"` +
-				args.AppNamespace + "|" + args.DataNamespace + `"}[30m])) > 2.5`,
+			expr: fmt.Sprintf(`sum by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total{namespace=~"%s|%s",container!=%q}[30m])) > 2.5`,
+				args.AppNamespace, args.DataNamespace, args.Broker),
 			wait:     "0m",
 			severity: warning,
 			summary:  "{{ $labels.container }} in {{ $labels.pod }} has restarted three times or more in half an hour.",

@@ -56,7 +56,7 @@ func kafkaRules(args PrometheusArgs) []rule {
 			expr:     `max by (pod) (kafka_log_dirs_offline) > 0`,
 			wait:     "1m",
 			severity: critical,
-			summary:  "{{ $labels.pod }} can't use a disk: what is on it has a copy less.",
+			summary:  "{{ $labels.pod }} can't use a disk: there is one copy fewer of what is on it.",
 		},
 		{
 			// Some clusters' volumes tell the kubelet nothing, so the brokers are asked too.
