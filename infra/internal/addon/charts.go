@@ -34,7 +34,7 @@ func values(r pod.Resources) map[string]any {
 	}
 }
 
-// restricted is the security context of a container of a chart that sets none that Pod Security "restricted" admits.
+// restricted is a container's security context that Pod Security "restricted" admits, for charts whose own it wouldn't.
 func restricted() map[string]any {
 	return map[string]any{
 		"allowPrivilegeEscalation": false,

@@ -90,3 +90,11 @@ func compact(indented string) string {
 	}
 	return text.String()
 }
+
+// exemplars says where Grafana links a histogram's exemplars to: the address of a trace, with {id} for its id.
+func exemplars(address string) []any {
+	// Grafana replaces variables when it reads the file, unless their $ is doubled.
+	return []any{map[string]any{
+		"name": "trace_id", "url": strings.ReplaceAll(address, "{id}", "$${__value.raw}"), "urlDisplayLabel": "Trace",
+	}}
+}

@@ -1,18 +1,10 @@
 package addon
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
-const (
-	// JaegerPort is where Jaeger takes traces by OTLP over HTTP, and JaegerUIPort where it shows them.
-	JaegerPort, JaegerUIPort = 4318, 16686
-
-	// keptTraces bounds what Jaeger has in memory: the oldest make way. With as many purchases, each in a trace of five spans, its
-	// process took 143 MB.
-	keptTraces = 10_000
-)
+// keptTraces bounds what Jaeger has in memory: new traces replace the oldest ones. With as many purchases, each a trace of five
+// spans, its process took 143 MB.
+const keptTraces = 10_000
 
 // Jaeger takes the services' traces and shows them. It keeps the newest in memory and no volume, so that they are lost with the
 // pod. Whoever reaches it may look without a login, as in Grafana: only who may forward a port of the cluster does.
@@ -37,7 +29,7 @@ func Jaeger(namespace string) Chart {
 				},
 				"securityContext": restricted(),
 			},
-			// Of what it can, it does this: by default it listens to six protocols more.
+			// Only what is used: by default it listens for six more protocols.
 			"userconfig": map[string]any{
 				"service": map[string]any{
 					"extensions": []any{"jaeger_storage", "jaeger_query", "healthcheckv2"},
@@ -46,26 +38,18 @@ func Jaeger(namespace string) Chart {
 					}},
 					"telemetry": map[string]any{"metrics": map[string]any{"level": "none"}},
 				},
-				"receivers": map[string]any{"otlp": map[string]any{"protocols": map[string]any{"http": everywhere(JaegerPort)}}},
-				// Without a batch each request of a service is a lock of the store; it waits for 200 ms at most.
+				"receivers": map[string]any{"otlp": map[string]any{"protocols": map[string]any{"http": everywhere(4318)}}},
+				// Without batches, each request would lock the store. A batch waits for 200 ms at most.
 				"processors": map[string]any{"batch": map[string]any{}},
 				"exporters":  map[string]any{"jaeger_storage_exporter": map[string]any{"trace_storage": "memory"}},
 				"extensions": map[string]any{
 					"jaeger_storage": map[string]any{"backends": map[string]any{
 						"memory": map[string]any{"memory": map[string]any{"max_traces": keptTraces}},
 					}},
-					"jaeger_query":  map[string]any{"storage": map[string]any{"traces": "memory"}, "http": everywhere(JaegerUIPort), "grpc": map[string]any{"endpoint": "127.0.0.1:16685"}},
+					"jaeger_query":  map[string]any{"storage": map[string]any{"traces": "memory"}, "http": everywhere(16686), "grpc": map[string]any{"endpoint": "127.0.0.1:16685"}},
 					"healthcheckv2": map[string]any{"use_v2": true, "http": everywhere(13133)},
 				},
 			},
 		},
 	}
-}
-
-// exemplars says where Grafana links a histogram's exemplars to: the address of a trace, with {id} for its id.
-func exemplars(address string) []any {
-	// Grafana replaces variables when it reads the file, and a second $ is how to write one that it leaves.
-	return []any{map[string]any{
-		"name": "trace_id", "url": strings.ReplaceAll(address, "{id}", "$${__value.raw}"), "urlDisplayLabel": "Trace",
-	}}
 }

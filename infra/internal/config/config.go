@@ -24,7 +24,7 @@ type Config struct {
 	// a plain `pulumi destroy` refuses.
 	KeepVolumes bool `json:"keepVolumes"`
 
-	// Accept are the keys, such as `kafka.brokers`, of refused changes to make anyway, if the refusal offers that. Remove
+	// Accept are the keys, such as `mongo.image`, of refused changes to make anyway, if the refusal offers that. Remove
 	// them again afterwards.
 	Accept []string `json:"accept"`
 
@@ -131,8 +131,8 @@ type Kafka struct {
 	// 3, or for 1 with fewer than 3 brokers. It can't be changed once the cluster exists.
 	Voters int `json:"voters"`
 
-	// Heap is the size of each node's Java heap. Its container gets twice as much. Below 1Gi only Java's first compiler is
-	// used, since the second one needs more than that.
+	// Heap is the size of each node's Java heap. Its container gets twice as much. Below 1Gi Java's second compiler (C2) is off,
+	// since it may need more memory than the container has left.
 	Heap resource.Quantity `json:"heap"`
 
 	// CPU is the CPU request of each node.
@@ -395,7 +395,7 @@ type Addons struct {
 	// Grafana installs Grafana beside Prometheus, with the platform's dashboards.
 	Grafana bool `json:"grafana"`
 
-	// Jaeger installs Jaeger, and the services send their traces to it. It keeps the newest in memory, and no volume.
+	// Jaeger installs Jaeger, and the services send their traces to it. It keeps the newest ones in memory; it has no volume.
 	Jaeger bool `json:"jaeger"`
 
 	// Runbooks is where the folder `docs` can be read, such as `https://git.example.com/shopstream/blob/main/docs`: each alert leads

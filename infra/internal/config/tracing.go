@@ -25,7 +25,7 @@ type Tracing struct {
 	Addresses []string `json:"addresses"`
 
 	// URL is where browsers find a trace, with {id} for its id, such as `http://localhost:16686/trace/{id}` for a Jaeger whose port
-	// is forwarded. A purchase's way, its record in the viewer and Grafana's exemplars link to it.
+	// is forwarded. The way of a purchase, its record in the viewer and Grafana's exemplars link to it.
 	URL string `json:"url"`
 }
 
