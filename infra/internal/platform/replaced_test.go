@@ -130,6 +130,7 @@ var values = map[string][]string{
 	"tracing.endpoint":                  nil, // see tracing
 	"tracing.namespace":                 nil,
 	"tracing.addresses":                 nil,
+	"tracing.url":                       {`"https://traces.example.com/trace/{id}"`},
 	"accept":                            nil, // accepting is no change
 	"addons.repository":                 {`"https://charts.example.com"`},
 	"addons.runbooks":                   {`"https://git.example.com/docs"`},
