@@ -27,7 +27,7 @@ type config struct {
 	ManagementAPIURL string        `env:"MANAGEMENT_API_URL,required,notEmpty" doc:"Base URL of management-api, such as http://management-api:8080."`
 	Currency         string        `env:"CURRENCY" envDefault:"USD" doc:"Currency of the shop: the ISO 4217 code, in capital letters, of one that is in use."`
 	AckTimeout       time.Duration `env:"ACK_TIMEOUT" envDefault:"4s" doc:"How long a buy waits for Kafka's acknowledgement before it is answered 503. Shorter than SHUTDOWN_TIMEOUT."`
-	MaxPending       int           `env:"MAX_PENDING" envDefault:"10000" doc:"How many purchases may wait for their acknowledgement at once; any more are answered 503 immediately."`
+	MaxPending       int           `env:"MAX_PENDING" envDefault:"2000" doc:"How many purchases may wait for their acknowledgement at once; any more are answered 503 immediately."`
 }
 
 // Validate implements envconf.Validator.

@@ -15,7 +15,7 @@ func TestTheLeastConfigurationIsEnough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Addr != ":8081" || cfg.PurchasesTopic != "purchases" || cfg.Currency != "USD" || cfg.MaxPending != 10000 {
+	if cfg.Addr != ":8081" || cfg.PurchasesTopic != "purchases" || cfg.Currency != "USD" || cfg.MaxPending != 2000 {
 		t.Errorf("defaults = %+v", cfg)
 	}
 }

@@ -12,9 +12,12 @@ import (
 
 const (
 	// mostConnections limits the connections of a server. Each takes some 15 kB when idle,
-	// and up to maxHeader more while a request arrives: 2,500 fit into the smallest pod, and 2,000 clients that buy
-	// all the time are still served.
+	// and up to maxHeader more while a request arrives: 2,500 fit into the smallest pod, and
+	// 2,000 clients that buy all the time are still served.
 	mostConnections = 2500
+	// newest is how many may wait for a request even if all others have one in flight, which
+	// the service limits by itself: probes, and clients that are answered 503.
+	newest = 100
 	// maxHeader limits the header of a request, in bytes.
 	maxHeader = 16 << 10
 	// tellAgain is the time between warnings that the limit is reached.
@@ -60,7 +63,7 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		c.open[conn] = c.waiting.PushBack(conn)
-		if len(c.open) > mostConnections {
+		if len(c.open) > mostConnections && c.waiting.Len() > newest {
 			c.close()
 		}
 	case http.StateIdle: // not before: when a handler returns, its answer may still be in a buffer
@@ -72,7 +75,7 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// close closes the connection that has waited longest, which may be the new one.
+// close closes the connection that has waited longest.
 func (c *connections) close() {
 	longest, ok := c.waiting.Front().Value.(net.Conn)
 	if !ok {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,5 +87,38 @@ func TestTheNumberOfConnectionsIsLimited(t *testing.T) {
 	}
 	if text, err := next(two, both); text != "done" {
 		t.Errorf("one that sent two requests at once gets %q, %v", text, err)
+	}
+}
+
+// If more connections than that have a request in flight, the next client is still answered:
+// a probe that wasn't would end the service because it is busy.
+func TestNewConnectionsAreServedIfAllOthersAreBusy(t *testing.T) {
+	release := make(chan struct{})
+	var busy atomic.Int32
+	url, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, func(e *gin.Engine) {
+		e.GET("/slow", func(*gin.Context) { busy.Add(1); <-release })
+		e.GET("/quick", func(c *gin.Context) { c.String(http.StatusOK, "quick") })
+	})
+	defer close(release)
+	for n := range int32(2600) {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+		for deadline := time.Now().Add(time.Minute); busy.Load() <= n; time.Sleep(50 * time.Microsecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d of %d requests are being handled", busy.Load(), n+1)
+			}
+		}
+	}
+	response, err := http.Get(url + "/quick")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("%s", response.Status)
 	}
 }
