@@ -20,19 +20,19 @@ func objectives() []objective {
 		history    = `service="web-server",route=~".*/getAllUserBuys/.*"`
 	)
 	grown := func(counter string) string { return `sum(increase(` + counter + `[$w]))` }
-	failing := func(name, labels string, allowed float64) objective {
-		return objective{name, grown(`http_requests_total{` + labels + `,code=~"5.."}`), grown(`http_requests_total{` + labels + `}`), allowed}
+	failing := func(name, labels string) objective {
+		return objective{name, grown(`http_requests_total{` + labels + `,code=~"5.."}`), grown(`http_requests_total{` + labels + `}`), 0.001}
 	}
-	missing := func(name, good, all string, allowed float64) objective {
-		return objective{name, `(` + grown(all) + ` - ` + grown(good) + `)`, grown(all), allowed}
+	missing := func(name, good, all string) objective {
+		return objective{name, `(` + grown(all) + ` - ` + grown(good) + `)`, grown(all), 0.01}
 	}
 	return []objective{
-		failing("BuysAccepted", buys, 0.001),
-		missing("BuysAnswered", `http_request_duration_seconds_bucket{`+buys+`,`+oneSecond+`}`, `http_request_duration_seconds_count{`+buys+`}`, 0.01),
-		missing("PurchasesStored", `purchase_end_to_end_seconds_bucket{service="management-api",`+twoSeconds+`}`, `purchase_end_to_end_seconds_count{service="management-api"}`, 0.01),
-		failing("HistoryAnswered", history, 0.001),
-		missing("OrdersCounted", `transaction_duration_seconds_bucket{`+oneSecond+`}`, `transactions_total`, 0.01),
-		missing("MessagesRead", `messages_read_duration_seconds_bucket{complete="true",`+twoSeconds+`}`, `messages_read_duration_seconds_count`, 0.01),
+		failing("BuysAccepted", buys),
+		missing("BuysAnswered", `http_request_duration_seconds_bucket{`+buys+`,`+oneSecond+`}`, `http_request_duration_seconds_count{`+buys+`}`),
+		missing("PurchasesStored", `purchase_end_to_end_seconds_bucket{service="management-api",`+twoSeconds+`}`, `purchase_end_to_end_seconds_count{service="management-api"}`),
+		failing("HistoryAnswered", history),
+		missing("OrdersCounted", `transaction_duration_seconds_bucket{`+oneSecond+`}`, `transactions_total`),
+		missing("MessagesRead", `messages_read_duration_seconds_bucket{complete="true",`+twoSeconds+`}`, `messages_read_duration_seconds_count`),
 	}
 }
 
