@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -31,7 +32,8 @@ type platform struct {
 
 	mu        sync.Mutex
 	processes map[string]*process
-	revived   int // processes that ended by themselves and were restarted
+	revived   int      // processes that ended by themselves and were restarted
+	crashes   []string // those of them that didn't end with status 1, after saying why
 }
 
 type process struct {
@@ -154,6 +156,9 @@ func (p *platform) revive(ended *process) {
 		return
 	}
 	p.revived++
+	if state := ended.command.ProcessState; state.ExitCode() != 1 {
+		p.crashes = append(p.crashes, fmt.Sprintf("%s ended by itself: %s", ended.name, state))
+	}
 	_ = p.startLocked(ended.name, ended.binary, ended.environ) // whoever waits for it reports the error
 }
 
@@ -164,13 +169,30 @@ func (p *platform) restarts() int {
 	return p.revived
 }
 
-// restart starts an instance again with the same environment.
+// crashed returns an error if an instance was ended by a signal or a panic, or ended
+// without an error, though it was not told to.
+func (p *platform) crashed() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.crashes) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(p.crashes, ", "))
+}
+
+// restart starts an instance again with the same environment, unless it was revived
+// meanwhile.
 func (p *platform) restart(name string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known := p.processes[name]
 	if known == nil {
 		return fmt.Errorf("restarting %s: it never ran", name)
+	}
+	select {
+	case <-known.exited:
+	default:
+		return nil
 	}
 	return p.startLocked(name, known.binary, known.environ)
 }

@@ -34,6 +34,7 @@ type reader struct {
 // reads is the result of the reader's requests during one load.
 type reads struct {
 	Answered, Refused int
+	Groups, NoGroups  int // answers and refusals of /groups
 	Slowest           time.Duration
 	Wrong             []string
 }
@@ -51,13 +52,45 @@ func (m message) place() string { return fmt.Sprintf("%d/%s", m.Partition, m.Off
 func (r *reader) read(ctx context.Context) {
 	client := &http.Client{Timeout: 15 * time.Second}
 	defer client.CloseIdleConnections()
-	r.mu.Lock()
-	r.tally = reads{}
-	r.mu.Unlock()
 	for i := 0; ctx.Err() == nil; i++ {
 		r.one(client, readTopics[i%len(readTopics)])
 		retry.Sleep(ctx, 500*time.Millisecond)
 	}
+}
+
+// readGroups lists the groups until ctx ends, which asks their coordinators.
+func (r *reader) readGroups(ctx context.Context) {
+	client := &http.Client{Timeout: 15 * time.Second}
+	defer client.CloseIdleConnections()
+	for ctx.Err() == nil {
+		start := time.Now()
+		response, err := client.Get(r.url + "/groups")
+		if err == nil {
+			_, err = io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+		}
+		r.mu.Lock()
+		r.tally.Slowest = max(r.tally.Slowest, time.Since(start))
+		switch {
+		case err != nil:
+			r.tally.Wrong = append(r.tally.Wrong, fmt.Sprintf("/groups: %v", err))
+		case response.StatusCode == http.StatusOK:
+			r.tally.Groups++
+		case response.StatusCode == http.StatusServiceUnavailable:
+			r.tally.NoGroups++
+		default:
+			r.tally.Wrong = append(r.tally.Wrong, fmt.Sprintf("/groups: status %d", response.StatusCode))
+		}
+		r.mu.Unlock()
+		retry.Sleep(ctx, 50*time.Millisecond)
+	}
+}
+
+// forget begins a new tally.
+func (r *reader) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tally = reads{}
 }
 
 func (r *reader) one(client *http.Client, topic string) {
@@ -112,7 +145,7 @@ func (r *reads) faults() error {
 	}
 	// READ_TIMEOUT, and some more for a busy machine.
 	if r.Slowest > 8*time.Second {
-		all = append(all, fmt.Errorf("/messages took %s", r.Slowest))
+		all = append(all, fmt.Errorf("a read took %s", r.Slowest))
 	}
 	return errors.Join(all...)
 }

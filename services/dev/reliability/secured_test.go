@@ -68,6 +68,9 @@ func startSecured(t *testing.T, given map[string]string) *secured {
 	s.platform = newPlatform(buildServices(t), s.dir, s.brokers.BootstrapServers(), s.mongoURI)
 	t.Cleanup(s.platform.close)
 	t.Cleanup(func() {
+		if err := s.platform.crashed(); err != nil {
+			t.Error(err)
+		}
 		if !t.Failed() {
 			return
 		}

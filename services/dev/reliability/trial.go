@@ -28,8 +28,10 @@ type result struct {
 	reads reads
 	// New is how many purchases were stored during the trial.
 	New int
-	// Restarts counts the services that ended by themselves and were restarted.
+	// Restarts counts the services that ended by themselves and were restarted. Crashed is
+	// an error if one of them didn't end on purpose.
 	Restarts int
+	Crashed  error
 	// Recovery is the time from the end of the fault to fifty more acknowledgements,
 	// CatchUp that from the end of the load to consumers without lag.
 	Recovery, CatchUp time.Duration
@@ -44,12 +46,14 @@ func (s *stage) begin(ctx context.Context) (*trial, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	t := &trial{stage: s, cancel: cancel, ended: make(chan struct{}), restarts: s.platform.restarts(), settled: s.stored}
+	s.reader.forget()
 	go func() {
 		defer close(t.ended)
-		var both sync.WaitGroup
-		both.Go(func() { s.shoppers.buy(ctx) })
-		both.Go(func() { s.reader.read(ctx) })
-		both.Wait()
+		var all sync.WaitGroup
+		all.Go(func() { s.shoppers.buy(ctx) })
+		all.Go(func() { s.reader.read(ctx) })
+		all.Go(func() { s.reader.readGroups(ctx) })
+		all.Wait()
 	}()
 	return t, nil
 }
@@ -100,13 +104,14 @@ func (t *trial) conclude(ctx context.Context) (result, error) {
 		return r, err
 	}
 	r.audit, r.New, r.Restarts = *counted, counted.Stored-t.settled, s.platform.restarts()-t.restarts
+	r.Crashed = s.platform.crashed()
 	s.stored = counted.Stored
 	return r, nil
 }
 
 // faults lists the broken guarantees.
 func (r *result) faults() error {
-	return errors.Join(r.tally.faults(), r.reads.faults(), r.audit.faults())
+	return errors.Join(r.tally.faults(), r.reads.faults(), r.audit.faults(), r.Crashed)
 }
 
 // rows returns the result as lines of a table.
@@ -127,6 +132,7 @@ func (r *result) rows() [][2]string {
 		{"longest stall", r.Stall.Round(time.Millisecond).String()},
 		{"caught up after", r.CatchUp.Round(time.Millisecond).String()},
 		{"reads", fmt.Sprintf("%d answered, %d refused, slowest %s", r.reads.Answered, r.reads.Refused, r.reads.Slowest.Round(time.Millisecond))},
+		{"listings of groups", fmt.Sprintf("%d answered, %d refused", r.reads.Groups, r.reads.NoGroups)},
 		{"reads wrong", fmt.Sprint(len(r.reads.Wrong) + len(r.Messages))},
 		{"restarts", fmt.Sprint(r.Restarts)},
 	}
