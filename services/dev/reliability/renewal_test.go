@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -48,16 +49,7 @@ func TestACertificateIsRenewedUnderLoad(t *testing.T) {
 	must(t, err)
 	front := newFront(t)
 	s.roll(t, s.secrets, front, 0)
-	file := func(node int, setting string) string {
-		path, err := s.brokers.Property(node, setting)
-		must(t, err)
-		return path
-	}
-	guards := guardsBeside(t, s.platform, s.brokers, func(node int) string { return s.brokers.Listener(node, internalPort) },
-		func(node int) []string {
-			return []string{"LISTENER=" + s.brokers.Address(node),
-				"KAFKA_TLS_CA_FILE=" + file(node, "ssl.truststore.location"), "KAFKA_TLS_KEY_FILE=" + file(node, "ssl.keystore.location")}
-		})
+	guards := s.guards(t)
 	for _, guard := range guards {
 		awaitTold(t, guard, metrics.readable) // by the node's own certificate
 	}
@@ -71,14 +63,7 @@ func TestACertificateIsRenewedUnderLoad(t *testing.T) {
 			s.secrets[name]["ca.crt"] = both
 		}
 	}
-	shopping, stop := context.WithCancel(ctx)
-	defer stop()
-	shoppers, ended := newShoppers(front.URL, 16, 50*time.Millisecond), make(chan struct{})
-	go func() {
-		defer close(ended)
-		shoppers.buy(shopping)
-	}()
-	sampled := sampleInSync(t, &stage{brokers: s.brokers})
+	judge := s.loaded(t, front)
 	for i, secrets := range steps {
 		start := time.Now()
 		for node := s.brokers.Nodes() - 1; node >= 0; node-- { // in a StatefulSet's order
@@ -98,22 +83,99 @@ func TestACertificateIsRenewedUnderLoad(t *testing.T) {
 			t.Errorf("the guard tells the end %s, want %s", told, end)
 		}
 	}
-	retry.Sleep(ctx, 2*time.Second)
-	stop()
-	<-ended
+	judge()
+}
 
-	for _, below := range sampled() {
-		t.Error(below)
+// Three secured brokers become five, all of them restart, and three are left, under load:
+// with the certificate, the access list and the rights that the stack gives the new
+// brokers and the Jobs, nobody is refused.
+func TestASecuredClusterGrowsRollsAndShrinksUnderLoad(t *testing.T) {
+	s := startSecured(t, nil)
+	ctx := t.Context()
+	topics := func(brokers string, arguments ...string) {
+		start := time.Now()
+		env, err := s.environ("Job", "topics")
+		must(t, err)
+		env["BROKERS"] = brokers
+		output, err := s.platform.run(ctx, "topics", list(env), arguments...)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, output)
+		}
+		t.Logf("topics %q with %s brokers took %s", arguments, brokers, time.Since(start).Round(time.Second))
 	}
-	told := shoppers.tally
-	t.Logf("%d acknowledged, %d refused, %d cut off; nothing was acknowledged for at most %s", told.Acknowledged, told.Refused, told.Cut, told.Stall.Round(time.Millisecond))
-	if told.Refused+told.Cut+len(told.Wrong) > 0 || told.Acknowledged < 100 {
-		t.Errorf("%d acknowledged, %d refused, %d cut off, other answers: %v", told.Acknowledged, told.Refused, told.Cut, told.Wrong)
+	topics("3")
+	front := newFront(t)
+	s.roll(t, s.secrets, front, 0)
+	judge := s.loaded(t, front)
+
+	looking := &stage{brokers: s.brokers}
+	must(t, s.brokers.Grow(ctx, 2))
+	topics("5")
+	held, led := shares(t, looking)
+	t.Logf("replicas by broker: %v, leaders by broker: %v", held, led)
+	for id := range int32(5) {
+		if held[id] < 3*total(led)/5-5 || led[id] < total(led)/5-3 {
+			t.Errorf("broker %d doesn't have a fair share", id)
+		}
 	}
-	if told.Stall > 2*time.Second {
-		t.Errorf("nothing was acknowledged for %s", told.Stall)
+	roll(t, looking, s.guards(t))
+
+	topics("3", "drain")
+	must(t, s.brokers.Shrink(2))
+	topics("3")
+	if ids := registered(t, looking); !slices.Equal(ids, []int32{0, 1, 2}) {
+		t.Errorf("registered: %v", ids)
 	}
-	s.allStored(t, shoppers.ledger)
+	judge()
+}
+
+// guards starts a guard for each node, with the node's own certificate.
+func (s *secured) guards(t *testing.T) []string {
+	t.Helper()
+	file := func(node int, setting string) string {
+		path, err := s.brokers.Property(node, setting)
+		must(t, err)
+		return path
+	}
+	return guardsBeside(t, s.platform, s.brokers, func(node int) string { return s.brokers.Listener(node, internalPort) },
+		func(node int) []string {
+			return []string{"LISTENER=" + s.brokers.Address(node),
+				"KAFKA_TLS_CA_FILE=" + file(node, "ssl.truststore.location"), "KAFKA_TLS_KEY_FILE=" + file(node, "ssl.keystore.location")}
+		})
+}
+
+// loaded starts sixteen shoppers. The returned function ends the load: every answer was a
+// 202, each acknowledged purchase is stored, and no partition was below its minimum.
+func (s *secured) loaded(t *testing.T, front *front) (judge func()) {
+	t.Helper()
+	shopping, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	shoppers, ended := newShoppers(front.URL, 16, 50*time.Millisecond), make(chan struct{})
+	start := time.Now()
+	go func() {
+		defer close(ended)
+		shoppers.buy(shopping)
+	}()
+	sampled := sampleInSync(t, &stage{brokers: s.brokers})
+	return func() {
+		t.Helper()
+		retry.Sleep(shopping, 2*time.Second)
+		stop()
+		<-ended
+		for _, below := range sampled() {
+			t.Error(below)
+		}
+		told := shoppers.tally
+		t.Logf("%d acknowledged in %s, %d refused, %d cut off; nothing was acknowledged for at most %s", told.Acknowledged,
+			time.Since(start).Round(time.Second), told.Refused, told.Cut, told.Stall.Round(time.Millisecond))
+		if told.Refused+told.Cut+len(told.Wrong) > 0 || told.Acknowledged < 100 {
+			t.Errorf("%d acknowledged, %d refused, %d cut off, other answers: %v", told.Acknowledged, told.Refused, told.Cut, told.Wrong)
+		}
+		if told.Stall > 2*time.Second {
+			t.Errorf("nothing was acknowledged for %s", told.Stall)
+		}
+		s.allStored(t, shoppers.ledger)
+	}
 }
 
 // roll replaces the services by ones that read these Secrets; the buyers' first,
