@@ -28,6 +28,34 @@ const mostIDs = 30_000
 // plain matches names that are safe to use in SQL.
 var plain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,63}$`)
 
+// findCommand is a find with the members that are understood here. Those of type any don't
+// change the answer.
+type findCommand struct {
+	Find       string `bson:"find"`
+	Filter     bson.D `bson:"filter"`
+	Sort       bson.D `bson:"sort"`
+	Projection bson.D `bson:"projection"`
+	Limit      int64  `bson:"limit"`
+	BatchSize  int64  `bson:"batchSize"`
+	Single     bool   `bson:"singleBatch"`
+	DB         string `bson:"$db"`
+	Session    any    `bson:"lsid"`
+	Preference any    `bson:"$readPreference"`
+	Clock      any    `bson:"$clusterTime"`
+	MaxTime    any    `bson:"maxTimeMS"`
+	Rest       bson.M `bson:",inline"`
+}
+
+// parseFind returns false for another command, and for a find with other members.
+func parseFind(command bson.Raw) (findCommand, bool) {
+	var c findCommand
+	if first, err := command.IndexErr(0); err != nil || first.Key() != "find" {
+		return c, false
+	}
+	err := bson.Unmarshal(command, &c)
+	return c, err == nil && len(c.Rest) == 0
+}
+
 // parsePage parses a command. It returns false if the command asks for something else.
 //
 //	{find: c, filter: {field: "value"}, sort: {by: -1, _id: -1}, limit: n, $db: d}
@@ -36,23 +64,8 @@ var plain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,63}$`)
 //
 //	filter: {field: "value", by: {$lte: x}, $or: [{by: {$lt: x}}, {_id: {$lt: id}}]}
 func parsePage(command bson.Raw) (page, bool) {
-	var c struct {
-		Find       string `bson:"find"`
-		Filter     bson.D `bson:"filter"`
-		Sort       bson.D `bson:"sort"`
-		Limit      int64  `bson:"limit"`
-		BatchSize  int64  `bson:"batchSize"`
-		DB         string `bson:"$db"`
-		Session    any    `bson:"lsid"`
-		Preference any    `bson:"$readPreference"`
-		Clock      any    `bson:"$clusterTime"`
-		MaxTime    any    `bson:"maxTimeMS"`
-		Rest       bson.M `bson:",inline"`
-	}
-	if first, err := command.IndexErr(0); err != nil || first.Key() != "find" {
-		return page{}, false
-	}
-	if err := bson.Unmarshal(command, &c); err != nil || len(c.Rest) > 0 {
+	c, ok := parseFind(command)
+	if !ok || len(c.Projection) > 0 || c.Single {
 		return page{}, false
 	}
 	if c.Limit < 1 || c.BatchSize < c.Limit || len(c.Sort) != 2 || len(c.Filter) == 0 ||
@@ -62,7 +75,7 @@ func parsePage(command bson.Raw) (page, bool) {
 	p := page{database: c.DB, collection: c.Find, field: c.Filter[0].Key, by: c.Sort[0].Key, limit: c.Limit}
 	value, isString := c.Filter[0].Value.(string)
 	p.value = value
-	ok := isString && plain.MatchString(p.database) && plain.MatchString(p.field) && plain.MatchString(p.by)
+	ok = isString && plain.MatchString(p.database) && plain.MatchString(p.field) && plain.MatchString(p.by)
 	switch {
 	case ok && len(c.Filter) == 1:
 		return p, true
@@ -85,24 +98,8 @@ type lookup struct {
 //	{find: c, filter: {_id: "x"}, $db: d}
 //	{find: c, filter: {_id: {$in: ["x", "y"]}}, projection: {field: 1}, $db: d}
 func parseLookup(command bson.Raw) (lookup, bool) {
-	var c struct {
-		Find       string `bson:"find"`
-		Filter     bson.D `bson:"filter"`
-		Projection bson.D `bson:"projection"`
-		Limit      int64  `bson:"limit"`
-		BatchSize  int64  `bson:"batchSize"`
-		Single     bool   `bson:"singleBatch"`
-		DB         string `bson:"$db"`
-		Session    any    `bson:"lsid"`
-		Preference any    `bson:"$readPreference"`
-		Clock      any    `bson:"$clusterTime"`
-		MaxTime    any    `bson:"maxTimeMS"`
-		Rest       bson.M `bson:",inline"`
-	}
-	if first, err := command.IndexErr(0); err != nil || first.Key() != "find" {
-		return lookup{}, false
-	}
-	if err := bson.Unmarshal(command, &c); err != nil || len(c.Rest) > 0 || !plain.MatchString(c.DB) {
+	c, ok := parseFind(command)
+	if !ok || len(c.Sort) > 0 || !plain.MatchString(c.DB) {
 		return lookup{}, false
 	}
 	l := lookup{database: c.DB, collection: c.Find}
