@@ -170,9 +170,10 @@ test-race: cgo ## Run the services' tests with Go's race detector
 	@for module in $(RACED); do \
 		$(GO) test -race -p 1 -count=1 $$module/... || { echo "in $$module"; exit 1; }; done
 
-# Each module is vetted as it is built in its image: alone, without go.work.
+# Each module is vetted as it is built in its image: alone, without go.work. The
+# test of the pages is never cached, since the cache doesn't know of files outside of the module.
 .PHONY: check
-check: ## Check format, vet, module files, file sizes, and that the pages name real targets
+check: ## Check format, vet, module files, file sizes, and that the pages name real targets and link to real headings
 	@large=$$(git ls-files -z | xargs -0 -I{} find ./{} -maxdepth 0 -type f -size +1024k); if [ -n "$$large" ]; then \
 		echo "larger than 1 MiB, so probably built and committed by mistake:"; echo "$$large"; exit 1; fi
 	@unformatted=$$(gofmt -s -l $(MODULES) infra/alerts infra/dashboards services/dev/contract); if [ -n "$$unformatted" ]; then \
@@ -190,6 +191,7 @@ check: ## Check format, vet, module files, file sizes, and that the pages name r
 		(cd $$module && GOWORK=off $(GO) mod tidy -diff) || { echo "run 'go mod tidy' in $$module"; exit 1; }; done
 	@for target in $$(grep -ohE '(^|^    |`)make [a-z][a-z0-9-]*' $(wildcard README.md CONTRIBUTING.md docs/*.md services/*/README.md) | sed 's/.*make //' | sort -u); do \
 		grep -qE "^$$target:|^$${target%%-*}-%:" Makefile || { echo "the pages name 'make $$target', which is no target"; exit 1; }; done
+	@$(GO) test -count=1 ./services/internal/testkit/confdoc
 
 .PHONY: lint
 lint: $(GOLANGCI) $(ACTIONLINT) ## Run the linters over Go code, shell scripts and workflows
