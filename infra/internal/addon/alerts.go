@@ -177,7 +177,7 @@ func healthRules(args PrometheusArgs) []rule {
 			expr:     `sum by (service, topic, kind) (increase(kafka_log_changes_total[10m])) > 0`,
 			wait:     "0m",
 			severity: warning,
-			summary:  "{{ $labels.service }} could not continue at its position in {{ $labels.topic }}: {{ $labels.kind }}. For purchases, run management-api store-again (docs/operations.md).",
+			summary:  "{{ $labels.service }} could not continue at its position in {{ $labels.topic }}: {{ $labels.kind }}. For purchases, run management-api store-again (docs/day2.md).",
 		},
 		{
 			name: "AutoscalerAtItsLimit",
@@ -221,7 +221,7 @@ func promiseRules() []rule {
 			name: "RecordsUnread",
 			expr: `sum by (service, topic) (increase(kafka_records_unread_total[10m])) > 0`,
 			wait: "0m", severity: critical,
-			summary: "{{ $value }} records of {{ $labels.topic }} or more were deleted before {{ $labels.service }} had read them. For purchases, run management-api store-again on a copy of the topic if there is one (docs/operations.md).",
+			summary: "{{ $value }} records of {{ $labels.topic }} or more were deleted before {{ $labels.service }} had read them. For purchases, run management-api store-again on a copy of the topic if there is one (docs/day2.md).",
 		},
 		{
 			// A purchase can be read soon after it was made.

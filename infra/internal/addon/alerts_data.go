@@ -93,7 +93,7 @@ func kafkaRules(args PrometheusArgs) []rule {
 			expr:     "kafka_certificate_expiry_timestamp_seconds - time() < 30 * 24 * 3600",
 			wait:     "10m",
 			severity: warning,
-			summary:  "The certificate of {{ $labels.pod }} ends in {{ $value | humanizeDuration }}: nobody can connect to it then. Run make up, or set a new kafkaCertificate (docs/operations.md).",
+			summary:  "The certificate of {{ $labels.pod }} ends in {{ $value | humanizeDuration }}: nobody can connect to it then. Run make up, or set a new kafkaCertificate (docs/day2.md).",
 		},
 	}
 	if args.FinalizeAfter > 0 {

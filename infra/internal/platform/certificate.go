@@ -116,7 +116,7 @@ func (p platform) warnOfEnd(ctx *pulumi.Context, now time.Time) error {
 	if now.Before(end.Add(-secret.RenewBefore)) {
 		return nil
 	}
-	return ctx.Log.Warn(fmt.Sprintf("The certificate in kafkaCertificate expires on %s: set a new one of the same authority before that (docs/operations.md).", end.UTC().Format(time.DateOnly)), nil)
+	return ctx.Log.Warn(fmt.Sprintf("The certificate in kafkaCertificate expires on %s: set a new one of the same authority before that (docs/day2.md).", end.UTC().Format(time.DateOnly)), nil)
 }
 
 // noteStarted records which certificate all nodes and clients were started with. It depends on all of them.
