@@ -485,6 +485,9 @@ func TestEnvIsForCallingPulumi(t *testing.T) {
 	m := newMachine(t)
 	m.platform("env").succeeds().says("export PULUMI_BACKEND_URL='file://"+m.root+"/.pulumi-state'", "export PULUMI_CONFIG_PASSPHRASE='shopstream'")
 	m.platform("env", "PULUMI_CONFIG_PASSPHRASE=mine").succeeds().doesNotSay("PASSPHRASE")
+	if _, err := os.Stat(filepath.Join(m.root, ".pulumi-state")); err != nil {
+		t.Errorf("pulumi would refuse that state: %v", err)
+	}
 }
 
 // Each run of pulumi up makes one step of a renewal; make up makes all of them.

@@ -85,6 +85,18 @@ func emptyBackend(b backend) (backend, error) {
 	return b, nil
 }
 
+// create makes the folder of a state on this machine: pulumi refuses one that doesn't exist.
+func (b backend) create() error {
+	path, ok := strings.CutPrefix(b.url, "file://")
+	if !ok || !filepath.IsAbs(path) {
+		return nil
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("creating the folder of the state: %w", err)
+	}
+	return nil
+}
+
 // open returns the stack, created if it doesn't exist. Pulumi works on copies of Pulumi.yaml and of the stack's file, so
 // what it writes into them, such as the salt of a passphrase, changes no file of the repository.
 func (p *platform) open(ctx context.Context, b backend) (*auto.Stack, error) {
@@ -92,10 +104,8 @@ func (p *platform) open(ctx context.Context, b backend) (*auto.Stack, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the folder of the project: %w", err)
 	}
-	if path, ok := strings.CutPrefix(b.url, "file://"); ok && filepath.IsAbs(path) {
-		if err := os.MkdirAll(path, 0o700); err != nil {
-			return nil, fmt.Errorf("creating the folder of the state: %w", err)
-		}
+	if err := b.create(); err != nil {
+		return nil, err
 	}
 	env := map[string]string{
 		"PULUMI_BACKEND_URL":       b.url,
@@ -130,6 +140,9 @@ func (p *platform) byHand(command string) string {
 func (p *platform) env(context.Context) error {
 	b, err := p.findBackend()
 	if err != nil {
+		return err
+	}
+	if err := b.create(); err != nil {
 		return err
 	}
 	p.say("export PULUMI_BACKEND_URL='%s'", b.url)
