@@ -54,7 +54,7 @@ fmt: $(GOLANGCI) ## Format the Go files
 	$(GOLANGCI) fmt
 
 .PHONY: docs
-docs: ## Write what is generated: each service's env.json, docs/configuration.md, the dashboards
+docs: ## Write the generated files: each service's env.json, docs/configuration.md, the dashboards
 	$(GO) test -run '^TestEnvironmentIsDocumented$$' -count=1 $(addprefix ./services/,$(BINARIES)) -update
 	@mkdir -p docs
 	$(GO) run ./services/internal/testkit/confdoc
@@ -88,11 +88,11 @@ up: bin/platform ## Bring the platform up on Kubernetes; starts minikube if need
 	@bin/platform up
 
 .PHONY: e2e
-e2e: bin/platform ## Smoke-test it there: buy, find the purchase, try forbidden connections
+e2e: bin/platform ## Test what up brought up: buy, find the purchase stored, try forbidden connections
 	@bin/platform e2e
 
 .PHONY: plan
-plan: bin/platform ## Compute what RATE purchases per second need: brokers, disks, pods; FAILS=zone, JSON=1
+plan: bin/platform ## Compute the brokers, disks and pods that RATE purchases per second need; FAILS=zone, JSON=1
 	@bin/platform plan
 
 .PHONY: status
@@ -101,7 +101,7 @@ status: bin/platform ## Show pods, scalers, lag and backups; JSON=1 for programs
 
 # For a platform without a cluster there is a separate command, which compiles in seconds.
 .PHONY: load
-load: $(if $(URL),,bin/platform) ## Put a load on it and judge: pods, lag, nothing lost; RATE=200, or URL=http://localhost:8081 of make run
+load: $(if $(URL),,bin/platform) ## Buy at a rising rate, and judge pods, lag and losses; RATE=200, URL=http://localhost:8081 for make run
 ifdef URL
 	@mkdir -p bin
 	@cd infra && $(GO) build -o ../bin/load ./cmd/load
@@ -111,19 +111,19 @@ else
 endif
 
 .PHONY: backup
-backup: bin/platform ## Dump the purchases now, and wait
+backup: bin/platform ## Dump the purchases now
 	@bin/platform backup
 
 .PHONY: restore
-restore: bin/platform ## List the dumps; BACKUP=name inserts what is missing, INTO=database elsewhere
+restore: bin/platform ## List the dumps; BACKUP=name inserts what is missing, INTO=database into another database
 	@bin/platform restore
 
 .PHONY: logs
-logs: bin/platform ## Follow the services' logs; SERVICE=api for one, FOLLOW=0 to end
+logs: bin/platform ## Follow the services' logs; SERVICE=api for one, FOLLOW=0 to print and end
 	@bin/platform logs
 
 .PHONY: down
-down: bin/platform ## Delete all of it, and check that nothing is left
+down: bin/platform ## Delete the platform, and check that nothing is left
 	@bin/platform down
 
 ##@ Check
@@ -173,7 +173,7 @@ test-race: cgo ## Run the services' tests with Go's race detector
 # Each module is vetted as it is built in its image: alone, without go.work. The
 # test of the pages is never cached, since the cache doesn't know of files outside of the module.
 .PHONY: check
-check: ## Check format, vet, module files, file sizes, and that the pages name real targets and link to real headings
+check: ## Check format, vet, module files, file sizes, and the pages' links and commands
 	@large=$$(git ls-files -z | xargs -0 -I{} find ./{} -maxdepth 0 -type f -size +1024k); if [ -n "$$large" ]; then \
 		echo "larger than 1 MiB, so probably built and committed by mistake:"; echo "$$large"; exit 1; fi
 	@unformatted=$$(gofmt -s -l $(MODULES) infra/alerts infra/dashboards services/dev/contract); if [ -n "$$unformatted" ]; then \
@@ -210,7 +210,7 @@ bench: bin/bench ## Compare the services with minimal programs: ten minutes, one
 	@bin/bench
 
 .PHONY: bench-quick
-bench-quick: bin/bench ## The same in a minute or two, and less certain
+bench-quick: bin/bench ## Do the same in a minute or two, less certain
 	@bin/bench -quick
 
 # Without symbols and with the tag of services/Dockerfile, as in the images.
@@ -233,7 +233,7 @@ KAFKA_SECURED_MANIFEST := $(CURDIR)/infra/testdata/manifests/dev-secured.yaml
 KAFKA_TESTED := $(addprefix ./services/,topics producer consumer management-api web-server api)
 
 .PHONY: test-kafka
-test-kafka: ## Run the services' tests and every fault on real brokers
+test-kafka: ## Run the services' tests and inject every fault on real brokers; needs Java 17 and Maven
 	@mkdir -p bin
 	$(GO) build -o bin/ ./services/dev/reliability
 	bin/reliability brokers -manifest $(KAFKA_MANIFEST) -- $(GO) test -count=1 -p 1 $(KAFKA_TESTED)
@@ -244,7 +244,7 @@ DURATION ?= 10m
 SEED ?= 0
 
 .PHONY: soak
-soak: build ## Steady load with random faults for DURATION, then a table of the results; SEED repeats a run
+soak: build ## Inject random faults under load for DURATION, and print a table; SEED repeats a run
 	$(GO) build -o bin/ ./services/dev/reliability
 	bin/reliability soak -manifest $(KAFKA_MANIFEST) -bin bin -duration $(DURATION) -seed $(SEED)
 
