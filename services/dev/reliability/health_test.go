@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,9 +68,10 @@ func TestGuardsTellWhatIsWrongWithTheBrokers(t *testing.T) {
 				told[`kafka_replicas_out_of_sync{node="`+strconv.Itoa(gone)+`"}`] > 6 && told.count("kafka_replicas_out_of_sync") == 3 &&
 				told["kafka_partitions_under_min_isr"] >= 6 && told["kafka_partitions_offline"] == alone &&
 				told.sum("kafka_active_controller") == 1 && told[`kafka_active_controller{node="`+strconv.Itoa(gone)+`"}`] == 0 &&
-				told[`kafka_quorum_lag_seconds{node="`+strconv.Itoa(gone)+`",role="voter"}`] > 10
+				told[`kafka_quorum_lag_seconds{node="`+strconv.Itoa(gone)+`",role="voter"}`] > 30 // from then on QuorumLags waits
 		})
 	}
+	record(t, "one-gone", urls)
 
 	must(t, s.brokers.StartNode(gone))
 	for _, url := range urls {
@@ -165,23 +168,34 @@ func awaitTold(t *testing.T, url string, expected func(metrics) bool) {
 	t.Fatalf("%s doesn't tell what it should (%v)", url, err)
 }
 
-// record keeps what only a guard of several secured brokers can tell, for the tests of
-// the dashboards, if RECORDING names a file.
-func record(t *testing.T, guard string) {
+// recordedFolder is where the log directory is in the stack; here it is a temporary one.
+const recordedFolder = `dir="/var/lib/kafka/data/kraft"`
+
+// record keeps what the guards tell of the brokers, as Prometheus would know it, in the folder
+// RECORDING if that is set: the tests of the alerts and the dashboards read infra/testdata/brokers.
+func record(t *testing.T, state string, guards []string) {
 	t.Helper()
-	file := os.Getenv("RECORDING")
-	if file == "" {
+	folder := os.Getenv("RECORDING")
+	if folder == "" {
 		return
 	}
-	told, err := readMetrics(t.Context(), guard)
-	must(t, err)
-	var recorded strings.Builder
-	for _, series := range slices.Sorted(maps.Keys(told)) {
-		for _, part := range []string{"active_controller", "certificate_", "feature_", "quorum_", "replicas_out_of_sync"} {
-			if strings.HasPrefix(series, "kafka_"+part) {
-				fmt.Fprintln(&recorded, series, strconv.FormatFloat(told[series], 'f', -1, 64))
+	var lines []string
+	for node, guard := range guards {
+		told, err := readMetrics(t.Context(), guard)
+		must(t, err)
+		for series, value := range told {
+			name, labels, _ := strings.Cut(strings.TrimSuffix(series, "}"), "{")
+			if !strings.HasPrefix(name, "kafka_") {
+				continue
 			}
+			labels = regexp.MustCompile(`dir="[^"]*"`).ReplaceAllString(labels, recordedFolder)
+			if labels != "" {
+				labels = "," + labels
+			}
+			lines = append(lines, fmt.Sprintf(`%s{pod="kafka-%d"%s} %s`, name, node, labels, strconv.FormatFloat(value, 'f', -1, 64)))
 		}
 	}
-	must(t, os.WriteFile(file, []byte(recorded.String()), 0o644))
+	slices.Sort(lines)
+	text := fmt.Sprintf("# Recorded by %s (services/dev/reliability) from %d brokers of Apache Kafka.\n%s\n", t.Name(), len(guards), strings.Join(lines, "\n"))
+	must(t, os.WriteFile(filepath.Join(folder, state+".prom"), []byte(text), 0o644))
 }

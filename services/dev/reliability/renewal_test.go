@@ -51,9 +51,11 @@ func TestACertificateIsRenewedUnderLoad(t *testing.T) {
 	s.roll(t, s.secrets, front, 0)
 	guards := s.guards(t)
 	for _, guard := range guards {
-		awaitTold(t, guard, metrics.readable) // by the node's own certificate
+		awaitTold(t, guard, func(told metrics) bool { // by the node's own certificate
+			return told.readable() && told["kafka_brokers"] == 3 && told["kafka_partitions_under_replicated"] == 0
+		})
 	}
-	record(t, guards[0])
+	record(t, "well", guards)
 	if told := certificateEnd(t, guards[0]); told.After(end.AddDate(0, -1, 0)) {
 		t.Errorf("the guard tells the end %s of the certificate before", told)
 	}
