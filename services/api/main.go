@@ -1,4 +1,4 @@
-// The api service shows what is in Kafka: the last messages of a topic, a live tail,
+// Command api shows what is in Kafka: the last messages of a topic, a live tail,
 // topics, consumer groups and brokers. It never joins a group and never commits.
 package main
 

@@ -59,7 +59,7 @@ func greeting(cfg config, data *folder, took time.Duration) string {
 		{"the system, live", service{addr: cfg.System}.url("/system")},
 		{"shop", urls["web-server"].url("")},
 		{"topic viewer", urls["api"].url("/viewer")},
-		{"management API", urls["management-api"].url("")},
+		{"management API", urls["management-api"].url("/openapi.yaml")},
 		{"producer", urls["producer"].url("/metrics")},
 		{"consumer", urls["consumer"].url("/metrics")},
 		{"Kafka", kafka},
