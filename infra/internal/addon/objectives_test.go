@@ -14,20 +14,20 @@ func TestObjectivesPage(t *testing.T) {
 	page.WriteString(`<!-- Generated from infra/internal/addon: go test -trimpath ./internal/addon -run TestObjectivesPage -update -->
 # Objectives
 
-What [reliability](reliability.md) promises without exception has an alert for each exception. What can be counted has an objective: so many
-of a hundred, over thirty days. The rest may be bad, and is used up faster or slower.
+What [reliability](reliability.md) promises without exception has an alert for each exception. What can be counted has an objective: the
+percentage of events that must be good, over thirty days. The others are its error budget.
 
-| objective | promise | of a hundred |
+| objective | promise | percent |
 |---|---|---|
 `)
 	for _, o := range Objectives() {
 		fmt.Fprintf(&page, "| [%s](alerts.md#%s) | %s | %g |\n", o.Name, strings.ToLower(o.Name), o.Promise, 100*o.Target)
 	}
 	page.WriteString(`
-Each has two alerts. ` + "`…BurnsFast`" + ` (critical) fires if bad events come so fast that the thirty days' are used up within days, and
-` + "`…BurnsSlowly`" + ` (warning) within weeks: in a long window, so that it is no accident, and in a short one, so that it ends soon after its cause.
+Each has two alerts on how fast the budget is burnt: ` + "`…BurnsFast`" + ` (critical) if it would be used up within days, ` + "`…BurnsSlowly`" + ` (warning)
+within weeks. Both look at a long window, so that it is no accident, and at a short one, so that the alert ends soon after its cause.
 
-| alert | bad events, in multiples of what is allowed | in the last | and in the last | used up of the thirty days' |
+| alert | burn rate | long window | short window | budget used in the long window |
 |---|---|---|---|---|
 `)
 	for _, severity := range []string{critical, warning} {
@@ -36,8 +36,8 @@ Each has two alerts. ` + "`…BurnsFast`" + ` (critical) fires if bad events com
 		}
 	}
 	page.WriteString(`
-With few events, one that is bad may be a large share, so each takes ten bad events or more in the long window. Prometheus counts what it has: where ` + "`addons.prometheusRetention`" + ` is less than three
-days, the longest window is as long as that.
+With few events a single bad one may be a large share, so each alert needs ten bad events in the long window. Where
+` + "`addons.prometheusRetention`" + ` is less than three days, the longest window is as long as that.
 `)
 	golden.Compare(t, "../../../docs/infra-objectives.md", []byte(page.String()))
 }

@@ -71,9 +71,8 @@ func TestAccessPage(t *testing.T) {
 	page.WriteString(`<!-- Generated from infra/internal/plan: go test -trimpath ./internal/platform -run TestAccessPage -update -->
 # Who may do what on Kafka
 
-With ` + "`kafka.secure`" + `, each service comes in with a name and a password of its own, and may do what is in this table: the
-brokers refuse everything else. The Job of ` + "`topics`" + ` makes the brokers' list equal to it in every run. Read and Write let a
-client see what it reads or writes (Describe), as Kafka has it.
+With ` + "`kafka.secure`" + `, each service authenticates with a username and password of its own, and may do what is in this table. The brokers
+refuse everything else. The ` + "`topics`" + ` Job applies the table in every run. Read and Write include Describe.
 
 | user | operations | on |
 |---|---|---|
@@ -84,9 +83,9 @@ client see what it reads or writes (Describe), as Kafka has it.
 	fmt.Fprintf(&page, "| `%s` | everything | the cluster: only the Job of `topics` has its password |\n", kafka.Admin)
 	fmt.Fprintf(&page, "| `CN=%s` | everything | the brokers and controllers among themselves, known by their certificates |\n", kafka.NodeName)
 	page.WriteString(`
-An external Kafka (` + "`kafka.external`" + `) has an access list of its owner's, which the stack doesn't touch. Whoever comes in under
-the name of a service, or as the ` + "`default`" + ` for all of them, needs there what this table says. ` + "`topics`" + ` needs Describe and
-DescribeConfigs on each topic to compare it, and Create, Alter and AlterConfigs to make it what is declared.
+The stack doesn't touch the access list of an [external Kafka](external-kafka.md). There, the user of each service, or the ` + "`default`" + ` for all of
+them, needs what this table says. ` + "`topics`" + ` needs Describe and DescribeConfigs on each topic to compare it, and Create, Alter and
+AlterConfigs to change it.
 `)
 	golden.Compare(t, "../../../docs/infra-access.md", page.Bytes())
 }
