@@ -192,7 +192,8 @@ func (t *smokeTest) checkPolicies(ctx context.Context) {
 	}
 	type probe struct{ Name, Namespace, Label, who, open, Run, Image, Targets string }
 	probes := []probe{
-		// Of the pods that may connect to Kafka, only those of topics get no requests from a Service.
+		// It has the label of the topics Job, the only one that may connect to Kafka and that no Service selects: with another
+		// one it would get that service's requests.
 		{Name: "known", Namespace: plan.AppNamespace, Label: plan.TopicsJob, who: "a pod with the edge of topics", open: brokers},
 		{Name: "unknown", Namespace: plan.AppNamespace, Label: "e2e-stranger", who: "a pod without an edge"},
 		{Name: "outside", Namespace: "default", Label: "e2e-stranger", who: "a pod of another namespace"},

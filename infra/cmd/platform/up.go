@@ -63,7 +63,7 @@ func (p *platform) up(ctx context.Context) error {
 		return err
 	}
 	if missing != nil {
-		// It is no resource of the stack, so pulumi would refuse a harmful change only after it was installed.
+		// The Gateway API is no resource of the stack: it would be installed before pulumi refuses a harmful change.
 		if err := p.checkChanges(ctx, stack); err != nil {
 			return p.unfinished(ctx, stack, "up", before, err)
 		}

@@ -36,7 +36,7 @@ func (p platform) declareServices(
 		if err != nil {
 			return nil, err
 		}
-		// Not the component: of the resources in it, Pulumi leaves some out of the dependencies now and then.
+		// The Deployment and not the component, of whose resources Pulumi sometimes leaves some out of the dependencies.
 		workloads = append(workloads, workload.Deployment)
 	}
 	return workloads, nil

@@ -23,8 +23,8 @@ const settingsName = "settings"
 // imagesName is the name of the component of the images.
 const imagesName = "images"
 
-// ComparisonTargets are the addresses of what an up is limited to that only compares the settings: the settings themselves, and
-// the component of the images. Pulumi makes providers whatever an up is limited to, and fails if it may not make their parent.
+// ComparisonTargets are the targets of an up that only compares the settings: the settings, and the component of the images,
+// because pulumi makes every provider whatever the targets are, and fails if a provider's parent is not among them.
 func ComparisonTargets(stack string) []string {
 	return []string{settingsURN(stack), string(resource.NewURN(tokens.QName(stack), config.Project, "", image.ComponentType, imagesName))}
 }
