@@ -131,7 +131,7 @@ func (w *worker) produce(ctx context.Context, s *sums) error {
 	now := time.Now()
 	for _, r := range s.refused {
 		letter := kafkax.DeadLetter(r.message, w.cfg.OrdersDLQTopic, w.cfg.GroupID, r.reason, r.cause, now)
-		s.sends = append(s.sends, kafkax.StartSend(ctx, w.traced.Tracer, false, w.traced.ClientID, &letter))
+		s.sends = append(s.sends, kafkax.StartSend(trace.Apart(ctx), w.traced.Tracer, false, w.traced.ClientID, &letter))
 		err := w.txn.produce(letter)
 		if kafkax.CodeOf(err) == kafka.ErrMsgSizeTooLarge {
 			// The headers have made it too large: only those with its position are

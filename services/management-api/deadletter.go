@@ -133,7 +133,7 @@ func send(ctx context.Context, producer *kafkax.Producer, letters []kafkax.Recor
 	reports := make(chan report, len(letters)) // buffered, because nobody receives late reports
 	waiting := 0
 	for i, letter := range letters {
-		if err := producer.Enqueue(ctx, letter, func(placed kafkax.Placed, err error) { reports <- report{i, sent{placed, err}} }); err != nil {
+		if err := producer.Enqueue(trace.Apart(ctx), letter, func(placed kafkax.Placed, err error) { reports <- report{i, sent{placed, err}} }); err != nil {
 			all[i].err = err
 			continue
 		}

@@ -141,6 +141,28 @@ func TestTraceOfADeadLetter(t *testing.T) {
 	}
 }
 
+// The letter of a record without a trace is not part of that of another one in the batch.
+func TestALetterIsInNoOthersTrace(t *testing.T) {
+	c := collector.Start(t)
+	p := newPlatform(t)
+	p.oneDLQ(t)
+	p.traced = c.URL
+	_, records := purchases(t, p.topic, 1)
+	trace, _, header := traceparent(0)
+	records[0].Headers = []kgo.RecordHeader{header}
+	p.kafka.Produce(t, &kgo.Record{Topic: p.topic, Key: records[0].Key, Value: []byte("no purchase")}, records[0])
+	start(t, p.environ("BATCH_LINGER=1s"))
+
+	batch := c.Await(t, "the batch", func(s collector.Span) bool { return s.Name == "process "+p.topic })
+	if batch.Trace != trace || batch.Attributes["messaging.batch.message_count"] != "2" {
+		t.Fatalf("the batch: %+v", batch)
+	}
+	letters := p.kafka.Read(t, p.dlq)
+	if len(letters) != 1 || slices.ContainsFunc(letters[0].Headers, func(h kgo.RecordHeader) bool { return h.Key == "traceparent" }) {
+		t.Errorf("letters: %v", letters)
+	}
+}
+
 // Without a collector nothing is added to a letter.
 func TestNoTraceUnlessAsked(t *testing.T) {
 	p := newPlatform(t)

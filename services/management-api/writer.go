@@ -249,11 +249,11 @@ func (w *writer) bury(ctx context.Context, items []*item) error {
 		placed, err := s.placed, s.err
 		if isTooLarge(err) {
 			// Sent alone, because a batch of letters may be too large although none of them is.
-			placed, err = w.producer.Send(ctx, letters[n])
+			placed, err = w.producer.Send(trace.Apart(ctx), letters[n])
 		}
 		if isTooLarge(err) {
 			w.log.ErrorContext(ctx, "dead letter does not fit, sending its beginning", "error", err, "bytes", len(letters[n].Value))
-			placed, err = w.producer.Send(ctx, truncated(letters[n]))
+			placed, err = w.producer.Send(trace.Apart(ctx), truncated(letters[n]))
 		}
 		if err != nil {
 			faults = append(faults, err)

@@ -16,6 +16,12 @@ func ID(ctx context.Context) string {
 	return ""
 }
 
+// Apart returns ctx outside of its trace, for what belongs to a record of the batch
+// that is worked on: that has a trace of its own, or none.
+func Apart(ctx context.Context) context.Context {
+	return trace.ContextWithSpanContext(ctx, trace.SpanContext{})
+}
+
 // Observe adds a value to a histogram, with the trace of ctx as its exemplar.
 func Observe(ctx context.Context, histogram prometheus.Observer, value float64) {
 	ObserveID(ID(ctx), histogram, value)
