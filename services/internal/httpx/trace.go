@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
@@ -35,12 +36,7 @@ func Trace(engine *gin.Engine, tracer *trace.Tracer, begins bool) {
 			return
 		}
 		method := methodOf(r)
-		ctx, span := tracer.Start(ctx, boundedMethod(method)+" "+c.FullPath(),
-			oteltrace.WithSpanKind(oteltrace.SpanKindServer), oteltrace.WithAttributes(
-				semconv.HTTPRequestMethodKey.String(method), semconv.HTTPRoute(c.FullPath()),
-				semconv.URLPath(r.URL.Path), semconv.URLScheme("http"), semconv.ServerAddress(r.Host),
-				semconv.UserAgentOriginal(r.UserAgent()),
-			))
+		ctx, span := tracer.Start(ctx, boundedMethod(method)+" "+c.FullPath(), oteltrace.WithSpanKind(oteltrace.SpanKindServer))
 		// It stays the request's context, so that the log line and the exemplar, which
 		// come after the handlers, have the trace.
 		c.Request = r.WithContext(ctx)
@@ -50,7 +46,10 @@ func Trace(engine *gin.Engine, tracer *trace.Tracer, begins bool) {
 			if !finished { // by a panic, which is answered later
 				status = http.StatusInternalServerError
 			}
-			endWith(span, status, status >= http.StatusInternalServerError)
+			endWith(span, status, status >= http.StatusInternalServerError,
+				semconv.HTTPRequestMethodKey.String(method), semconv.HTTPRoute(c.FullPath()),
+				semconv.URLPath(r.URL.Path), semconv.URLScheme("http"), semconv.ServerAddress(r.Host),
+				semconv.UserAgentOriginal(r.UserAgent()))
 		}()
 		c.Next()
 		finished = true
@@ -63,27 +62,30 @@ func Do(tracer *trace.Tracer, client *http.Client, r *http.Request) (*http.Respo
 	if !tracer.On() || !oteltrace.SpanContextFromContext(r.Context()).IsSampled() {
 		return client.Do(r)
 	}
-	ctx, span := tracer.Start(r.Context(), r.Method, oteltrace.WithSpanKind(oteltrace.SpanKindClient), oteltrace.WithAttributes(
+	ctx, span := tracer.Start(r.Context(), r.Method, oteltrace.WithSpanKind(oteltrace.SpanKindClient))
+	attributes := []attribute.KeyValue{
 		semconv.HTTPRequestMethodKey.String(r.Method), semconv.URLFull(r.URL.Redacted()), semconv.ServerAddress(r.URL.Hostname()),
-	))
+	}
 	r = r.WithContext(ctx)
 	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(r.Header))
 	response, err := client.Do(r)
 	if err != nil {
-		span.SetAttributes(semconv.ErrorType(err))
+		span.SetAttributes(append(attributes, semconv.ErrorType(err))...)
 		span.SetStatus(codes.Error, err.Error())
 		span.End()
 		return nil, err
 	}
-	endWith(span, response.StatusCode, response.StatusCode >= http.StatusBadRequest)
+	endWith(span, response.StatusCode, response.StatusCode >= http.StatusBadRequest, attributes...)
 	return response, nil
 }
 
-func endWith(span oteltrace.Span, status int, failed bool) {
-	span.SetAttributes(semconv.HTTPResponseStatusCode(status))
+// endWith sets all attributes at once: the SDK copies those that it has with every call.
+func endWith(span oteltrace.Span, status int, failed bool, attributes ...attribute.KeyValue) {
+	attributes = append(attributes, semconv.HTTPResponseStatusCode(status))
 	if failed {
-		span.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(status)))
+		attributes = append(attributes, semconv.ErrorTypeKey.String(strconv.Itoa(status)))
 		span.SetStatus(codes.Error, "")
 	}
+	span.SetAttributes(attributes...)
 	span.End()
 }

@@ -72,7 +72,10 @@ func (c carrier) Keys() []string {
 
 // SendSpan is the span of one record from the queue to its acknowledgement. Nil stands
 // for a record whose trace is not recorded.
-type SendSpan struct{ span oteltrace.Span }
+type SendSpan struct {
+	span            oteltrace.Span
+	topic, clientID string
+}
 
 // StartSend starts the span of a record and names it in the record's headers. A record
 // that has such a header already was sent before, and belongs to that trace. One that is
@@ -88,15 +91,11 @@ func StartSend(ctx context.Context, tracer *trace.Tracer, begins bool, clientID 
 	if parent := oteltrace.SpanContextFromContext(ctx); !parent.IsSampled() && (!begins || !tracer.Records(parent)) {
 		return nil
 	}
-	ctx, span := tracer.Start(ctx, "send "+r.Topic, oteltrace.WithSpanKind(oteltrace.SpanKindProducer), oteltrace.WithAttributes(
-		semconv.MessagingSystemKafka,
-		semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
-		semconv.MessagingDestinationName(r.Topic), semconv.MessagingClientID(clientID),
-	))
+	ctx, span := tracer.Start(ctx, "send "+r.Topic, oteltrace.WithSpanKind(oteltrace.SpanKindProducer))
 	if !isTraced(r.Headers) {
 		propagation.TraceContext{}.Inject(ctx, carrier{&r.Headers})
 	}
-	return &SendSpan{span}
+	return &SendSpan{span, r.Topic, clientID}
 }
 
 func (s *SendSpan) traceID() string {
@@ -111,11 +110,12 @@ func (s *SendSpan) End(err error) {
 	if s == nil {
 		return
 	}
+	var more []attribute.KeyValue
 	if err != nil {
-		s.span.SetAttributes(semconv.ErrorTypeKey.String(produceError(err)))
+		more = append(more, semconv.ErrorTypeKey.String(produceError(err)))
 		s.span.SetStatus(codes.Error, err.Error())
 	}
-	s.span.End()
+	s.endWith(more...)
 }
 
 // placed ends the span of a record that was acknowledged.
@@ -123,7 +123,16 @@ func (s *SendSpan) placed(at Placed) {
 	if s == nil {
 		return
 	}
-	s.span.SetAttributes(placeAttributes(at.Partition, at.Offset)...)
+	s.endWith(placeAttributes(at.Partition, at.Offset)...)
+}
+
+// endWith sets all attributes at once: the SDK copies those that it has with every call.
+func (s *SendSpan) endWith(more ...attribute.KeyValue) {
+	s.span.SetAttributes(append(more,
+		semconv.MessagingSystemKafka,
+		semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
+		semconv.MessagingDestinationName(s.topic), semconv.MessagingClientID(s.clientID),
+	)...)
 	s.span.End()
 }
 

@@ -15,10 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"shopstream/services/internal/retry"
 )
@@ -46,12 +43,12 @@ const (
 // here, and never full.
 type pipeline struct {
 	sdk.SpanProcessor
-	exporter sdk.SpanExporter
-	log      *slog.Logger
-	pending  atomic.Int64
-	stopped  context.Context // ends what is still being sent after a shutdown
-	abandon  context.CancelFunc
-	failing  bool // belongs to the goroutine that exports
+	client  *client
+	log     *slog.Logger
+	pending atomic.Int64
+	stopped context.Context // ends what is still being sent after a shutdown
+	abandon context.CancelFunc
+	failing bool // belongs to the goroutine that exports
 
 	sent    prometheus.Counter
 	dropped *prometheus.CounterVec
@@ -59,7 +56,7 @@ type pipeline struct {
 
 func newPipeline(endpoint string, log *slog.Logger, reg prometheus.Registerer) *pipeline {
 	p := &pipeline{
-		exporter: otlptrace.NewUnstarted(newClient(endpoint)), log: log,
+		client: newClient(endpoint), log: log,
 		sent: promauto.With(reg).NewCounter(prometheus.CounterOpts{
 			Name: "trace_spans_sent_total",
 			Help: "Spans that the collector has accepted.",
@@ -104,7 +101,7 @@ func (p *pipeline) export(ctx context.Context, spans []sdk.ReadOnlySpan) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.stopped, cancel)()
-	err := p.exporter.ExportSpans(ctx, spans)
+	err := p.client.send(ctx, encode(spans))
 	if err != nil {
 		p.dropped.WithLabelValues(reasonExport).Add(float64(len(spans)))
 	} else {
@@ -150,22 +147,13 @@ func newClient(endpoint string) *client {
 	}
 }
 
-// Start and Stop implement otlptrace.Client.
-func (c *client) Start(context.Context) error { return nil }
-func (c *client) Stop(context.Context) error  { return nil }
-
 // errTransient is wrapped if the same request may succeed later.
 var errTransient = errors.New("transient")
 
 var backoff = retry.Backoff{First: 100 * time.Millisecond, Last: 2 * time.Second}
 
-// UploadTraces implements otlptrace.Client. It tries again until ctx ends.
-func (c *client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
-	// On the wire it is the same as an ExportTraceServiceRequest, whose Go type needs gRPC.
-	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
-	if err != nil {
-		return fmt.Errorf("encoding spans: %w", err)
-	}
+// send tries again until ctx ends.
+func (c *client) send(ctx context.Context, body []byte) error {
 	for attempt := 1; ; attempt++ {
 		err := c.post(ctx, body)
 		if err == nil || !errors.Is(err, errTransient) || !retry.Sleep(ctx, backoff.After(attempt)) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.opentelemetry.io/otel/attribute"
 	oteltrace "go.opentelemetry.io/otel/trace"
 
 	"shopstream/services/internal/envconf"
@@ -178,6 +179,21 @@ func TestCollectorThatRefuses(t *testing.T) {
 	}
 	if got := c.Refused.Load(); got != 3 {
 		t.Errorf("%d requests for three refused batches", got)
+	}
+}
+
+// A caller may name a path that is no UTF-8, which a collector would refuse with its whole batch.
+func TestBrokenTextLosesNoSpan(t *testing.T) {
+	c := collector.Start(t)
+	s := start(t, c.URL, 1)
+	_, span := s.Start(t.Context(), "GET \xff", oteltrace.WithAttributes(attribute.String("url.path", "/\xff")))
+	span.End()
+	s.Stop(t.Context())
+	if got := s.metric(t, "trace_spans_sent_total"); got != 1 {
+		t.Errorf("%v spans sent, want 1", got)
+	}
+	if got := c.Tree(span.SpanContext().TraceID().String()); got != "shop: GET \ufffd\n" {
+		t.Errorf("the trace is %q", got)
 	}
 }
 
