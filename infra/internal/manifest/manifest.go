@@ -3,6 +3,7 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -74,7 +75,7 @@ func objectPath(object map[string]any) string {
 	if kind == "Namespace" {
 		return filepath.Join("1-namespaces", file)
 	}
-	return filepath.Join("3-"+namespace, file)
+	return filepath.Join("3-"+cmp.Or(namespace, "cluster-wide"), file)
 }
 
 // withoutValues replaces the values of a Secret, which must not be in a file.
