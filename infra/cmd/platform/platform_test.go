@@ -42,8 +42,8 @@ case "$1 $2" in
   "stack output") if [ -e "$fake/outputs-$(grep -c 'pulumi up' "$fake/log")" ]; then cat "$fake/outputs-$(grep -c 'pulumi up' "$fake/log")"; else echo '{}'; fi ;;
   "stack history") echo '[]' ;;
 esac
+case "$1" in preview | up) cat "$fake/progress" ;; esac
 if [ "$1" = up ]; then
-  cat "$fake/progress"
   if [ -e "$fake/state-after" ]; then cp "$fake/state-after" "$fake/state"; fi
 fi
 if [ -e "$fake/pulumi-$1" ]; then cat "$fake/pulumi-$1" >&2; exit 1; fi`,

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
-	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"golang.org/x/term"
 
@@ -50,23 +49,22 @@ func (p *platform) up(ctx context.Context) error {
 		return err
 	}
 	p.step("Bringing up stack %s on %s (the first time, compiling the program and the images takes minutes)", p.stack, p.kube.context)
-	if p.asks() {
-		if err := p.pulumi(ctx, stack, p.out, "preview"); err != nil {
-			return fmt.Errorf("the preview fails, and nothing was changed: %w", err)
-		}
-		if err := p.ask(ctx, "Make these changes to stack "+p.stack+"?"); err != nil {
-			return err
-		}
-	}
 	missing, err := p.missingGatewayAPI(ctx)
 	if err != nil {
 		return err
 	}
-	if missing != nil {
-		// The Gateway API is no resource of the stack: it would be installed before pulumi refuses a harmful change.
-		if err := p.checkChanges(ctx, stack); err != nil {
-			return p.unfinished(ctx, stack, "up", before, err)
+	// The Gateway API is no resource of the stack, so an up would refuse a harmful change only after it was installed.
+	if p.asks() || missing != nil {
+		if err := p.pulumi(ctx, stack, p.out, "preview"); err != nil {
+			return fmt.Errorf("the preview fails, and nothing was changed: %w", err)
 		}
+	}
+	if p.asks() {
+		if err := p.ask(ctx, "Make these changes to stack "+p.stack+"?"); err != nil {
+			return err
+		}
+	}
+	if missing != nil {
 		if err := p.installGatewayAPI(ctx, *missing); err != nil {
 			return err
 		}
@@ -78,14 +76,6 @@ func (p *platform) up(ctx context.Context) error {
 		return err
 	}
 	return p.showSummary(ctx)
-}
-
-// checkChanges runs the program as far as the comparison of the settings, with which it refuses harmful changes of them, and
-// touches nothing in the cluster. A preview would leave out what only an up asks for.
-func (p *platform) checkChanges(ctx context.Context, stack *auto.Stack) error {
-	_, err := stack.Up(ctx, optup.Target(program.ComparisonTargets(p.stack)), optup.ProgressStreams(p.out), optup.ErrorProgressStreams(os.Stderr),
-		optup.Color(p.color()))
-	return err
 }
 
 // removeReplaced removes what addons have left on the cluster that the stack had before and no longer has.

@@ -15,9 +15,6 @@ import (
 // Load loads a built image into the cluster's nodes.
 type Load func(reference string) error
 
-// ComponentType is the type of the component in the state of a stack.
-const ComponentType = "shopstream:image:Images"
-
 // Args describes the images.
 type Args struct {
 	// Services is the folder of the services; Names are those to build.
@@ -98,7 +95,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	images := &Images{references: references, built: map[string]pulumi.Resource{}}
-	if err := ctx.RegisterComponentResource(ComponentType, name, images, opts...); err != nil {
+	if err := ctx.RegisterComponentResource("shopstream:image:Images", name, images, opts...); err != nil {
 		return nil, fmt.Errorf("registering images: %w", err)
 	}
 	if args.Build {

@@ -49,7 +49,7 @@ func (p platform) declare(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	images, err := image.New(ctx, imagesName, p.imageArgs(ctx, settings))
+	images, err := image.New(ctx, "images", p.imageArgs(ctx, settings))
 	if err != nil {
 		return err
 	}

@@ -6,11 +6,8 @@ import (
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"shopstream/infra/internal/config"
-	"shopstream/infra/internal/image"
 	"shopstream/infra/internal/job"
 	"shopstream/infra/internal/kafka"
 	"shopstream/infra/internal/plan"
@@ -19,19 +16,6 @@ import (
 
 // settingsName is the name, in the stack's state, of the settings of the last up.
 const settingsName = "settings"
-
-// imagesName is the name of the component of the images.
-const imagesName = "images"
-
-// ComparisonTargets are the targets of an up that only compares the settings: the settings, and the component of the images,
-// because pulumi makes every provider whatever the targets are, and fails if a provider's parent is not among them.
-func ComparisonTargets(stack string) []string {
-	return []string{settingsURN(stack), string(resource.NewURN(tokens.QName(stack), config.Project, "", image.ComponentType, imagesName))}
-}
-
-func settingsURN(stack string) string {
-	return string(resource.NewURN(tokens.QName(stack), config.Project, "", "pulumi:index:Stash", settingsName))
-}
 
 // Refused is in the error of an up whose settings are refused.
 const Refused = "refused, and nothing was changed"
