@@ -227,6 +227,22 @@ var cases = map[string]struct {
 			{`kafka_consumer_lag{service="consumer",topic="orders",partition="0",pod="a"} 3x9`, `kafka_consumer_lag{service="consumer",topic="orders",partition="0",pod="b"} _x9 2 0x50`},
 		},
 	},
+	"PartitionsNotConsumed": {
+		fires: [][]string{
+			{`kafka_topic_partitions{service="consumer",topic="orders",pod="a"} 2x60`, `kafka_consumer_lag{service="consumer",topic="orders",partition="0",pod="a"} 0x60`}, // its totals are incomplete
+			{`kafka_topic_partitions{service="consumer",topic="orders",pod="a"} 2x60`},                                                                                     // a member without partitions, and no other
+			{`kafka_topic_partitions{service="consumer",topic="orders",pod="a"} 2x60`, `kafka_topic_partitions{service="consumer",topic="orders",pod="b"} 2x60`,
+				`kafka_consumer_lag{service="consumer",topic="orders",partition="0",pod="a"} 0x60`, `kafka_consumer_lag{service="consumer",topic="orders",partition="0",pod="b"} 0x60`},
+		},
+		rests: [][]string{
+			{`kafka_topic_partitions{service="consumer",topic="orders",pod="a"} 2x60`, `kafka_topic_partitions{service="consumer",topic="orders",pod="b"} 2x60`,
+				`kafka_consumer_lag{service="consumer",topic="orders",partition="0",pod="a"} 0x60`, `kafka_consumer_lag{service="consumer",topic="orders",partition="1",pod="b"} 9x60`,
+				`kafka_topic_partitions{service="consumer",topic="orders",pod="c"} 2x60`}, // one too many is no fault
+			{`kafka_topic_partitions{service="consumer",topic="orders",pod="a"} 2x60`, `kafka_consumer_lag{service="consumer",topic="orders",partition="0",pod="a"} 0x60`,
+				`kafka_consumer_lag{service="consumer",topic="orders",partition="1",pod="a"} 0x20 stale _x3 0x36`}, // a pod takes over
+			{},
+		},
+	},
 	"DeadLetters": {
 		fires: [][]string{{`dead_letters_total{service="consumer",topic="orders",reason="decode"} 0x20 1x40`}},
 		rests: [][]string{{`dead_letters_total{service="consumer",topic="orders",reason="decode"} 7x60`}},

@@ -261,6 +261,11 @@ func TestWaitingForTotalsHoldsUpNothingElse(t *testing.T) {
 			}
 			await(t, "the other is counted", func() bool { return i.metric(t, "orders_counted_total") == float64(second) })
 
+			// The alert PartitionsNotConsumed compares these.
+			if all, read := i.metric(t, "kafka_topic_partitions"), strings.Count(get(t, i.url+"/metrics"), "kafka_consumer_lag{"); all != 2 || read != 1 {
+				t.Errorf("%v partitions, and a lag of %d, want 2 and 1", all, read)
+			}
+
 			if n := w.expel(t); n != 1 {
 				t.Fatalf("%d members were put out, want 1", n)
 			}

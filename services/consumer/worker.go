@@ -81,7 +81,7 @@ type item struct {
 }
 
 func newWorker(cfg config, txn *transactor, tracer *trace.Tracer, log *slog.Logger, reg prometheus.Registerer) (*worker, error) {
-	orders, err := kafkax.NewReader(cfg.Kafka, kafkax.ReaderConfig{Topic: cfg.OrdersTopic, Committed: true, Limits: recordLimits}, "consumer", log, reg)
+	orders, err := kafkax.NewReader(cfg.Kafka, kafkax.ReaderConfig{Topic: cfg.OrdersTopic, Grouped: true, Committed: true, Limits: recordLimits}, "consumer", log, reg)
 	if err != nil {
 		return nil, err
 	}

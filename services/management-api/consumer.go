@@ -91,7 +91,7 @@ type writing struct {
 
 func newConsumer(cfg config, s *store, w *writer, tracer *trace.Tracer, log *slog.Logger, reg prometheus.Registerer) (*consumer, error) {
 	reader, err := kafkax.NewReader(cfg.Kafka, kafkax.ReaderConfig{
-		Topic: cfg.Topics.Purchases, Committed: true, Limits: recordLimits,
+		Topic: cfg.Topics.Purchases, Grouped: true, Committed: true, Limits: recordLimits,
 	}, "management-api", log, reg)
 	if err != nil {
 		return nil, err

@@ -165,6 +165,15 @@ func healthRules(args PrometheusArgs) []rule {
 			summary:  "{{ $labels.service }} is stuck at partition {{ $labels.partition }} of {{ $labels.topic }}, or far too slow for it.",
 		},
 		{
+			// A consumer has a lag only for partitions that it has and can read. Without one, ConsumerStuck can't fire.
+			name: "PartitionsNotConsumed",
+			expr: `max by (service, topic) (kafka_topic_partitions) unless max by (service, topic) (kafka_topic_partitions)` +
+				` <= count by (service, topic) (group by (service, topic, partition) (kafka_consumer_lag))`,
+			wait:     "5m",
+			severity: critical,
+			summary:  "Some partitions of {{ $labels.topic }} are consumed by no pod of {{ $labels.service }}.",
+		},
+		{
 			name:     "DeadLetters",
 			expr:     `sum by (service, topic, reason) (increase(dead_letters_total[10m])) > 0`,
 			wait:     "0m",

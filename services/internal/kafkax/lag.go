@@ -10,8 +10,8 @@ import (
 // lagCollector reads a Reader's lag and arrivals at each scrape, so that a partition that
 // moved to another member leaves no stale value.
 type lagCollector struct {
-	reader        *Reader
-	lag, arrivals *prometheus.Desc
+	reader                    *Reader
+	lag, partitions, arrivals *prometheus.Desc
 }
 
 func newLagCollector(r *Reader) lagCollector {
@@ -20,6 +20,9 @@ func newLagCollector(r *Reader) lagCollector {
 		lag: prometheus.NewDesc("kafka_consumer_lag",
 			"Records of the partition that this consumer has not finished yet; only partitions assigned to it.",
 			[]string{"partition"}, prometheus.Labels{"topic": r.config.Topic}),
+		partitions: prometheus.NewDesc("kafka_topic_partitions",
+			"Partitions of the topic. One for which no member of the group has a lag is not consumed.",
+			nil, prometheus.Labels{"topic": r.config.Topic}),
 		arrivals: prometheus.NewDesc("kafka_consumer_arrivals_per_second",
 			"Records per second that were added to the partitions assigned to this consumer, in the last ten seconds.",
 			nil, prometheus.Labels{"topic": r.config.Topic}),
@@ -28,12 +31,16 @@ func newLagCollector(r *Reader) lagCollector {
 
 func (c lagCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- c.lag
+	descs <- c.partitions
 	descs <- c.arrivals
 }
 
 func (c lagCollector) Collect(metrics chan<- prometheus.Metric) {
 	for partition, lag := range c.reader.Lag() {
 		metrics <- prometheus.MustNewConstMetric(c.lag, prometheus.GaugeValue, float64(lag), strconv.Itoa(int(partition)))
+	}
+	if n := c.reader.partitionCount(); n > 0 {
+		metrics <- prometheus.MustNewConstMetric(c.partitions, prometheus.GaugeValue, float64(n))
 	}
 	metrics <- prometheus.MustNewConstMetric(c.arrivals, prometheus.GaugeValue, c.reader.arrivalRate(time.Now()))
 }

@@ -42,7 +42,7 @@ func (r *Reader) look(ctx context.Context) (brokers []int32, err error) {
 	if r.known && topic.TopicID != r.id {
 		r.gone[r.id] = true
 	}
-	r.known, r.id = true, topic.TopicID
+	r.known, r.id, r.count = true, topic.TopicID, len(topic.Partitions)
 	for _, p := range topic.Partitions {
 		if p.Leader >= 0 && !slices.Contains(brokers, p.Leader) {
 			brokers = append(brokers, p.Leader)

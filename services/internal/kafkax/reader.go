@@ -19,6 +19,9 @@ import (
 // ReaderConfig sets what a Reader reads.
 type ReaderConfig struct {
 	Topic string
+	// Grouped says that a consumer group assigns the partitions. Only then are there metrics
+	// of the lag.
+	Grouped bool
 	// Committed leaves out records of aborted and of open transactions.
 	Committed bool
 	Limits    Limits
@@ -68,14 +71,15 @@ type Reader struct {
 	holds      *partition // whose large batch has the Turn
 	id         [16]byte
 	known      bool              // whether the topic has been seen
+	count      int               // of the topic's partitions
 	gone       map[[16]byte]bool // former topic ids; none is ever used again
 	wake       chan struct{}     // closed and replaced when more can be fetched
 	stale      chan struct{}     // requests fresh metadata
 }
 
 // NewReader returns a Reader without partitions. It doesn't wait for the brokers. Its
-// metrics are kafka_consumer_lag, kafka_log_changes_total and
-// kafka_records_unread_total; without a registry it exports none.
+// metrics are kafka_log_changes_total, kafka_records_unread_total and, if Grouped, those
+// of the lag; without a registry it exports none.
 func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, reg prometheus.Registerer) (*Reader, error) {
 	if rc.Buffer == 0 {
 		rc.Buffer = mostBuffered
@@ -105,7 +109,7 @@ func NewReader(cfg Config, rc ReaderConfig, clientID string, log *slog.Logger, r
 	for _, kind := range []string{LogRecreated, LogCutBack, LogExpired} {
 		r.changesSeen.WithLabelValues(kind) // exists from the start, so that an alert on its increase sees the first change
 	}
-	if reg != nil {
+	if reg != nil && rc.Grouped {
 		reg.MustRegister(newLagCollector(r))
 	}
 	return r, nil
@@ -157,6 +161,13 @@ func (r *Reader) Lag() map[int32]int64 {
 		}
 	}
 	return lag
+}
+
+// partitionCount returns how many partitions the topic has, or 0 before it has been seen.
+func (r *Reader) partitionCount() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count
 }
 
 func (r *Reader) arrivalRate(now time.Time) float64 {
