@@ -52,23 +52,15 @@ func (c Config) Probe(client *kafka.Producer, needs ...Need) func(context.Contex
 			groups = append(groups, n.Group)
 		}
 	}
-	rights := sync.OnceValues(func() (*kgo.Client, error) { return c.Direct("health") })
-	return func(ctx context.Context) error {
-		for _, topic := range topics {
-			if err := c.Reachable(ctx, client, topic); err != nil {
-				return err
-			}
-		}
-		if c.SecurityProtocol == "plaintext" {
-			return nil // without TLS and authentication there are no access rights
-		}
+	asking := sync.OnceValues(func() (*kgo.Client, error) { return c.Direct("health") })
+	granted := rights{question: func(ctx context.Context) error {
 		// Not librdkafka's client: its requests to coordinators can end the process if their
 		// broker goes away meanwhile, https://github.com/confluentinc/librdkafka/issues/4605.
-		asking, err := rights()
+		client, err := asking()
 		if err != nil {
 			return err
 		}
-		granted, err := grantedTo(ctx, asking, topics, groups)
+		granted, err := grantedTo(ctx, client, topics, groups)
 		if err != nil {
 			return c.Explained(ctx, fmt.Errorf("requesting this service's access rights: %w", err))
 		}
@@ -81,7 +73,62 @@ func (c Config) Probe(client *kafka.Producer, needs ...Need) func(context.Contex
 			}
 		}
 		return nil
+	}, known: errUnknownRights}
+	return func(ctx context.Context) error {
+		for _, topic := range topics {
+			if err := c.Reachable(ctx, client, topic); err != nil {
+				return err
+			}
+		}
+		if c.SecurityProtocol == "plaintext" {
+			return nil // without TLS and authentication there are no access rights
+		}
+		return granted.check(ctx)
 	}
+}
+
+// rights asks for a service's rights. A coordinator may take longer to answer than a health
+// check waits, above all while its cluster starts: the question goes on then, and what was
+// known before counts until there is an answer.
+type rights struct {
+	question func(context.Context) error // returns nil if all are granted
+
+	mu       sync.Mutex
+	answered chan struct{} // closed with the answer; nil if nothing is asked
+	known    error
+}
+
+var errUnknownRights = errors.New("this service's access rights are not known yet: the brokers haven't answered")
+
+func (r *rights) check(ctx context.Context) error {
+	r.mu.Lock()
+	if r.answered == nil {
+		r.answered = make(chan struct{})
+		go r.ask(context.WithoutCancel(ctx))
+	}
+	answered := r.answered
+	r.mu.Unlock()
+	select {
+	case <-answered:
+	case <-ctx.Done():
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known
+}
+
+func (r *rights) ask(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, OnceTimeout)
+	defer cancel()
+	err := r.question(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	certain := func(err error) bool { return err == nil || errors.Is(err, ErrRefused) }
+	if certain(err) || !certain(r.known) {
+		r.known = err
+	}
+	close(r.answered)
+	r.answered = nil
 }
 
 // grantedTo requests this client's access rights from the brokers. The keys have no
