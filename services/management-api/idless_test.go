@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"shopstream/services/internal/event"
 	"shopstream/services/internal/kafkax"
@@ -59,11 +60,16 @@ func TestPurchasesStoredByAnEarlierVersionAreRecognised(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// It is no purchase, and holds up none.
+	foreign := event.IDOf(event.Source{Topic: p.topic, Partition: 0, Offset: 29})
+	if _, err := p.collection.InsertOne(t.Context(), bson.D{{Key: "_id", Value: foreign}, {Key: "userid", Value: 7}, {Key: "price", Value: "12.5"}}); err != nil {
+		t.Fatal(err)
+	}
 	s := start(t, p.environ())
-	eventually(t, "those that nobody has stored are", func() bool { return p.storedCount(t) >= 35 })
+	eventually(t, "those that nobody has stored are", func() bool { return p.storedCount(t) >= 36 })
 	eventually(t, "all offsets committed", func() bool { return p.committedAtTheEnd(t) })
-	if got := p.storedCount(t); got != 35 { // 20, and 15 of 30
-		t.Errorf("%d are stored, want 35", got)
+	if got := p.storedCount(t); got != 36 { // 20 and the foreign one, and 15 of 30
+		t.Errorf("%d are stored, want 36", got)
 	}
 	if got := s.metric(t, "purchases_duplicate_total"); got != 15 {
 		t.Errorf("%v are known again, want 15", got)

@@ -148,21 +148,29 @@ func isPermanent(code int) bool {
 	}, code)
 }
 
-// find returns which of these purchases are stored.
+// find returns which of these purchases are stored, without documents that are none,
+// because something else has written them.
 func (s *store) find(ctx context.Context, ids []string) ([]document, error) {
 	found, err := s.purchases.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}})
 	if err != nil {
 		return nil, fmt.Errorf("finding purchases: %w", err)
 	}
-	var documents []document
-	if err := found.All(ctx, &documents); err != nil {
+	var all []bson.Raw
+	if err := found.All(ctx, &all); err != nil {
 		return nil, fmt.Errorf("reading purchases: %w", err)
+	}
+	var documents []document
+	for _, raw := range all {
+		var d document
+		if bson.Unmarshal(raw, &d) == nil {
+			documents = append(documents, d)
+		}
 	}
 	return documents, nil
 }
 
-// users returns the user of each of these purchases that is stored; "" if a document
-// has none, because something else has written it.
+// users returns the user of each of these purchases that is stored, unless a document has
+// none, because something else has written to it.
 func (s *store) users(ctx context.Context, ids []string) (map[string]string, error) {
 	found, err := s.purchases.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}},
 		options.Find().SetProjection(bson.D{{Key: "userid", Value: 1}}))
@@ -178,7 +186,9 @@ func (s *store) users(ctx context.Context, ids []string) (map[string]string, err
 	}
 	users := map[string]string{}
 	for _, d := range documents {
-		users[d.ID], _ = d.UserID.StringValueOK()
+		if user, ok := d.UserID.StringValueOK(); ok {
+			users[d.ID] = user
+		}
 	}
 	return users, nil
 }

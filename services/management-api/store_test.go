@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
 func TestStoresEachPurchaseOnce(t *testing.T) {
@@ -38,6 +39,31 @@ func TestStoresEachPurchaseOnce(t *testing.T) {
 	}
 	if r, _ := s.get(t, "/-/healthy"); r.StatusCode != http.StatusOK {
 		t.Errorf("healthy = %d", r.StatusCode)
+	}
+}
+
+// A stored purchase stays stored, whatever somebody has made of its user since.
+func TestAStoredPurchaseWithoutAUserIsNotRefused(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	events, records := purchases(t, p.topic, 3)
+	s := start(t, p.environ())
+	p.kafka.Produce(t, records...)
+	eventually(t, "they are stored", func() bool { return p.storedCount(t) == 3 })
+	for n, change := range []bson.D{
+		{{Key: "$set", Value: bson.D{{Key: "userid", Value: 7}}}},
+		{{Key: "$set", Value: bson.D{{Key: "userid", Value: nil}}}},
+		{{Key: "$unset", Value: bson.D{{Key: "userid", Value: ""}}}},
+	} {
+		if _, err := p.collection.UpdateByID(t.Context(), events[n].EventID, change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.kafka.Produce(t, again(records)...)
+	eventually(t, "they are known again", func() bool { return s.metric(t, "purchases_duplicate_total") == 3 })
+	p.wantCommitted(t)
+	if letters := p.kafka.Read(t, p.dlq); len(letters) > 0 {
+		t.Errorf("%d dead letters, the first with %v", len(letters), letters[0].Headers)
 	}
 }
 
