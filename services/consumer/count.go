@@ -108,8 +108,8 @@ func (w *worker) add(now time.Time) sums {
 			s.refused = append(s.refused, refusal{m, reason, err})
 			continue
 		}
-		if l.totals[order.Product] == nil && len(l.totals) >= w.cfg.ProductsLimit {
-			s.refused = append(s.refused, refusal{m, reasonProducts, fmt.Errorf("partition %d has totals of %d products, which is PRODUCTS_LIMIT", l.partition, len(l.totals))})
+		if l.totals[order.Product] == nil && l.size+sizeOf(order.Product) > w.cfg.ProductsLimit {
+			s.refused = append(s.refused, refusal{m, reasonProducts, fmt.Errorf("partition %d has totals of %d products, and PRODUCTS_LIMIT leaves no room for another", l.partition, len(l.totals))})
 			continue
 		}
 		s.changed[l.add(order, at, now)] = true

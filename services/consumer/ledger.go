@@ -17,6 +17,7 @@ type ledger struct {
 	log    string
 	totals map[string]*event.Total // by product
 	orders int64                   // in all of them
+	size   int                     // of all of them, see sizeOf
 	// counted is the last order in the totals, by log of the orders topic. A
 	// recreated topic has another log, whose offsets are unrelated.
 	counted map[string]kafkax.Position
@@ -57,12 +58,20 @@ func after(a, b kafkax.Position) bool {
 	return a.Offset > b.Offset
 }
 
+// sizeOf returns how much of PRODUCTS_LIMIT a product takes: 1 for each usualName bytes of its
+// name that have begun. A name may have up to 800 bytes.
+func sizeOf(product string) int { return (len(product) + usualName - 1) / usualName }
+
+// usualName is how many bytes the names of most products have at most.
+const usualName = 100
+
 // add counts one order, and returns the total that it changed.
 func (l *ledger) add(o event.Order, at kafkax.Position, now time.Time) *event.Total {
 	t := l.totals[o.Product]
 	if t == nil {
 		t = &event.Total{Product: o.Product, Partition: l.partition}
 		l.totals[o.Product] = t
+		l.size += sizeOf(o.Product)
 	}
 	t.Quantity += o.Quantity
 	t.Orders++
@@ -83,6 +92,7 @@ func (l *ledger) restore(t event.Total) {
 	switch {
 	case known == nil:
 		l.orders += t.Orders
+		l.size += sizeOf(t.Product)
 	case known.Orders >= t.Orders:
 		return
 	default:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"shopstream/services/internal/event"
@@ -19,6 +20,7 @@ func TestTheNumberOfProductsIsLimited(t *testing.T) {
 		}
 		w.awaitDone(t)
 	}
+	long := strings.Repeat("🛒", 100)
 	counts := func() map[string]int64 {
 		w.AwaitDecided(t, w.totals)
 		counts := map[string]int64{}
@@ -40,6 +42,8 @@ func TestTheNumberOfProductsIsLimited(t *testing.T) {
 		{2, []string{"Laptop", "Mouse", "Cable", "Mouse", "Cable"}, "map[Laptop:1 Mouse:2]", 2},
 		{1, []string{"Mouse", "Laptop", "Pen"}, "map[Laptop:2 Mouse:3]", 1}, // none is forgotten
 		{3, []string{"Pen", "Cable"}, "map[Laptop:2 Mouse:3 Pen:1]", 1},
+		{6, []string{long, "Cable", long}, "map[Cable:1 Laptop:2 Mouse:3 Pen:1]", 2}, // it counts as four
+		{8, []string{long, "Cup", long}, fmt.Sprintf("map[Cable:1 Laptop:2 Mouse:3 Pen:1 %s:2]", long), 1},
 	} {
 		i := w.start(t, "a", fmt.Sprint("PRODUCTS_LIMIT=", run.limit))
 		orders(run.orders...)
@@ -55,7 +59,7 @@ func TestTheNumberOfProductsIsLimited(t *testing.T) {
 			t.Errorf("letter %q %v of %+v: %v", r.Value, r.Headers, order, err)
 		}
 	}
-	if len(letters) != 4 {
-		t.Errorf("%d dead letters, want 4", len(letters))
+	if len(letters) != 7 {
+		t.Errorf("%d dead letters, want 7", len(letters))
 	}
 }

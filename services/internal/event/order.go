@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+	"unique"
 
 	strict "github.com/go-json-experiment/json"
 )
@@ -84,6 +85,8 @@ func DecodeTotal(value []byte) (Total, error) {
 	if err := strict.Unmarshal(value, &t); err != nil {
 		return Total{}, fmt.Errorf("decoding a total: %w", err)
 	}
+	// They are the same in many totals, which are kept in memory.
+	t.OrdersTopicID, t.TotalsTopicID = unique.Make(t.OrdersTopicID).Value(), unique.Make(t.TotalsTopicID).Value()
 	if t.SchemaVersion != SchemaVersion {
 		return Total{}, fmt.Errorf("decoding a total: schemaVersion %d is unknown", t.SchemaVersion)
 	}
