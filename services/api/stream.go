@@ -24,6 +24,10 @@ import (
 // number of streams is limited, and one that isn't read must not use up a place.
 const writeTimeout = 30 * time.Second
 
+// holdTime is how long a stream may wait for its client before others may read a large batch
+// that this one has not finished, which then is fetched again.
+const holdTime = 2 * time.Second
+
 const lastEventID = "Last-Event-ID"
 
 // stream answers GET /messages/stream: new messages as server-sent events. An event's
@@ -81,6 +85,7 @@ type liveTail struct {
 	out      bytes.Buffer
 	response http.ResponseWriter
 	control  *http.ResponseController
+	waited   time.Duration // for its client, since it last let others read large batches
 }
 
 // openTail determines where a stream starts.
@@ -328,7 +333,25 @@ func (t *liveTail) event(name string, content any) error {
 	return nil
 }
 
+// lend lets other streams read large batches while this one waits for its client, until the
+// returned function is called. A client that is slow must not hold them up.
+func (t *liveTail) lend() (end func()) {
+	start, yielded := time.Now(), make(chan struct{})
+	timer := time.AfterFunc(holdTime-t.waited, func() {
+		defer close(yielded)
+		t.reader.Yield()
+	})
+	return func() {
+		t.waited += time.Since(start)
+		if !timer.Stop() {
+			<-yielded
+			t.waited = 0
+		}
+	}
+}
+
 func (t *liveTail) flush() error {
+	defer t.lend()()
 	_ = t.control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if _, err := t.response.Write(t.out.Bytes()); err != nil {
 		return fmt.Errorf("writing to the client: %w", err)

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -286,6 +289,52 @@ func TestStreamOutlivesTheServersTimeouts(t *testing.T) {
 	eventually(t, "the stream to end with its client", func() bool { return len(srv.streams) == 0 })
 }
 
+// A client that takes nothing keeps no other from a large batch.
+func TestASlowStreamHoldsUpNoLargeBatch(t *testing.T) {
+	k := brokertest.Start(t)
+	if k.Embedded == nil {
+		t.Skip("a real broker takes no batch as it is")
+	}
+	s := start(t, k.BootstrapServers)
+	topic := k.Topic(t, "large", 2, map[string]string{"max.message.bytes": "20000000"})
+	batch := func(records int) []byte {
+		return brokertest.Batch{Records: brokertest.Values(slices.Repeat([][]byte{bytes.Repeat([]byte("x"), 10_000)}, records)...)}.Bytes(t)
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /messages/stream?topic=%s&partition=0 HTTP/1.1\r\nHost: x\r\n\r\n", topic)
+	if _, err := conn.Read(make([]byte, 64)); err != nil {
+		t.Fatal(err)
+	}
+	k.ProduceRaw(t, topic, 0, batch(1500))
+	eventually(t, "it to be sent some of it", func() bool { return s.sent(t) > 0 })
+
+	e := s.follow(t, "/messages/stream?partition=1&topic="+topic, "")
+	k.ProduceRaw(t, topic, 1, batch(200))
+	for n := range 200 {
+		if m := e.next(); m == nil || m.Offset != strconv.Itoa(n) {
+			t.Fatalf("after %d messages comes %v: %v", n, m, e.lines.Err())
+		}
+	}
+	if !strings.Contains(string(s.get(t, "/metrics").body), "api_streams 2\n") {
+		t.Error("the slow stream was closed first")
+	}
+}
+
+// sent returns how many messages were sent to clients.
+func (s *service) sent(t testing.TB) (n float64) {
+	t.Helper()
+	for line := range strings.Lines(string(s.get(t, "/metrics").body)) {
+		if rest, ok := strings.CutPrefix(line, "api_messages_consumed_total "); ok {
+			_, _ = fmt.Sscan(rest, &n)
+		}
+	}
+	return n
+}
+
 // A client that takes nothing makes its stream wait; what is held for it stays limited.
 func TestASlowStreamDoesNotGrow(t *testing.T) {
 	k := brokertest.Start(t)
@@ -304,18 +353,10 @@ func TestASlowStreamDoesNotGrow(t *testing.T) {
 	for range 60 {
 		write(t, client, &kgo.Record{Topic: topic, Value: []byte(strings.Repeat("x", 900_000))})
 	}
-	sent := func() (n float64) {
-		for line := range strings.Lines(string(s.get(t, "/metrics").body)) {
-			if rest, ok := strings.CutPrefix(line, "api_messages_consumed_total "); ok {
-				fmt.Sscan(rest, &n)
-			}
-		}
-		return n
-	}
 	// What fits in the sockets is sent, and no more: 54 MB stay in Kafka.
 	last, since := -1.0, time.Now()
 	eventually(t, "the stream to wait for its client", func() bool {
-		if n := sent(); n != last {
+		if n := s.sent(t); n != last {
 			last, since = n, time.Now()
 		}
 		return time.Since(since) > 500*time.Millisecond

@@ -17,9 +17,9 @@ const (
 	// LargestBatch is the size of the largest batch, in bytes, that Readers with a Turn
 	// read.
 	LargestBatch = 16 << 20
-	// ordinaryBatch is the size of a batch that is read without the Turn: brokers and
+	// OrdinaryBatch is the size of a batch that is read without the Turn: brokers and
 	// topics with default settings have no larger ones.
-	ordinaryBatch = 1 << 20
+	OrdinaryBatch = 1 << 20
 	// responseOverhead is what a response contains in addition to batches.
 	responseOverhead = 64 << 10
 )
@@ -46,7 +46,7 @@ func (rc ReaderConfig) clients(cfg Config, clientID string) (client, wide *kgo.C
 		client, err = cfg.Direct(clientID)
 		return client, nil, err
 	}
-	if client, err = cfg.Direct(clientID, AcceptUpTo(max(rc.Buffer, fetchBytes)+ordinaryBatch)...); err != nil {
+	if client, err = cfg.Direct(clientID, AcceptUpTo(max(rc.Buffer, fetchBytes)+OrdinaryBatch)...); err != nil {
 		return nil, nil, err
 	}
 	wide, err = cfg.Direct(clientID, AcceptUpTo(LargestBatch)...)
@@ -133,6 +133,32 @@ func (r *Reader) leaveOut(ctx context.Context, p *partition, offset int64) error
 // no more records behind it than it has itself.
 func LastToLeaveOut(offset, end, before int64) int64 {
 	return offset + max(1, min(2*before, (end-offset)/2)) - 1
+}
+
+// Yield lets others have what they may be waiting for: the Turn, and the room to decompress
+// a batch. What is left of the batch is fetched again in its turn. Another goroutine may
+// call it while nothing is polled.
+func (r *Reader) Yield() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.reading; p != nil && (p == r.holds || r.records.block > 0) && r.refetch(p) {
+		p.pass(r.records.next)
+		r.drop()
+	}
+	if r.holds != nil {
+		r.refetch(r.holds)
+	}
+	r.signal()
+}
+
+// refetch drops what was fetched of a partition, unless its log has been replaced: it could
+// not be fetched again.
+func (r *Reader) refetch(p *partition) bool {
+	if r.partitions[p.number] != p {
+		return false
+	}
+	p.chunks, p.bytes, p.next = nil, 0, -1
+	return true
 }
 
 // passTurn passes the Turn on once the batch that it was held for has been read.

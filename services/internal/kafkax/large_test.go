@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"shopstream/services/internal/kafkax"
 	"shopstream/services/internal/testkit/brokertest"
@@ -79,6 +80,56 @@ func TestLargeBatchesAreReadInTurn(t *testing.T) {
 	nextValue(t, third)
 	third.Remove(1)
 	nextValue(t, from(1))
+}
+
+// One that can't go on with its batch lets others read theirs, and loses and repeats nothing.
+func TestAReaderYieldsWhatOthersWaitFor(t *testing.T) {
+	t.Parallel()
+	text := bytes.Repeat([]byte("All work and no play makes Jack a dull boy. "), 20_000)
+	records := brokertest.Values([]byte("first"), text, text, text, text, text, []byte("last"))
+	for name, c := range map[string]struct {
+		batch  brokertest.Batch
+		config kafkax.ReaderConfig
+	}{
+		"the turn": {brokertest.Batch{Records: records}, kafkax.ReaderConfig{Buffer: 1 << 18, Turn: kafkax.NewTurn()}},
+		"the room": {brokertest.Batch{Codec: kgo.SnappyCompression(), Records: records}, kafkax.ReaderConfig{
+			Limits: kafkax.Limits{Record: limits.Record, Batch: limits.Batch, Blocks: kafkax.NewBlocks(0)}, // for one
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := brokertest.Start(t)
+			c.config.Topic = k.Topic(t, "large", 1, map[string]string{"max.message.bytes": "20000000"})
+			k.ProduceRaw(t, c.config.Topic, 0, c.batch.Bytes(t))
+			start := func() *kafkax.Reader {
+				r := newReader(t, k, c.config)
+				r.Assign(map[int32]kafkax.Position{0: kafkax.Beginning()})
+				return r
+			}
+			slow := start()
+			for n := range len(records) {
+				if m := nextValue(t, slow); int(m.TopicPartition.Offset) != n {
+					t.Fatalf("%d comes after %d records", m.TopicPartition.Offset, n)
+				}
+				other := start()
+				if e := other.Poll(300 * time.Millisecond); e != nil && n < len(records)-1 {
+					t.Fatal("both read a batch at once")
+				}
+				slow.Yield()
+				for n := range len(records) {
+					if m := nextValue(t, other); int(m.TopicPartition.Offset) != n {
+						t.Fatalf("the other gets %d after %d records", m.TopicPartition.Offset, n)
+					}
+				}
+				if e := other.Poll(0); e != nil {
+					t.Fatalf("the other gets %v after the last", e)
+				}
+			}
+			if e := slow.Poll(300 * time.Millisecond); e != nil {
+				t.Errorf("%v comes after the last", e)
+			}
+		})
+	}
 }
 
 func TestABatchThatNoTurnAllowsIsTold(t *testing.T) {

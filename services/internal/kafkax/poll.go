@@ -162,6 +162,7 @@ func (r *Reader) open() any {
 			continue
 		}
 		r.records, r.reading, r.last = batch.Records(r.config.Limits), p, batch.Last
+		r.records.From(p.at.Offset)
 		r.settle(p)
 		label := Position{Log: p.at.Log, LeaderEpoch: batch.LeaderEpoch}.Label()
 		r.label = &label
