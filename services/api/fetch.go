@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,11 +18,12 @@ import (
 	"shopstream/services/internal/retry"
 )
 
-// Limits of one fetch from a broker, in bytes. The first batch of a response comes
-// whole, whatever its size.
+// Limits of a fetch, in bytes. The first batch of a response comes whole, whatever its size.
 const (
-	fetchBytes     = 4 << 20 // from all brokers together
+	fetchBytes     = kafkax.OrdinaryBatch // from one broker
 	partitionBytes = 256 << 10
+	// leastLargest is the size of batches that are read however little a request may read.
+	leastLargest = 4 << 20
 	// inflated is the most that is decompressed of one batch. It limits time, since
 	// skipped records aren't kept.
 	inflated = 256 << 20
@@ -33,6 +35,7 @@ type reading struct {
 	at    int64 // the next offset
 	want  int32 // bytes to request
 	alone bool  // its next batch is fetched alone: with others it came truncated
+	large bool  // the last response had a large batch
 	left  int64 // how many offsets were left out just before, as part of a batch that is too large
 	empty bool  // the last response had no records, though there are more offsets
 }
@@ -72,8 +75,8 @@ func (r *reader) fetch(ctx context.Context, topic string, windows []window, each
 	return nil
 }
 
-// round sends one fetch to each leader, all at the same time, for its partitions that
-// are not finished.
+// round sends one fetch to each leader, all at the same time if there is room for the
+// responses, for its partitions that are not finished.
 func (r *reader) round(ctx context.Context, topic string, d described, open map[int32]*reading, each func(record) error) error {
 	byLeader := map[int32][]*reading{}
 	for _, s := range open {
@@ -88,28 +91,32 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 		byLeader[leader] = append(byLeader[leader], s)
 	}
 	questions, cancel := context.WithCancel(ctx)
-	defer cancel()
 	type response struct {
 		*kmsg.FetchResponse
+		leave     func()
 		stretches []*reading
 		err       error
 	}
-	responses := make(chan response, len(byLeader))
-	most := int32(max(partitionBytes, min(fetchBytes, r.largest)/len(byLeader))) // all responses are in memory at once
-	for leader, stretches := range byLeader {
-		request := r.question(topic, d.id, stretches, most)
-		go func() {
-			var answer *kmsg.FetchResponse
-			a, err := r.ask(questions, r.broker(leader), request)
-			if err == nil {
-				answer = a.(*kmsg.FetchResponse)
-				err = kerr.ErrorForCode(answer.ErrorCode)
+	responses := make(chan response)
+	left := len(byLeader)
+	defer func() {
+		cancel()
+		for range left {
+			if answer := <-responses; answer.err == nil {
+				answer.leave()
 			}
-			responses <- response{answer, stretches, err}
+		}
+	}()
+	for leader, stretches := range byLeader {
+		request := r.question(topic, d.id, stretches)
+		go func() {
+			answer, leave, err := r.askFor(questions, topic, leader, request, slices.ContainsFunc(stretches, func(s *reading) bool { return s.large }))
+			responses <- response{answer, leave, stretches, err}
 		}()
 	}
-	for range byLeader {
+	for left > 0 {
 		answer := <-responses
+		left--
 		if kafkax.TooLarge(answer.err) {
 			r.tooLarge(answer.stretches, open)
 			continue
@@ -117,25 +124,39 @@ func (r *reader) round(ctx context.Context, topic string, d described, open map[
 		if answer.err != nil {
 			return brokerError(ctx, "reading "+topic, answer.err)
 		}
-		// A throttled broker's response has no records.
-		bytes := int(answer.ThrottleMillis)
-		for _, t := range answer.Topics {
-			for _, p := range t.Partitions {
-				bytes += len(p.RecordBatches)
-			}
+		err := r.takeAll(ctx, topic, answer.FetchResponse, open, each)
+		answer.leave()
+		if err != nil {
+			return err
 		}
-		for _, t := range answer.Topics {
-			for _, p := range t.Partitions {
-				s := open[p.Partition]
-				if s == nil {
-					continue
-				}
-				if err := r.take(ctx, topic, s, p, bytes == 0, each); err != nil {
-					return err
-				}
-				if s.at >= s.end {
-					delete(open, s.partition)
-				}
+	}
+	return nil
+}
+
+// takeAll handles a response.
+func (r *reader) takeAll(ctx context.Context, topic string, answer *kmsg.FetchResponse, open map[int32]*reading, each func(record) error) error {
+	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
+		return brokerError(ctx, "reading "+topic, err)
+	}
+	// A throttled broker's response has no records.
+	bytes := int(answer.ThrottleMillis)
+	for _, t := range answer.Topics {
+		for _, p := range t.Partitions {
+			bytes += len(p.RecordBatches)
+		}
+	}
+	for _, t := range answer.Topics {
+		for _, p := range t.Partitions {
+			s := open[p.Partition]
+			if s == nil {
+				continue
+			}
+			s.large = bytes > kafkax.OrdinaryBatch
+			if err := r.take(ctx, topic, s, p, bytes == 0, each); err != nil {
+				return err
+			}
+			if s.at >= s.end {
+				delete(open, s.partition)
 			}
 		}
 	}
@@ -160,8 +181,9 @@ func (r *reader) tooLarge(stretches []*reading, open map[int32]*reading) {
 }
 
 // question builds the fetch for one leader.
-func (r *reader) question(topic string, log [16]byte, stretches []*reading, most int32) *kmsg.FetchRequest {
+func (r *reader) question(topic string, log [16]byte, stretches []*reading) *kmsg.FetchRequest {
 	request := kmsg.NewPtrFetchRequest()
+	most := int32(max(partitionBytes, min(fetchBytes, r.largest)))
 	request.ReplicaID, request.MaxWaitMillis, request.MinBytes, request.MaxBytes = -1, 1, 1, most
 	request.SessionEpoch = -1
 	if r.isolation == kafka.IsolationLevelReadCommitted {
@@ -307,7 +329,7 @@ func (r *reader) records(ctx context.Context, s *reading, batch kafkax.Batch, ea
 // response, which comes whole; a batch too large for that is left out.
 func (r *reader) short(s *reading, topic string, data []byte, behind bool) error {
 	size := kafkax.SizeOf(data)
-	if size > min(kafkax.LargestBatch, max(r.largest, fetchBytes)) || s.alone && !behind && int(s.want) >= size {
+	if size > min(kafkax.LargestBatch, max(r.largest, leastLargest)) || s.alone && !behind && int(s.want) >= size {
 		u := &kafkax.Unreadable{Topic: topic, Partition: s.partition, First: s.at, Last: s.at, Cause: kafkax.CauseSize}
 		if len(data) >= 27 { // the batch's header says which offset is its last
 			u.Last = max(s.at, int64(binary.BigEndian.Uint64(data))+int64(int32(binary.BigEndian.Uint32(data[23:]))))

@@ -11,18 +11,16 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"shopstream/services/internal/testkit/brokertest"
+	"shopstream/services/internal/testkit/podtest"
 )
 
 // TestMain turns this program into the service if a test starts it as such, so that its
@@ -33,49 +31,6 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
-}
-
-// pod returns what a stack gives the service: its environment, and its memory limit in bytes.
-func pod(t *testing.T) (environ []string, memory int) {
-	t.Helper()
-	manifest, err := os.ReadFile("../../infra/testdata/manifests/dev.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	type container struct {
-		Name      string
-		Env       []struct{ Name, Value string }
-		Resources struct{ Limits struct{ Memory string } }
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(manifest))
-	for {
-		var object struct {
-			Kind string
-			Spec struct {
-				Template struct {
-					Spec struct{ Containers []container }
-				}
-			}
-		}
-		if err := decoder.Decode(&object); err != nil {
-			t.Fatalf("looking for the service in the manifests: %v", err)
-		}
-		for _, c := range object.Spec.Template.Spec.Containers {
-			if object.Kind != "Deployment" || c.Name != "api" {
-				continue
-			}
-			if _, err := fmt.Sscanf(c.Resources.Limits.Memory, "%dMi", &memory); err != nil {
-				t.Fatal(err)
-			}
-			for _, e := range c.Env {
-				switch e.Name {
-				case "GOMEMLIMIT", "MALLOC_ARENA_MAX", "READ_CONCURRENCY", "READ_BYTES_LIMIT":
-					environ = append(environ, e.Name+"="+e.Value)
-				}
-			}
-			return environ, memory << 20
-		}
-	}
 }
 
 // process is the service in its own process.
@@ -113,47 +68,57 @@ func startProcess(t *testing.T, servers string, environ ...string) *process {
 	return p
 }
 
-// peak returns the highest memory use of the process so far, in bytes.
-func (p *process) peak(t *testing.T) int {
+// startPod starts the service as a stack does. within checks that it has kept to the memory of
+// its pod so far.
+func startPod(t *testing.T, k *brokertest.Kafka, more ...string) (s *process, within func(after string)) {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
-	if err != nil {
-		t.Fatal(err)
+	pod := podtest.Of(t, "api", "READ_CONCURRENCY", "READ_BYTES_LIMIT")
+	if k.Embedded == nil {
+		t.Skip("a real broker takes no broken batch")
 	}
-	for line := range strings.Lines(string(status)) {
-		var kilobytes int
-		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kilobytes); n == 1 {
-			return kilobytes << 10
-		}
+	s = startProcess(t, k.BootstrapServers, append(pod.Environ, more...)...)
+	return s, func(after string) {
+		t.Helper()
+		pod.Within(t, s.pid, after)
 	}
-	t.Fatal("the process has ended")
-	return 0
 }
 
-func raceDetector() bool {
-	info, _ := debug.ReadBuildInfo()
-	for _, s := range info.Settings {
-		if s.Key == "-race" && s.Value == "true" {
-			return true
-		}
+// together sends many requests at once, each of which is answered or told to come back.
+func (p *process) together(t *testing.T, n int, path string) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			if a := p.get(t, path); a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
+				t.Errorf("GET %s = %d %.200s", path, a.status, a.body)
+			}
+		})
 	}
-	return false
+	wg.Wait()
+}
+
+// However many brokers have large batches, only so many are in memory.
+func TestManyLeadersTakeNoMoreMemory(t *testing.T) {
+	k := brokertest.StartCluster(t, 12)
+	s, within := startPod(t, k, "READ_TIMEOUT=1m")
+	topic := k.Topic(t, "large", 12, map[string]string{"max.message.bytes": "20000000"})
+	batch := brokertest.Batch{Records: brokertest.Values(slices.Repeat([][]byte{bytes.Repeat([]byte("x"), 10_000)}, 1500)...)}.Bytes(t)
+	for p := range int32(12) {
+		k.ProduceRaw(t, topic, p, batch)
+	}
+	if _, a := s.messages(t, "/messages?limit=10&topic="+topic); a.header.Get("X-Complete") != "true" {
+		t.Errorf("one request is incomplete: %s", a.header.Get("X-Reason"))
+	}
+	within("one request to many leaders")
+	s.together(t, 5, "/messages?limit=10&topic="+topic)
+	within("five requests to many leaders at once")
 }
 
 // Whatever is requested, and by however many clients, the service stays within the
 // memory of its pod.
 func TestTheServiceStaysWithinItsPod(t *testing.T) {
 	k := brokertest.Start(t)
-	switch {
-	case runtime.GOOS != "linux":
-		t.Skip("reads a process's memory from /proc")
-	case raceDetector():
-		t.Skip("the race detector takes memory of its own")
-	case k.Embedded == nil:
-		t.Skip("a real broker takes no broken batch")
-	}
-	environ, memory := pod(t)
-	s := startProcess(t, k.BootstrapServers, environ...)
+	s, within := startPod(t, k)
 	client := writer(t, k, kgo.ProducerLinger(5*time.Millisecond))
 	fill := func(topic string, partitions, count, size int) {
 		for done := 0; done < count; done += 500 {
@@ -165,31 +130,16 @@ func TestTheServiceStaysWithinItsPod(t *testing.T) {
 		}
 	}
 	together := func(n int, path string) {
-		var wg sync.WaitGroup
-		for range n {
-			wg.Go(func() {
-				if a := s.get(t, path); a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
-					t.Errorf("GET %s = %d %.200s", path, a.status, a.body)
-				}
-			})
-		}
-		wg.Wait()
+		t.Helper()
+		s.together(t, n, path)
 	}
 	// quiet waits until its memory use no longer grows.
 	quiet := func() {
-		peak := s.peak(t)
+		peak := podtest.Peak(t, s.pid)
 		for since := time.Now(); time.Since(since) < 2*time.Second; time.Sleep(50 * time.Millisecond) {
-			if p := s.peak(t); p > peak {
+			if p := podtest.Peak(t, s.pid); p > peak {
 				peak, since = p, time.Now()
 			}
-		}
-	}
-	within := func(name string) {
-		t.Helper()
-		peak := s.peak(t)
-		t.Logf("%5.1f MiB after %s", float64(peak)/(1<<20), name)
-		if peak > memory {
-			t.Errorf("%s took it to %d MiB, the pod has %d", name, peak>>20, memory>>20)
 		}
 	}
 	within("the start")

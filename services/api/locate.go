@@ -9,6 +9,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/kafkax"
@@ -126,11 +127,19 @@ func (r *reader) settled(ctx context.Context, what string, question func(context
 
 // describe requests a topic's id and leaders. It never creates the topic.
 func (r *reader) describe(ctx context.Context, topic string) (described, error) {
+	d, err := r.describeWith(ctx, r.pool.direct, topic)
+	if kafkax.TooLarge(err) {
+		return r.describeWith(ctx, r.pool.wide, topic) // it has a great many partitions
+	}
+	return d, err
+}
+
+func (r *reader) describeWith(ctx context.Context, client *kgo.Client, topic string) (described, error) {
 	request := kmsg.NewPtrMetadataRequest()
 	asked := kmsg.NewMetadataRequestTopic()
 	asked.Topic = kmsg.StringPtr(topic)
 	request.Topics = append(request.Topics, asked)
-	answer, err := r.ask(ctx, r.direct, request)
+	answer, err := r.ask(ctx, client, request)
 	if err != nil {
 		return described{}, err
 	}

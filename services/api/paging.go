@@ -25,7 +25,7 @@ func (s *server) positions(ctx context.Context, r *reader, sel selection, at *cu
 		return all, nil
 	}
 	if at.log != r.log.id {
-		if err := kafkax.Agreed(ctx, r.direct, sel.topic, r.log.id); err != nil {
+		if err := kafkax.Agreed(ctx, r.pool.direct, sel.topic, r.log.id); err != nil {
 			return nil, fmt.Errorf("%w: %w", errRecreated, err) // the cursor's log may be the newer one
 		}
 		return nil, errOtherLog

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"shopstream/services/internal/envconf"
 	"shopstream/services/internal/testkit/brokertest"
@@ -82,6 +85,41 @@ func testPool(t *testing.T, servers string, size int) *pool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.direct.Close)
+	t.Cleanup(func() { p.direct.Close(); p.wide.Close() })
 	return p
+}
+
+// requestor answers questions once it may.
+type requestor struct {
+	asked  atomic.Int32
+	answer chan struct{}
+}
+
+func (r *requestor) Request(context.Context, kmsg.Request) (kmsg.Response, error) {
+	r.asked.Add(1)
+	<-r.answer
+	return kmsg.NewPtrMetadataResponse(), nil
+}
+
+// A caller that leaves makes room for the next reader, but what it asked Kafka goes on.
+func TestQuestionsOfReadersThatHaveLeftAreLimited(t *testing.T) {
+	const most = 4
+	places, broker := make(chan struct{}, most), &requestor{answer: make(chan struct{})}
+	for range 2 * most {
+		ctx, leave := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		_, _, err := await(ctx, places, broker, kmsg.NewPtrMetadataRequest())
+		if leave(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("without an answer: %v", err)
+		}
+	}
+	eventually(t, "the questions", func() bool { return broker.asked.Load() == most })
+	close(broker.answer)
+	for range 2 * most { // an answer has its place until it is read
+		answer, leave, err := await(t.Context(), places, broker, kmsg.NewPtrMetadataRequest())
+		if err != nil || answer == nil {
+			t.Fatal(answer, err)
+		}
+		leave()
+	}
+	eventually(t, "all places to be free", func() bool { return len(places) == 0 })
 }
