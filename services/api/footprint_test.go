@@ -70,13 +70,13 @@ func startProcess(t *testing.T, servers string, environ ...string) *process {
 
 // startPod starts the service as a stack does. within checks that it has kept to the memory of
 // its pod so far.
-func startPod(t *testing.T, k *brokertest.Kafka, more ...string) (s *process, within func(after string)) {
+func startPod(t *testing.T, k *brokertest.Kafka) (s *process, within func(after string)) {
 	t.Helper()
 	pod := podtest.Of(t, "api", "READ_CONCURRENCY", "READ_BYTES_LIMIT")
 	if k.Embedded == nil {
 		t.Skip("a real broker takes no broken batch")
 	}
-	s = startProcess(t, k.BootstrapServers, append(pod.Environ, more...)...)
+	s = startProcess(t, k.BootstrapServers, append(pod.Environ, "READ_TIMEOUT=1m")...) // it is about memory, not time
 	return s, func(after string) {
 		t.Helper()
 		pod.Within(t, s.pid, after)
@@ -100,7 +100,7 @@ func (p *process) together(t *testing.T, n int, path string) {
 // However many brokers have large batches, only so many are in memory.
 func TestManyLeadersTakeNoMoreMemory(t *testing.T) {
 	k := brokertest.StartCluster(t, 12)
-	s, within := startPod(t, k, "READ_TIMEOUT=1m")
+	s, within := startPod(t, k)
 	topic := k.Topic(t, "large", 12, map[string]string{"max.message.bytes": "20000000"})
 	batch := brokertest.Batch{Records: brokertest.Values(slices.Repeat([][]byte{bytes.Repeat([]byte("x"), 10_000)}, 1500)...)}.Bytes(t)
 	for p := range int32(12) {

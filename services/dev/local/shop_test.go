@@ -80,10 +80,19 @@ type crowd struct {
 	failed []error
 }
 
+// count returns how many purchases are acknowledged so far.
+func (c *crowd) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.acked)
+}
+
 // buyMany makes count purchases, 64 at a time and up to rate per second, until ctx ends.
 func (c *crowd) buyMany(ctx context.Context, t *testing.T, url string, count, rate int) {
 	const shoppers = 64
+	c.mu.Lock()
 	c.acked = map[string]bool{}
+	c.mu.Unlock()
 	client := httpClient(t, shoppers)
 	start := time.Now()
 	var next atomic.Int64

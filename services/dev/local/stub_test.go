@@ -67,6 +67,7 @@ func stub() int {
 	}()
 	<-stop
 	if mode == "deaf" {
+		fmt.Println("heard, and ignored")
 		select {}
 	}
 	fmt.Print("drained, in a line without an end")

@@ -108,7 +108,7 @@ func TestADrainIsBounded(t *testing.T) {
 func TestASecondCtrlCEndsAtOnce(t *testing.T) {
 	p := up(t, setup{bin: stubs(t), env: stubbed("web-server", "deaf")})
 	p.signal(os.Interrupt)
-	time.Sleep(300 * time.Millisecond)
+	p.await("heard, and ignored")
 	select {
 	case <-p.ended:
 		t.Fatal("ended before the deaf service did")
