@@ -114,6 +114,8 @@ func TestBuyRequestNamesEachBadField(t *testing.T) {
 		"product is empty":       {`{"username":"a","userid":"b","price":1,"product":""}`, []string{"product"}},
 		"product is long":        {`{"username":"a","userid":"b","price":1,"product":"` + strings.Repeat("é", 201) + `"}`, []string{"product"}},
 		"boolean is not a price": {`{"username":"a","userid":"b","price":true}`, []string{"price"}},
+		"the folder itself":      {`{"username":"a","userid":".","price":1}`, []string{"userid"}},
+		"the folder above":       {`{"username":"a","userid":"\u002e.","price":1}`, []string{"userid"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

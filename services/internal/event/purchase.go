@@ -84,12 +84,18 @@ type BuyRequest struct {
 
 // ParseBuyRequest reads a request body {username, userid, price} with an optional
 // product. Unknown fields are ignored. The error is an *Invalid with every fault.
+//
+// The ids "." and ".." are refused, since no client can request the list of their
+// purchases: in a URL's path they mean a folder, also as %2E. As events they are valid.
 func ParseBuyRequest(body []byte, currency string) (BuyRequest, error) {
 	f, err := parseObject(body, "username", "userid", "price", "product")
 	if err != nil {
 		return BuyRequest{}, err
 	}
 	r := BuyRequest{Username: f.text("username", MaxNameLength), UserID: f.text("userid", MaxNameLength)}
+	if r.UserID == "." || r.UserID == ".." {
+		f.fault("userid", "must not be %q, which means a folder in a URL", r.UserID)
+	}
 	r.Price, r.PriceMinor = f.price(currency)
 	r.Product = f.optional("product", MaxProductLength)
 	return r, f.err()
