@@ -14,7 +14,7 @@ import (
 // Handler returns the engine as Server serves it: every route that answers GET
 // answers HEAD too, and larger answers are compressed for clients that accept it.
 func Handler(engine http.Handler) http.Handler {
-	return plain(literalPlus(headAsGet(compress(engine))))
+	return plain(literalPlus(escapedSlash(headAsGet(compress(engine)))))
 }
 
 // compress compresses text of a kilobyte and more with gzip; event streams are not

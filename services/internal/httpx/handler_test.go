@@ -209,6 +209,33 @@ func TestRedirectsStayHere(t *testing.T) {
 	}
 }
 
+func TestRedirectsKeepWhatIsEscaped(t *testing.T) {
+	base, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, routes)
+	for path, want := range map[string]string{
+		"/users/a%2Fb/?limit=1":      "/users/a%2Fb?limit=1",
+		"/users/a%2fb+c/":            "/users/a%2fb%2Bc",
+		"/users/a%20b/":              "/users/a%20b",
+		`/users/a%2F%0D%0AX-Evil:1/`: "/users/a%2F%0D%0AX-Evil:1",
+	} {
+		response, _ := ask(t, http.MethodGet, base+path, "")
+		if at := response.Header.Get("Location"); response.StatusCode != http.StatusMovedPermanently || at != want {
+			t.Errorf("%s: %d to %q, want %q", path, response.StatusCode, at, want)
+		}
+	}
+	for _, other := range []string{"//evil.example%2Fa/", `/\evil.example%2Fa/`} {
+		if response, _ := ask(t, http.MethodGet, base+other, ""); response.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %d to %q", other, response.StatusCode, response.Header.Get("Location"))
+		}
+	}
+	if _, id := ask(t, http.MethodGet, base+"/users/a%2Fb%2F", ""); id != "a/b/" {
+		t.Errorf("the user a/b/ is answered as %q", id)
+	}
+	response, _ := ask(t, http.MethodPost, base+"/users/a%2Fb/", "")
+	if response.StatusCode != http.StatusTemporaryRedirect { // with the same method
+		t.Errorf("POST: %d", response.StatusCode)
+	}
+}
+
 // A proxy may send the address of the target without a path.
 func TestNoPathIsTheRoot(t *testing.T) {
 	base, _ := serve(t, httpx.Config{ShutdownTimeout: time.Second}, func(e *gin.Engine) { e.GET("/", func(c *gin.Context) { c.String(http.StatusOK, "root") }) })

@@ -32,6 +32,28 @@ func plain(next http.Handler) http.Handler {
 	})
 }
 
+// escapedSlash redirects a path that ends in a slash and contains an escaped one, as gin
+// redirects others. Gin would unescape it: the user a/b, requested as a%2Fb/, would become
+// the resource b of the user a.
+func escapedSlash(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, slash := strings.CutSuffix(r.URL.EscapedPath(), "/")
+		// With two slashes in front it would be another host's.
+		if !slash || !strings.Contains(strings.ToLower(path), "%2f") || strings.HasPrefix(path, "//") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if r.URL.RawQuery != "" {
+			path += "?" + r.URL.RawQuery
+		}
+		code := http.StatusMovedPermanently
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			code = http.StatusTemporaryRedirect
+		}
+		http.Redirect(w, r, path, code)
+	})
+}
+
 // ServeFile serves a file from memory. Units that it doesn't know and malformed ranges
 // are ignored, as RFC 9110 says, and so are several ranges: many small ones make a
 // long answer of a short file.
