@@ -1,9 +1,12 @@
 package main
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -65,6 +68,59 @@ func TestOffsetsOfAGroupThatIsGoneAreCommittedAgain(t *testing.T) {
 	if got := i.metric(t, "orders_already_counted_total"); got != 0 {
 		t.Errorf("%v orders were read again", got)
 	}
+}
+
+// Offsets without an order to count are no lag: of orders that were deleted before the
+// group had an offset, and of the markers of others' transactions.
+func TestWhatIsNoOrderIsNoLag(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2)
+	w.Produce(t, w.some(0, 60)...)
+	all := kadm.Offsets{}
+	all.AddOffset(w.orders, 0, -1, -1)
+	all.AddOffset(w.orders, 1, -1, -1)
+	if _, err := w.Admin().DeleteRecords(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	w.start(t, "a")
+	await(t, "the ends of the emptied partitions are committed", func() bool { return w.committedAtTheEnd(t) })
+
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(w.BootstrapServers, ",")...), kgo.TransactionalID(w.group+"-another"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	orders := w.some(60, 40)
+	if err := client.ProduceSync(t.Context(), orders...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	w.wantTotals(t, orders)
+	await(t, "the offsets behind the markers are committed", func() bool { return w.committedAtTheEnd(t) })
+}
+
+// committedAtTheEnd reports whether the group's offsets are the ends of all partitions.
+func (w *world) committedAtTheEnd(t testing.TB) bool {
+	t.Helper()
+	ends, err := w.Admin().ListEndOffsets(t.Context(), w.orders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	committed, err := w.Admin().FetchOffsets(t.Context(), w.group)
+	if err != nil {
+		return false // there is no such group yet
+	}
+	for partition, end := range ends[w.orders] {
+		if at, ok := committed.Lookup(w.orders, partition); !ok || at.At != end.Offset || end.Offset == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // committed returns how many partitions the group has offsets of.

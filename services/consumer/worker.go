@@ -194,15 +194,24 @@ func (w *worker) collect(ctx context.Context) error {
 }
 
 // commitAgain adds the committed positions to the next transaction, every
-// recommitAfter.
+// recommitAfter, or those behind what doesn't count.
 func (w *worker) commitAgain() {
 	if time.Now().Before(w.recommit) {
 		return
 	}
 	w.recommit = time.Now().Add(recommitAfter)
+	read := w.reader.Positions()
 	for p, l := range w.ledgers {
-		_, moves := w.next[p]
-		if !moves && l.committed.Log != "" { // without a log, the offset may belong to a deleted topic
+		if _, moves := w.next[p]; moves {
+			continue
+		}
+		at := read[p]
+		switch {
+		case at.Log != "" && at.Offset >= 0 && (l.committed.Offset < 0 || at.Log == l.committed.Log && at.Offset > l.committed.Offset):
+			// Behind markers of transactions, or at the beginning of a log whose records were all
+			// deleted before the group had an offset: KEDA would take them for lag.
+			w.next[p] = at
+		case l.committed.Log != "": // without a log, the offset may belong to a deleted topic
 			w.next[p] = l.committed
 		}
 	}

@@ -69,6 +69,7 @@ type consumer struct {
 
 	owned     map[int32]bool                 // partitions assigned to this member
 	unlocated map[int32]bool                 // those of which the committed offset isn't known yet
+	unset     map[int32]bool                 // those of which the group had no offset
 	unstored  map[int32]kafka.TopicPartition // finished offsets that the client hasn't accepted yet
 	behind    map[int32]bool                 // partitions whose next offset may be less than the last committed one
 	latest    map[int32]kafka.TopicPartition // what is committed, or will be by the client
@@ -110,8 +111,8 @@ func newConsumer(cfg config, s *store, w *writer, tracer *trace.Tracer, log *slo
 		traced: kafkax.Processing{Tracer: tracer, Topic: cfg.Topics.Purchases, Group: cfg.GroupID, ClientID: "management-api", Verb: "store"},
 		topic:  cfg.Topics.Purchases, size: cfg.BatchSize, linger: cfg.BatchLinger, bound: cfg.HTTP.ShutdownTimeout,
 		filling: newBatch(),
-		owned:   map[int32]bool{}, unlocated: map[int32]bool{}, unstored: map[int32]kafka.TopicPartition{}, behind: map[int32]bool{},
-		latest: map[int32]kafka.TopicPartition{},
+		owned:   map[int32]bool{}, unlocated: map[int32]bool{}, unset: map[int32]bool{},
+		unstored: map[int32]kafka.TopicPartition{}, behind: map[int32]bool{}, latest: map[int32]kafka.TopicPartition{},
 		retries: promauto.With(reg).NewCounter(prometheus.CounterOpts{
 			Name: "mongo_batch_retries_total",
 			Help: "Attempts at a batch that failed for a reason that passes by itself.",

@@ -57,18 +57,44 @@ func (c *consumer) storeOffsets(offsets []kafka.TopicPartition) error {
 	return nil
 }
 
-// commitAgain commits the latest offsets again every recommitAfter.
-func (c *consumer) commitAgain() {
+// commitAgain commits the latest offsets again every recommitAfter, and those behind
+// what needs no storing.
+func (c *consumer) commitAgain() error {
 	if now := time.Now(); now.Before(c.recommit) || now.Before(c.askAt) {
-		return
+		return nil
 	}
 	c.recommit = time.Now().Add(recommitAfter)
+	if err := c.storeOffsets(c.passed()); err != nil {
+		return err
+	}
 	if len(c.latest) == 0 {
-		return
+		return nil
 	}
 	if err := kafkax.Commit(c.client, slices.Collect(maps.Values(c.latest))); err != nil {
 		c.log.Warn("committing offsets again", "error", err, "retry_in", recommitAfter)
 	}
+	return nil
+}
+
+// passed returns positions of the reader that are not committed although everything
+// before them is finished: behind markers of transactions, and at the beginning of a log
+// whose records were all deleted before the group had an offset. For a partition
+// without an offset KEDA takes all records that there ever were for lag
+// (kedacore/keda#7936).
+func (c *consumer) passed() (positions []kafka.TopicPartition) {
+	if c.current != nil || !c.filling.empty() || len(c.unstored) > 0 {
+		return nil
+	}
+	for number, at := range c.reader.Positions() {
+		ahead := c.unset[number] && at.Offset >= 0
+		if latest, ok := c.latest[number]; ok {
+			ahead = at.Log == kafkax.LabelField(latest.Metadata, "log") && at.Offset > int64(latest.Offset)
+		}
+		if label := at.Label(); ahead && label != "" {
+			positions = append(positions, kafka.TopicPartition{Topic: &c.topic, Partition: number, Offset: kafka.Offset(at.Offset), Metadata: &label})
+		}
+	}
+	return positions
 }
 
 // askAgain delays the next question to the group's coordinator after a failure.
@@ -94,7 +120,7 @@ func (c *consumer) locate() {
 		case p.Error != nil:
 			err = p.Error
 		case p.Offset < 0:
-			positions[p.Partition] = kafkax.Beginning()
+			positions[p.Partition], c.unset[p.Partition] = kafkax.Beginning(), true
 		default:
 			positions[p.Partition] = kafkax.PositionOf(int64(p.Offset), p.Metadata)
 			if kafkax.LabelField(p.Metadata, "log") != "" { // else it may be of a log that is gone

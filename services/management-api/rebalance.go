@@ -31,8 +31,7 @@ func (c *consumer) attend(wait time.Duration) error {
 	if err := c.storeOffsets(nil); err != nil {
 		return err
 	}
-	c.commitAgain()
-	return nil
+	return c.commitAgain()
 }
 
 // changeLog makes the position in the new log the one to commit. Records of the old
@@ -76,6 +75,7 @@ func (c *consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
 		for _, p := range e.Partitions {
 			delete(c.owned, p.Partition)
 			delete(c.unlocated, p.Partition)
+			delete(c.unset, p.Partition)
 			delete(c.unstored, p.Partition)
 			delete(c.behind, p.Partition)
 			delete(c.latest, p.Partition)

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -45,4 +48,44 @@ func TestOffsetsThatTheCoordinatorDeletedAreCommittedAgain(t *testing.T) {
 	}
 	remembers.Store(1)
 	eventually(t, "the offsets committed again", func() bool { return p.committedAtTheEnd(t) })
+}
+
+// Offsets without a purchase to store are no lag: of those that expired before the group
+// had an offset (or after the brokers had deleted it), and of the markers of others'
+// transactions.
+func TestWhatIsNoPurchaseIsNoLag(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	_, records := purchases(t, p.topic, 20)
+	p.inPartition(t, 0, records...)
+	if _, err := p.kafka.Admin().DeleteRecords(t.Context(), kadm.Offsets{p.topic: {0: {Topic: p.topic, At: 20}}}); err != nil {
+		t.Fatal(err)
+	}
+	events, records := purchases(t, p.topic, 40)
+	p.inPartition(t, 1, records[:20]...)
+	start(t, p.environ())
+	p.wantStored(t, events[:20])
+	eventually(t, "the ends are committed", func() bool { return p.committedAtTheEnd(t) })
+	p.inTransaction(t, records[20:]...)
+	p.wantStored(t, events)
+	eventually(t, "the offsets behind the markers are committed", func() bool { return p.committedAtTheEnd(t) })
+}
+
+// inTransaction produces records in a transaction, whose markers follow them in the log.
+func (p *platform) inTransaction(t *testing.T, records ...*kgo.Record) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(p.kafka.BootstrapServers, ",")...), kgo.TransactionalID(p.group+"-another"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -92,7 +92,8 @@ func (l Lag) Trigger() Trigger {
 			"consumerGroup":    l.Group,
 			"topic":            l.Topic,
 			"lagThreshold":     strconv.Itoa(l.Threshold),
-			// The consumers start at the earliest record, so the lag of a group without an offset is the whole topic.
+			// The consumers start at the earliest record, so the lag of a group without an offset is the whole topic. KEDA counts
+			// expired records too (kedacore/keda#7936), so the consumers commit an offset where there is nothing to read.
 			"offsetResetPolicy": "earliest",
 			// The lag of a partition whose consumer is stuck on a record keeps growing, and more pods would not help.
 			"excludePersistentLag": "true",
