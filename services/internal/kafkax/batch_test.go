@@ -153,11 +153,12 @@ func TestWhatIsNoRecordsIsGivenUp(t *testing.T) {
 			t.Errorf("%s: %v", name, left)
 		}
 	}
-	// A compressed batch that is truncated, with a correct checksum.
+	// A compressed batch that is truncated, with a correct checksum. The end alone may be
+	// no more than a checksum of the codec's own, without which all records can be read.
 	for name, codec := range codecs() {
 		values := brokertest.Values(bytes.Repeat([]byte("x"), 100), bytes.Repeat([]byte("y"), 50_000))
 		raw := brokertest.Batch{Codec: codec, Records: values}.Bytes(t)
-		raw = raw[:len(raw)-9]
+		raw = raw[:len(raw)-20]
 		binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
 		if _, left := readAll(t, brokertest.Seal(raw), limits); len(left) != 1 || left[0].Last != 1 {
 			t.Errorf("%s cut off: %v", name, left)
