@@ -68,6 +68,13 @@ func newServer(cfg config, kafka sender, m *management, log *slog.Logger) *serve
 	}
 }
 
+// acceptance is the answer to a buy.
+type acceptance struct {
+	Data    recorded `json:"data"`
+	Message string   `json:"message"`
+	Status  string   `json:"status"`
+}
+
 // recorded is the data in the answer to a buy: the original's four fields, the
 // event id, the position of the record, and the product if the request has one.
 type recorded struct {
@@ -93,10 +100,10 @@ func (s *server) buy(c *gin.Context) {
 		// Only after the acknowledgement by all in-sync replicas does the answer
 		// say that the purchase is recorded.
 		c.Header("Location", "/api/v1/buys/"+id)
-		c.JSON(http.StatusAccepted, gin.H{
-			"status":  "success",
-			"message": "Purchase recorded",
-			"data":    recorded{request.Username, request.UserID, request.Price, purchase.Timestamp, id, placed.Partition, placed.Offset, request.Product},
+		c.JSON(http.StatusAccepted, acceptance{
+			Data:    recorded{request.Username, request.UserID, request.Price, purchase.Timestamp, id, placed.Partition, placed.Offset, request.Product},
+			Message: "Purchase recorded",
+			Status:  "success",
 		})
 	case c.Request.Context().Err() != nil:
 		c.AbortWithStatus(httpx.StatusClientGone)

@@ -15,6 +15,7 @@ type sample struct {
 	P99  float64 // milliseconds
 
 	Memory  float64 // MiB
+	Own     float64 // MiB of it that no file has, so that the kernel can't drop it
 	Size    float64 // MB of a program
 	Fetches float64 // requests to a broker for one request to the service
 	Kept    float64 // share of the best rate that is left with more clients
@@ -64,6 +65,7 @@ func p50(s sample) float64  { return s.P50 }
 func p99(s sample) float64  { return s.P99 }
 
 func memory(s sample) float64  { return s.Memory }
+func own(s sample) float64     { return s.Own }
 func size(s sample) float64    { return s.Size }
 func fetches(s sample) float64 { return s.Fetches }
 func kept(s sample) float64    { return s.Kept }

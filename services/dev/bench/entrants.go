@@ -195,12 +195,12 @@ func (s *stage) buying(clients int, duration time.Duration) comparison {
 	}
 }
 
-// crowding lets more and more clients buy: none may be too many.
+// crowding lets more and more clients buy: none may be too many. The no-op handler shows how
+// much of the fall is that of the clients, which run on the same processors, and of net/http.
 func (s *stage) crowding(duration time.Duration) comparison {
-	return comparison{
-		name: "buy, 1 to 2,000 clients", rounds: 3,
-		ours: func(ctx context.Context) (sample, error) {
-			server, err := s.webServer(ctx)
+	on := func(open func(context.Context) (*server, error)) entrant {
+		return func(ctx context.Context) (sample, error) {
+			server, err := open(ctx)
 			if err != nil {
 				return sample{}, err
 			}
@@ -215,7 +215,11 @@ func (s *stage) crowding(duration time.Duration) comparison {
 				worst = min(worst, got.Rate/best)
 			}
 			return sample{Kept: worst}, nil
-		},
+		}
+	}
+	return comparison{
+		name: "buy, 1 to 2,000 clients", peerName: "no-op gin handler", rounds: 3,
+		ours: on(s.webServer), peer: on(s.noop),
 		goals: []goal{{"what is left of the best rate", "", kept, noLess, .8}},
 	}
 }

@@ -73,9 +73,10 @@ func (s *stage) idling(stripped, sink string) []comparison {
 				}
 				time.Sleep(2 * time.Second) // what the start has left is collected
 				used, err := p.status("VmRSS")
-				return sample{Memory: used}, errors.Join(err, p.stop())
+				own, ownErr := p.status("RssAnon")
+				return sample{Memory: used, Own: own}, errors.Join(err, ownErr, p.stop())
 			},
-			goals: []goal{{"memory", "MiB", memory, noMore, 26}},
+			goals: []goal{{"memory", "MiB", memory, noMore, 26}, {"of it not pages of a file", "MiB", own, noMore, 26}},
 		})
 	}
 	return all

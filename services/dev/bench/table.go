@@ -75,7 +75,7 @@ func compareAll(ctx context.Context, arguments []string, stdout io.Writer) error
 		for _, g := range c.goals {
 			t.row(c, g, g.judge(rounds))
 		}
-		if produced := all["producer"]; c.peerName == "no-op gin handler" && produced != nil {
+		if produced := all["producer"]; c.peerName == "no-op gin handler" && produced != nil && !c.goals[0].relation.alone() {
 			t.efficiency(c, rounds, produced)
 		}
 		fmt.Fprint(stdout, t.String()[before:])
@@ -174,7 +174,11 @@ func (t *table) head(s *stage, size sizes) {
 func (t *table) row(c comparison, g goal, r result) {
 	if g.relation.alone() {
 		sign := map[relation]string{noLess: "≥", noMore: "≤"}[g.relation]
-		fmt.Fprintf(t, "| %s: %s | %s (%.4g–%.4g) | | %s %.4g %s | | | %s |\n", c.name, g.what, amount(r.ours, g.unit), r.low, r.high, sign, g.limit, g.unit, g.verdict(r))
+		beside := ""
+		if r.peer > 0 {
+			beside = c.peerName + ", " + amount(r.peer, g.unit)
+		}
+		fmt.Fprintf(t, "| %s: %s | %s (%.4g–%.4g) | %s | %s %.4g %s | | | %s |\n", c.name, g.what, amount(r.ours, g.unit), r.low, r.high, beside, sign, g.limit, g.unit, g.verdict(r))
 		return
 	}
 	wanted := map[relation]string{atLeast: "≥ %.2f", atMost: "≤ %.2f", atMostAbove: "≤ peer + %.0f " + g.unit}[g.relation]
