@@ -318,8 +318,10 @@ func TestViewerShowsLag(t *testing.T) {
 	b.do(chromedp.Focus(chromedp.CSS("#lag-chart")))
 	b.press(kb.Home)
 	b.see("the first reading read out", legend+` === "3" && document.querySelector("#lag-chart").getAttribute("aria-valuetext").includes(" 3")`)
-	if got := b.eval(`document.documentElement.scrollWidth`); got != "360" {
-		t.Errorf("the page is %s pixels wide on a phone of 360", got)
+	for _, lag := range []string{"3", "888.8M"} {
+		if got := b.eval(`(document.querySelector("#tab-groups-lag").textContent = "` + lag + `", document.documentElement.scrollWidth)`); got != "360" {
+			t.Errorf("with a lag of %s the page is %s pixels wide on a phone of 360", lag, got)
+		}
 	}
 	b.do(chromedp.Click(chromedp.CSS("#tab-topics"), chromedp.NodeVisible))
 	b.do(chromedp.Click(chromedp.CSS(`[data-topic="`+topic+`"] a`), chromedp.NodeVisible))
