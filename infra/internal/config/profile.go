@@ -60,6 +60,7 @@ func defaultProfile() Config {
 		},
 		Kafka: Kafka{
 			External: ExternalKafka{TLS: true, ReplicationFactor: 3},
+			// The jars of 4.4.0 are on Maven Central, but that an image of it is published could not be confirmed yet.
 			Image:    "apache/kafka:4.3.1",
 			Brokers:  3,
 			Heap:     quantity("384Mi"),
