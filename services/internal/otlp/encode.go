@@ -148,7 +148,7 @@ func value(b []byte, v attribute.Value) []byte {
 		return protowire.AppendFixed64(b, math.Float64bits(v.AsFloat64()))
 	default:
 		b = protowire.AppendTag(b, 1, protowire.BytesType)
-		return protowire.AppendString(b, strings.ToValidUTF8(v.Emit(), "\ufffd"))
+		return protowire.AppendString(b, strings.ToValidUTF8(v.String(), "\ufffd"))
 	}
 }
 
