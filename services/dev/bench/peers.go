@@ -251,7 +251,8 @@ func produceAtRate(ctx context.Context, o peerOptions) (measured, error) {
 
 // poll reads count messages from the beginning of a topic and does nothing with them.
 func poll(ctx context.Context, o peerOptions) (measured, error) {
-	c, partitions, err := o.consumer(nil)
+	// As kcat sets it: by default librdkafka stops fetching for a second once 100,000 messages wait.
+	c, partitions, err := o.consumer(kafka.ConfigMap{"queued.min.messages": 1_000_000})
 	if err != nil {
 		return measured{}, err
 	}
