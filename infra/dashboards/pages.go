@@ -155,8 +155,8 @@ func runtime() page {
 			Query(dashboard.StringOrMap{String: &name}).Refresh(dashboard.VariableRefreshOnTimeRangeChanged),
 		rows: []row{
 			{"Requests", []panel{
-				{title: "Requests per second", unit: perSecond, description: "By route and status.", queries: []query{
-					{`sum by (route, code) (rate(http_requests_total` + pods + `[$__rate_interval]))`, "{{route}} {{code}}"},
+				{title: "Requests per second", unit: perSecond, description: "By route and status, without those that nobody asks for.", queries: []query{
+					{`sum by (route, code) (rate(http_requests_total` + pods + `[$__rate_interval])) > 0`, "{{route}} {{code}}"},
 				}},
 				{title: "Time until 99 of 100 are answered", unit: seconds, description: "By route.", queries: []query{
 					{`histogram_quantile(0.99, sum by (le, route) (rate(http_request_duration_seconds_bucket` + pods + `[$__rate_interval])))`, "{{route}}"},
