@@ -73,10 +73,13 @@ no purchase refused, lost or stored twice.
 | 500/s, one of three pods killed (-9) | three | its partitions were consumed again within 6 s; the lag, 916 at most, was gone a second later |
 | 500/s for five minutes; 5000 | one | web-server four; at most 0.36 s without an acknowledgement; lag 41 at the end |
 | 500/s, 1,500/s for two minutes each; 5000 | one | web-server five; lag at most 1,600, stored p50 0.5 s, p99 1.4 s: the node had no CPU left |
-| 1,000/s, the database stopped for three and a half minutes; 5000 | one, then two for a backlog of 211,000 | web-server five. Drained at 8,400/s, after 47 s for a batch that was stored already; the embedded database has had an index for that since |
+| 1,000/s, the database stopped for three and a half minutes; 5000 | one, then two for a backlog of 210,211, one again 2 min 21 s later | web-server five. Drained in 32 s; 51 s are allowed |
 | a backlog of 158,000, within a tenth of one pod's target; 5000 | one | drained in 29 s; the model says 32 s |
 
-A single port-forward carried 1,400/s of 1,500/s, and stopped after 2 min 40 s.
+1,500/s for five minutes were not reached on those two cores. A single port-forward carried 1,400/s, and stopped after 2 min 40 s. Through Traefik,
+which spreads them over five pods of web-server, 600/s were stored, nothing more was free, and most clients gave up after 15 s: each
+pod sends each partition's records in a request of its own, and the three brokers took 1.7 ms of CPU for a purchase
+([what partitions cost](performance.md#what-changes-brought)).
 
 At 500/s a purchase took 0.26 ms of CPU in web-server, 0.19 ms in management-api and 0.7 ms in each of the three brokers.
 `)
