@@ -26,7 +26,7 @@ type config struct {
 	GroupID            string        `env:"GROUP_ID" envDefault:"consumer-service-group" doc:"Consumer group."`
 	TransactionalID    string        `env:"TRANSACTIONAL_ID" doc:"Kafka transactional id, unique among the running instances; <GROUP_ID>-<hostname> by default."`
 	TransactionTimeout time.Duration `env:"TRANSACTION_TIMEOUT" envDefault:"10s" doc:"How long after an instance has died Kafka aborts its transaction; its partitions may not be read meanwhile."`
-	BatchSize          int           `env:"BATCH_SIZE" envDefault:"5000" doc:"Maximum number of orders in one transaction. It is reached only while there is a backlog."`
+	BatchSize          int           `env:"BATCH_SIZE" envDefault:"10000" doc:"Maximum number of orders in one transaction. It is reached only while there is a backlog."`
 	ProductsLimit      int           `env:"PRODUCTS_LIMIT" envDefault:"5000" doc:"How many products each partition of the orders has totals of, which are kept in memory; orders of further ones become dead letters. A name of more than 100 bytes counts as several."`
 	BatchLinger        time.Duration `env:"BATCH_LINGER" envDefault:"100ms" doc:"How long a transaction waits for more orders after its first."`
 }
