@@ -16,6 +16,12 @@ GOLANGCI := bin/golangci-lint-$(GOLANGCI_VERSION)
 ACTIONLINT_VERSION := v1.7.12
 ACTIONLINT := bin/actionlint-$(ACTIONLINT_VERSION)
 
+# The services whose web pages, *.templ, are compiled into Go, by the version that they import.
+PAGES := services/web-server
+TEMPL_VERSION := $(shell sed -n 's|.*github.com/a-h/templ ||p' services/web-server/go.mod)
+TEMPL := bin/templ-$(TEMPL_VERSION)
+GENERATE := ../../$(TEMPL) generate -log-level error -include-version=false
+
 # The Pulumi CLI builds infra with -trimpath: with the same flag here, its
 # SDK, which takes minutes to compile, is compiled once for both.
 INFRA := cd infra && GOFLAGS="$$GOFLAGS -trimpath"
@@ -52,6 +58,10 @@ cgo:
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format the Go files
 	$(GOLANGCI) fmt
+
+.PHONY: pages
+pages: $(TEMPL) ## Compile the services' web pages, *.templ, into Go; needed after a change to one
+	@for service in $(PAGES); do (cd $$service && $(GENERATE)) || exit 1; done
 
 .PHONY: docs
 docs: ## Write the generated files: each service's env.json, docs/configuration.md, the dashboards
@@ -173,11 +183,12 @@ test-race: cgo ## Run the services' tests with Go's race detector
 # Each module is vetted as it is built in its image: alone, without go.work. The
 # test of the pages is never cached, since the cache doesn't know of files outside of the module.
 .PHONY: check
-check: ## Check format, vet, module files, file sizes, and the pages' links and commands
+check: $(TEMPL) ## Check format, vet, module files, file sizes, and the pages' links and commands
 	@large=$$(git ls-files -z | xargs -0 -I{} find ./{} -maxdepth 0 -type f -size +1024k); if [ -n "$$large" ]; then \
 		echo "larger than 1 MiB, so probably built and committed by mistake:"; echo "$$large"; exit 1; fi
 	@unformatted=$$(gofmt -s -l $(MODULES) infra/alerts infra/dashboards services/dev/contract); if [ -n "$$unformatted" ]; then \
 		echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; fi
+	@for service in $(PAGES); do (cd $$service && $(GENERATE) -check) || { echo "run 'make pages'"; exit 1; }; done
 	@for module in $(SERVICES); do \
 		(cd $$module && GOWORK=off $(GO) vet ./...) || { echo "in $$module"; exit 1; }; done
 	@$(INFRA) GOWORK=off $(GO) vet ./...
@@ -252,6 +263,11 @@ $(GOLANGCI):
 	@mkdir -p bin
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv bin/golangci-lint $@
+
+$(TEMPL):
+	@mkdir -p bin
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/a-h/templ/cmd/templ@$(TEMPL_VERSION)
+	@mv bin/templ $@
 
 $(ACTIONLINT):
 	@mkdir -p bin

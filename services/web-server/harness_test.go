@@ -95,11 +95,7 @@ func newTracedEngine(t testing.TB, cfg config, kafka sender, tracer *trace.Trace
 	engine := httpx.NewEngine(log, reg, health.New(reg))
 	httpx.Trace(engine, tracer, true)
 	server := newServer(cfg, kafka, m, log)
-	checkout, err := newCheckout(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	addRoutes(engine, server, page, checkout)
+	addRoutes(engine, server, page, newCheckout(server))
 	return engine
 }
 

@@ -45,12 +45,8 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	)
 	engine := httpx.NewEngine(log, reg, h)
 	server := newServer(cfg, producer, management, log)
-	checkout, err := newCheckout(server)
-	if err != nil {
-		return err
-	}
 	httpx.Trace(engine, tracer, true)
-	addRoutes(engine, server, shop, checkout)
+	addRoutes(engine, server, shop, newCheckout(server))
 
 	return lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
 		httpx.Server(log, cfg.HTTP, listener, engine, h), // first, so that buys in flight get their answer

@@ -2,11 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"fmt"
-	"html/template"
 
 	"github.com/gin-gonic/gin"
 
@@ -31,18 +31,10 @@ type asset struct {
 	content     []byte
 }
 
-// newShop reads the page's files and writes the catalogue into the page, so that the
-// first paint is complete and the layout doesn't shift.
+// newShop writes the shop page and reads its files.
 func newShop(currency string, elsewhere places) (*shop, error) {
-	page, err := template.ParseFS(shopFiles, "shop/index.html")
-	if err != nil {
-		return nil, fmt.Errorf("reading the shop page: %w", err)
-	}
 	var index bytes.Buffer
-	err = page.Execute(&index, map[string]any{
-		"Currency": currency, "Catalogue": catalogue(currency), "Shoppers": suggestedShoppers(), "Elsewhere": elsewhere,
-	})
-	if err != nil {
+	if err := shopPage(currency, elsewhere).Render(context.Background(), &index); err != nil {
 		return nil, fmt.Errorf("writing the shop page: %w", err)
 	}
 	p := &shop{assets: []asset{newAsset("/", "text/html; charset=utf-8", index.Bytes())}}

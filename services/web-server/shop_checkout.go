@@ -2,16 +2,17 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/a-h/templ"
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
@@ -27,18 +28,13 @@ import (
 // sent, by a second press, a reload or a retry, it is one purchase.
 type checkout struct {
 	*server
-	pages *template.Template
 	// There is no session that another site could use. But it could buy in a
 	// visitor's name, or through a browser that reaches a shop which it can't.
 	sameOrigin *http.CrossOriginProtection
 }
 
-func newCheckout(s *server) (*checkout, error) {
-	pages, err := template.New("").Funcs(template.FuncMap{"field": newField}).ParseFS(shopFiles, "shop/checkout.html")
-	if err != nil {
-		return nil, fmt.Errorf("reading the pages of the checkout: %w", err)
-	}
-	return &checkout{server: s, pages: pages, sameOrigin: http.NewCrossOriginProtection()}, nil
+func newCheckout(s *server) *checkout {
+	return &checkout{server: s, sameOrigin: http.NewCrossOriginProtection()}
 }
 
 func (k *checkout) addRoutes(engine *gin.Engine) {
@@ -59,13 +55,6 @@ type order struct {
 	Faults           map[string]string
 }
 
-// field is one input of a form.
-type field struct{ Name, Label, Value, Fault string }
-
-func newField(name, label, value string, faults map[string]string) field {
-	return field{name, label, value, faults[name]}
-}
-
 // offer shows the form to buy a thing, filled in for a suggested shopper.
 func (k *checkout) offer(c *gin.Context) {
 	item, ok := k.item(c, c.Query("product"))
@@ -83,13 +72,13 @@ func (k *checkout) offer(c *gin.Context) {
 			o.Username = s.Name
 		}
 	}
-	k.show(c, http.StatusOK, "buy", o)
+	k.show(c, http.StatusOK, buyPage(o))
 }
 
 // order buys what the form says, at the price of the catalogue.
 func (k *checkout) order(c *gin.Context) {
 	if err := k.sameOrigin.Check(c.Request); err != nil {
-		k.show(c, http.StatusForbidden, "trouble", "This form was sent from another site. Buy from the shop itself.")
+		k.show(c, http.StatusForbidden, troublePage("This form was sent from another site. Buy from the shop itself."))
 		return
 	}
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
@@ -98,7 +87,7 @@ func (k *checkout) order(c *gin.Context) {
 			k.tooLarge(c)
 			return
 		}
-		k.show(c, http.StatusBadRequest, "trouble", "The form could not be read.")
+		k.show(c, http.StatusBadRequest, troublePage("The form could not be read."))
 		return
 	}
 	form := c.Request.PostForm
@@ -113,7 +102,7 @@ func (k *checkout) order(c *gin.Context) {
 		for _, fault := range fieldErrors(err) {
 			o.Faults[fault.Field] = fault.Detail
 		}
-		k.show(c, http.StatusBadRequest, "buy", o)
+		k.show(c, http.StatusBadRequest, buyPage(o))
 		return
 	}
 
@@ -128,14 +117,14 @@ func (k *checkout) order(c *gin.Context) {
 	case errors.Is(err, kafkax.ErrUnavailable):
 		o.Trouble, o.Uncertain = "Kafka has not acknowledged the purchase: it may be recorded or not.", true
 		c.Header("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
-		k.show(c, http.StatusServiceUnavailable, "buy", o)
+		k.show(c, http.StatusServiceUnavailable, buyPage(o))
 	default:
 		k.failed(c, err)
 	}
 }
 
 func (k *checkout) tooLarge(c *gin.Context) {
-	k.show(c, http.StatusRequestEntityTooLarge, "trouble", "The form could not be read: it is too long.")
+	k.show(c, http.StatusRequestEntityTooLarge, troublePage("The form could not be read: it is too long."))
 }
 
 // readOrder reads a form as the API reads a body. The error is an
@@ -169,7 +158,7 @@ func (k *checkout) item(c *gin.Context, id string) (product, bool) {
 	shelf := catalogue(k.currency)
 	i := slices.IndexFunc(shelf, func(p product) bool { return p.ID == id })
 	if i < 0 {
-		k.show(c, http.StatusNotFound, "trouble", "The shop has no such thing.")
+		k.show(c, http.StatusNotFound, troublePage("The shop has no such thing."))
 		return product{}, false
 	}
 	return shelf[i], true
@@ -178,14 +167,16 @@ func (k *checkout) item(c *gin.Context, id string) (product, bool) {
 // failed answers with a fault of the shop's that is not transient.
 func (k *checkout) failed(c *gin.Context, err error) {
 	k.log.ErrorContext(c.Request.Context(), "the checkout failed", "error", err)
-	k.show(c, http.StatusInternalServerError, "trouble", "It was not bought: the shop could not record it.")
+	k.show(c, http.StatusInternalServerError, troublePage("It was not bought: the shop could not record it."))
 }
 
 // show answers with a page.
-func (k *checkout) show(c *gin.Context, status int, page string, data any) {
+func (k *checkout) show(c *gin.Context, status int, page templ.Component) {
+	// A client that has gone is no reason to stop within a page, and no fault.
+	ctx := context.WithoutCancel(c.Request.Context())
 	var body bytes.Buffer
-	if err := k.pages.ExecuteTemplate(&body, page, data); err != nil {
-		k.log.ErrorContext(c.Request.Context(), "writing a page", "page", page, "error", err)
+	if err := page.Render(ctx, &body); err != nil {
+		k.log.ErrorContext(ctx, "writing a page", "error", err)
 		c.AbortWithStatus(http.StatusInternalServerError)
 		return
 	}

@@ -58,7 +58,7 @@ const purchasesShown = 20
 func (k *checkout) purchases(c *gin.Context) {
 	list := purchaseList{UserID: c.Query("userid")}
 	if list.UserID == "" {
-		k.show(c, http.StatusOK, "purchases", list)
+		k.show(c, http.StatusOK, purchasesPage(list))
 		return
 	}
 	if id, err := uuid.Parse(c.Query("bought")); err == nil {
@@ -78,12 +78,12 @@ func (k *checkout) purchases(c *gin.Context) {
 		return
 	case err == nil && got.status == http.StatusBadRequest:
 		list.Trouble = "There is no such list: the user id or the page is not valid."
-		k.show(c, http.StatusBadRequest, "purchases", list)
+		k.show(c, http.StatusBadRequest, purchasesPage(list))
 		return
 	case err != nil || got.status != http.StatusOK:
 		list.Trouble = "The purchases can’t be shown right now. What was accepted is safe."
 		c.Header("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
-		k.show(c, http.StatusServiceUnavailable, "purchases", list)
+		k.show(c, http.StatusServiceUnavailable, purchasesPage(list))
 		return
 	}
 	for i := range list.Purchases {
@@ -95,7 +95,7 @@ func (k *checkout) purchases(c *gin.Context) {
 		older := url.Values{"userid": {list.UserID}, "before": {next.Get("before")}}
 		list.Older = "/shop/purchases?" + older.Encode()
 	}
-	k.show(c, http.StatusOK, "purchases", list)
+	k.show(c, http.StatusOK, purchasesPage(list))
 }
 
 // bought asks for the state of a purchase, which stays "accepted" while there is no

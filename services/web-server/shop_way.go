@@ -95,11 +95,14 @@ func (s wayStep) Place() string {
 	return fmt.Sprintf("%s, partition %d, offset %d", s.Topic, *s.Partition, *s.Offset)
 }
 
+// wayAddress is the address of the page with the way of a purchase.
+func wayAddress(id string) string { return "/shop/way/" + url.PathEscape(id) }
+
 // way shows the way of a purchase.
 func (k *checkout) way(c *gin.Context) {
 	id, err := uuid.Parse(c.Param("eventId"))
 	if err != nil || len(c.Param("eventId")) != 36 {
-		k.show(c, http.StatusNotFound, "trouble", "There is no such purchase.")
+		k.show(c, http.StatusNotFound, troublePage("There is no such purchase."))
 		return
 	}
 	w := way{ID: id.String()}
@@ -125,7 +128,7 @@ func (k *checkout) way(c *gin.Context) {
 		status = http.StatusServiceUnavailable
 		c.Header("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	}
-	k.show(c, status, "way", w)
+	k.show(c, status, wayPage(w))
 }
 
 // readWay reads the answer of management-api.
