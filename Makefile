@@ -17,7 +17,7 @@ ACTIONLINT_VERSION := v1.7.12
 ACTIONLINT := bin/actionlint-$(ACTIONLINT_VERSION)
 
 # The services whose web pages, *.templ, are compiled into Go, by the version that they import.
-PAGES := services/web-server
+PAGES := services/web-server services/api
 TEMPL_VERSION := $(shell sed -n 's|.*github.com/a-h/templ ||p' services/web-server/go.mod)
 TEMPL := bin/templ-$(TEMPL_VERSION)
 GENERATE := ../../$(TEMPL) generate -log-level error -include-version=false

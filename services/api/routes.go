@@ -17,7 +17,7 @@ var spec []byte
 //go:embed viewer
 var viewerFiles embed.FS
 
-//go:embed system/page.html system/system.css system/system.js
+//go:embed system/system.css system/system.js
 var systemFiles embed.FS
 
 // routes adds the service's own routes. Those after authenticate need the token, and so

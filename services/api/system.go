@@ -2,9 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"fmt"
-	"html/template"
 	"net/http"
 	"time"
 
@@ -18,7 +18,6 @@ import (
 // the page fetches itself and takes over what has changed.
 type systemPage struct {
 	picture  picture
-	template *template.Template
 	observer *observer
 	files    assets
 	wide     drawing
@@ -46,10 +45,6 @@ func (s *server) newSystemPage(files embed.FS) (*systemPage, error) {
 	if p.files, err = newAssets(files, "system"); err != nil {
 		return nil, fmt.Errorf("reading the files of /system: %w", err)
 	}
-	if p.template, err = template.New("page").Parse(string(p.files["page.html"].content)); err != nil {
-		return nil, fmt.Errorf("reading the template of /system: %w", err)
-	}
-	delete(p.files, "page.html") // the template itself is no file to serve
 	p.wide, p.narrow = p.draw("wide", wideShape), p.draw("narrow", narrowShape)
 	return p, nil
 }
@@ -81,7 +76,10 @@ func outline(kind string, b box) string {
 		-(b.W - 2*round), round, round, -round, -round, -(b.H - 2*round), round, round, round, -round)
 }
 
-// systemView is what the template shows.
+// id is the id of an element of a part or a flow.
+func (d drawing) id(kind string, i int) string { return fmt.Sprintf("%s-%s%d", d.Name, kind, i) }
+
+// systemView is what the page shows.
 type systemView struct {
 	Picture  picture
 	Facts    facts
@@ -95,7 +93,8 @@ func (p *systemPage) show(c *gin.Context) {
 	t := teller{picture: &p.picture, observation: seen, metricsURL: p.observer.metricsURL}
 	view := systemView{Picture: p.picture, Facts: t.tell(), Drawings: []drawing{p.wide, p.narrow}, At: seen.at.UTC().Format(time.TimeOnly)}
 	var body bytes.Buffer
-	if err := p.template.Execute(&body, view); err != nil {
+	// A client that has gone is no reason to stop within a page, and no fault.
+	if err := view.page().Render(context.WithoutCancel(c.Request.Context()), &body); err != nil {
 		httpx.Abort(c, http.StatusInternalServerError, "the page cannot be made: "+err.Error())
 		return
 	}
