@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// Staleness is how old a committed offset may be while a pod keeps up: it gathers a batch (50 to 100 ms), writes it,
-	// and commits it within 200 ms. Lag is measured from committed offsets, so steady traffic always shows a little.
+	// Staleness is how old a committed offset may be while a pod keeps up: it fetches (25 ms), gathers a batch (50 to 100 ms),
+	// writes it, and commits it within 200 ms. Lag is measured from committed offsets, so steady traffic always shows a little.
 	Staleness = 500 * time.Millisecond
 
 	// PollInterval is how often KEDA asks the brokers for lag, and the pods for arrivals.

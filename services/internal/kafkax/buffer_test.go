@@ -55,3 +55,32 @@ func TestAReaderThatIsNotPolledStopsFetching(t *testing.T) {
 		t.Errorf("%d records come of %d", len(seen), partitions)
 	}
 }
+
+// While records keep coming, a group's fetch waits for some more of them, so that a broker doesn't answer one for each
+// record. After a pause the first record comes at once.
+func TestAGroupsFetchGathersRecordsWhileTheyKeepComing(t *testing.T) {
+	k := brokertest.Start(t)
+	if k.Embedded == nil {
+		t.Skip("looks at the embedded broker's requests")
+	}
+	topic := k.Topic(t, "steady", 1, nil)
+	atLeast := make(chan int32, 1000)
+	k.Embedded.Cluster.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		k.Embedded.Cluster.KeepControl()
+		atLeast <- r.(*kmsg.FetchRequest).MinBytes
+		return nil, nil, false
+	})
+	r := newReader(t, k, kafkax.ReaderConfig{Topic: topic, Grouped: true})
+	r.Assign(map[int32]kafkax.Position{0: {LeaderEpoch: -1}})
+	if bytes := <-atLeast; bytes != 1 {
+		t.Errorf("the first fetch waits for %d bytes", bytes)
+	}
+	k.Produce(t, values(topic, 0, 0, 1)...)
+	nextValue(t, r)
+	if bytes := <-atLeast; bytes < 1000 {
+		t.Errorf("after a fetch with a record, the next one waits for %d bytes only", bytes)
+	}
+	if bytes := <-atLeast; bytes != 1 {
+		t.Errorf("after a fetch without records, the next one waits for %d bytes", bytes)
+	}
+}
