@@ -81,6 +81,9 @@ func (p *platform) watched() (services []load.Service, group string) {
 			model := s.Model()
 			watched.Model, group = &model, s.Scale.Group
 		}
+		if s.Name == plan.WebServer {
+			watched.PerPod = capacity.Buys(s.CPUTarget())
+		}
 		services = append(services, watched)
 	}
 	return services, group

@@ -58,7 +58,7 @@ func TestLoadOnAStack(t *testing.T) {
 		o = test() // this machine is busy
 	}
 	o.succeeds().says(
-		"for which 1 pods of management-api are enough", "pods web-server 1/1, management-api 1/1", "40 acknowledged, 0 refused",
+		"pods that are enough: web-server 1, management-api 1", "pods web-server 1/1, management-api 1/1", "40 acknowledged, 0 refused",
 		"management-api: scaled down from 1 to its minimum of 1 pods", "each looked up, 0 are lost", "The plot: "+filepath.Join(m.root, "build", "load.html"))
 }
 

@@ -15,7 +15,7 @@ type ControllerArgs struct {
 
 // IngressNginx is the ingress-nginx controller. Its project has ended, and this chart is the last one.
 func IngressNginx(args ControllerArgs) Chart {
-	controller := Demand{Name: "ingress-nginx", Resources: resources("50m", "160Mi"), More: args.Replicas - 1}
+	controller := Demand{Name: "ingress-nginx", Resources: resources("200m", "160Mi"), More: args.Replicas - 1}
 	return Chart{
 		Name: "ingress-nginx", Version: "4.15.1", Namespace: args.Namespace,
 		Repository: "https://kubernetes.github.io/ingress-nginx",
@@ -64,7 +64,7 @@ const (
 // Traefik implements the Gateway API, whose kinds must be in the cluster first. Its own kinds are skipped: nothing
 // here uses them.
 func Traefik(args ControllerArgs) Chart {
-	controller := Demand{Name: "traefik", Resources: resources("50m", "128Mi"), More: args.Replicas - 1}
+	controller := Demand{Name: "traefik", Resources: resources("200m", "128Mi"), More: args.Replicas - 1}
 	off := map[string]any{"enabled": false}
 	// While a pod stops, it gets requests until its address is removed everywhere.
 	lifecycle := map[string]any{"lifeCycle": map[string]any{"requestAcceptGraceTimeout": "5s"}}
@@ -98,7 +98,10 @@ func Traefik(args ControllerArgs) Chart {
 			"podDisruptionBudget":       map[string]any{"enabled": args.Replicas > 1, "maxUnavailable": 1},
 			"topologySpreadConstraints": spread("traefik", args.Zones),
 			"resources":                 values(controller.Resources),
-			"service":                   map[string]any{"spec": map[string]any{"type": args.ServiceType}},
+			// More requests than this at once to one pod of a service, and each further one takes a connection of its own. The
+			// default is 200; web-server accepts 2,500 connections.
+			"additionalArguments": []any{"--serversTransport.maxIdleConnsPerHost=1000"},
+			"service":             map[string]any{"spec": map[string]any{"type": args.ServiceType}},
 			"ports": map[string]any{
 				"web":       map[string]any{"port": TraefikHTTP, "transport": lifecycle},
 				"websecure": map[string]any{"port": TraefikHTTPS, "transport": lifecycle},

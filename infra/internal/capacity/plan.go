@@ -6,11 +6,17 @@ import (
 	"time"
 )
 
+// buy is the CPU time of a purchase in web-server, in seconds: measured with one pod, 24 partitions and 1,500/s
+// (docs/infra-scaling.md). It is more at a low rate, when each record is sent by itself, but then there is little of it.
+const buy = 0.17e-3
+
+// Buys is how many purchases per second a pod of web-server takes with that much CPU, in cores.
+func Buys(cpu float64) float64 { return cpu / buy }
+
 // The assumptions of a plan. The measurements were made on two shared cores: replace them by your own.
 const (
-	// webPerPod is how many purchases per second a pod of web-server takes at 70 % of 200m of CPU: 0.26 ms each, measured at
-	// 500/s on three brokers (docs/infra-scaling.md). The more there are, the less each takes.
-	webPerPod = 540
+	// webCPU is the CPU of a pod of web-server at its target: by default 70 % of 500m.
+	webCPU = 0.35
 
 	// podTarget is the part of what a pod of management-api can do that it is to do: the default of its target.
 	podTarget = 0.8
@@ -66,7 +72,7 @@ func For(l Load) (Plan, error) {
 	if err := l.check(); err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Load: l, WebServer: ceil(l.Rate / webPerPod)}
+	p := Plan{Load: l, WebServer: ceil(l.Rate / Buys(webCPU))}
 
 	// A failed member is noticed after about Reaction; the backlog until then has to be caught up.
 	backlog := l.Rate * Reaction.Seconds()

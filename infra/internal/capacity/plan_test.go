@@ -20,13 +20,13 @@ func TestPlan(t *testing.T) {
 	}{
 		{10, "broker", 3, 6, 1, 1, 1, 1, ""},
 		{500, "zone", 3, 6, 1, 1, 1, 6, "shard"}, // 11 TB in a year
-		{5000, "broker", 3, 12, 10, 2, 3, 57, "shard"},
-		{50_000, "zone", 3, 96, 93, 13, 24, 564, "shard"},
-		{100_000, "broker", 3, 192, 186, 25, 48, 1127, "shard"},
-		{1_000_000, "none", 18, 1872, 1852, 250, 468, 11263, "controllers"},
-		{1_000_000, "broker", 19, 1872, 1852, 250, 468, 11263, "controllers"},
-		{1_000_000, "zone", 27, 1872, 1852, 250, 468, 11263, "controllers"},
-		{5_000_000, "zone", 135, 9336, 9260, 1250, 2334, 56315, "3 cells"},
+		{5000, "broker", 3, 12, 3, 2, 3, 57, "shard"},
+		{50_000, "zone", 3, 96, 25, 13, 24, 564, "shard"},
+		{100_000, "broker", 3, 192, 49, 25, 48, 1127, "shard"},
+		{1_000_000, "none", 18, 1872, 486, 250, 468, 11263, "controllers"},
+		{1_000_000, "broker", 19, 1872, 486, 250, 468, 11263, "controllers"},
+		{1_000_000, "zone", 27, 1872, 486, 250, 468, 11263, "controllers"},
+		{5_000_000, "zone", 135, 9336, 2429, 1250, 2334, 56315, "3 cells"},
 	} {
 		p, err := For(load(c.rate, c.fails))
 		if err != nil {
@@ -74,16 +74,17 @@ func TestFaultsOfALoadAreNamedAtOnce(t *testing.T) {
 	}
 }
 
-// TestThePlanAgreesWithMeasurements of docs/infra-scaling.md: the pods of management-api that a cluster had.
+// TestThePlanAgreesWithMeasurements of docs/infra-scaling.md: the pods of management-api and of web-server that a cluster had.
 func TestThePlanAgreesWithMeasurements(t *testing.T) {
 	for _, m := range []struct {
-		rate, perPod float64
-		pods         int
-	}{{500, 5000, 1}, {100, 250, 1}, {500, 250, 3}} {
+		rate, perPod    float64
+		management, web int
+	}{{500, 5000, 1, 1}, {1500, 5000, 1, 1}, {100, 250, 1, 1}, {500, 250, 3, 1}} {
 		l := load(m.rate, "none")
 		l.PerPod = m.perPod
-		if p, err := For(l); err != nil || p.ManagementAPI != m.pods {
-			t.Errorf("%v/s, one pod finishes %v/s: %d pods, %v; it had %d", m.rate, m.perPod, p.ManagementAPI, err, m.pods)
+		if p, err := For(l); err != nil || p.ManagementAPI != m.management || p.WebServer != m.web {
+			t.Errorf("%v/s, one pod finishes %v/s: %d pods of management-api and %d of web-server, %v; it had %d and %d",
+				m.rate, m.perPod, p.ManagementAPI, p.WebServer, err, m.management, m.web)
 		}
 	}
 }

@@ -222,14 +222,14 @@ func checkServices(c Services) []error {
 
 // checkTarget checks the autoscaler's targets.
 func checkTarget(key string, s namedService) []error {
+	faults := between(key+".target", s.Target, 1, 100)
 	if s.key == "managementApi" || s.key == "consumer" {
 		return slices.Concat(
-			between(key+".target", s.Target, 1, 100),
+			faults,
 			between(key+".drainPerSecond", s.DrainPerSecond, 1, 1_000_000),
 			span(key+".catchUp", s.CatchUp, time.Second),
 		)
 	}
-	faults := between(key+".target", s.Target, 1, 1<<31-1)
 	if s.DrainPerSecond != 0 || s.CatchUp != 0 {
 		faults = append(faults, Fault(key+".drainPerSecond", "%s reads no topic as a group, so it scales on CPU only: "+
 			"leave drainPerSecond and catchUp out", s.key))

@@ -138,7 +138,7 @@ type Kafka struct {
 	// CPU is the CPU request of each node.
 	CPU resource.Quantity `json:"cpu"`
 
-	// CPULimit is the CPU limit of each node.
+	// CPULimit is the CPU limit of each node. How many threads it has follows from it.
 	CPULimit resource.Quantity `json:"cpuLimit"`
 
 	// Storage is the size of each node's volume.
@@ -301,8 +301,8 @@ type Service struct {
 	// Max is the maximum number of pods. A consumer can't have more than its topic has partitions.
 	Max int `json:"max"`
 
-	// Target is how much a pod is to do while it keeps up, in percent: of its CPU request, or, if it scales on lag, of its
-	// CPU limit and of `drainPerSecond`.
+	// Target is how much a pod is to do while it keeps up, in percent: of its CPU limit, and, if it scales on lag, of
+	// `drainPerSecond`.
 	Target int `json:"target"`
 
 	// DrainPerSecond is how many records per second one pod finishes under sustained load, if it scales on lag. On two

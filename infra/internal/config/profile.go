@@ -64,7 +64,7 @@ func defaultProfile() Config {
 			Image:    "apache/kafka:4.3.1",
 			Brokers:  3,
 			Heap:     quantity("384Mi"),
-			CPU:      quantity("250m"),
+			CPU:      quantity("150m"), // see entrance
 			CPULimit: quantity("2"),
 			Storage:  quantity("2Gi"),
 
@@ -93,7 +93,7 @@ func defaultProfile() Config {
 			},
 		},
 		Services: Services{
-			WebServer:     service(5, 70),
+			WebServer:     entrance(),
 			ManagementAPI: reader(),
 			API:           service(5, 70),
 			Producer:      service(3, 70),
@@ -120,7 +120,7 @@ func shrink(c *Config) {
 	c.Cluster.NodeMemory = quantity("4Gi")
 	c.Kafka.Brokers = 1
 	c.Kafka.Heap = quantity("320Mi")
-	c.Kafka.CPU = quantity("200m")
+	c.Kafka.CPU = quantity("100m")
 	c.Kafka.CPULimit = quantity("1")
 	c.Mongo.Memory = quantity("448Mi")
 	c.Addons.Grafana = false // it would leave no memory at all
@@ -181,9 +181,19 @@ func service(most, target int) Service {
 	}
 }
 
+// entrance is the service that every purchase goes through first. While a node has too little CPU, pods get it by their
+// requests. What waits at the brokers is written in larger batches, and costs them less; what waits here only waits. So this
+// service and the ingress controller request what they use under load, and a broker no more than either.
+func entrance() Service {
+	s := service(5, 70)
+	s.CPU = quantity("200m")
+	return s
+}
+
 // reader is a service that reads a topic, and scales on lag.
 func reader() Service {
 	s := service(6, 80)
+	s.CPU = quantity("100m")
 	s.DrainPerSecond, s.CatchUp = 5000, Duration(30*time.Second)
 	return s
 }

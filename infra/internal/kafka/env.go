@@ -55,6 +55,11 @@ func (args ClusterArgs) environment(p pool) []pod.Env {
 		// Only declared topics exist.
 		pod.Value("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false"),
 	}
+	network, io := threads(args.CPULimit)
+	env = append(env,
+		pod.Value("KAFKA_NUM_NETWORK_THREADS", strconv.Itoa(network)),
+		pod.Value("KAFKA_NUM_IO_THREADS", strconv.Itoa(io)),
+	)
 	env = append(env, args.Security.environment()...)
 	if !p.has(roleBroker) {
 		return env
@@ -99,6 +104,15 @@ func ClusterID(project, stack string) string {
 	// Kafka rejects an id that begins with a dash, which a base64 text may.
 	sum[0] &= 0x7f
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// threads returns how many threads read and write a listener's connections, and how many handle requests: together not many
+// more than there are CPUs to run them, and Kafka's defaults, 3 and 8, at most. Each further one is another switch on the way
+// of a request. On a node with two cores, three brokers took 1,500 purchases/s with a p50 of 0.2 s with one and two, of 0.3 s
+// with two and two, and of 1.4 s with the defaults.
+func threads(limit resource.Quantity) (network, io int) {
+	cpus := max(2, int(limit.Value())) // rounded up
+	return min((cpus+1)/2, 3), min(cpus, 8)
 }
 
 // javaOptions returns the options of a node's Java besides the size of its heap.

@@ -146,6 +146,14 @@ func TestEnvironmentOfCombinedNodes(t *testing.T) {
 	}
 }
 
+func TestABrokerHasAsManyThreadsAsItMayUseCPUs(t *testing.T) {
+	for limit, want := range map[string][2]int{"500m": {1, 2}, "2": {1, 2}, "2500m": {2, 3}, "4": {2, 4}, "16": {3, 8}} {
+		if network, io := threads(resource.MustParse(limit)); network != want[0] || io != want[1] {
+			t.Errorf("with %s CPUs: %d network threads and %d for requests, want %v", limit, network, io, want)
+		}
+	}
+}
+
 // TestSmallNodesDoWithoutJavasSecondCompiler, which needs more than the memory that their containers have besides the heap.
 func TestSmallNodesDoWithoutJavasSecondCompiler(t *testing.T) {
 	for heap, without := range map[string]bool{"256Mi": true, "1023Mi": true, "1Gi": false, "3Gi": false} {

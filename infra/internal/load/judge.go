@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"shopstream/infra/internal/capacity"
@@ -127,6 +128,20 @@ func (j *judge) store() *Service {
 	return nil
 }
 
+// enough says how many pods are expected for a rate.
+func (j *judge) enough(rate float64) string {
+	var all []string
+	for _, s := range j.Services {
+		if n := s.expected(rate); n > 0 {
+			all = append(all, fmt.Sprintf("%s %d", s.Name, n))
+		}
+	}
+	if all == nil {
+		return ""
+	}
+	return "; pods that are enough: " + strings.Join(all, ", ")
+}
+
 // settled returns the time from which the number of pods must be right: once the autoscaler has had time to react. It returns
 // false if the phase is too short for that.
 func (j *judge) settled() (from time.Duration, ok bool) {
@@ -188,15 +203,17 @@ func (j *judge) pods() {
 				changes, wanted = changes+1, pods.Wanted
 			}
 		}
-		watched := (j.p.End - from).Round(time.Second)
+		watched, want := (j.p.End - from).Round(time.Second), s.expected(j.p.Rate)
 		switch {
 		case known == 0:
 			j.add(NotJudged, "%s: its pods could not be counted", s.Name)
 			continue
-		case s.Model == nil:
+		case want == 0:
 			j.add(NotJudged, "%s: its number of pods depends on CPU and is not predicted; %d to %d were ready", s.Name, least, most)
+		case s.Model == nil:
+			j.is(most <= want, "%s: at most %d pods are expected, since %.0f purchases per second take as much CPU as a pod should use; in the last %s there were %d to %d",
+				s.Name, want, s.PerPod, watched, least, most)
 		default:
-			want := s.Model.Pods(j.p.Rate, 0)
 			reached, when := j.reached(s.Name, want)
 			text := "never"
 			if reached {

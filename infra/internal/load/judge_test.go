@@ -27,7 +27,7 @@ func newStory() *story {
 	s := &story{}
 	s.Services = []Service{
 		{Name: "store", Model: model, Min: 1, Max: 6, Shrink: Shrink{2 * time.Minute, time.Minute}},
-		{Name: "web", Min: 1, Max: 3, Shrink: Shrink{2 * time.Minute, time.Minute}},
+		{Name: "web", PerPod: 800, Min: 1, Max: 3, Shrink: Shrink{2 * time.Minute, time.Minute}},
 	}
 	for _, p := range []struct {
 		name       string
@@ -83,6 +83,9 @@ func TestVerdict(t *testing.T) {
 		"a service on CPU that needs more pods": {func(s *story) {
 			s.during(stepAt+20*time.Second, quietAt+2*time.Minute, func(x *Sample) { x.Pods["web"] = Pods{2, 2} })
 		}, ""},
+		"a service on CPU that needs more pods than expected": {func(s *story) {
+			s.during(0, stepAt-time.Second, func(x *Sample) { x.Pods["web"] = Pods{2, 2} })
+		}, "steady: web: at most 1 pods are expected, since 800 purchases per second take as much CPU as a pod should use; in the last 1m0s there were 2 to 2"},
 		"pods that don't keep up": {func(s *story) {
 			s.during(stepAt, spikeAt, func(x *Sample) { x.Lag = int64((x.At - stepAt).Seconds()) * 100 })
 		},

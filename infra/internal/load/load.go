@@ -85,8 +85,8 @@ func (r *run) announce() {
 	r.say("Load on %s", r.Shop.URL)
 	for _, p := range r.Phases {
 		line := fmt.Sprintf("  %-8s %6.0f/s for %s", p.Name, p.Rate, p.For)
-		if s := j.store(); s != nil && j.scaled() && p.Rate > 0 {
-			line += fmt.Sprintf(", for which %d pods of %s are enough", s.Model.Pods(p.Rate, 0), s.Name)
+		if j.scaled() && p.Rate > 0 {
+			line += j.enough(p.Rate)
 		}
 		r.say("%s", line)
 	}

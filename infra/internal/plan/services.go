@@ -151,6 +151,13 @@ func membership(c config.Config, group string) []pod.Env {
 	return env
 }
 
+// CPUTarget is the CPU, in cores, at which its autoscaler keeps each pod on average. It is a share of the limit. A share of the
+// request, which is for times when a node has too little, would add pods that nobody needs, and each more of them costs: records
+// are sent in smaller batches.
+func (s Service) CPUTarget() float64 {
+	return float64(s.Size.CPULimit.MilliValue()*int64(s.Size.Target)/100) / 1000
+}
+
 // Model is the arithmetic by which a service that reads a topic scales.
 func (s Service) Model() capacity.Model {
 	return capacity.Model{

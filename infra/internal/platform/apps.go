@@ -103,12 +103,13 @@ func (p platform) declareScaler(
 	target := scale.Target{
 		Namespace: shop, Deployment: s.Name, Range: scale.Range{Min: s.Size.Min, Max: s.Size.Max},
 	}
+	cpu := scale.CPU(s.CPUTarget())
 	opts = append(slices.Clone(opts), pulumi.Parent(workload), pulumi.DependsOn([]pulumi.Resource{workload.Deployment}))
 	if s.Scale.Lag == nil && !s.Scale.KEDA {
-		_, err := scale.NewCPU(ctx, s.Name, target, s.Size.Target, append(opts, installed.after("metrics-server"))...)
+		_, err := scale.NewCPU(ctx, s.Name, target, cpu, append(opts, installed.after("metrics-server"))...)
 		return err
 	}
-	triggers := []scale.Trigger{scale.CPU(s.Size.Target)}
+	triggers := []scale.Trigger{cpu.Trigger()}
 	if s.Scale.Lag != nil {
 		lag := scale.Lag{
 			BootstrapServers: d.kafka.BootstrapServers,
@@ -120,7 +121,7 @@ func (p platform) declareScaler(
 		arrivals := scale.Arrivals{
 			Service: s.Name, Namespace: plan.AppNamespace, Port: s.Port, Topic: s.Scale.Lag.Name, PerPod: s.Model().Steady(),
 		}
-		triggers = []scale.Trigger{lag.Trigger(), arrivals.Trigger(), scale.CPUOfLimit(s.Size.Target, s.Size.CPULimit)}
+		triggers = []scale.Trigger{lag.Trigger(), arrivals.Trigger(), cpu.Trigger()}
 	}
 	_, err := scale.NewScaledObject(ctx, s.Name, target, triggers,
 		append(opts, installed.after("keda", "metrics-server"))...)

@@ -3,6 +3,7 @@ package platform
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"regexp"
 	"testing"
@@ -27,6 +28,9 @@ The services that read a topic scale on the lag (its target per pod is ` + "`dra
 ` + "`drainPerSecond`" + ` of them), which keeps the pods that a steady load needs, and on CPU, for nodes on which a pod is slower than that.
 Lag counts from committed offsets, which are at most ` + capacity.Staleness.String() + ` old while a pod keeps up: steady traffic that one pod can finish keeps one pod.
 
+The others scale on CPU alone: pods are to use ` + "`target`" + ` percent of their limit on average. A purchase takes 0.17 ms of CPU in
+web-server at 1,500/s; at a few hundred per second up to twice that, since each record is sent by itself.
+
 A further pod works ` + capacity.Reaction.String() + ` after it is needed, at worst: pods average over ` + capacity.ArrivalWindow.String() + ` what arrives, KEDA asks for it every ` + capacity.PollInterval.String() + `, the autoscaler asks
 KEDA every 15 s, and a pod needs some 5 s to start and to join its group. Half of the pods are removed at a time, once none of
 them was needed for two minutes. Within a tenth above or below its target an autoscaler changes nothing.
@@ -35,6 +39,7 @@ A topic should have ` + fmt.Sprint(capacity.PartitionsPerPod) + ` partitions for
 ` + "`target`" + ` leaves room for. With fewer, a steady rate may be too much for the busiest of n pods and too little to keep n+1, and their number
 goes up and down (` + "`infra/internal/capacity/simulation_test.go`" + ` plays that second by second).
 `)
+	rates := []float64{500, 1500, 6000, 15_000, 40_000}
 	for _, profile := range config.Profiles() {
 		c, err := config.Defaults(profile)
 		if err != nil {
@@ -43,12 +48,20 @@ goes up and down (` + "`infra/internal/capacity/simulation_test.go`" + ` plays t
 		fmt.Fprintf(&page, "\n## Profile `%s`\n\n| service | one pod finishes | lag target | pods at 500/s | 1,500/s | 6,000/s | 15,000/s | 40,000/s | "+
 			"a backlog of 200,000 | 1,000,000 |\n|---|---|---|---|---|---|---|---|---|---|\n", profile)
 		for _, s := range plan.Services(c) {
+			if s.Name == plan.WebServer {
+				perPod := capacity.Buys(s.CPUTarget())
+				fmt.Fprintf(&page, "| %s | %.0f/s | – |", s.Name, perPod)
+				for _, rate := range rates {
+					fmt.Fprintf(&page, " %s |", byCPU(s, rate/perPod))
+				}
+				page.WriteString(" – | – |\n")
+			}
 			if s.Scale.Lag == nil {
 				continue
 			}
 			m := s.Model()
 			fmt.Fprintf(&page, "| %s | %d/s | %d |", s.Name, s.Size.DrainPerSecond, m.Threshold())
-			for _, rate := range []float64{500, 1500, 6000, 15_000, 40_000} {
+			for _, rate := range rates {
 				fmt.Fprintf(&page, " %s |", expected(m, rate))
 			}
 			for _, backlog := range []int{200_000, 1_000_000} {
@@ -71,19 +84,32 @@ no purchase refused, lost or stored twice.
 | 100/s, 500/s for 150 s, none; ` + "`drainPerSecond: 300`" + ` | one, three after 29 s, one 1 min 57 s after the end | web-server four, one after 3 min 4 s. At 100/s answered p50 6 ms, p99 74 ms, stored p50 62 ms, p99 150 ms; at 500/s answered p50 48 ms, p99 0.24 s, stored p50 0.13 s, p99 0.46 s, lag at most 150 |
 | 100/s, 500/s for five minutes, 100/s; ` + "`drainPerSecond: 250`" + ` | one, three after 37 s, one 2 min 2 s after the rate fell | two pods were killed (-9) meanwhile |
 | 500/s, one of three pods killed (-9) | three | its partitions were consumed again within 6 s; the lag, 916 at most, was gone a second later |
-| 500/s for five minutes; 5000 | one | web-server four; at most 0.36 s without an acknowledgement; lag 41 at the end |
-| 500/s, 1,500/s for two minutes each; 5000 | one | web-server five; lag at most 1,600, stored p50 0.5 s, p99 1.4 s: the node had no CPU left |
+| 500/s for five minutes; 5000 | one | web-server one; lag 29 at the end; until the brokers' Java had warmed up, p99 0.5 to 2 s, then answered p50 5 ms, p99 85 ms, stored p50 82 ms, p99 207 ms |
+| 1,500/s for five minutes; 5000 | one | web-server one; answered p50 0.14 s, p99 3.2 s, stored p50 0.5 s; lag at most 4,000. The node had no CPU left, and the sender, which was on it too, was late by up to 190 ms (p99) |
+| 500/s, 1,500/s for 110 s; 5000, a pod of web-server limited to 300m | one | web-server two after 20 s, as stated, one again 2 min 18 s after the end. Minutes after the brokers' start the node had too little CPU for it: 1,000 to 1,300/s were stored, and clients gave up after 15 s |
 | 1,000/s, the database stopped for three and a half minutes; 5000 | one, then two for a backlog of 210,211, one again 2 min 21 s later | web-server five. Drained in 32 s; 51 s are allowed |
 | a backlog of 158,000, within a tenth of one pod's target; 5000 | one | drained in 29 s; the model says 32 s |
 
-1,500/s for five minutes were not reached on those two cores. A single port-forward carried 1,400/s, and stopped after 2 min 40 s. Through Traefik,
-which spreads them over five pods of web-server, 600/s were stored, nothing more was free, and most clients gave up after 15 s: each
-pod sends each partition's records in a request of its own, and the three brokers took 1.7 ms of CPU for a purchase
-([what partitions cost](performance.md#what-changes-brought)).
+At 1,500/s a purchase took 0.17 ms of CPU in web-server, 0.17 in Traefik, 0.06 in management-api, 0.1 in FerretDB and 0.5 in the three
+brokers, with a heap of 1 GiB each. At 500/s it took the brokers 1.4 ms: they got a request for almost every purchase, and each request takes three
+of them some 1.7 ms with the two fetches by which it is replicated. What a busy node needs, is that records wait in the producer
+and become larger batches, and nothing else waits. Before, 600/s were stored and clients gave up after 15 s:
 
-At 500/s a purchase took 0.26 ms of CPU in web-server, 0.19 ms in management-api and 0.7 ms in each of the three brokers.
+- web-server scaled on a share of its CPU *request*: to five pods, each with a record or two in a request.
+- Its pods and Traefik's requested a fifth of a broker's CPU, so they were what waited.
+- Traefik kept 200 connections to a pod, and opened one for each further request.
+- Brokers had Kafka's 3 and 8 threads for 2 CPUs: 1.4 s (p50) at 1,500/s instead of 0.2.
+- management-api fetched each record by itself, from a broker that had better things to do.
 `)
 	golden.Compare(t, "../../../docs/infra-scaling.md", page.Bytes())
+}
+
+// byCPU is the number of pods that use as much CPU as so many at their target.
+func byCPU(s plan.Service, atTarget float64) string {
+	if most := float64(s.Size.Max); atTarget > most {
+		return fmt.Sprintf("%d, too few", s.Size.Max)
+	}
+	return fmt.Sprint(max(int(math.Ceil(atTarget)), s.Size.Min))
 }
 
 // expected is the number of pods for a steady rate, and whether they keep up.
@@ -117,15 +143,16 @@ func TestTheModelKnowsTheServices(t *testing.T) {
 		}
 		return d
 	}
-	// A batch is gathered, written in a fraction of a second, and its offsets are committed at the next interval.
+	// Records are fetched, gathered, written in a fraction of a second, and their offsets are committed at the next interval.
 	const written = 200 * time.Millisecond
 	commit := span(find("internal/kafkax/settings.go", `"auto.commit.interval.ms": +(\d+),`) + "ms")
 	linger := span(find("management-api/config.go", `env:"BATCH_LINGER" envDefault:"(\w+)"`))
-	if oldest := linger + written + commit; oldest > capacity.Staleness {
+	fetched := span(find("internal/kafkax/fetch.go", `gatherWait += (\d+) \* time.Millisecond`) + "ms")
+	if oldest := fetched + linger + written + commit; oldest > capacity.Staleness {
 		t.Errorf("committed offsets are up to %s old, and capacity.Staleness is %s", oldest, capacity.Staleness)
 	}
 	// The consumer commits with its transaction.
-	if oldest := span(find("consumer/config.go", `env:"BATCH_LINGER" envDefault:"(\w+)"`)) + written; oldest > capacity.Staleness {
+	if oldest := span(find("consumer/config.go", `env:"BATCH_LINGER" envDefault:"(\w+)"`)) + fetched + written; oldest > capacity.Staleness {
 		t.Errorf("the consumer's offsets are up to %s old, and capacity.Staleness is %s", oldest, capacity.Staleness)
 	}
 	if window := span(find("internal/kafkax/lag.go", `const arrivalWindow = (\d+)`) + "s"); window != capacity.ArrivalWindow {

@@ -24,9 +24,14 @@ type Target struct {
 	Range      Range
 }
 
-// NewCPU declares a HorizontalPodAutoscaler that keeps the pods at that share of their CPU request, in percent.
+// CPU is how much of it, in cores, each pod is to use on average.
+type CPU float64
+
+func (c CPU) quantity() string { return fmt.Sprintf("%.0fm", c*1000) }
+
+// NewCPU declares a HorizontalPodAutoscaler that keeps the pods at that use of CPU.
 func NewCPU(
-	ctx *pulumi.Context, name string, target Target, utilization int, opts ...pulumi.ResourceOption,
+	ctx *pulumi.Context, name string, target Target, cpu CPU, opts ...pulumi.ResourceOption,
 ) (*autoscalingv2.HorizontalPodAutoscaler, error) {
 	scaler, err := autoscalingv2.NewHorizontalPodAutoscaler(ctx, name, &autoscalingv2.HorizontalPodAutoscalerArgs{
 		Metadata: label.Meta(target.Deployment, target.Namespace.Ref, label.Standard(target.Deployment, "autoscaler")),
@@ -43,8 +48,8 @@ func NewCPU(
 				Resource: &autoscalingv2.ResourceMetricSourceArgs{
 					Name: pulumi.String("cpu"),
 					Target: &autoscalingv2.MetricTargetArgs{
-						Type:               pulumi.String("Utilization"),
-						AverageUtilization: pulumi.Int(utilization),
+						Type:         pulumi.String("AverageValue"),
+						AverageValue: pulumi.String(cpu.quantity()),
 					},
 				},
 			}},

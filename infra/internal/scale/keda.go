@@ -8,7 +8,6 @@ import (
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes/apiextensions"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"shopstream/infra/internal/capacity"
 	"shopstream/infra/internal/label"
@@ -17,14 +16,9 @@ import (
 // Trigger is what a ScaledObject scales on, in KEDA's format.
 type Trigger map[string]any
 
-// CPUOfLimit scales on the usage of the CPU limit, in percent. Beside lag and arrivals, it adds pods if they are slower than
-// configured. Usage of the CPU request would add pods long before they are fully used.
-func CPUOfLimit(percent int, limit resource.Quantity) Trigger {
-	return Trigger{
-		"type":       "cpu",
-		"metricType": "AverageValue",
-		"metadata":   map[string]any{"value": fmt.Sprintf("%dm", limit.MilliValue()*int64(percent)/100)},
-	}
+// Trigger scales on CPU. Beside lag and arrivals, it adds pods if they are slower than configured.
+func (c CPU) Trigger() Trigger {
+	return Trigger{"type": "cpu", "metricType": "AverageValue", "metadata": map[string]any{"value": c.quantity()}}
 }
 
 // Arrivals scales on the records per second that are added to a topic, which the pods that read it count, each for its
@@ -55,15 +49,6 @@ func (a Arrivals) Trigger() Trigger {
 			"aggregateFromKubeServiceEndpoints": "true",
 			"aggregationType":                   "sum",
 		},
-	}
-}
-
-// CPU scales on the usage of the CPU request, in percent.
-func CPU(utilization int) Trigger {
-	return Trigger{
-		"type":       "cpu",
-		"metricType": "Utilization",
-		"metadata":   map[string]any{"value": strconv.Itoa(utilization)},
 	}
 }
 
