@@ -26,9 +26,6 @@ type Order struct {
 	SchemaVersion int `json:"schemaVersion"`
 }
 
-// Encode returns the record value.
-func (o Order) Encode() ([]byte, error) { return json.Marshal(o) }
-
 // DecodeOrder reads a record value. Only product and quantity count for the
 // totals; id, eventId and schemaVersion may be absent, since other writers leave
 // them out.

@@ -5,7 +5,6 @@ package event
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -53,8 +52,13 @@ type Price float64
 // MarshalJSON writes the shortest decimal that reads back as the same double,
 // never in exponent form.
 func (p Price) MarshalJSON() ([]byte, error) {
-	return strconv.AppendFloat(nil, float64(p), 'f', -1, 64), nil
+	return p.append(nil), nil
 }
+
+func (p Price) append(b []byte) []byte { return strconv.AppendFloat(b, float64(p), 'f', -1, 64) }
+
+// finite reports whether JSON has a number for it.
+func (p Price) finite() bool { return !math.IsNaN(float64(p)) && !math.IsInf(float64(p), 0) }
 
 // Time is a moment on the wire: seconds since 1970 as a float, as the original
 // system wrote it. A double holds it to about a microsecond.
@@ -62,8 +66,10 @@ type Time struct{ time.Time }
 
 // MarshalJSON implements json.Marshaler.
 func (t Time) MarshalJSON() ([]byte, error) {
-	return strconv.AppendFloat(nil, float64(t.UnixMicro())/1e6, 'f', -1, 64), nil
+	return t.append(nil), nil
 }
+
+func (t Time) append(b []byte) []byte { return strconv.AppendFloat(b, t.Seconds(), 'f', -1, 64) }
 
 // Seconds returns the wire form.
 func (t Time) Seconds() float64 { return float64(t.UnixMicro()) / 1e6 }
@@ -118,9 +124,6 @@ func NewID() (string, error) {
 	}
 	return id.String(), nil
 }
-
-// Encode returns the record value.
-func (p Purchase) Encode() ([]byte, error) { return json.Marshal(p) }
 
 // Source is the position at which a record was first read. It identifies events
 // that have no id.
