@@ -223,6 +223,10 @@ func checkServices(c Services) []error {
 // checkTarget checks the autoscaler's targets.
 func checkTarget(key string, s namedService) []error {
 	faults := between(key+".target", s.Target, 1, 100)
+	if cpu := s.CPULimit.MilliValue(); len(faults) == 0 && cpu > 0 && cpu*int64(s.Target) < 100 {
+		faults = append(faults, Fault(key+".target", "%d %% of a CPU limit of %s is less than a millicore, which no autoscaler can aim at: raise one of them",
+			s.Target, s.CPULimit.String()))
+	}
 	if s.key == "managementApi" || s.key == "consumer" {
 		return slices.Concat(
 			faults,

@@ -154,6 +154,10 @@ func TestFaults(t *testing.T) {
 		"schedule that never comes": {set: map[string]string{"mongo": `{"backup": {"schedule": "99 2 * * *"}}`}, wants: []string{`mongo.backup.schedule: "99 2 * * *" is not a schedule`}},
 		"a schedule in words":       {set: map[string]string{"mongo": `{"backup": {"schedule": "30 2 * * *", "drill": "weekly"}}`}, wants: []string{`mongo.backup.drill: "weekly" is not a schedule`}},
 		"a schedule elsewhere":      {set: map[string]string{"mongo": `{"backup": {"schedule": "TZ=Europe/Paris"}}`}, wants: []string{"mongo.backup.schedule"}},
+		"a target of no CPU": {
+			set:   map[string]string{"services": `{"api": {"cpu": "10m", "cpuLimit": "20m", "target": 3}}`},
+			wants: []string{"services.api.target: 3 % of a CPU limit of 20m is less than a millicore"},
+		},
 		"half a millicore":          {set: map[string]string{"kafka": `{"cpuLimit": "2000500u"}`}, wants: []string{"kafka.cpuLimit: 2000500u is not a whole number of millicores"}},
 		"more CPUs than a node":     {set: map[string]string{"cluster": `{"nodes": 20}`, "kafka": `{"cpu": "5", "cpuLimit": "8"}`}, wants: []string{"cluster.nodeCpu: a pod of kafka brokers requests 5010m"}},
 		"half a byte":               {set: map[string]string{"mongo": `{"storage": "1500m"}`}, wants: []string{"mongo.storage", "whole number of bytes"}},
