@@ -80,8 +80,7 @@ func (p *platform) watched() (services []load.Service, group string) {
 		if s.Scale.Lag != nil {
 			model := s.Model()
 			watched.Model, group = &model, s.Scale.Group
-		}
-		if s.Name == plan.WebServer {
+		} else { // web-server
 			watched.PerPod = capacity.Buys(s.CPUTarget())
 		}
 		services = append(services, watched)

@@ -183,7 +183,7 @@ func service(most, target int) Service {
 
 // entrance is the service that every purchase goes through first. While a node has too little CPU, pods get it by their
 // requests. What waits at the brokers is written in larger batches, and costs them less; what waits here only waits. So this
-// service and the ingress controller request what they use under load, and a broker no more than either.
+// service and the ingress controller request what they use under load, and a broker on the same node no more than either.
 func entrance() Service {
 	s := service(5, 70)
 	s.CPU = quantity("200m")

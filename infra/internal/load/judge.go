@@ -132,12 +132,7 @@ func (j *judge) store() *Service {
 func (j *judge) enough(rate float64) string {
 	var all []string
 	for _, s := range j.Services {
-		if n := s.expected(rate); n > 0 {
-			all = append(all, fmt.Sprintf("%s %d", s.Name, n))
-		}
-	}
-	if all == nil {
-		return ""
+		all = append(all, fmt.Sprintf("%s %d", s.Name, s.expected(rate)))
 	}
 	return "; pods that are enough: " + strings.Join(all, ", ")
 }
@@ -208,8 +203,6 @@ func (j *judge) pods() {
 		case known == 0:
 			j.add(NotJudged, "%s: its pods could not be counted", s.Name)
 			continue
-		case want == 0:
-			j.add(NotJudged, "%s: its number of pods depends on CPU and is not predicted; %d to %d were ready", s.Name, least, most)
 		case s.Model == nil:
 			j.is(most <= want, "%s: at most %d pods are expected, since %.0f purchases per second take as much CPU as a pod should use; in the last %s there were %d to %d",
 				s.Name, want, s.PerPod, watched, least, most)

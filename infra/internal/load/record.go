@@ -23,23 +23,20 @@ type Service struct {
 	// Model predicts the number of pods of the service that stores the purchases. It is nil for a service that scales on CPU.
 	Model *capacity.Model
 
-	// PerPod is how many purchases per second bring a pod to its CPU target, where that was measured. On a faster node it is
-	// more. Without Model it predicts how many pods there are at most.
+	// PerPod is how many purchases per second bring a pod of a service without Model to its CPU target. On a faster node it is
+	// more, so it predicts how many pods there are at most.
 	PerPod float64
 
 	Min, Max int
 	Shrink   Shrink
 }
 
-// expected is the number of pods for that many purchases per second; 0 if it can't be told.
+// expected is the number of pods for that many purchases per second.
 func (s Service) expected(rate float64) int {
-	switch {
-	case s.Model != nil:
+	if s.Model != nil {
 		return s.Model.Pods(rate, 0)
-	case s.PerPod > 0:
-		return min(max(int(math.Ceil(rate/s.PerPod)), s.Min), s.Max)
 	}
-	return 0
+	return min(max(int(math.Ceil(rate/s.PerPod)), s.Min), s.Max)
 }
 
 // Shrink is how an autoscaler scales down: once fewer pods have been enough for Window, it removes half of them every Step.
