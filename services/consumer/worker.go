@@ -108,11 +108,7 @@ func (w *worker) run(ctx context.Context) error {
 	defer stop()
 	err := w.join(ctx)
 	if err == nil {
-		defer func() {
-			if err := w.member.Close(); err != nil {
-				w.log.Warn("leaving the group", "error", err)
-			}
-		}()
+		defer func() { kafkax.Leave(w.member, w.cfg.HTTP.ShutdownTimeout/3, w.log) }()
 		err = w.loop(ctx)
 	}
 	if err != nil && ctx.Err() != nil {

@@ -133,7 +133,7 @@ func (c *consumer) run(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	defer c.close()
+	defer func() { kafkax.Leave(c.client, c.bound/3, c.log) }()
 	if err := c.client.Subscribe(c.topic, c.rebalance); err != nil {
 		return fmt.Errorf("subscribing to %q: %w", c.topic, err)
 	}
@@ -342,19 +342,4 @@ func (c *consumer) drain(writes context.Context, cancel func()) error {
 	}
 	c.log.Warn("stopping with messages that are not stored, they will be delivered again", "count", left)
 	return nil
-}
-
-// close leaves the group, after the client has committed the stored offsets. It doesn't
-// wait for unreachable brokers: they notice by themselves.
-func (c *consumer) close() {
-	closed := make(chan error, 1)
-	go func() { closed <- c.client.Close() }()
-	select {
-	case err := <-closed:
-		if err != nil {
-			c.log.Warn("closing the consumer", "error", err)
-		}
-	case <-time.After(c.bound / 3):
-		c.log.Warn("the group was not left in time")
-	}
 }

@@ -51,6 +51,37 @@ func Hold(client *kafka.Consumer, partitions []kafka.TopicPartition) error {
 	return nil
 }
 
+// Leave leaves the group, after the stored offsets were committed if the member commits
+// by itself, and closes the client. It waits no longer than within: unreachable brokers
+// notice by themselves that a member is gone.
+func Leave(client *kafka.Consumer, within time.Duration, log *slog.Logger) {
+	left := make(chan error, 1)
+	go func() { left <- leave(client) }()
+	select {
+	case err := <-left:
+		if err != nil {
+			log.Warn("leaving the group", "error", err)
+		}
+	case <-time.After(within):
+		log.Warn("the group was not left in time")
+	}
+}
+
+// leave unsubscribes and answers what the group has assigned already, so that nothing is
+// assigned while the client closes: it would wait for itself for ever (confluent-kafka-go
+// issue 1016).
+func leave(client *kafka.Consumer) error {
+	if err := client.Unsubscribe(); err != nil {
+		return errors.Join(fmt.Errorf("unsubscribing: %w", err), client.Close())
+	}
+	for {
+		event := client.Poll(10)
+		if held, err := client.Assignment(); event == nil && (err != nil || len(held) == 0) {
+			return client.Close()
+		}
+	}
+}
+
 // Commit commits offsets now, within AnswerTimeout. By itself a member commits an
 // offset only if it is greater than the last one committed for the partition, which
 // may belong to a log that no longer exists.

@@ -80,6 +80,52 @@ func TestAnAssignmentThatIsLostMeanwhileIsFollowedByAnother(t *testing.T) {
 	}
 }
 
+// A member that stops before it has taken the partitions that it was given leaves at once.
+func TestLeavingWithAnAssignmentThatWasNotTaken(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{kafkax.ProtocolConsumer, kafkax.ProtocolClassic} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			k := brokertest.Start(t)
+			topic := k.Topic(t, "given", 2, nil)
+			for range 20 { // not every attempt met the fault
+				group := brokertest.Unique("leavers")
+				member, err := kafkax.NewMember(t.Context(), kafkax.Config{BootstrapServers: k.BootstrapServers, SecurityProtocol: "plaintext"}, kafkax.MemberConfig{
+					ClientID: "test", GroupID: group, Group: kafkax.GroupConfig{Protocol: protocol}, SessionTimeout: 6 * time.Second,
+				}, slog.New(slog.DiscardHandler))
+				if err != nil {
+					t.Fatal(err)
+				}
+				given := func(n int) func() bool {
+					return func() bool {
+						members, _, err := k.Members(t.Context(), group)
+						held := 0
+						for _, m := range members {
+							held += m.Partitions
+						}
+						return err == nil && held == n
+					}
+				}
+				err = member.Subscribe(topic, func(_ *kafka.Consumer, e kafka.Event) error {
+					if e, ok := e.(kafka.AssignedPartitions); ok {
+						return kafkax.Hold(member, e.Partitions)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, given(2))
+				kafkax.Leave(member, time.Minute, slog.New(slog.DiscardHandler))
+				if !member.IsClosed() {
+					t.Fatal("it doesn't leave")
+				}
+				eventually(t, given(0))
+			}
+		})
+	}
+}
+
 func eventually(t testing.TB, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(10 * time.Millisecond) {
