@@ -25,7 +25,7 @@ type config struct {
 	TotalsTopic        string        `env:"TOTALS_TOPIC" envDefault:"product-totals" doc:"Compacted topic of the running totals; also the memory from which they are read back."`
 	GroupID            string        `env:"GROUP_ID" envDefault:"consumer-service-group" doc:"Consumer group."`
 	TransactionalID    string        `env:"TRANSACTIONAL_ID" doc:"Kafka transactional id, unique among the running instances; <GROUP_ID>-<hostname> by default."`
-	TransactionTimeout time.Duration `env:"TRANSACTION_TIMEOUT" envDefault:"10s" doc:"How long after an instance has died Kafka aborts its transaction; its partitions may not be read meanwhile."`
+	TransactionTimeout time.Duration `env:"TRANSACTION_TIMEOUT" envDefault:"10s" doc:"How long a transaction may take before Kafka aborts it. That of an instance that has died is usually ended earlier, by whoever takes its partitions over."`
 	BatchSize          int           `env:"BATCH_SIZE" envDefault:"10000" doc:"Maximum number of orders in one transaction. It is reached only while there is a backlog."`
 	ProductsLimit      int           `env:"PRODUCTS_LIMIT" envDefault:"5000" doc:"How many products each partition of the orders has totals of, which are kept in memory; orders of further ones become dead letters. A name of more than 100 bytes counts as several."`
 	BatchLinger        time.Duration `env:"BATCH_LINGER" envDefault:"100ms" doc:"How long a transaction waits for more orders after its first."`

@@ -61,9 +61,12 @@ func (w *worker) count(ctx context.Context) (aborted bool, err error) {
 	if err := w.txn.begin(); err != nil {
 		return false, err
 	}
-	err = w.produce(ctx, &s)
+	err = w.txn.addOffsets(ctx, w.member, w.offsets())
 	if err == nil {
-		err = w.txn.commit(ctx, w.member, w.offsets())
+		err = w.produce(ctx, &s)
+	}
+	if err == nil {
+		err = w.txn.commit(ctx)
 	}
 	end(err)
 	s.end(spans, w.batch, err)
@@ -148,11 +151,11 @@ func (w *worker) produce(ctx context.Context, s *sums) error {
 	return nil
 }
 
-// offsets returns the offsets to commit, each with its seal.
+// offsets returns the offsets to commit, each with its seal and with who commits it.
 func (w *worker) offsets() []kafka.TopicPartition {
 	offsets := make([]kafka.TopicPartition, 0, len(w.next))
 	for p, at := range w.next {
-		seal := w.ledgers[p].seal(at)
+		seal := w.ledgers[p].seal(at) + " " + signature(w.txn.id)
 		offsets = append(offsets, kafka.TopicPartition{Topic: &w.cfg.OrdersTopic, Partition: p, Offset: kafka.Offset(at.Offset), Metadata: &seal})
 	}
 	return offsets

@@ -92,7 +92,7 @@ func TestAKillInATransactionLosesAndRepeatsNothing(t *testing.T) {
 	w.Produce(t, records...)
 
 	// The same transactional id, which aborts at once what the dead process left open,
-	// and others, which wait until Kafka does.
+	// and others, which do so a little later, if Kafka hasn't.
 	caught := 0
 	for _, name := range []string{"a", "a", "b", "b", "c", "a", "b"} {
 		p := w.spawn(t, name, "BATCH_SIZE=20", "BATCH_LINGER=0s", "TRANSACTION_TIMEOUT="+w.soon())

@@ -94,7 +94,7 @@ func (w *worker) takePending(ctx context.Context) error {
 // other order the offsets could be newer than the totals, and orders would be missing
 // from them.
 func (w *worker) restore(ctx context.Context) error {
-	committed, err := w.committed(w.pending)
+	committed, err := w.decided(ctx)
 	if err != nil {
 		return err
 	}
@@ -148,15 +148,29 @@ func (w *worker) positionIn(l *ledger, committed kafka.TopicPartition) kafkax.Po
 	return at
 }
 
+// decided reads the group's offsets of the pending partitions. If a transaction leaves them
+// undecided, it ends those of dead instances and reads again.
+func (w *worker) decided(ctx context.Context) ([]kafka.TopicPartition, error) {
+	committed, err := w.committed(w.pending, commitTakes)
+	if err == nil || ctx.Err() != nil {
+		return committed, err
+	}
+	fault := w.endAbandoned(ctx)
+	if committed, err = w.committed(w.pending, kafkax.AnswerTimeout); err != nil {
+		return nil, errors.Join(err, fault)
+	}
+	return committed, nil
+}
+
 // committed reads the group's offsets. With read_committed the client requests stable
-// offsets: while a transaction with offsets of the group is open, the coordinator
-// returns an error.
-func (w *worker) committed(partitions []int32) ([]kafka.TopicPartition, error) {
+// offsets: while a transaction with offsets of the group is open, it asks again until
+// within is over.
+func (w *worker) committed(partitions []int32, within time.Duration) ([]kafka.TopicPartition, error) {
 	asked := make([]kafka.TopicPartition, len(partitions))
 	for i, p := range partitions {
 		asked[i] = kafka.TopicPartition{Topic: &w.cfg.OrdersTopic, Partition: p}
 	}
-	committed, err := w.member.Committed(asked, int(kafkax.AnswerTimeout.Milliseconds()))
+	committed, err := w.member.Committed(asked, int(within.Milliseconds()))
 	if err != nil {
 		return nil, fmt.Errorf("reading the group's offsets: %w", err)
 	}

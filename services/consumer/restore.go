@@ -33,9 +33,9 @@ type restorer struct {
 // restore returns the ledgers of partitions of the orders topic, given the offsets that
 // the group has committed. It reads the whole totals topic up to its current end.
 //
-// Totals in a predecessor's open transaction are before that end, so the read waits
-// until its outcome is known. Kafka bounds the wait by the predecessor's
-// TRANSACTION_TIMEOUT.
+// Totals in an open transaction of another instance are before that end, so the read
+// waits until its outcome is known. If that instance is dead, the heirs of the partitions
+// in it end it (see abandoned.go), or else Kafka after TRANSACTION_TIMEOUT.
 func (r *restorer) restore(ctx context.Context, committed []kafka.TopicPartition) (map[int32]*ledger, error) {
 	ends, err := r.ends(ctx)
 	if err != nil {

@@ -132,6 +132,23 @@ func (w *world) refuseOffsets(nth int) {
 	})
 }
 
+// refuseCommit makes one transaction fail once everything was produced.
+func (w *world) refuseCommit(nth int) {
+	seen := 0
+	w.Embedded.Cluster.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.Embedded.Cluster.KeepControl()
+		if !r.(*kmsg.EndTxnRequest).Commit {
+			return nil, nil, false
+		}
+		if seen++; seen != nth {
+			return nil, nil, false
+		}
+		response := r.ResponseKind().(*kmsg.EndTxnResponse)
+		response.ErrorCode = kerr.UnknownServerError.Code
+		return response, nil, true
+	})
+}
+
 func TestAnAbortedTransactionLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2)
@@ -139,6 +156,7 @@ func TestAnAbortedTransactionLeavesNothingBehind(t *testing.T) {
 		t.Skip("injects faults into the embedded broker")
 	}
 	w.refuseOffsets(3)
+	w.refuseCommit(4)
 	records := w.some(0, 400)
 	for n := range 20 {
 		records[20*n].Value = []byte("poison")
@@ -147,10 +165,10 @@ func TestAnAbortedTransactionLeavesNothingBehind(t *testing.T) {
 	i := w.start(t, "a", "BATCH_SIZE=50")
 	w.check(t)
 	if got := len(w.Read(t, w.letters)); got != 20 {
-		t.Errorf("%d dead letters, want 20: those of the aborted transaction must not stay", got)
+		t.Errorf("%d dead letters, want 20: those of an aborted transaction must not stay", got)
 	}
-	if got := i.metric(t, "transactions_total", `outcome="aborted"`); got != 1 {
-		t.Errorf("%v aborted transactions, want 1", got)
+	if got := i.metric(t, "transactions_total", `outcome="aborted"`); got != 2 {
+		t.Errorf("%v aborted transactions, want 2", got)
 	}
 	await(t, "all are counted once", func() bool { return i.metric(t, "orders_counted_total") == 380 })
 }

@@ -19,7 +19,7 @@ func TestTraceOfAnAbortedTransaction(t *testing.T) {
 	if w.Embedded == nil {
 		t.Skip("injects faults into the embedded broker")
 	}
-	w.refuseOffsets(1)
+	w.refuseCommit(1)
 	records := w.some(0, orders)
 	for n, r := range records {
 		r.Headers = []kgo.RecordHeader{{Key: "traceparent", Value: fmt.Appendf(nil, "00-%032x-%016x-01", n+1, n+1)}}

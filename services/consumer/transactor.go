@@ -109,10 +109,12 @@ func (t *transactor) produce(r kafkax.Record) error {
 	}
 }
 
-// commit adds the offsets to the transaction and commits it. The coordinator refuses
-// offsets of an earlier generation of the group, so an instance that has lost its
-// partitions without noticing (a zombie) can't commit a transaction.
-func (t *transactor) commit(ctx context.Context, client *kafka.Consumer, offsets []kafka.TopicPartition) error {
+// addOffsets adds offsets to the transaction, before anything is produced: a transaction that
+// holds back readers of the totals has undecided offsets then, by which the next owner of
+// their partitions notices that it was left open. The coordinator refuses offsets of an
+// earlier generation of the group, so an instance that has lost its partitions without
+// noticing (a zombie) can't commit a transaction.
+func (t *transactor) addOffsets(ctx context.Context, client *kafka.Consumer, offsets []kafka.TopicPartition) error {
 	member, err := client.GetConsumerGroupMetadata()
 	if err != nil {
 		return fmt.Errorf("reading the group membership: %w", err)
@@ -123,12 +125,13 @@ func (t *transactor) commit(ctx context.Context, client *kafka.Consumer, offsets
 	if client.AssignmentLost() || t.anonymous(member) {
 		return errNotMember
 	}
-	err = t.attempt(ctx, "adding offsets to the transaction", patience, func(ctx context.Context) error {
+	return t.explain(t.attempt(ctx, "adding offsets to the transaction", patience, func(ctx context.Context) error {
 		return t.client.SendOffsetsToTransaction(ctx, offsets, member)
-	})
-	if err != nil {
-		return t.explain(err)
-	}
+	}))
+}
+
+// commit commits the transaction.
+func (t *transactor) commit(ctx context.Context) error {
 	return t.explain(t.attempt(ctx, "committing the transaction", patience, t.client.CommitTransaction))
 }
 

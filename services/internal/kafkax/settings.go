@@ -114,6 +114,9 @@ func (tc TransactionalConfig) settings() kafka.ConfigMap {
 	return writing(kafka.ConfigMap{
 		"transactional.id":       tc.ID, // implies acks=all and idempotence
 		"transaction.timeout.ms": milliseconds(tc.Timeout),
+		// Kafka refuses the offsets of a transaction while it completes the one before, which
+		// takes some milliseconds. By default they are sent again after 100.
+		"retry.backoff.ms":       20,
 		"linger.ms":              5,     // a commit flushes at once
 		"go.delivery.reports":    false, // a failed record makes the commit fail
 		"go.events.channel.size": 1000,
