@@ -3,7 +3,7 @@
 // broker and writes one table.
 //
 //	bench [-quick] [-only TEXT] [-growth] [-bin DIR] [-out FILE]
-//	bench broker | database | sink | noop | produce | latency | poll | insert | last [FLAG …]
+//	bench broker | database | sink | noop | relay | produce | latency | poll | insert | last [FLAG …]
 //	    the parts that it starts as processes of their own
 //
 // With KAFKA_BOOTSTRAP_SERVERS set it uses those brokers instead of the embedded one.
@@ -39,6 +39,8 @@ func run(ctx context.Context, arguments []string, stdin io.Reader, stdout io.Wri
 			return runDatabase(stdin, stdout)
 		case "noop":
 			return runNoop(stdin, stdout)
+		case "relay":
+			return runRelay(rest, stdin, stdout)
 		case "produce", "latency", "poll", "insert", "last":
 			return runPeer(ctx, part, rest, stdout)
 		}

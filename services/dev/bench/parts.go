@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/gin-gonic/gin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -62,15 +63,56 @@ func runDatabase(stdin io.Reader, stdout io.Writer) error {
 
 // runNoop answers each buy as web-server does, but without Kafka or any check.
 func runNoop(stdin io.Reader, stdout io.Writer) error {
-	gin.SetMode(gin.ReleaseMode)
-	engine := gin.New()
-	engine.POST("/api/v1/buy", func(c *gin.Context) {
+	return serveBuys(stdin, stdout, func(c *gin.Context) {
 		if _, err := io.Copy(io.Discard, c.Request.Body); err != nil {
 			c.AbortWithStatus(http.StatusBadRequest)
 			return
 		}
 		c.JSON(http.StatusAccepted, gin.H{"status": "success", "message": "Purchase recorded"})
 	})
+}
+
+// runRelay answers a buy once Kafka has acknowledged its body, whatever is in it: the least that a buy can take
+// with gin and this client.
+func runRelay(arguments []string, stdin io.Reader, stdout io.Writer) error {
+	var o peerOptions
+	flags := flag.NewFlagSet("relay", flag.ContinueOnError)
+	flags.StringVar(&o.servers, "servers", "", "Kafka brokers")
+	flags.StringVar(&o.topic, "topic", "", "topic to write")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	p, err := o.producer()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return serveBuys(stdin, stdout, func(c *gin.Context) {
+		body, err := io.ReadAll(c.Request.Body)
+		acknowledged := make(chan kafka.Event, 1)
+		if err == nil {
+			err = p.Produce(&kafka.Message{
+				TopicPartition: kafka.TopicPartition{Topic: &o.topic, Partition: kafka.PartitionAny},
+				Key:            body, Value: body, // of one shopper always the same, as the key of a purchase
+			}, acknowledged)
+		}
+		if err != nil {
+			c.AbortWithStatus(http.StatusServiceUnavailable)
+			return
+		}
+		if m, ok := (<-acknowledged).(*kafka.Message); !ok || m.TopicPartition.Error != nil {
+			c.AbortWithStatus(http.StatusServiceUnavailable)
+			return
+		}
+		c.JSON(http.StatusAccepted, gin.H{"status": "success", "message": "Purchase recorded"})
+	})
+}
+
+// serveBuys prints its address and serves until stdin ends.
+func serveBuys(stdin io.Reader, stdout io.Writer, buy gin.HandlerFunc) error {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.POST("/api/v1/buy", buy)
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it doesn't wait
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
