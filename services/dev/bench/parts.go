@@ -18,6 +18,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 
 	"shopstream/services/internal/testkit/broker"
 	"shopstream/services/internal/testkit/database"
@@ -255,7 +256,7 @@ func (s sink) answerTo(body []byte) ([]byte, error) {
 	case "insert":
 		time.Sleep(time.Duration(len(documents)) * s.perRow)
 		if s.full {
-			return duplicates(documents)
+			return duplicates(documents), nil
 		}
 		return bson.Marshal(bson.D{{Key: "n", Value: int32(len(documents))}, {Key: "ok", Value: 1.0}})
 	case "find", "aggregate", "listIndexes":
@@ -266,29 +267,23 @@ func (s sink) answerTo(body []byte) ([]byte, error) {
 	return bson.Marshal(bson.D{{Key: "ok", Value: 1.0}})
 }
 
-// duplicates is what MongoDB answers if it has all documents already.
-func duplicates(documents []bson.Raw) ([]byte, error) {
-	type writeError struct {
-		Index      int32    `bson:"index"`
-		Code       int32    `bson:"code"`
-		KeyPattern bson.Raw `bson:"keyPattern"`
-		KeyValue   bson.Raw `bson:"keyValue"`
-		Message    string   `bson:"errmsg"`
-	}
-	pattern, err := bson.Marshal(bson.D{{Key: "_id", Value: int32(1)}})
-	if err != nil {
-		return nil, err
-	}
-	all := make([]writeError, len(documents))
+// duplicates is what MongoDB answers if it has all documents already. It is written element by element, so that
+// the sink doesn't take longer for it than who reads it.
+func duplicates(documents []bson.Raw) []byte {
+	pattern := bsoncore.BuildDocument(nil, bsoncore.AppendInt32Element(nil, "_id", 1))
+	failures := bsoncore.NewArrayBuilder()
 	for i, d := range documents {
 		id, _ := d.Lookup("_id").StringValueOK()
-		key, err := bson.Marshal(bson.D{{Key: "_id", Value: id}})
-		if err != nil {
-			return nil, err
-		}
-		all[i] = writeError{int32(i), 11000, pattern, key, fmt.Sprintf("E11000 duplicate key error collection: shopping.purchases index: _id_ dup key: { _id: %q }", id)}
+		failures.AppendDocument(bsoncore.NewDocumentBuilder().
+			AppendInt32("index", int32(i)).AppendInt32("code", 11000).
+			AppendDocument("keyPattern", pattern).
+			AppendDocument("keyValue", bsoncore.BuildDocument(nil, bsoncore.AppendStringElement(nil, "_id", id))).
+			AppendString("errmsg", `E11000 duplicate key error collection: shopping.purchases index: _id_ dup key: { _id: "`+id+`" }`).
+			Build())
 	}
-	return bson.Marshal(bson.D{{Key: "n", Value: int32(0)}, {Key: "writeErrors", Value: all}, {Key: "ok", Value: 1.0}})
+	return bsoncore.NewDocumentBuilder().
+		AppendInt32("n", 0).AppendArray("writeErrors", failures.Build()).AppendDouble("ok", 1).
+		Build()
 }
 
 func cString(b []byte) []byte {
