@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -217,8 +218,21 @@ func (p *Producer) Stop(ctx context.Context) {
 }
 
 // Probe is the health check of Kafka for a service with these needs.
+//
+// When it first succeeds, it asks once more. The client requests its producer id, without
+// which it sends nothing, whenever a broker has answered such a question; the first answer
+// comes from a bootstrap server, which it disconnects from at once, and then it would try
+// again only half a second later (rd_kafka_idemp_pid_fsm).
 func (p *Producer) Probe(needs ...Need) func(context.Context) error {
-	return p.config.Probe(p.client, needs...)
+	probe := p.config.Probe(p.client, needs...)
+	var asked atomic.Bool
+	return func(ctx context.Context) error {
+		err := probe(ctx)
+		if err == nil && !asked.Swap(true) {
+			_, err = p.client.GetMetadata(nil, false, int(remaining(ctx).Milliseconds()))
+		}
+		return err
+	}
 }
 
 func (p *Producer) failed(topic string, err error) error {
