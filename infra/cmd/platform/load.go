@@ -25,7 +25,7 @@ func (p *platform) loadTest(ctx context.Context) error {
 		return err
 	}
 	if err := p.needCluster(ctx); err != nil {
-		return err
+		return fmt.Errorf("%w. The platform of make run is loaded by make load URL=http://localhost:8081", err)
 	}
 	if _, err := p.kube.run(ctx, "-n", plan.AppNamespace, "get", "deployment", plan.WebServer); err != nil {
 		return fmt.Errorf("the platform is not up on %q: run make up", p.kube.context)

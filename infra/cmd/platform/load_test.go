@@ -67,5 +67,5 @@ func TestLoadRefuses(t *testing.T) {
 	m.platform("load", "RATE=fast").fails().says("RATE is \"fast\"")
 	m.platform("load", "URL=http://localhost:8081").fails().says("without a cluster")
 	m.unset("cluster")
-	m.platform("load").fails().says("Run make up")
+	m.platform("load").fails().says("Run make up", "make load URL=http://localhost:8081")
 }
