@@ -189,7 +189,8 @@ func (s *stage) relay(ctx context.Context) (*server, error) {
 }
 
 // buying compares with a handler that does nothing, and with one that only waits for Kafka: what gin and the
-// client take by themselves is the distance between the two.
+// client take by themselves is the distance between the two. Validation, event id, encoding, metrics, recovery
+// and limits may take a quarter of the latter's rate.
 func (s *stage) buying(clients int, duration time.Duration) []comparison {
 	on := func(open func(context.Context) (*server, error)) entrant {
 		return func(ctx context.Context) (sample, error) {
@@ -211,7 +212,7 @@ func (s *stage) buying(clients int, duration time.Duration) []comparison {
 			goals: []goal{{"buys", "/s", rate, atLeast, share}, {"CPU a buy", "µs", cpu, atMost, 1 / share}},
 		}
 	}
-	return []comparison{against("no-op gin handler", s.noop, .65), against("gin and Produce alone", s.relay, .85)}
+	return []comparison{against("no-op gin handler", s.noop, .65), against("gin and Produce alone", s.relay, .75)}
 }
 
 // crowding lets more and more clients buy: none may be too many. The no-op handler shows how
