@@ -127,7 +127,7 @@ func (s *stage) comparisons(ctx context.Context, size sizes, stripped, kcat, dir
 	all := []comparison{producing}
 	all = append(all, s.buying(64, size.duration)...)
 	all = append(all, s.buying(256, size.duration)...)
-	all = append(all, []comparison{
+	all = append(all,
 		s.crowding(max(size.duration/2, 700*time.Millisecond)),
 		s.buyingAtRate(size.atRate, 2000),
 		s.starting(),
@@ -140,7 +140,7 @@ func (s *stage) comparisons(ctx context.Context, size sizes, stripped, kcat, dir
 		s.reading(orders, size.requests),
 		s.readingMuch(),
 		s.readingTogether(orders, 200),
-	}...)
+	)
 	all = append(all, s.idling(stripped, sink)...)
 	all = append(all, weighing(stripped)...)
 	if kcat == "" {

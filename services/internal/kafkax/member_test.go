@@ -37,15 +37,10 @@ func TestAnAssignmentThatIsLostMeanwhileIsFollowedByAnother(t *testing.T) {
 				return nil, nil, false
 			})
 			topic, group := k.Topic(t, "held", 2, nil), brokertest.Unique("holders")
-			member, err := kafkax.NewMember(t.Context(), kafkax.Config{BootstrapServers: k.BootstrapServers, SecurityProtocol: "plaintext"}, kafkax.MemberConfig{
-				ClientID: "test", GroupID: group, Group: kafkax.GroupConfig{Protocol: protocol}, SessionTimeout: 6 * time.Second,
-			}, slog.New(slog.DiscardHandler))
-			if err != nil {
-				t.Fatal(err)
-			}
+			member := newMember(t, k, group, protocol)
 			t.Cleanup(func() { _ = member.Close() })
 			var assigned, lost atomic.Int32
-			err = member.Subscribe(topic, func(_ *kafka.Consumer, e kafka.Event) error {
+			err := member.Subscribe(topic, func(_ *kafka.Consumer, e kafka.Event) error {
 				switch e := e.(type) {
 				case kafka.AssignedPartitions:
 					if assigned.Add(1) == 1 {
@@ -90,12 +85,7 @@ func TestLeavingWithAnAssignmentThatWasNotTaken(t *testing.T) {
 			topic := k.Topic(t, "given", 2, nil)
 			for range 20 { // not every attempt met the fault
 				group := brokertest.Unique("leavers")
-				member, err := kafkax.NewMember(t.Context(), kafkax.Config{BootstrapServers: k.BootstrapServers, SecurityProtocol: "plaintext"}, kafkax.MemberConfig{
-					ClientID: "test", GroupID: group, Group: kafkax.GroupConfig{Protocol: protocol}, SessionTimeout: 6 * time.Second,
-				}, slog.New(slog.DiscardHandler))
-				if err != nil {
-					t.Fatal(err)
-				}
+				member := newMember(t, k, group, protocol)
 				given := func(n int) func() bool {
 					return func() bool {
 						members, _, err := k.Members(t.Context(), group)
@@ -106,7 +96,7 @@ func TestLeavingWithAnAssignmentThatWasNotTaken(t *testing.T) {
 						return err == nil && held == n
 					}
 				}
-				err = member.Subscribe(topic, func(_ *kafka.Consumer, e kafka.Event) error {
+				err := member.Subscribe(topic, func(_ *kafka.Consumer, e kafka.Event) error {
 					if e, ok := e.(kafka.AssignedPartitions); ok {
 						return kafkax.Hold(member, e.Partitions)
 					}
@@ -124,6 +114,17 @@ func TestLeavingWithAnAssignmentThatWasNotTaken(t *testing.T) {
 			}
 		})
 	}
+}
+
+func newMember(t testing.TB, k *brokertest.Kafka, group, protocol string) *kafka.Consumer {
+	t.Helper()
+	member, err := kafkax.NewMember(t.Context(), kafkax.Config{BootstrapServers: k.BootstrapServers, SecurityProtocol: "plaintext"}, kafkax.MemberConfig{
+		ClientID: "test", GroupID: group, Group: kafkax.GroupConfig{Protocol: protocol}, SessionTimeout: 6 * time.Second,
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return member
 }
 
 func eventually(t testing.TB, condition func() bool) {
