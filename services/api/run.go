@@ -15,7 +15,7 @@ import (
 // run is the service. It returns once ctx has ended and everything is closed, or after
 // a fatal error. It starts and keeps running while Kafka is unreachable.
 func run(ctx context.Context, environ []string, stdout io.Writer) error {
-	lifecycle.CollectLess(environ)
+	lifecycle.TuneRuntime(environ)
 	cfg, err := envconf.Load[config](environ)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 func run(ctx context.Context, environ []string, stdout io.Writer) error {
-	lifecycle.CollectLess(environ)
+	lifecycle.TuneRuntime(environ)
 	cfg, err := envconf.Load[config](environ)
 	if err != nil {
 		return err

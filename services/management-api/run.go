@@ -20,7 +20,7 @@ import (
 const disconnectTimeout = time.Second
 
 func run(ctx context.Context, environ []string, stdout io.Writer) error {
-	lifecycle.CollectLess(environ)
+	lifecycle.TuneRuntime(environ)
 	cfg, err := envconf.Load[config](environ)
 	if err != nil {
 		return err
