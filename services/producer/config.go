@@ -31,7 +31,7 @@ type config struct {
 }
 
 // maxRate is more than one process can send; a higher value is a typing error.
-const maxRate = 1_000_000
+const maxRate = 10_000_000
 
 // Validate implements envconf.Validator.
 func (c config) Validate() error {

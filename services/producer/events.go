@@ -49,10 +49,15 @@ type maker struct {
 	weights  int
 	users    *rand.Zipf
 	currency string
+	ids      *rand.ChaCha8 // random bytes of the event ids
 }
 
-func newMaker(users int, currency string, random *rand.Rand) *maker {
-	m := &maker{random: random, products: catalogue(), users: rand.NewZipf(random, skew, 1, uint64(users-1)), currency: currency}
+func newMaker(users int, currency string, source *rand.ChaCha8) *maker {
+	random := rand.New(source)
+	m := &maker{
+		random: random, products: catalogue(), users: rand.NewZipf(random, skew, 1, uint64(users-1)), currency: currency,
+		ids: source,
+	}
 	for _, p := range m.products {
 		m.weights += p.weight
 	}
@@ -71,7 +76,7 @@ func (m *maker) pick() (product, int64) {
 
 // order makes an order. Its key is its id, as in the original system.
 func (m *maker) order(now time.Time) (kafkax.Record, error) {
-	id, err := event.NewID()
+	id, err := event.NewIDFrom(m.ids)
 	if err != nil {
 		return kafkax.Record{}, err
 	}
@@ -87,7 +92,7 @@ func (m *maker) order(now time.Time) (kafkax.Record, error) {
 // purchase makes a purchase. Its key is its userid, so that a user's events keep
 // their order.
 func (m *maker) purchase(now time.Time) (kafkax.Record, error) {
-	id, err := event.NewID()
+	id, err := event.NewIDFrom(m.ids)
 	if err != nil {
 		return kafkax.Record{}, err
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 func seeded(users int, currency string) *maker {
-	return newMaker(users, currency, rand.New(rand.NewPCG(1, 2)))
+	return newMaker(users, currency, rand.NewChaCha8([32]byte{1}))
 }
 
 // fieldsOf returns an object's field names in their order.

@@ -19,6 +19,9 @@ const (
 	maxPending = 20_000
 	// ackTimeout is long, so that demo orders survive an outage.
 	ackTimeout = 2 * time.Minute
+	// together is how many events are made and sent at once, if that many are due, so that
+	// those who make, send and receive reports seldom wait for each other.
+	together = 100
 	// retryPause is the time between two checks for a missing topic.
 	retryPause = 500 * time.Millisecond
 )
@@ -30,16 +33,14 @@ type sender interface {
 
 // generator makes events at a steady pace and sends them.
 type generator struct {
-	topic     string
-	perSecond float64
-	count     int64 // 0: endless
-	next      func(now time.Time) (kafkax.Record, error)
-	reachable func(context.Context) error
-	producer  sender
-	tally     *tally
-	log       *slog.Logger
-	// room holds a token for each event without a report.
-	room         chan struct{}
+	topic        string
+	perSecond    float64
+	count        int64 // 0: endless
+	next         func(now time.Time) (kafkax.Record, error)
+	reachable    func(context.Context) error
+	producer     sender
+	tally        *tally
+	log          *slog.Logger
 	acknowledged prometheus.Counter
 	waits        prometheus.Counter
 }
@@ -48,8 +49,7 @@ func newGenerator(cfg config, m *maker, p *kafkax.Producer, log *slog.Logger, re
 	g := &generator{
 		topic: cfg.Topic, perSecond: cfg.perSecond(), count: cfg.Count,
 		next: m.order, reachable: p.Probe(kafkax.Writes(cfg.Topic)), producer: p,
-		tally: &tally{}, log: log,
-		room: make(chan struct{}, maxPending),
+		tally: newTally(maxPending), log: log,
 		acknowledged: promauto.With(reg).NewCounter(prometheus.CounterOpts{
 			Name: "producer_messages_total",
 			Help: "Events that Kafka has acknowledged.",
@@ -71,7 +71,29 @@ func (g *generator) run(ctx context.Context) error {
 	if !g.awaitTopic(ctx) {
 		return nil
 	}
+	defer context.AfterFunc(ctx, g.tally.wake)()
 	g.log.Info("sending", "topic", g.topic, "per_second", g.perSecond, "count", g.count)
+	batches := make(chan []kafkax.Record, 2)
+	var fault error
+	go func() {
+		defer close(batches)
+		fault = g.makeEvents(ctx, batches)
+	}()
+	for records := range batches {
+		if !g.send(ctx, records) {
+			return nil
+		}
+	}
+	if fault != nil || ctx.Err() != nil {
+		return fault
+	}
+	g.tally.await(ctx)
+	return lifecycle.ErrFinished
+}
+
+// makeEvents makes events when they are due, until the count is reached or ctx ends. It runs
+// beside send: making an event takes as long as sending it.
+func (g *generator) makeEvents(ctx context.Context, batches chan<- []kafkax.Record) error {
 	s := newSchedule(g.perSecond, time.Now())
 	for left := g.count; g.count == 0 || left > 0; {
 		due := s.take(time.Now())
@@ -80,22 +102,27 @@ func (g *generator) run(ctx context.Context) error {
 			due = min(due, left)
 			left -= due
 		}
-		for range due {
-			if err := g.send(ctx); err != nil {
-				return err
+		for due > 0 {
+			records := make([]kafkax.Record, min(due, together))
+			due -= int64(len(records))
+			for i := range records {
+				var err error
+				if records[i], err = g.next(time.Now()); err != nil {
+					return err
+				}
+				records[i].Topic = g.topic
 			}
-			if ctx.Err() != nil {
+			select {
+			case batches <- records:
+			case <-ctx.Done():
 				return nil
 			}
 		}
-		select {
-		case <-time.After(s.wait(time.Now())):
-		case <-ctx.Done():
+		if pause := s.wait(time.Now()); pause > 0 && !retry.Sleep(ctx, pause) {
 			return nil
 		}
 	}
-	g.awaitAnswers(ctx)
-	return lifecycle.ErrFinished
+	return nil
 }
 
 // awaitTopic waits until the topic exists, and logs that it waits. The schedule of
@@ -120,40 +147,35 @@ func (g *generator) awaitTopic(ctx context.Context) bool {
 	}
 }
 
-// send makes one event and queues it once there is room.
-func (g *generator) send(ctx context.Context) error {
-	made := time.Now()
-	record, err := g.next(made)
+// send queues events as there is room for them. It returns false if ctx has ended.
+func (g *generator) send(ctx context.Context, records []kafkax.Record) bool {
+	for len(records) > 0 {
+		n, waited := g.tally.enter(ctx, int64(len(records)))
+		if waited {
+			g.waits.Inc()
+		}
+		if n == 0 {
+			return false
+		}
+		for _, r := range records[:n] {
+			if err := g.producer.Enqueue(ctx, r, g.answered); err != nil {
+				g.answered(kafkax.Placed{}, err)
+			}
+		}
+		records = records[n:]
+	}
+	return true
+}
+
+// answered is told what has become of an event.
+func (g *generator) answered(placed kafkax.Placed, err error) {
 	if err != nil {
-		return err
-	}
-	record.Topic = g.topic
-	select {
-	case g.room <- struct{}{}:
-	default:
-		g.tally.wait()
-		g.waits.Inc()
-		select {
-		case g.room <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-	g.tally.send(made)
-	done := func(_ kafkax.Placed, err error) {
-		if err != nil {
-			g.failed(err)
-		} else {
-			g.tally.acknowledge(made, time.Now())
-			g.acknowledged.Inc()
-		}
-		<-g.room
-	}
-	if err := g.producer.Enqueue(ctx, record, done); err != nil {
+		g.tally.fail()
 		g.failed(err)
-		<-g.room
+		return
 	}
-	return nil
+	g.tally.acknowledge(placed.Sent, placed.At)
+	g.acknowledged.Inc()
 }
 
 func (g *generator) failed(err error) {
@@ -161,17 +183,5 @@ func (g *generator) failed(err error) {
 	// metrics count them all; the log shows one per second.
 	if g.tally.mayComplain(time.Now()) {
 		g.log.Warn("events not acknowledged", "topic", g.topic, "error", err)
-	}
-}
-
-// awaitAnswers fills the room completely, which is possible only once every event
-// has its report.
-func (g *generator) awaitAnswers(ctx context.Context) {
-	for range cap(g.room) {
-		select {
-		case g.room <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,9 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		return err
 	}
 	h := health.New(reg, health.Check{Name: "kafka", Probe: cfg.Kafka.Watch(log, producer.Probe(kafkax.Writes(cfg.Topic)))})
-	g := newGenerator(cfg, newMaker(cfg.Users, cfg.Currency, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))), producer, log, reg)
+	var seed [32]byte
+	_, _ = cryptorand.Read(seed[:]) // never fails
+	g := newGenerator(cfg, newMaker(cfg.Users, cfg.Currency, rand.NewChaCha8(seed)), producer, log, reg)
 
 	err = lifecycle.Run(ctx, log, cfg.HTTP.ShutdownTimeout,
 		httpx.Server(log, cfg.HTTP, listener, httpx.NewEngine(log, reg, h), h),

@@ -262,8 +262,8 @@ func TestAFullQueueIsWaitedForAndBounded(t *testing.T) {
 	counters := promCounters(reg)
 	g := &generator{
 		topic: "orders", perSecond: 100_000, count: 100, next: seeded(1, "USD").order,
-		reachable: func(context.Context) error { return nil }, producer: sender, tally: &tally{}, log: slog.New(slog.DiscardHandler),
-		room: make(chan struct{}, 10), acknowledged: counters[0], waits: counters[1],
+		reachable: func(context.Context) error { return nil }, producer: sender, tally: newTally(10), log: slog.New(slog.DiscardHandler),
+		acknowledged: counters[0], waits: counters[1],
 	}
 	done := make(chan error, 1)
 	go func() { done <- g.run(t.Context()) }()

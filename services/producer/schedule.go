@@ -49,8 +49,9 @@ func (s *schedule) take(now time.Time) int64 {
 	return due
 }
 
-// wait returns the time until the next event is due.
+// wait returns the time until the next event is due; 0 if it is overdue, and making those
+// before it has taken as long as a wait.
 func (s *schedule) wait(now time.Time) time.Duration {
 	next := s.start.Add(time.Duration(float64(s.taken) / s.perSecond * float64(time.Second)))
-	return max(next.Sub(now), shortestWait)
+	return max(next.Sub(now), s.last.Add(shortestWait).Sub(now), 0)
 }

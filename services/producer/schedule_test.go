@@ -56,6 +56,23 @@ func TestAStallIsCaughtUpInBoundedBursts(t *testing.T) {
 	}
 }
 
+// One that falls behind doesn't pause, since it would fall behind further.
+func TestThereIsNoPauseWhileEventsAreOverdue(t *testing.T) {
+	start := time.Now()
+	s := newSchedule(1_000_000, start)
+	s.take(start)
+	now := start.Add(2 * time.Millisecond)
+	if due := s.take(now); due != 2000 {
+		t.Fatalf("%d due", due)
+	}
+	if wait := s.wait(now.Add(time.Millisecond)); wait != time.Millisecond {
+		t.Errorf("wait of %v, though the shortest one has not passed", wait)
+	}
+	if wait := s.wait(now.Add(5 * time.Millisecond)); wait != 0 {
+		t.Errorf("wait of %v, though 5,000 events are overdue", wait)
+	}
+}
+
 func TestALongSleepIsNotCaughtUp(t *testing.T) {
 	start := time.Now()
 	s := newSchedule(0.2, start)

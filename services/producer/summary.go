@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,9 +10,13 @@ import (
 	"time"
 )
 
-// tally counts the outcomes of the events. Safe for concurrent use.
+// tally counts the outcomes of the events, and lets no more than a number of them wait for
+// theirs. Safe for concurrent use.
 type tally struct {
 	mu           sync.Mutex
+	changed      sync.Cond
+	most         int64 // of those that wait
+	waiting      int64
 	sent         int64
 	acknowledged int64
 	waits        int64
@@ -21,19 +26,51 @@ type tally struct {
 	latency      histogram
 }
 
-func (t *tally) send(made time.Time) {
+func newTally(most int64) *tally {
+	t := &tally{most: most}
+	t.changed.L = &t.mu
+	return t
+}
+
+// enter waits until there is room, and counts as many events as there is room for, n at
+// most: the caller is going to send them. It returns whether it had to wait, and 0 if ctx
+// has ended; then wake must be called.
+func (t *tally) enter(ctx context.Context, n int64) (entered int64, waited bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.sent++
-	if t.begun.IsZero() {
-		t.begun = made
+	if t.waiting >= t.most {
+		waited = true
+		t.waits++
+	}
+	for t.waiting >= t.most && ctx.Err() == nil {
+		t.changed.Wait()
+	}
+	if ctx.Err() != nil {
+		return 0, waited
+	}
+	if t.sent == 0 {
+		t.begun = time.Now()
+	}
+	entered = min(n, t.most-t.waiting)
+	t.sent += entered
+	t.waiting += entered
+	return entered, waited
+}
+
+// await waits until no event waits any more, or until ctx ends; then wake must be called.
+func (t *tally) await(ctx context.Context) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.waiting > 0 && ctx.Err() == nil {
+		t.changed.Wait()
 	}
 }
 
-func (t *tally) wait() {
+// wake lets those who wait look at their contexts.
+func (t *tally) wake() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.waits++
+	t.changed.Broadcast()
 }
 
 func (t *tally) skip(total int64) {
@@ -42,12 +79,25 @@ func (t *tally) skip(total int64) {
 	t.skipped = total
 }
 
-func (t *tally) acknowledge(made, now time.Time) {
+func (t *tally) acknowledge(sent, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.acknowledged++
-	t.last = now
-	t.latency.add(now.Sub(made))
+	t.last = at
+	t.latency.add(at.Sub(sent))
+	t.leave()
+}
+
+func (t *tally) fail() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.leave()
+}
+
+// leave needs the lock.
+func (t *tally) leave() {
+	t.waiting--
+	t.changed.Signal() // there is one goroutine: it makes events, or waits for the last
 }
 
 func (t *tally) mayComplain(now time.Time) bool {

@@ -34,6 +34,8 @@ type Placed struct {
 	Topic     string
 	Partition int32
 	Offset    int64
+	// Sent is when the record was given to the client, and At when it was acknowledged.
+	Sent, At time.Time
 }
 
 // ProducerConfig sets how long records may wait for their acknowledgement, and how
@@ -69,9 +71,11 @@ type Producer struct {
 	clientID string
 	tracer   *trace.Tracer
 	begins   bool
-	log      *slog.Logger
-	duration *prometheus.HistogramVec
-	failures *prometheus.CounterVec
+	// ackTimeout is ProducerConfig's.
+	ackTimeout time.Duration
+	log        *slog.Logger
+	duration   *prometheus.HistogramVec
+	failures   *prometheus.CounterVec
 }
 
 // NewProducer returns an idempotent producer that waits for all in-sync replicas.
@@ -83,12 +87,13 @@ func NewProducer(cfg Config, pc ProducerConfig, clientID string, log *slog.Logge
 		return nil, err
 	}
 	p := &Producer{
-		client:   client,
-		config:   cfg,
-		clientID: clientID,
-		tracer:   pc.Tracer,
-		begins:   pc.BeginsTraces,
-		log:      log,
+		client:     client,
+		config:     cfg,
+		clientID:   clientID,
+		tracer:     pc.Tracer,
+		begins:     pc.BeginsTraces,
+		ackTimeout: pc.AckTimeout,
+		log:        log,
 		duration: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "kafka_produce_duration_seconds",
 			Help:    "Time from handing a record to the client to its acknowledgement.",
@@ -128,9 +133,9 @@ type report struct {
 
 // waiter travels through the client as the record's opaque value.
 type waiter struct {
-	start time.Time
-	done  func(Placed, error)
-	span  *SendSpan // nil unless it is recorded
+	sent time.Time
+	done func(Placed, error)
+	span *SendSpan // nil unless it is recorded
 }
 
 // Send queues a record and waits for its acknowledgement, the end of ctx or the
@@ -141,11 +146,15 @@ func (p *Producer) Send(ctx context.Context, r Record) (Placed, error) {
 	if err := p.Enqueue(ctx, r, func(placed Placed, err error) { reports <- report{placed, err} }); err != nil {
 		return Placed{}, err
 	}
+	late := time.NewTimer(p.ackTimeout)
+	defer late.Stop()
 	select {
 	case got := <-reports:
 		return got.placed, got.err
 	case <-ctx.Done():
 		return Placed{}, fmt.Errorf("%w: no acknowledgement yet: %w", ErrUnavailable, ctx.Err())
+	case <-late.C: // librdkafka looks only once a second for records that are late
+		return Placed{}, fmt.Errorf("%w: no acknowledgement within %s", ErrUnavailable, p.ackTimeout)
 	}
 }
 
@@ -161,7 +170,7 @@ func (p *Producer) Enqueue(ctx context.Context, r Record, done func(Placed, erro
 		Value:          r.Value,
 		Headers:        r.Headers,
 		Timestamp:      r.Timestamp,
-		Opaque:         &waiter{start: time.Now(), done: done, span: span},
+		Opaque:         &waiter{sent: time.Now(), done: done, span: span},
 	}, nil)
 	if err != nil {
 		span.End(err)
@@ -173,33 +182,49 @@ func (p *Producer) Enqueue(ctx context.Context, r Record, done func(Placed, erro
 // Run reports the outcome of records until Stop closes the client. It returns an
 // error only if the client can't recover and the process must be restarted.
 func (p *Producer) Run(context.Context) error {
-	for event := range p.client.Events() {
-		switch e := event.(type) {
-		case *kafka.Message:
-			w, ok := e.Opaque.(*waiter)
-			if !ok {
-				continue
+	events := p.client.Events()
+	for event := range events {
+		now := time.Now() // one reading for all that are here by now
+		for more := len(events); ; more-- {
+			if err := p.handle(event, now); err != nil {
+				return err
 			}
-			topic := *e.TopicPartition.Topic
-			if err := e.TopicPartition.Error; err != nil {
-				w.span.End(err)
-				w.done(Placed{}, p.failed(topic, err))
-				continue
+			if more == 0 {
+				break
 			}
-			placed := Placed{Topic: topic, Partition: e.TopicPartition.Partition, Offset: int64(e.TopicPartition.Offset)}
-			trace.ObserveID(w.span.traceID(), p.duration.WithLabelValues(topic), time.Since(w.start).Seconds())
-			w.span.placed(placed)
-			w.done(placed, nil)
-		case kafka.Error:
-			LogError(p.log, e)
-			if e.IsFatal() && e.Code() == kafka.ErrClusterAuthorizationFailed {
-				// Without a grant to write to any topic, brokers reject an idempotent producer.
-				return fmt.Errorf("the producer failed for good: %w: %w", e,
-					refusal("user %q may not write to any topic: grant it (ACLS of topics), or give the service its own credential", p.config.SASLUsername))
-			}
-			if e.IsFatal() {
-				return fmt.Errorf("the producer failed for good: %w", e)
-			}
+			event = <-events
+		}
+	}
+	return nil
+}
+
+// handle reports the outcome of a record, or returns the error that ends Run.
+func (p *Producer) handle(event kafka.Event, now time.Time) error {
+	switch e := event.(type) {
+	case *kafka.Message:
+		w, ok := e.Opaque.(*waiter)
+		if !ok {
+			return nil
+		}
+		topic := *e.TopicPartition.Topic
+		if err := e.TopicPartition.Error; err != nil {
+			w.span.End(err)
+			w.done(Placed{}, p.failed(topic, err))
+			return nil
+		}
+		placed := Placed{Topic: topic, Partition: e.TopicPartition.Partition, Offset: int64(e.TopicPartition.Offset), Sent: w.sent, At: now}
+		trace.ObserveID(w.span.traceID(), p.duration.WithLabelValues(topic), now.Sub(w.sent).Seconds())
+		w.span.placed(placed)
+		w.done(placed, nil)
+	case kafka.Error:
+		LogError(p.log, e)
+		if e.IsFatal() && e.Code() == kafka.ErrClusterAuthorizationFailed {
+			// Without a grant to write to any topic, brokers reject an idempotent producer.
+			return fmt.Errorf("the producer failed for good: %w: %w", e,
+				refusal("user %q may not write to any topic: grant it (ACLS of topics), or give the service its own credential", p.config.SASLUsername))
+		}
+		if e.IsFatal() {
+			return fmt.Errorf("the producer failed for good: %w", e)
 		}
 	}
 	return nil
