@@ -196,7 +196,7 @@ func TestABodyThatNeverEndsIsGivenUp(t *testing.T) {
 
 // A client that waits for 100 Continue needn't send what is refused anyway.
 func TestABodyThatIsTooLargeIsNotAskedFor(t *testing.T) {
-	shop := serveWith(t, config{Currency: "USD", AckTimeout: time.Second}, fakeKafka{})
+	shop := serveWith(t, config{Currency: "USD"}, fakeKafka{})
 	for _, path := range []string{"/api/v1/buy", "/shop/buy"} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(shop, "http://"))
 		if err != nil {
@@ -213,7 +213,7 @@ func TestABodyThatIsTooLargeIsNotAskedFor(t *testing.T) {
 
 // Long bodies that arrive slowly keep neither all memory nor a usual purchase waiting.
 func TestSlowLongBodiesAreLimited(t *testing.T) {
-	shop := serveWith(t, config{Currency: "USD", AckTimeout: time.Second}, fakeKafka{})
+	shop := serveWith(t, config{Currency: "USD"}, fakeKafka{})
 	var slow []net.Conn
 	for range roomForBodies / maxBody {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(shop, "http://"))
@@ -433,7 +433,7 @@ func TestKafkasErrorDeterminesTheStatus(t *testing.T) {
 		"invalid":     {errors.New("broker: invalid record"), 500},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url := serveWith(t, config{Currency: "USD", PurchasesTopic: "p", AckTimeout: time.Second, ManagementAPIURL: "http://127.0.0.1:1"}, fakeKafka{tt.err})
+			url := serveWith(t, config{Currency: "USD", PurchasesTopic: "p", ManagementAPIURL: "http://127.0.0.1:1"}, fakeKafka{tt.err})
 			got := request(t, http.MethodPost, url+"/buy", purchaseOf("u", 1))
 			if got.status != tt.status || (got.header.Get("Retry-After") != "") != (tt.status == 503) {
 				t.Errorf("buy = %d %v %s", got.status, got.header, got.body)

@@ -54,38 +54,17 @@ type server struct {
 	bodies     *httpx.Room
 	log        *slog.Logger
 
-	topic      string
-	currency   string
-	ackTimeout time.Duration
-	places     places
+	topic    string
+	currency string
+	places   places
 }
 
 func newServer(cfg config, kafka sender, m *management, log *slog.Logger) *server {
 	return &server{
 		kafka: kafka, management: m, log: log,
 		lists: httpx.NewRoom(roomForLists), bodies: httpx.NewRoom(roomForBodies),
-		topic: cfg.PurchasesTopic, currency: cfg.Currency, ackTimeout: cfg.AckTimeout, places: cfg.Places,
+		topic: cfg.PurchasesTopic, currency: cfg.Currency, places: cfg.Places,
 	}
-}
-
-// acceptance is the answer to a buy.
-type acceptance struct {
-	Data    recorded `json:"data"`
-	Message string   `json:"message"`
-	Status  string   `json:"status"`
-}
-
-// recorded is the data in the answer to a buy: the original's four fields, the
-// event id, the position of the record, and the product if the request has one.
-type recorded struct {
-	Username  string      `json:"username"`
-	UserID    string      `json:"userid"`
-	Price     event.Price `json:"price"`
-	Timestamp event.Time  `json:"timestamp"`
-	EventID   string      `json:"eventId"`
-	Partition int32       `json:"partition"`
-	Offset    int64       `json:"offset"`
-	Product   string      `json:"product,omitempty"`
 }
 
 // buy sends a purchase to the topic and answers 202 once Kafka has acknowledged it.
@@ -99,12 +78,13 @@ func (s *server) buy(c *gin.Context) {
 	case err == nil:
 		// Only after the acknowledgement by all in-sync replicas does the answer
 		// say that the purchase is recorded.
+		answer, err := event.NewAcceptance(purchase, placed.Partition, placed.Offset).Encode()
+		if err != nil {
+			_ = c.Error(err) // the engine answers
+			return
+		}
 		c.Header("Location", "/api/v1/buys/"+id)
-		c.JSON(http.StatusAccepted, acceptance{
-			Data:    recorded{request.Username, request.UserID, request.Price, purchase.Timestamp, id, placed.Partition, placed.Offset, request.Product},
-			Message: "Purchase recorded",
-			Status:  "success",
-		})
+		c.Data(http.StatusAccepted, "application/json; charset=utf-8", answer)
 	case c.Request.Context().Err() != nil:
 		c.AbortWithStatus(httpx.StatusClientGone)
 	case errors.Is(err, kafkax.ErrUnavailable):
@@ -127,10 +107,6 @@ func (s *server) record(ctx context.Context, request event.BuyRequest, id string
 	if err != nil {
 		return purchase, kafkax.Placed{}, fmt.Errorf("encoding a purchase: %w", err)
 	}
-	// The bound on the answer. librdkafka expires records too, but checks only
-	// once a second.
-	ctx, cancel := context.WithTimeout(ctx, s.ackTimeout)
-	defer cancel()
 	placed, err := s.kafka.Send(ctx, kafkax.Record{
 		Topic:     s.topic,
 		Key:       []byte(request.UserID), // a user's events are in one partition, so they keep their order

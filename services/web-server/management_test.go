@@ -20,7 +20,7 @@ import (
 func withUpstream(t testing.TB) (url string, u *upstream) {
 	t.Helper()
 	u = newUpstream(t)
-	return serveWith(t, config{Currency: "USD", AckTimeout: time.Second, ManagementAPIURL: u.URL}, fakeKafka{}), u
+	return serveWith(t, config{Currency: "USD", ManagementAPIURL: u.URL}, fakeKafka{}), u
 }
 
 func answerJSON(body string, header ...string) http.HandlerFunc {

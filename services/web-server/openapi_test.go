@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -74,7 +73,7 @@ func (f sendFunc) Send(ctx context.Context, r kafkax.Record) (kafkax.Placed, err
 func TestSpecHasEveryStatus(t *testing.T) {
 	u := newUpstream(t)
 	var kafkaSays error
-	url := serveWith(t, config{Currency: "USD", AckTimeout: time.Second, ManagementAPIURL: u.URL},
+	url := serveWith(t, config{Currency: "USD", ManagementAPIURL: u.URL},
 		sendFunc(func(context.Context, kafkax.Record) (kafkax.Placed, error) { return kafkax.Placed{}, kafkaSays }))
 	away := serveWith(t, config{Currency: "USD", ManagementAPIURL: fmt.Sprintf("http://127.0.0.1:%d", freeport.Get(t))}, fakeKafka{})
 
@@ -133,7 +132,7 @@ func TestSpecIsServed(t *testing.T) {
 	}
 	// The lowest price is half a minor unit, which is rounded up to one.
 	for currency, least := range map[string]string{"USD": "0.005", "JPY": "0.5", "KWD": "0.0005"} {
-		url := serveWith(t, config{Currency: currency, AckTimeout: time.Second, ManagementAPIURL: "http://127.0.0.1:1"}, fakeKafka{})
+		url := serveWith(t, config{Currency: currency, ManagementAPIURL: "http://127.0.0.1:1"}, fakeKafka{})
 		if got := request(t, http.MethodGet, url+"/openapi.yaml", ""); !strings.Contains(string(got.body), "minimum: "+least+"\n") {
 			t.Errorf("%s: the least price is not described as %s", currency, least)
 		}

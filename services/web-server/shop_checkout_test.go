@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -46,7 +45,7 @@ func offer(t *testing.T, shop, item string) url.Values {
 func TestCheckoutBuysOnce(t *testing.T) {
 	var says error
 	var sent []kafkax.Record
-	shop := serveWith(t, config{Currency: "USD", AckTimeout: time.Second, ManagementAPIURL: "http://127.0.0.1:1"},
+	shop := serveWith(t, config{Currency: "USD", ManagementAPIURL: "http://127.0.0.1:1"},
 		sendFunc(func(_ context.Context, r kafkax.Record) (kafkax.Placed, error) {
 			sent = append(sent, r)
 			return kafkax.Placed{}, says
@@ -91,7 +90,7 @@ func TestCheckoutBuysOnce(t *testing.T) {
 // Only the shop's own form buys, whatever origin the browser reports.
 func TestCheckoutTakesNoFormsOfOtherSites(t *testing.T) {
 	sent := 0
-	shop := serveWith(t, config{Currency: "USD", AckTimeout: time.Second, ManagementAPIURL: "http://127.0.0.1:1"},
+	shop := serveWith(t, config{Currency: "USD", ManagementAPIURL: "http://127.0.0.1:1"},
 		sendFunc(func(context.Context, kafkax.Record) (kafkax.Placed, error) { sent++; return kafkax.Placed{}, nil }))
 	form := offer(t, shop, "pen")
 	for name, header := range map[string][]string{
@@ -117,7 +116,7 @@ func TestCheckoutTakesNoFormsOfOtherSites(t *testing.T) {
 }
 
 func TestCheckoutNamesEachBadField(t *testing.T) {
-	shop := serveWith(t, config{Currency: "USD", AckTimeout: time.Second, ManagementAPIURL: "http://127.0.0.1:1"},
+	shop := serveWith(t, config{Currency: "USD", ManagementAPIURL: "http://127.0.0.1:1"},
 		sendFunc(func(context.Context, kafkax.Record) (kafkax.Placed, error) {
 			t.Error("it was sent")
 			return kafkax.Placed{}, nil

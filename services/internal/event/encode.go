@@ -27,6 +27,28 @@ func (p Purchase) Encode() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
+// Encode returns the body of the answer, as Purchase.Encode does.
+func (a Acceptance) Encode() ([]byte, error) {
+	d := a.Data
+	if !isPlain(d.Username) || !isPlain(d.UserID) || !isPlain(d.EventID) || !isPlain(d.Product) || !d.Price.finite() {
+		return json.Marshal(a)
+	}
+	b := make([]byte, 0, 250+len(d.Username)+len(d.UserID)+len(d.EventID)+len(d.Product))
+	b = appendText(append(b, `{"data":{"username":`...), d.Username)
+	b = appendText(append(b, `,"userid":`...), d.UserID)
+	b = d.Price.append(append(b, `,"price":`...))
+	b = d.Timestamp.append(append(b, `,"timestamp":`...))
+	b = appendText(append(b, `,"eventId":`...), d.EventID)
+	b = strconv.AppendInt(append(b, `,"partition":`...), int64(d.Partition), 10)
+	b = strconv.AppendInt(append(b, `,"offset":`...), d.Offset, 10)
+	if d.Product != "" {
+		b = appendText(append(b, `,"product":`...), d.Product)
+	}
+	b = appendText(append(b, `},"message":`...), a.Message)
+	b = appendText(append(b, `,"status":`...), a.Status)
+	return append(b, '}'), nil
+}
+
 // Encode returns the record value, as Purchase.Encode does.
 func (o Order) Encode() ([]byte, error) {
 	if !isPlain(o.Product) || !isPlain(o.EventID) {

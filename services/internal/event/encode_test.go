@@ -34,6 +34,9 @@ func FuzzEncodesAsEncodingJSON(f *testing.F) {
 		}
 		got, err := p.Encode()
 		same("a purchase", got, err, p)
+		a := event.NewAcceptance(p, int32(number), number)
+		got, err = a.Encode()
+		same("an acceptance", got, err, a)
 		o := event.Order{ID: number, Product: one, Quantity: number, EventID: other, SchemaVersion: int(number)}
 		got, err = o.Encode()
 		same("an order", got, err, o)

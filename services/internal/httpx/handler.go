@@ -17,9 +17,9 @@ func Handler(engine http.Handler) http.Handler {
 	return plain(literalPlus(escapedSlash(headAsGet(compress(engine)))))
 }
 
-// compress compresses text of a kilobyte and more with gzip; event streams are not
-// among the types. Stateless compression saves a few per cent less, but a slow
-// client doesn't keep a window of a megabyte in memory.
+// compress compresses text of a kilobyte and more with gzip, if it answers a GET: other
+// answers are short. Event streams are not among the types. Stateless compression saves a
+// few per cent less, but a slow client doesn't keep a window of a megabyte in memory.
 func compress(next http.Handler) http.Handler {
 	wrap, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false), gzhttp.CompressionLevel(gzip.StatelessCompression), gzhttp.ContentTypes([]string{
 		"application/json", "application/problem+json", "application/yaml",
@@ -28,7 +28,14 @@ func compress(next http.Handler) http.Handler {
 	if err != nil { // only for inconsistent options
 		return next
 	}
-	return wrap(next)
+	compressed := wrap(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			next.ServeHTTP(w, r)
+			return
+		}
+		compressed.ServeHTTP(w, r)
+	})
 }
 
 // headAsGet lets GET's handlers answer HEAD. net/http still knows the method and

@@ -66,6 +66,9 @@ func bodyEncoding(r *http.Request) string {
 		}
 	}
 	for _, kind := range r.Header.Values("Content-Type") {
+		if kind == "application/json" {
+			continue // as nearly all, so it needn't be taken apart
+		}
 		// If the type can't be parsed, the body itself decides.
 		_, parameters, err := mime.ParseMediaType(kind)
 		charset := parameters["charset"]
