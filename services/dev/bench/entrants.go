@@ -64,7 +64,7 @@ func (s *stage) producing(count int) comparison {
 
 // producer lets the producer write count events as fast as it can.
 func (s *stage) producer(ctx context.Context, topic string, count int, environ ...string) (sample, error) {
-	p, err := s.service(ctx, "producer", append(environ, "TOPIC="+topic, "RATE=1000000", "COUNT="+strconv.Itoa(count))...)
+	p, err := s.service(ctx, "producer", append(environ, "TOPIC="+topic, "RATE=10000000", "COUNT="+strconv.Itoa(count))...)
 	if err != nil {
 		return sample{}, err
 	}
@@ -299,7 +299,7 @@ func (s *stage) starting() comparison {
 		peer: s.toTopic("purchases", func(topic string) entrant {
 			return func(ctx context.Context) (sample, error) {
 				began := time.Now()
-				p, err := s.part(ctx, "produce", "-servers", s.servers, "-topic", topic)
+				p, err := s.part(ctx, "first", "-servers", s.servers, "-topic", topic)
 				if err != nil {
 					return sample{}, err
 				}

@@ -41,7 +41,7 @@ func run(ctx context.Context, arguments []string, stdin io.Reader, stdout io.Wri
 			return runNoop(stdin, stdout)
 		case "relay":
 			return runRelay(rest, stdin, stdout)
-		case "produce", "latency", "poll", "insert", "last":
+		case "first", "produce", "latency", "poll", "insert", "last":
 			return runPeer(ctx, part, rest, stdout)
 		}
 	}

@@ -79,7 +79,7 @@ func runPeer(ctx context.Context, part string, arguments []string, stdout io.Wri
 		return err
 	}
 	peers := map[string]func(context.Context, peerOptions) (measured, error){
-		"produce": produce, "latency": produceAtRate, "poll": poll, "insert": insert, "last": last,
+		"first": produceOne, "produce": produce, "latency": produceAtRate, "poll": poll, "insert": insert, "last": last,
 	}
 	m, err := peers[part](ctx, o)
 	if err != nil {
@@ -131,6 +131,42 @@ func orders(n int) ([][]byte, error) {
 // different is how many payloads a peer makes before it begins.
 const different = 10_000
 
+// connect writes one record, so that a connection and a producer id are there.
+func (o peerOptions) connect(ctx context.Context, p *kafka.Producer, value []byte) error {
+	acknowledged := make(chan kafka.Event, 1)
+	err := p.Produce(&kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &o.topic, Partition: kafka.PartitionAny}, Value: value}, acknowledged)
+	if err != nil {
+		return fmt.Errorf("producing: %w", err)
+	}
+	select {
+	case e := <-acknowledged:
+		if m, ok := e.(*kafka.Message); ok && m.TopicPartition.Error != nil {
+			return fmt.Errorf("producing: %w", m.TopicPartition.Error)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// produceOne writes one order, and is done once it is acknowledged.
+func produceOne(ctx context.Context, o peerOptions) (measured, error) {
+	values, err := orders(1)
+	if err != nil {
+		return measured{}, err
+	}
+	p, err := o.producer()
+	if err != nil {
+		return measured{}, err
+	}
+	defer p.Close()
+	watch := startWatch()
+	if err := o.connect(ctx, p, values[0]); err != nil {
+		return measured{}, err
+	}
+	return watch.read(1), nil
+}
+
 // produce writes count orders as fast as they are acknowledged.
 func produce(ctx context.Context, o peerOptions) (measured, error) {
 	values, err := orders(min(o.count, different))
@@ -142,6 +178,9 @@ func produce(ctx context.Context, o peerOptions) (measured, error) {
 		return measured{}, err
 	}
 	defer p.Close()
+	if err := o.connect(ctx, p, values[0]); err != nil {
+		return measured{}, err
+	}
 	watch := startWatch()
 	failed := make(chan error, 1)
 	go func() {
@@ -214,11 +253,8 @@ func produceAtRate(ctx context.Context, o peerOptions) (measured, error) {
 			}
 		}
 	}
-	if err := send(0, time.Now()); err != nil { // connects to the brokers
-		return measured{}, fmt.Errorf("producing: %w", err)
-	}
-	if _, err := took(); err != nil {
-		return measured{}, fmt.Errorf("producing: %w", err)
+	if err := o.connect(ctx, p, values[0]); err != nil {
+		return measured{}, err
 	}
 	watch := startWatch()
 	failed := make(chan error, 1)

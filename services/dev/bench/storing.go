@@ -44,13 +44,14 @@ func (s *stage) storing(purchases, sink string, count int) comparison {
 	}
 }
 
-// storingAgain compares purchases that the database has already with new ones.
+// storingAgain compares purchases that the database has already with new ones: by CPU time alone, since each is
+// answered with an error of 250 bytes, and what that takes the server isn't the service's.
 func (s *stage) storingAgain(purchases, sink, full string, count int) comparison {
 	return comparison{
 		name: "management-api, all stored already", peerName: "itself, all new", rounds: 5,
 		ours:  s.stores(purchases, full, "purchases_duplicate_total", count),
 		peer:  s.stores(purchases, sink, "purchases_stored_total", count),
-		goals: []goal{{"purchases", "/s", rate, atLeast, 1 / 1.25}, {"CPU a purchase", "µs", cpu, atMost, 1.25}},
+		goals: []goal{{"CPU a purchase", "µs", cpu, atMost, 1.25}},
 	}
 }
 

@@ -2,4 +2,4 @@
 
 package main
 
-func openDatabase() error { return nil }
+func openDatabase(string) error { return nil }
