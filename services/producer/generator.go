@@ -31,6 +31,12 @@ type sender interface {
 	Enqueue(ctx context.Context, r kafkax.Record, done func(kafkax.Placed, error)) error
 }
 
+// made is an event that is ready to be sent.
+type made struct {
+	record kafkax.Record
+	at     time.Time // latencies count from here, so that a wait for room is part of them
+}
+
 // generator makes events at a steady pace and sends them.
 type generator struct {
 	topic        string
@@ -73,14 +79,14 @@ func (g *generator) run(ctx context.Context) error {
 	}
 	defer context.AfterFunc(ctx, g.tally.wake)()
 	g.log.Info("sending", "topic", g.topic, "per_second", g.perSecond, "count", g.count)
-	batches := make(chan []kafkax.Record, 2)
+	batches := make(chan []made, 2)
 	var fault error
 	go func() {
 		defer close(batches)
 		fault = g.makeEvents(ctx, batches)
 	}()
-	for records := range batches {
-		if !g.send(ctx, records) {
+	for events := range batches {
+		if !g.send(ctx, events) {
 			return nil
 		}
 	}
@@ -93,7 +99,7 @@ func (g *generator) run(ctx context.Context) error {
 
 // makeEvents makes events when they are due, until the count is reached or ctx ends. It runs
 // beside send: making an event takes as long as sending it.
-func (g *generator) makeEvents(ctx context.Context, batches chan<- []kafkax.Record) error {
+func (g *generator) makeEvents(ctx context.Context, batches chan<- []made) error {
 	s := newSchedule(g.perSecond, time.Now())
 	for left := g.count; g.count == 0 || left > 0; {
 		due := s.take(time.Now())
@@ -103,17 +109,19 @@ func (g *generator) makeEvents(ctx context.Context, batches chan<- []kafkax.Reco
 			left -= due
 		}
 		for due > 0 {
-			records := make([]kafkax.Record, min(due, together))
-			due -= int64(len(records))
-			for i := range records {
-				var err error
-				if records[i], err = g.next(time.Now()); err != nil {
+			events := make([]made, min(due, together))
+			due -= int64(len(events))
+			for i := range events {
+				now := time.Now()
+				record, err := g.next(now)
+				if err != nil {
 					return err
 				}
-				records[i].Topic = g.topic
+				record.Topic = g.topic
+				events[i] = made{record, now}
 			}
 			select {
-			case batches <- records:
+			case batches <- events:
 			case <-ctx.Done():
 				return nil
 			}
@@ -148,33 +156,34 @@ func (g *generator) awaitTopic(ctx context.Context) bool {
 }
 
 // send queues events as there is room for them. It returns false if ctx has ended.
-func (g *generator) send(ctx context.Context, records []kafkax.Record) bool {
-	for len(records) > 0 {
-		n, waited := g.tally.enter(ctx, int64(len(records)))
+func (g *generator) send(ctx context.Context, events []made) bool {
+	for len(events) > 0 {
+		n, waited := g.tally.enter(ctx, int64(len(events)), events[0].at)
 		if waited {
 			g.waits.Inc()
 		}
 		if n == 0 {
 			return false
 		}
-		for _, r := range records[:n] {
-			if err := g.producer.Enqueue(ctx, r, g.answered); err != nil {
-				g.answered(kafkax.Placed{}, err)
+		for _, e := range events[:n] {
+			done := func(placed kafkax.Placed, err error) { g.answered(e.at, placed.At, err) }
+			if err := g.producer.Enqueue(ctx, e.record, done); err != nil {
+				g.answered(e.at, time.Time{}, err)
 			}
 		}
-		records = records[n:]
+		events = events[n:]
 	}
 	return true
 }
 
 // answered is told what has become of an event.
-func (g *generator) answered(placed kafkax.Placed, err error) {
+func (g *generator) answered(made, at time.Time, err error) {
 	if err != nil {
 		g.tally.fail()
 		g.failed(err)
 		return
 	}
-	g.tally.acknowledge(placed.Sent, placed.At)
+	g.tally.acknowledge(made, at)
 	g.acknowledged.Inc()
 }
 

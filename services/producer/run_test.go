@@ -286,6 +286,30 @@ func TestAFullQueueIsWaitedForAndBounded(t *testing.T) {
 	}
 }
 
+// An event that had to wait for room was slow for those who wait for it.
+func TestALatencyIncludesTheWaitForRoom(t *testing.T) {
+	sender := &holding{}
+	counters := promCounters(prometheus.NewRegistry())
+	g := &generator{
+		topic: "orders", perSecond: 100_000, count: 2, next: seeded(1, "USD").order,
+		reachable: func(context.Context) error { return nil }, producer: sender, tally: newTally(1), log: slog.New(slog.DiscardHandler),
+		acknowledged: counters[0], waits: counters[1],
+	}
+	done := make(chan error, 1)
+	go func() { done <- g.run(t.Context()) }()
+	await(t, "the second waits for the first", func() bool { g.tally.mu.Lock(); defer g.tally.mu.Unlock(); return g.tally.waits == 1 })
+	released := time.Now()
+	sender.held[0](kafkax.Placed{}, errors.New("refused"))
+	await(t, "the second is sent", func() bool { return sender.size() == 2 })
+	sender.held[1](kafkax.Placed{At: released}, nil) // it was made before, and sent after
+	if err := <-done; !errors.Is(err, lifecycle.ErrFinished) {
+		t.Fatal(err)
+	}
+	if s := g.tally.summarise(); s.max <= 0 || s.acknowledged != 1 {
+		t.Errorf("summary = %+v", s)
+	}
+}
+
 func promCounters(reg *prometheus.Registry) [2]prometheus.Counter {
 	a, b := prometheus.NewCounter(prometheus.CounterOpts{Name: "a"}), prometheus.NewCounter(prometheus.CounterOpts{Name: "b"})
 	reg.MustRegister(a, b)

@@ -34,8 +34,8 @@ func newTally(most int64) *tally {
 
 // enter waits until there is room, and counts as many events as there is room for, n at
 // most: the caller is going to send them. It returns whether it had to wait, and 0 if ctx
-// has ended; then wake must be called.
-func (t *tally) enter(ctx context.Context, n int64) (entered int64, waited bool) {
+// has ended; then wake must be called. made is when the first of them was made.
+func (t *tally) enter(ctx context.Context, n int64, made time.Time) (entered int64, waited bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.waiting >= t.most {
@@ -49,7 +49,7 @@ func (t *tally) enter(ctx context.Context, n int64) (entered int64, waited bool)
 		return 0, waited
 	}
 	if t.sent == 0 {
-		t.begun = time.Now()
+		t.begun = made
 	}
 	entered = min(n, t.most-t.waiting)
 	t.sent += entered
@@ -79,12 +79,12 @@ func (t *tally) skip(total int64) {
 	t.skipped = total
 }
 
-func (t *tally) acknowledge(sent, at time.Time) {
+func (t *tally) acknowledge(made, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.acknowledged++
 	t.last = at
-	t.latency.add(at.Sub(sent))
+	t.latency.add(at.Sub(made))
 	t.leave()
 }
 

@@ -149,38 +149,41 @@ func (o peerOptions) connect(ctx context.Context, p *kafka.Producer, value []byt
 	}
 }
 
-// produceOne writes one order, and is done once it is acknowledged.
-func produceOne(ctx context.Context, o peerOptions) (measured, error) {
-	values, err := orders(1)
+// connected returns a producer whose first record is acknowledged, and the orders to write.
+func (o peerOptions) connected(ctx context.Context) (*kafka.Producer, [][]byte, error) {
+	values, err := orders(min(o.count, different))
 	if err != nil {
-		return measured{}, err
+		return nil, nil, err
 	}
 	p, err := o.producer()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := o.connect(ctx, p, values[0]); err != nil {
+		p.Close()
+		return nil, nil, err
+	}
+	return p, values, nil
+}
+
+// produceOne writes one order, and is done once it is acknowledged.
+func produceOne(ctx context.Context, o peerOptions) (measured, error) {
+	watch := startWatch()
+	p, _, err := o.connected(ctx)
 	if err != nil {
 		return measured{}, err
 	}
 	defer p.Close()
-	watch := startWatch()
-	if err := o.connect(ctx, p, values[0]); err != nil {
-		return measured{}, err
-	}
 	return watch.read(1), nil
 }
 
 // produce writes count orders as fast as they are acknowledged.
 func produce(ctx context.Context, o peerOptions) (measured, error) {
-	values, err := orders(min(o.count, different))
-	if err != nil {
-		return measured{}, err
-	}
-	p, err := o.producer()
+	p, values, err := o.connected(ctx)
 	if err != nil {
 		return measured{}, err
 	}
 	defer p.Close()
-	if err := o.connect(ctx, p, values[0]); err != nil {
-		return measured{}, err
-	}
 	watch := startWatch()
 	failed := make(chan error, 1)
 	go func() {
@@ -225,11 +228,7 @@ func isFull(err error) bool {
 // produceAtRate writes orders at a steady rate. A latency is the time from when an order was
 // due to its acknowledgement, so that a stall counts for all that it delays.
 func produceAtRate(ctx context.Context, o peerOptions) (measured, error) {
-	values, err := orders(min(o.count, different))
-	if err != nil {
-		return measured{}, err
-	}
-	p, err := o.producer()
+	p, values, err := o.connected(ctx)
 	if err != nil {
 		return measured{}, err
 	}
@@ -252,9 +251,6 @@ func produceAtRate(ctx context.Context, o peerOptions) (measured, error) {
 				return 0, ctx.Err()
 			}
 		}
-	}
-	if err := o.connect(ctx, p, values[0]); err != nil {
-		return measured{}, err
 	}
 	watch := startWatch()
 	failed := make(chan error, 1)

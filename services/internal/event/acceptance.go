@@ -1,6 +1,6 @@
 package event
 
-// Acceptance is the answer to a buy.
+// Acceptance is the answer to a buy. It is here because it is encoded as its purchase is.
 type Acceptance struct {
 	Data    Recorded `json:"data"`
 	Message string   `json:"message"`

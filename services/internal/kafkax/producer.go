@@ -34,8 +34,7 @@ type Placed struct {
 	Topic     string
 	Partition int32
 	Offset    int64
-	// Sent is when the record was given to the client, and At when it was acknowledged.
-	Sent, At time.Time
+	At        time.Time // of the acknowledgement
 }
 
 // ProducerConfig sets how long records may wait for their acknowledgement, and how
@@ -212,7 +211,7 @@ func (p *Producer) handle(event kafka.Event, now time.Time) error {
 			w.done(Placed{}, p.failed(topic, err))
 			return nil
 		}
-		placed := Placed{Topic: topic, Partition: e.TopicPartition.Partition, Offset: int64(e.TopicPartition.Offset), Sent: w.sent, At: now}
+		placed := Placed{Topic: topic, Partition: e.TopicPartition.Partition, Offset: int64(e.TopicPartition.Offset), At: now}
 		trace.ObserveID(w.span.traceID(), p.duration.WithLabelValues(topic), now.Sub(w.sent).Seconds())
 		w.span.placed(placed)
 		w.done(placed, nil)
